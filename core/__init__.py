@@ -1,0 +1,1 @@
+"""unmask's engine: configuration, training methods, attacks, probes, verdicts, sweeps and tracking."""

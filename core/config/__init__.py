@@ -1,0 +1,27 @@
+"""Typed, frozen options: a cell (one setting), a trial (cell and seed), a sweep (cells x seeds) and its protocol."""
+
+from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest
+from core.config.data import DataOptions, Shape
+from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
+from core.config.model import ModelOptions
+from core.config.protocol import ProtocolOptions
+from core.config.training import TrainingOptions
+
+__all__ = [
+    "OPTION_FIELDS",
+    "OPTION_OWNER",
+    "STREAMS",
+    "AwpOptions",
+    "Cell",
+    "DataOptions",
+    "HealOptions",
+    "InnerAttackOptions",
+    "MethodOptions",
+    "ModelOptions",
+    "ProtocolOptions",
+    "Shape",
+    "Stream",
+    "TrainingOptions",
+    "Trial",
+    "digest",
+]

@@ -1,0 +1,85 @@
+"""A cell is one setting; a trial is one cell trained with one seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.config.base import Options
+from core.config.data import DataOptions
+from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
+from core.config.model import ModelOptions
+from core.config.training import TrainingOptions
+
+Stream = Literal["init", "order", "augment", "attack"]
+STREAMS: tuple[Stream, ...] = ("init", "order", "augment", "attack")
+
+
+class Cell(Options):
+    """One setting of everything that decides a trial's bits, except its seed."""
+
+    data: DataOptions
+    model: ModelOptions
+    method: MethodOptions
+    attack: InnerAttackOptions
+    awp: AwpOptions
+    heal: HealOptions
+    training: TrainingOptions
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, Any]) -> Cell:
+        """Build from ``{option name: value}``; option names are unique over all parts.
+
+        Raises:
+            ValueError: an option is unknown, of the wrong type, out of range or impossible with another.
+        """
+        parts: dict[str, dict[str, Any]] = {part: {} for part in cls.model_fields}
+        for name, value in values.items():
+            parts[OPTION_OWNER[name]][name] = value
+        return cls.model_validate(parts)
+
+    def flat(self) -> dict[str, Any]:
+        """All options by name, in JSON types."""
+        dumped = self.model_dump(mode="json")
+        return {name: value for part in dumped.values() for name, value in part.items()}
+
+    @property
+    def id(self) -> str:
+        """A short hash of all options."""
+        return digest(self.flat())
+
+
+def _part_model(part: str) -> type[Options]:
+    model = Cell.model_fields[part].annotation
+    assert isinstance(model, type)
+    return model
+
+
+OPTION_OWNER: dict[str, str] = {option: part for part in Cell.model_fields for option in _part_model(part).model_fields}
+"""Which part of a cell owns an option: ``{"beta": "method", ...}``."""
+
+OPTION_FIELDS = {option: _part_model(part).model_fields[option] for option, part in OPTION_OWNER.items()}
+
+
+class Trial(Options):
+    """One cell trained with one seed."""
+
+    cell: Cell
+    seed: int = Field(ge=0, lt=2**32)
+    pins: dict[Stream, int] = Field(default_factory=dict, description="streams whose seed is pinned, and to what")
+    audit: bool = Field(False, description="runs to the end whatever the detector says")
+
+    @property
+    def key(self) -> str:
+        """Identity of the trial within its sweep: the cell's hash and the seed."""
+        return f"{self.cell.id}-{self.seed}"
+
+
+def digest(value: Any) -> str:
+    """First 12 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

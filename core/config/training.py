@@ -1,0 +1,48 @@
+"""Options of the optimiser, its schedule, and how numbers are computed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from core.config.base import Number, Options
+
+
+class TrainingOptions(Options):
+    """SGD, its schedule, and the arithmetic of one trial."""
+
+    epochs: int = Field(50, ge=1, le=100_000, description="training epochs")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="global batch size, over all workers")
+    drop_last: bool = Field(False, description="drop the last, smaller batch of an epoch")
+    lr: Number = Field(0.1, gt=0, le=100, description="(initial) learning rate")
+    momentum: Number = Field(0.9, ge=0, lt=1, description="SGD momentum")
+    nesterov: bool = Field(True, description="Nesterov momentum")
+    weight_decay: Number = Field(5e-4, ge=0, le=1, description="SGD weight decay")
+    schedule: Literal["constant", "step"] = Field("constant", description="learning-rate schedule")
+    milestones: tuple[int, ...] = Field((), description="epochs after which a step schedule multiplies lr by lr_decay")
+    lr_decay: Number = Field(0.1, gt=0, le=1, description="factor of a step schedule")
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
+        "fp32", description="arithmetic of training; verdicts are fp32"
+    )
+    channels_last: bool = Field(False, description="channels-last memory format (helps deep nets, hurts small ones)")
+    compile: bool = Field(False, description="torch.compile the network")
+    workers: int = Field(1, ge=1, le=1024, description="DDP ranks per trial")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingOptions:
+        if self.schedule == "step" and not self.milestones:
+            raise ValueError("schedule step needs milestones, such as 100 150")
+        if self.schedule == "constant" and self.milestones:
+            raise ValueError(f"milestones {self.milestones} need schedule step, not constant")
+        if list(self.milestones) != sorted(set(self.milestones)) or any(m < 1 for m in self.milestones):
+            raise ValueError(f"milestones {self.milestones} must be positive and increasing")
+        if self.batch_size < self.workers:
+            raise ValueError(f"batch_size {self.batch_size} must be at least workers {self.workers}")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs momentum above 0")
+        return self
+
+    def learning_rate(self, epoch: int) -> float:
+        """Learning rate of a 1-based epoch; a milestone m acts from epoch m + 1 on."""
+        return self.lr * self.lr_decay ** sum(epoch > milestone for milestone in self.milestones)

@@ -1,0 +1,104 @@
+"""The record of one trial. Plain data: no torch, no Ray, no MLflow."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Outcome = Literal["stable", "unstable", "healed", "censored"]
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measurement(_Plain):
+    """A robust accuracy and everything needed to compare it with another one."""
+
+    attack: str
+    """``clean``, ``fgsm``, ``pgd-10``, ``pgd-50x5``, ``square``, ``apgd-ce``, ``autoattack``, ..."""
+    accuracy: float = Field(ge=0, le=1)
+    steps: int | None = None
+    restarts: int | None = None
+    queries: int | None = None
+    images: int
+    split: Literal["validation", "test"]
+    epsilon: float | None = None
+    seed: int | None = None
+    precision: str = "fp32"
+    library: str = "unmask"
+    """Who computed it, with version: ``unmask 0.1.0``, ``pyautoattack 0.2.0``."""
+
+
+class Evidence(_Plain):
+    """All attacks of one verdict on one checkpoint, on the same images."""
+
+    checkpoint: Literal["selected", "last", "gated"]
+    epoch: int
+    measurements: tuple[Measurement, ...]
+
+    def accuracy(self, attack: str) -> float:
+        """Accuracy in [0, 1] under ``attack``.
+
+        Raises:
+            KeyError: the attack was not measured.
+        """
+        for measurement in self.measurements:
+            if measurement.attack == attack:
+                return measurement.accuracy
+        raise KeyError(attack)
+
+
+class Verdict(_Plain):
+    """Labels and outcome of a finished trial. Epochs are 1-based."""
+
+    outcome: Outcome
+    onset: bool
+    overestimation: bool | None = None
+    """None where it could not be measured (censored trials)."""
+    catastrophic: bool | None = None
+    onset_epoch: int | None = None
+    """First epoch of the first run of `patience` epochs above the threshold."""
+    onset_epochs: tuple[int, ...] = ()
+    """All onsets: an onset after a recovery is a new one."""
+    recovery_epochs: tuple[int, ...] = ()
+    """Epochs at which FOSC came back under the threshold after an onset (self-healing or healing)."""
+    censor_reason: str | None = None
+    """``crashed: ...``, ``diverged: ...`` or ``timeout: ...``."""
+    evidence: tuple[Evidence, ...] = ()
+
+
+class TrialRecord(_Plain):
+    """What a trial leaves. Identified by (cell_id, seed) within its sweep."""
+
+    sweep: str
+    cell_id: str
+    cell: dict[str, Any]
+    """The cell's options, flat: ``{"beta": 1.0, "batch_size": 16, ...}``."""
+    seed: int
+    pins: dict[str, int] = Field(default_factory=dict)
+    audit: bool = False
+    protocol: dict[str, Any]
+    status: Literal["running", "finished"] = "finished"
+    verdict: Verdict | None = None
+    """None while running."""
+    epochs_planned: int
+    epochs_run: int
+    stopped_early: bool = False
+    trace: list[dict[str, float | None]] = Field(default_factory=list)
+    """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None for a value that is not finite."""
+    gradients: list[dict[str, float | None]] = Field(default_factory=list)
+    """Batch-level rows of Appendix G: ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
+    device_seconds: float = 0.0
+    """Seconds of training and evaluation times workers, over all attempts."""
+    attempts: int = 1
+    provenance: dict[str, str] = Field(default_factory=dict)
+    """Library versions, git commit, hardware, host, library of each part."""
+    run_id: str | None = None
+    """MLflow run, filled in by the reader."""
+
+    @property
+    def key(self) -> str:
+        """Identity within the sweep."""
+        return f"{self.cell_id}-{self.seed}"

@@ -10,7 +10,7 @@ from core.config.base import Number, Options
 
 
 class ProtocolOptions(Options):
-    """Measurement, alarm and verdict. Attack radii are the cell's epsilon; evaluation steps are never the training attack's."""
+    """Measurement, alarm and verdict. Attack radii are the cell's epsilon; step sizes are this protocol's own."""
 
     eval_steps: int = Field(10, ge=1, le=1000, description="steps of the validation attack (PGD-10)")
     eval_step_fraction: Number = Field(

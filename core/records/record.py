@@ -87,7 +87,7 @@ class TrialRecord(_Plain):
     epochs_run: int
     stopped_early: bool = False
     trace: list[dict[str, float | None]] = Field(default_factory=list)
-    """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None for a value that is not finite."""
+    """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None where not finite."""
     gradients: list[dict[str, float | None]] = Field(default_factory=list)
     """Batch-level rows of Appendix G: ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0

@@ -1,0 +1,75 @@
+"""Detectors of instability: the same code stops a running trial and is replayed over stored traces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+Row = Mapping[str, float | None]
+
+
+class Detector(ABC):
+    """An alarm over the rows of a trace: on after `patience` suspicious epochs in a row, off at the first clean one.
+
+    Args:
+        patience: consecutive suspicious epochs that make an onset.
+        grace: first epochs that never count as suspicious.
+
+    Attributes:
+        onset_epochs: for every onset, the first epoch of the run of suspicious epochs that caused it.
+        recovery_epochs: for every recovery, the first epoch that was no longer suspicious.
+    """
+
+    def __init__(self, *, patience: int, grace: int) -> None:
+        self.patience = patience
+        self.grace = grace
+        self.onset_epochs: list[int] = []
+        self.recovery_epochs: list[int] = []
+        self._suspicious_since: int | None = None
+        self._run_length = 0
+
+    @abstractmethod
+    def suspicious(self, row: Row) -> bool:
+        """Does this epoch alone look masked? Called once per epoch, in order."""
+
+    @property
+    def active(self) -> bool:
+        """Is the alarm on after the last epoch seen?"""
+        return len(self.onset_epochs) > len(self.recovery_epochs)
+
+    def update(self, epoch: int, row: Row) -> bool:
+        """Take in the row of a 1-based epoch and return whether the alarm is on."""
+        if self.suspicious(row) and epoch > self.grace:
+            if self._suspicious_since is None:
+                self._suspicious_since = epoch
+            self._run_length += 1
+            if self._run_length >= self.patience and not self.active:
+                self.onset_epochs.append(self._suspicious_since)
+        else:
+            if self.active:
+                self.recovery_epochs.append(epoch)
+            self._suspicious_since = None
+            self._run_length = 0
+        return self.active
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that `load_state_dict` needs to go on as if never interrupted, in JSON types."""
+        return {name: value for name, value in vars(self).items() if name not in ("patience", "grace")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a `state_dict`."""
+        for name, value in state.items():
+            setattr(self, name, list(value) if isinstance(value, list) else value)
+
+
+class FoscDetector(Detector):
+    """FOSC above a threshold. A FOSC that is not finite counts as above it."""
+
+    def __init__(self, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
+        super().__init__(patience=patience, grace=grace)
+        self.threshold = threshold
+
+    def suspicious(self, row: Row) -> bool:
+        fosc = row["val/fosc"]
+        return fosc is None or not fosc <= self.threshold

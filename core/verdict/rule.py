@@ -1,0 +1,57 @@
+"""From measurements to labels, and from labels to an outcome (design: *Verdict*)."""
+
+from __future__ import annotations
+
+from core.config import ProtocolOptions
+from core.records import Evidence, Outcome, Verdict
+from core.verdict.detector import Detector
+
+
+def is_overestimated(evidence: Evidence, protocol: ProtocolOptions) -> bool:
+    """PGD-10 accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
+    # 0.30 - 0.22 is a little under 0.08 in binary floating point: the published rule is >=
+    return evidence.accuracy("pgd-10") - evidence.accuracy("square") >= protocol.overestimation_gap - 1e-9
+
+
+def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
+    """One-step (FGSM) accuracy at least `catastrophic_gap` above PGD-10's on the same images."""
+    return evidence.accuracy("fgsm") - evidence.accuracy("pgd-10") >= protocol.catastrophic_gap - 1e-9
+
+
+def confirms_alarm(evidence: Evidence, protocol: ProtocolOptions) -> bool:
+    """May a trial with an alarm be stopped on this evidence?"""
+    return is_overestimated(evidence, protocol) or is_catastrophic(evidence, protocol)
+
+
+def judge(evidence: tuple[Evidence, ...], detector: Detector, protocol: ProtocolOptions) -> Verdict:
+    """Verdict of a trial that ended in order, from its evidence at the selected and the last checkpoint."""
+    overestimation = any(is_overestimated(e, protocol) for e in evidence)
+    catastrophic = any(is_catastrophic(e, protocol) for e in evidence)
+    outcome: Outcome
+    if overestimation or catastrophic or detector.active:
+        outcome = "unstable"
+    elif detector.onset_epochs:
+        outcome = "healed"
+    else:
+        outcome = "stable"
+    return Verdict(
+        outcome=outcome,
+        overestimation=overestimation,
+        catastrophic=catastrophic,
+        evidence=evidence,
+        **_onsets(detector),
+    )
+
+
+def censor(reason: str, detector: Detector | None = None) -> Verdict:
+    """Verdict of a trial that crashed, diverged or ran out of time: neither stable nor unstable."""
+    return Verdict(outcome="censored", censor_reason=reason, **(_onsets(detector) if detector else {"onset": False}))
+
+
+def _onsets(detector: Detector) -> dict:
+    return {
+        "onset": bool(detector.onset_epochs),
+        "onset_epoch": detector.onset_epochs[0] if detector.onset_epochs else None,
+        "onset_epochs": tuple(detector.onset_epochs),
+        "recovery_epochs": tuple(detector.recovery_epochs),
+    }

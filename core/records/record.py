@@ -34,7 +34,8 @@ class Measurement(_Plain):
 class Evidence(_Plain):
     """All attacks of one verdict on one checkpoint, on the same images."""
 
-    checkpoint: Literal["selected", "last", "gated"]
+    checkpoint: Literal["selected", "last", "gated", "alarm"]
+    """``alarm``: measured on validation images when the detector fired; the others on test images at the end."""
     epoch: int
     measurements: tuple[Measurement, ...]
 
@@ -64,6 +65,8 @@ class Verdict(_Plain):
     """All onsets: an onset after a recovery is a new one."""
     recovery_epochs: tuple[int, ...] = ()
     """Epochs at which FOSC came back under the threshold after an onset (self-healing or healing)."""
+    confirmed_epoch: int | None = None
+    """First epoch at which an alarm was confirmed by overestimation or catastrophic on validation images."""
     censor_reason: str | None = None
     """``crashed: ...``, ``diverged: ...`` or ``timeout: ...``."""
     evidence: tuple[Evidence, ...] = ()

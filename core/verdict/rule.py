@@ -24,9 +24,11 @@ def confirms_alarm(evidence: Evidence, protocol: ProtocolOptions) -> bool:
 
 
 def judge(evidence: tuple[Evidence, ...], detector: Detector, protocol: ProtocolOptions) -> Verdict:
-    """Verdict of a trial that ended in order, from its evidence at the selected and the last checkpoint."""
-    overestimation = any(is_overestimated(e, protocol) for e in evidence)
-    catastrophic = any(is_catastrophic(e, protocol) for e in evidence)
+    """Verdict of a trial that ended in order: labels come from the selected and the last checkpoint only."""
+    judged = [e for e in evidence if e.checkpoint in ("selected", "last")]
+    overestimation = any(is_overestimated(e, protocol) for e in judged)
+    catastrophic = any(is_catastrophic(e, protocol) for e in judged)
+    confirmed = [e.epoch for e in evidence if e.checkpoint == "alarm" and confirms_alarm(e, protocol)]
     outcome: Outcome
     if overestimation or catastrophic or detector.active:
         outcome = "unstable"
@@ -38,6 +40,7 @@ def judge(evidence: tuple[Evidence, ...], detector: Detector, protocol: Protocol
         outcome=outcome,
         overestimation=overestimation,
         catastrophic=catastrophic,
+        confirmed_epoch=min(confirmed, default=None),
         evidence=evidence,
         **_onsets(detector),
     )

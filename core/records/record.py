@@ -96,6 +96,8 @@ class TrialRecord(_Plain):
     device_seconds: float = 0.0
     """Seconds of training and evaluation times workers, over all attempts."""
     attempts: int = 1
+    checkpoints: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each stored weights file: ``{"selected.pt": ..., "gated.pt": ..., "last.pt": ...}``."""
     provenance: dict[str, str] = Field(default_factory=dict)
     """Library versions, git commit, hardware, host, library of each part."""
     run_id: str | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from core.config import Cell, ProtocolOptions, digest
 from core.records import Evidence, Measurement, Outcome, TrialRecord, Verdict
@@ -11,7 +14,7 @@ PROTOCOL = ProtocolOptions().model_dump(mode="json")
 BASE_CELL = Cell.from_flat({}).flat()
 
 
-def evidence(checkpoint: Any = "selected", split: Any = "test", epoch: int = 1, **accuracies: float) -> Evidence:
+def make_evidence(checkpoint: Any = "selected", split: Any = "test", epoch: int = 1, **accuracies: float) -> Evidence:
     """Evidence with `pgd_10=0.3` for attack ``pgd-10``."""
     measured = [
         Measurement(attack=name.replace("_", "-"), accuracy=value, images=400, split=split)
@@ -20,46 +23,44 @@ def evidence(checkpoint: Any = "selected", split: Any = "test", epoch: int = 1, 
     return Evidence(checkpoint=checkpoint, epoch=epoch, measurements=tuple(measured))
 
 
-def record(
+def make_record(
     seed: int = 0,
     outcome: Outcome | None = "stable",
     *,
     cell: dict[str, Any] | None = None,
+    protocol: dict[str, Any] | None = None,
     onsets: tuple[int, ...] = (),
-    recoveries: tuple[int, ...] = (),
     epochs_run: int = 10,
     epochs_planned: int = 10,
-    overestimation: bool | None = None,
-    catastrophic: bool | None = None,
-    censor_reason: str | None = None,
-    shown: tuple[Evidence, ...] = (),
-    **fields: Any,
+    fields: dict[str, Any] | None = None,
+    **verdict: Any,
 ) -> TrialRecord:
     """A trial; outcome None means that it still runs. `unstable` means overestimated unless said otherwise."""
     options = {**BASE_CELL, **(cell or {})}
-    verdict = None
+    judged = None
     if outcome is not None:
-        known = outcome != "censored"
-        verdict = Verdict(
-            outcome=outcome,
-            onset=bool(onsets),
-            onset_epoch=onsets[0] if onsets else None,
-            onset_epochs=onsets,
-            recovery_epochs=recoveries,
-            overestimation=(outcome == "unstable") if overestimation is None and known else overestimation,
-            catastrophic=False if catastrophic is None and known else catastrophic,
-            censor_reason=censor_reason,
-            evidence=shown,
-        )
+        labels = {} if outcome == "censored" else {"overestimation": outcome == "unstable", "catastrophic": False}
+        onset = {"onset": bool(onsets), "onset_epoch": onsets[0] if onsets else None, "onset_epochs": onsets}
+        judged = Verdict(**{"outcome": outcome, **labels, **onset, **verdict})
     return TrialRecord(
         sweep="test",
         cell_id=digest(options),
         cell=options,
         seed=seed,
-        protocol=PROTOCOL,
+        protocol={**PROTOCOL, **(protocol or {})},
         status="running" if outcome is None else "finished",
-        verdict=verdict,
+        verdict=judged,
         epochs_planned=epochs_planned,
         epochs_run=epochs_run,
-        **fields,
+        **(fields or {}),
     )
+
+
+@pytest.fixture(scope="session")
+def record() -> Callable[..., TrialRecord]:
+    return make_record
+
+
+@pytest.fixture(scope="session")
+def evidence() -> Callable[..., Evidence]:
+    return make_evidence

@@ -1,0 +1,76 @@
+"""CIFAR-10 and CIFAR-100 from their Python pickles (Krizhevsky 2009)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torchvision.datasets import CIFAR10, CIFAR100
+
+from core.config.data import FIXED_SHAPES
+from core.data.image_set import ImageSet
+from core.data.published import PublishedFiles, unreadable
+
+SOURCES: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+
+
+def cifar_files(dataset: str) -> PublishedFiles:
+    """The files of ``cifar10`` or ``cifar100``, by torchvision's table."""
+    source = SOURCES[dataset]
+
+    def fetch(data_dir: Path) -> None:
+        source(data_dir, download=True)
+
+    md5 = {f"{source.base_folder}/{name}": md5 for name, md5 in source.train_list + source.test_list}
+    return PublishedFiles(dataset, md5, fetch)
+
+
+def read_cifar(dataset: str, data_dir: Path) -> tuple[ImageSet, ImageSet]:
+    """Training and test images of ``cifar10`` or ``cifar100`` (its 100 fine classes).
+
+    Raises:
+        ValueError: a file is corrupt.
+    """
+    source = SOURCES[dataset]
+
+    def read(table: list[list[str]]) -> ImageSet:
+        parts = [_read_batch(data_dir / source.base_folder / name, FIXED_SHAPES[dataset].classes) for name, _ in table]
+        return ImageSet(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
+
+    return read(source.train_list), read(source.test_list)
+
+
+def _read_batch(path: Path, classes: int) -> ImageSet:
+    try:
+        with path.open("rb") as file:
+            batch = _ArrayUnpickler(file, encoding="latin1").load()
+        data = np.asarray(batch["data"])
+        labels = np.asarray(batch["labels"] if "labels" in batch else batch["fine_labels"], dtype=np.int64)
+    except Exception as error:  # a damaged pickle can raise anything
+        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+    if data.dtype != np.uint8 or data.shape != (len(labels), 3 * 32 * 32):
+        raise unreadable(path, f"data is {data.dtype} {data.shape}, not uint8 {(len(labels), 3 * 32 * 32)}")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise unreadable(path, f"labels are not in 0 to {classes - 1}")
+    return ImageSet(torch.from_numpy(data.reshape(-1, 3, 32, 32).copy()), torch.from_numpy(labels))
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Rebuilds numpy arrays and nothing else.
+
+    A pickle can run any code, and these files need not have the published MD5.
+    """
+
+    def find_class(self, module: str, name: str) -> Callable[..., Any]:
+        if (module, name) == ("numpy", "dtype"):
+            # Pickles of Python 2, as published, pass integers for these flags, which numpy deprecates.
+            return lambda kind, align=False, copy=False: np.dtype(kind, bool(align), bool(copy))
+        allowed = {"_reconstruct", "_frombuffer", "ndarray"}
+        if (module.split(".")[0] == "numpy" and name in allowed) or (module, name) == ("_codecs", "encode"):
+            found: Callable[..., Any] = super().find_class(module, name)
+            return found
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of an array")

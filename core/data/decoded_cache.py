@@ -1,0 +1,57 @@
+"""Decode a folder of images once, and share the result between all processes and runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+Decode = Callable[[], NDArray[np.uint8]]
+
+
+def decoded_once(
+    folder: Path, split: str, names: Sequence[str], shape: tuple[int, ...], decode: Decode
+) -> NDArray[np.uint8]:
+    """``decode()``'s array (uint8, ``shape``), kept as ``folder/decoded-SPLIT-HASH.npy`` for the next time.
+
+    The hash is that of the file names, so added and removed files are noticed; delete the .npy after changing a file
+    in place. Processes that start together decode once: the others wait for the first. In a folder that can't be
+    written, every call decodes.
+    """
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
+    path = folder / f"decoded-{split}-{digest}.npy"
+    if path.exists():
+        return _load(path, shape)
+    if not os.access(folder, os.W_OK):
+        return decode()
+    with FileLock(f"{path}.lock"):
+        if path.exists():
+            return _load(path, shape)
+        images = decode()
+        _write(path, images)
+        return images
+
+
+def _load(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        images = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path} is corrupt ({error}); delete it") from error
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise ValueError(f"{path} holds {images.dtype} {images.shape}, not uint8 {shape}; delete it")
+    return images
+
+
+def _write(path: Path, images: NDArray[np.uint8]) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            np.save(file, images)
+        unfinished.replace(path)
+    except OSError:  # a full disk costs the cache, not the run
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""Labelled images held whole on one device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images (uint8 [N, C, H, W], 0 to 255) and their labels (int64 [N]) on the same device."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same set on ``device``."""
+        return ImageSet(self.images.to(device), self.labels.to(device))
+
+    def take(self, indices: Tensor) -> ImageSet:
+        """The images at ``indices`` (int64 [n]), in that order."""
+        return ImageSet(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three disjoint sets. Nothing may be selected by the test set."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+def to_float(images: Tensor) -> Tensor:
+    """uint8 images as float32 in [0, 1], same shape and device."""
+    return images.float() / 255

@@ -1,0 +1,21 @@
+"""Which images a step sees, and which of them a rank sees."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def epoch_order(n: int, generator: torch.Generator) -> Tensor:
+    """A uniformly random permutation of 0..n-1 (int64 [n]) on the generator's device."""
+    return torch.randperm(n, generator=generator, device=generator.device)
+
+
+def rank_slice(batch_indices: Tensor, rank: int, workers: int) -> Tensor:
+    """The contiguous part of a global batch that ``rank`` of ``workers`` trains on.
+
+    The parts of all ranks are disjoint and cover the batch; their sizes differ by at most 1, so a batch smaller than
+    ``workers`` leaves some ranks an empty part. Whatever is drawn per image of the global batch is sliced the same way.
+    """
+    n = len(batch_indices)
+    return batch_indices[rank * n // workers : (rank + 1) * n // workers]

@@ -1,0 +1,66 @@
+"""Files that others publish: where they are expected, whether they are the published ones, and how to fetch them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchvision.datasets.utils import check_integrity
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """What a data set consists of on disk.
+
+    torchvision refuses every file whose MD5 is not the published one, so a subset in the same format could never be
+    used. Here the published MD5 only decides about a warning; an error is what the readers' own checks find
+    (unreadable, wrong shapes, types or labels).
+    """
+
+    dataset: str
+    md5: dict[str, str]
+    """Path inside the data folder, and the published MD5."""
+    fetch: Callable[[Path], None]
+
+    def missing(self, data_dir: Path) -> list[Path]:
+        """Expected files that are not there."""
+        return [data_dir / name for name in self.md5 if not (data_dir / name).is_file()]
+
+    def require(self, data_dir: Path) -> None:
+        """Raise ValueError where a file is missing."""
+        missing = self.missing(data_dir)
+        if missing:
+            raise ValueError(
+                f"dataset {self.dataset} needs {missing[0]}"
+                f"{f' and {len(missing) - 1} more files' if len(missing) > 1 else ''}, not found;"
+                f" set --data-dir to the folder that holds {next(iter(self.md5))}, or give --download"
+            )
+
+    def warn_if_changed(self, data_dir: Path) -> None:
+        """Warn about every file that is readable but not the published one."""
+        for name, md5 in self.md5.items():
+            if not check_integrity(str(data_dir / name), md5):
+                warnings.warn(
+                    f"{data_dir / name} is not the published file of {self.dataset} (its MD5 is not {md5})",
+                    stacklevel=2,
+                )
+
+    def download(self, data_dir: Path) -> None:
+        """Fetch what is missing through torchvision, which verifies the MD5; files that are there are left alone.
+
+        Raises:
+            ValueError: the download failed.
+        """
+        if not self.missing(data_dir):
+            return
+        try:
+            self.fetch(data_dir)
+        except (OSError, RuntimeError) as error:
+            raise ValueError(f"--download of dataset {self.dataset} into {data_dir} failed: {error}") from error
+
+
+def unreadable(path: Path, problem: str) -> ValueError:
+    """The error for a file that is there but not usable."""
+    return ValueError(f"{path} is corrupt or in another format: {problem}; delete it and get it again")

@@ -1,0 +1,51 @@
+"""SVHN (cropped digits) from its MATLAB files (Netzer et al. 2011)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.io import loadmat
+from torchvision.datasets import SVHN
+
+from core.data.image_set import ImageSet
+from core.data.published import PublishedFiles, unreadable
+
+CLASSES = 10
+SPLITS = ("train", "test")
+
+
+def svhn_files() -> PublishedFiles:
+    """The files of the training and the test split, by torchvision's table."""
+
+    def fetch(data_dir: Path) -> None:
+        for split in SPLITS:
+            SVHN(data_dir, split=split, download=True)
+
+    return PublishedFiles("svhn", {SVHN.split_list[split][1]: SVHN.split_list[split][2] for split in SPLITS}, fetch)
+
+
+def read_svhn(data_dir: Path) -> tuple[ImageSet, ImageSet]:
+    """Training and test images; label 10 of the files, the digit 0, becomes 0.
+
+    Raises:
+        ValueError: a file is corrupt.
+    """
+    train, test = (_read_mat(data_dir / SVHN.split_list[split][1]) for split in SPLITS)
+    return train, test
+
+
+def _read_mat(path: Path) -> ImageSet:
+    try:
+        with path.open("rb") as file:
+            content = loadmat(file)
+        images, labels = content["X"], content["y"].reshape(-1).astype(np.int64)
+    except Exception as error:  # a damaged file can raise anything
+        raise unreadable(path, f"{type(error).__name__}: {error}") from error
+    if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):
+        raise unreadable(path, f"X is {images.dtype} {images.shape}, not uint8 {(32, 32, 3, len(labels))}")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() > CLASSES:
+        raise unreadable(path, "labels are not in 1 to 10")
+    contiguous = np.ascontiguousarray(images.transpose(3, 2, 0, 1))
+    return ImageSet(torch.from_numpy(contiguous), torch.from_numpy(labels % CLASSES))

@@ -1,0 +1,24 @@
+"""Layers that all architectures share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import nn
+
+Norm = Literal["batch", "none"]
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int, norm: Norm) -> nn.Conv2d:
+    """A "same"-padded convolution; it has a bias only where no BatchNorm would undo it."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=norm == "none")
+
+
+def normalisation(channels: int, norm: Norm) -> nn.Module:
+    """BatchNorm, or the identity."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.Identity()
+
+
+def head(channels: int, classes: int) -> nn.Sequential:
+    """Average over whatever side length is left (4 of 32 x 32 images, 8 of 64 x 64), then a linear layer."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

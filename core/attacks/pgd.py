@@ -1,0 +1,142 @@
+"""Projected gradient descent and its special cases: FGSM, TPGD, targeted PGD, l-infinity C&W, restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from core.attacks.base import Attack, BnMode, attack_mode, bounds, forward, gaussian, uniform
+from core.attacks.losses import AttackLoss, Objective, cross_entropy, kl_from, target_cross_entropy, total_margin
+from core.attacks.targets import least_likely_targets, random_targets
+
+Observer = Callable[[int, Tensor, Tensor], None]
+"""Called with (step, images at which the gradient was taken, per-sample gradient) before each step is made."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pgd(Attack):
+    """Sign-gradient ascent, projected to the ball and then to the box (Madry et al. 2018).
+
+    ``loss="kl"`` with the Gaussian start is TRADES' inner maximisation (Zhang et al. 2019, official code): the start
+    isn't clamped before the first step. The clean logits are computed once: in eval mode they don't change over the
+    steps, and with ``bn_mode="train"`` nor do the batch statistics of the clean images.
+
+    With restarts, an image that a run fooled keeps that run's result, and only the others are attacked again.
+    """
+
+    step_size: float
+    steps: int
+    loss: AttackLoss = "ce"
+    start: Literal["gaussian", "uniform", "none"] = "gaussian"
+    """``x + start_scale * N(0, 1)``; uniform in the ball, clamped to the box; or ``x``."""
+    start_scale: float = 0.001
+    target: Literal["none", "random", "least-likely"] = "none"
+    """Ascend minus the cross-entropy to a target class (then ``loss`` has to be ``ce``)."""
+    restarts: int = 1
+    bn_mode: BnMode = "eval"
+
+    def __post_init__(self) -> None:
+        if self.target != "none" and self.loss != "ce":
+            raise ValueError(f"loss {self.loss} is impossible with target {self.target}; allowed: ce")
+
+    @torch.no_grad()
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        """Adversarial images, see `Attack.perturb`."""
+        with attack_mode(model, self.bn_mode):
+            result = self._ascend(model, x, y, rng, None)
+            for _ in range(self.restarts - 1):
+                alive = (forward(model, result, self.batch_size).argmax(1) == y).nonzero()[:, 0]
+                if len(alive) == 0:
+                    break
+                # every image's numbers are drawn, so that those of one don't depend on the fate of the others
+                result[alive] = self._ascend(model, x, y, rng, None, alive)
+        return result
+
+    @torch.no_grad()
+    def run(
+        self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, observe: Observer | None = None
+    ) -> Tensor:
+        """One run, without restarts, that shows each step to ``observe``.
+
+        ``observe(step, x_step, gradient)`` gets, for steps 0 to ``steps - 1``, the images and the gradient of each
+        image's own loss there (of the CE where ``loss`` is ``ce``). With a ``batch_size`` below ``len(x)`` it is
+        called for one part after the other.
+        """
+        with attack_mode(model, self.bn_mode):
+            return self._ascend(model, x, y, rng, observe)
+
+    @torch.no_grad()
+    def perturb_from(
+        self, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, observe: Observer | None = None
+    ) -> Tensor:
+        """One ascent from ``start``, as drawn by `start_points` (for the whole batch of all DDP ranks, say).
+
+        With a ``target``, ``y`` are the target classes.
+        """
+        with attack_mode(model, self.bn_mode):
+            return self._steps(model, start, bounds(x, self.epsilon), self._objective(model, x, y), observe)
+
+    def _ascend(
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        rng: torch.Generator,
+        observe: Observer | None,
+        subset: Tensor | None = None,
+    ) -> Tensor:
+        start = self.start_points(x, rng)
+        goal = y
+        if self.target == "random":
+            goal = random_targets(y, _classes(model, x), rng)
+        elif self.target == "least-likely":
+            goal = least_likely_targets(y, forward(model, x, self.batch_size))
+        if subset is not None:
+            x, start, goal = x[subset], start[subset], goal[subset]
+        size = self.batch_size or len(x)
+        parts = []
+        for x_part, start_part, goal_part in zip(x.split(size), start.split(size), goal.split(size), strict=True):
+            objective = self._objective(model, x_part, goal_part)
+            parts.append(self._steps(model, start_part, bounds(x_part, self.epsilon), objective, observe))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def start_points(self, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Where an ascent from ``x`` starts; every restart draws anew."""
+        if self.start == "gaussian":
+            return torch.add(x, gaussian(x, rng), alpha=self.start_scale)
+        if self.start == "uniform":
+            return uniform(x, rng).mul_(self.epsilon).add_(x).clamp_(0, 1)
+        return x.detach()
+
+    def _objective(self, model: nn.Module, x: Tensor, goal: Tensor) -> Objective:
+        if self.loss == "kl":
+            return kl_from(model(x))
+        if self.loss == "margin":
+            return total_margin(goal)
+        return cross_entropy(goal) if self.target == "none" else target_cross_entropy(goal)
+
+    def _steps(
+        self,
+        model: nn.Module,
+        x_adv: Tensor,
+        limits: tuple[Tensor, Tensor],
+        objective: Objective,
+        observe: Observer | None,
+    ) -> Tensor:
+        for step in range(self.steps):
+            leaf = x_adv.detach().requires_grad_()
+            with torch.enable_grad():
+                loss = objective(model(leaf))
+            (gradient,) = torch.autograd.grad(loss, leaf)
+            if observe is not None:
+                observe(step, x_adv, gradient)
+            x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size).clamp_(*limits)
+        return x_adv
+
+
+def _classes(model: nn.Module, x: Tensor) -> int:
+    return model(x[:1]).shape[1]

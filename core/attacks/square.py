@@ -1,0 +1,88 @@
+"""Square: a black-box attack by random search, for when gradients are not to be trusted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.attacks.base import Attack, attack_mode, bounds, forward
+from core.attacks.losses import margin
+
+P_STEPS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"""Iterations of a budget of 10,000 after which the squares' share of the image halves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square(Attack):
+    """Square attack, l-infinity (Andriushchenko et al. 2020, Algorithms 1 and 2), on the margin loss.
+
+    The start is vertical stripes of +-epsilon; every query proposes one square of +-epsilon, at its own place and with
+    its own colours for each image, and keeps it where the margin grows. The schedule of the squares' side is rescaled
+    to the query budget, as in AutoAttack. Images that the model misclassifies to begin with are returned unchanged.
+
+    Only images that no query has fooled are queried on, and they are packed into full batches. Random numbers are
+    drawn for every image in every query: an image's numbers don't depend on the fate of the others nor on
+    ``batch_size``, but they do depend on its place in ``x``, so split sets differ from whole ones.
+    """
+
+    queries: int
+    """Model evaluations per image at most, the start included."""
+    p_init: float = 0.8
+    """Share of the image that the first squares cover."""
+
+    @torch.no_grad()
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        """Adversarial images, see `Attack.perturb`."""
+        with attack_mode(model):
+            return self._search(model, x, y, rng)
+
+    def _search(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        result = x.clone()
+        count, channels, height, width = x.shape
+        low, high = bounds(x, self.epsilon)
+        alive = (forward(model, x, self.batch_size).argmax(1) == y).nonzero()[:, 0]
+
+        stripes = torch.rand((count, channels, 1, width), generator=rng, device=rng.device).to(x.device) < 0.5
+        low, high, y = low[alive], high[alive], y[alive]
+        best = torch.where(stripes[alive], high, low)
+        worst = margin(forward(model, best, self.batch_size), y) if len(alive) else x.new_empty(0)
+
+        rows = torch.arange(height, device=x.device)
+        columns = torch.arange(width, device=x.device)
+        for query in range(1, self.queries):
+            fooled = worst > 0
+            if fooled.any():
+                result[alive[fooled]] = best[fooled]
+                keep = ~fooled
+                alive, best, low, high = alive[keep], best[keep], low[keep], high[keep]
+                y, worst = y[keep], worst[keep]
+            if len(alive) == 0:
+                return result
+            side = self.side(query - 1, height, width)
+            draws = torch.rand((count, 2 + channels), generator=rng, device=rng.device).to(x.device)[alive]
+            top = (draws[:, 0] * (height - side + 1)).long()
+            left = (draws[:, 1] * (width - side + 1)).long()
+            inside = _within(rows, top, side)[:, None, :, None] & _within(columns, left, side)[:, None, None, :]
+            # 2 epsilon times +-1 from anywhere in the ball, projected: one of the ball's two limits
+            colours = torch.where((draws[:, 2:] < 0.5)[:, :, None, None], high, low)
+            proposal = torch.where(inside, colours, best)
+            value = margin(forward(model, proposal, self.batch_size), y)
+            better = value > worst
+            best = torch.where(better[:, None, None, None], proposal, best)
+            worst = torch.where(better, value, worst)
+        result[alive] = best
+        return result
+
+    def side(self, iteration: int, height: int, width: int) -> int:
+        """Side in pixels of the square that a 0-based iteration proposes."""
+        rescaled = int(iteration / self.queries * 10_000)
+        share = self.p_init / 2 ** sum(rescaled > step for step in P_STEPS)
+        return min(max(round(math.sqrt(share * height * width)), 1), height, width)
+
+
+def _within(positions: Tensor, first: Tensor, length: int) -> Tensor:
+    offset = positions[None, :] - first[:, None]
+    return (offset >= 0) & (offset < length)

@@ -1,0 +1,125 @@
+"""What is measured on validation images after every epoch: accuracies, losses, FOSC and SGCS from one attack run."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.attacks import Pgd
+from core.attacks.base import attack_mode, uniform
+from core.attacks.float32 import full_float32
+from core.config import ProtocolOptions
+from core.probes.fosc import fosc
+from core.probes.sgcs import StepCosine
+
+METRICS = ("clean_acc", "clean_loss", "pgd10_acc", "pgd10_loss", "fgsm_acc", "fosc", "sgcs")
+
+
+class Images(Protocol):
+    """Images and labels of a set."""
+
+    @property
+    def images(self) -> Tensor:
+        """``[N, C, H, W]`` uint8."""
+
+    @property
+    def labels(self) -> Tensor:
+        """``[N]`` int64."""
+
+
+def validate(
+    model: nn.Module,
+    images: Images,
+    epsilon: float,
+    protocol: ProtocolOptions,
+    seed: int,
+    batch_size: int = 512,
+) -> dict[str, float]:
+    """Means over all images of ``val/clean_acc, clean_loss, pgd10_acc, pgd10_loss, fgsm_acc, fosc, sgcs``.
+
+    See `validation_sums`, of which this is the one-rank form.
+    """
+    return validation_means(validation_sums(model, images, epsilon, protocol, seed, batch_size))
+
+
+def validation_sums(
+    model: nn.Module,
+    images: Images,
+    epsilon: float,
+    protocol: ProtocolOptions,
+    seed: int,
+    batch_size: int = 512,
+    rank: int = 0,
+    workers: int = 1,
+) -> Tensor:
+    """Sums over one rank's share of the images, and their number: ``[8]``, to be added up over the ranks.
+
+    One cross-entropy PGD (uniform start clamped to the box, ``eval_steps`` steps of ``eval_step_fraction * epsilon``)
+    serves everything but FGSM: SGCS reads its steps, and one more forward and backward at its result gives accuracy,
+    loss and FOSC. The model is measured in eval mode and in float32, and gets its mode back. An image's attack noise
+    depends on ``seed`` and its place in the set only, not on ``batch_size`` or the number of ranks.
+
+    Args:
+        model: bare network.
+        images: the whole validation set, on the model's device.
+        epsilon: radius of the attacks, images in [0, 1].
+        protocol: steps, step size and centre of FOSC.
+        seed: of the attack's noise.
+        batch_size: images per forward.
+        rank: which of ``workers`` contiguous shares is measured.
+        workers: number of shares.
+    """
+    attack = Pgd(
+        epsilon=epsilon, step_size=epsilon * protocol.eval_step_fraction, steps=protocol.eval_steps, start="uniform"
+    )
+    labels = images.labels
+    total = len(labels)
+    noise = uniform(torch.empty(images.images.shape), torch.Generator().manual_seed(seed))
+    first, last = rank * total // workers, (rank + 1) * total // workers
+    sums = torch.zeros(len(METRICS) + 1, dtype=torch.float64, device=labels.device)
+    with attack_mode(model), full_float32(labels.device):
+        for begin in range(first, last, batch_size):
+            part = slice(begin, min(begin + batch_size, last))
+            x = images.images[part].float().div_(255)
+            start = noise[part].to(x.device).mul_(epsilon).add_(x).clamp_(0, 1)
+            sums += _measure(model, attack, x, labels[part], start, protocol.fosc_center)
+    return sums
+
+
+def validation_means(sums: Tensor) -> dict[str, float]:
+    """Metrics named ``val/...`` from `validation_sums`, added up over the ranks."""
+    *values, count = sums.tolist()
+    return {f"val/{name}": value / count for name, value in zip(METRICS, values, strict=True)}
+
+
+def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: str) -> Tensor:
+    clean_logits, clean_loss, clean_gradient = _forward_backward(model, x, y)
+    fgsm = torch.add(x, clean_gradient.sign(), alpha=attack.epsilon).clamp_(0, 1)
+    with torch.no_grad():
+        fgsm_logits = model(fgsm)
+    steps = StepCosine()
+    x_adv = attack.perturb_from(model, x, y, start, steps)
+    logits, loss, gradient = _forward_backward(model, x_adv, y)
+    values = (
+        clean_logits.argmax(1) == y,
+        clean_loss,
+        logits.argmax(1) == y,
+        loss,
+        fgsm_logits.argmax(1) == y,
+        fosc(x_adv, gradient, x if center == "natural" else start, attack.epsilon),
+        steps.value(),
+        torch.ones_like(loss),
+    )
+    return torch.stack([value.detach().double().sum() for value in values])
+
+
+def _forward_backward(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model(leaf)
+        loss = F.cross_entropy(logits, y, reduction="none")
+    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
+    return logits.detach(), loss.detach(), gradient

@@ -4,7 +4,9 @@ from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream,
 from core.config.data import DataOptions, Shape
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
+from core.config.preset import Preset, build_sweep, explain, load_preset
 from core.config.protocol import ProtocolOptions
+from core.config.sweep import RunOptions, Seeded, Sweep
 from core.config.training import TrainingOptions
 
 __all__ = [
@@ -18,10 +20,17 @@ __all__ = [
     "InnerAttackOptions",
     "MethodOptions",
     "ModelOptions",
+    "Preset",
     "ProtocolOptions",
+    "RunOptions",
+    "Seeded",
     "Shape",
     "Stream",
+    "Sweep",
     "TrainingOptions",
     "Trial",
+    "build_sweep",
     "digest",
+    "explain",
+    "load_preset",
 ]

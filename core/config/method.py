@@ -14,8 +14,11 @@ class MethodOptions(Options):
 
     method: Literal["trades", "pgd-at"] = Field("trades", description="training method")
     beta: Number = Field(3.0, ge=0, le=1000, description="weight of the KL term (1/lambda in eq. 1)")
-    clean_forwards: Literal[1, 2] = Field(
-        1, description="train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official TRADES code"
+    clean_forwards: int = Field(
+        1,
+        ge=1,
+        le=2,
+        description="train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official TRADES code",
     )
     detach_target: bool = Field(False, description="stop the KL term's gradient through the clean logits")
 

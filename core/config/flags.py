@@ -1,0 +1,77 @@
+"""Command-line flags made from the option models, so that a new option is a flag without further ado."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import tyro
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+FlagField = tuple[str, Any, Any]
+
+
+def grid_flags(fields: Mapping[str, FieldInfo]) -> list[FlagField]:
+    """A flag per option that takes one or more values, each an axis of the grid; absent means: leave to the preset."""
+    hint = "(default: the preset's)"
+    return [(name, _described(tuple[str, ...] | None, info, hint), None) for name, info in fields.items()]
+
+
+def single_flags(model: type[BaseModel], defaults: Mapping[str, Any]) -> list[FlagField]:
+    """A flag per option of ``model`` that takes one value, with ``defaults`` before the model's own."""
+    flags: list[FlagField] = []
+    for name, info in model.model_fields.items():
+        default = defaults.get(name, info.get_default())
+        if info.annotation is bool:
+            flags.append((name, Annotated[bool, tyro.conf.arg(help=info.description)], bool(default)))
+        else:
+            shown = None if default is None else str(default)
+            flags.append((name, _described(str | None, info), shown))
+    return flags
+
+
+def parse(title: str, fields: Sequence[FlagField], description: str, args: Sequence[str]) -> dict[str, Any]:
+    """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0)."""
+    flags = dataclasses.make_dataclass(title, [(n, t, dataclasses.field(default=d)) for n, t, d in fields])
+    parsed: Any = tyro.cli(flags, args=list(args), description=description, config=(tyro.conf.AvoidSubcommands,))
+    return {name: getattr(parsed, name) for name, _, _ in fields}
+
+
+def _described(flag_type: Any, info: FieldInfo, hint: str | None = None) -> Any:
+    description = f"{info.description} [{allowed_values(info)}]"
+    return Annotated[flag_type, tyro.conf.arg(help=description, metavar=_metavar(info), help_behavior_hint=hint)]
+
+
+def allowed_values(info: FieldInfo) -> str:
+    """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``."""
+    literal = _literal(info.annotation)
+    if literal:
+        return " | ".join(str(value) for value in literal)
+    signs = {Ge: "<=", Gt: "<"}, {Le: "<=", Lt: "<"}
+    lower = [f"{_bound(m)} {signs[0][type(m)]} " for m in info.metadata if type(m) in signs[0]]
+    upper = [f" {signs[1][type(m)]} {_bound(m)}" for m in info.metadata if type(m) in signs[1]]
+    if lower or upper:
+        return f"{''.join(lower)}x{''.join(upper)}"
+    return "true | false" if info.annotation is bool else _metavar(info).lower()
+
+
+def _bound(limit: Any) -> str:
+    return f"{getattr(limit, type(limit).__name__.lower()):g}"
+
+
+def _literal(annotation: Any) -> tuple[Any, ...]:
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return ()
+
+
+def _metavar(info: FieldInfo) -> str:
+    kinds = [info.annotation]
+    if get_origin(info.annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(info.annotation) if kind is not type(None)]
+    kind = kinds[0]
+    return "NUMBER" if kind in (int, float) or get_origin(kind) is Annotated else "VALUE"

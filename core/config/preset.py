@@ -1,0 +1,134 @@
+"""Sweeps written down as YAML, and how flags change them."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, ValidationError, field_validator
+
+from core.config.base import Options
+from core.config.cell import OPTION_FIELDS, Cell, Stream
+from core.config.protocol import ProtocolOptions
+from core.config.sweep import Seeded, Sweep
+
+LIST_OPTIONS = frozenset({"milestones"})
+"""Options whose one value is a list."""
+
+
+class Grid(Options):
+    """Options and their values; every combination is a cell."""
+
+    options: dict[str, Any]
+    seeds: int | None = Field(None, ge=1)
+
+    @field_validator("options")
+    @classmethod
+    def _known(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for name in options:
+            if name not in OPTION_FIELDS:
+                close = difflib.get_close_matches(name, OPTION_FIELDS, n=1)
+                raise ValueError(f"unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
+        return options
+
+    def combinations(self, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All combinations of values; an override replaces an option's values."""
+        merged = {**self.options, **overrides}
+        listed = {name: _values(name, value) for name, value in merged.items()}
+        return [dict(zip(listed, chosen, strict=True)) for chosen in itertools.product(*listed.values())]
+
+
+class Preset(Options):
+    """A sweep in a file: one or more grids, seeds per cell, and where the protocol differs from its defaults."""
+
+    description: str
+    grids: tuple[Grid, ...] = Field(min_length=1)
+    seeds: int = Field(ge=1)
+    protocol: dict[str, Any] = Field(default_factory=dict)
+
+
+def load_preset(name: str, folder: Path) -> Preset:
+    """The preset called ``name`` in ``folder``, or the YAML file at path ``name``.
+
+    Raises:
+        ValueError: there is none, or the file is not a preset.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml"))
+        raise ValueError(f"--preset {name}: no such preset; allowed: {', '.join(known)}, or a path to a .yaml file")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--preset {name}: {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Preset.model_validate(content)
+    except ValidationError as error:
+        raise ValueError("\n".join(f"--preset {name}: {line}" for line in explain(error))) from error
+
+
+def build_sweep(
+    preset: Preset,
+    *,
+    preset_name: str,
+    name: str,
+    cell_overrides: Mapping[str, Any],
+    protocol_overrides: Mapping[str, Any],
+    seeds: int | None = None,
+    first_seed: int = 0,
+    pins: Mapping[Stream, int] | None = None,
+) -> Sweep:
+    """The sweep of a preset with some options replaced.
+
+    Raises:
+        ValueError: one line per wrong or impossible option, naming it, its value and what is allowed.
+    """
+    problems: list[str] = []
+    entries: dict[str, Seeded] = {}
+    for grid in preset.grids:
+        for options in grid.combinations(cell_overrides):
+            try:
+                cell = Cell.from_flat(options)
+            except ValidationError as error:
+                problems += explain(error)
+                continue
+            entries.setdefault(cell.id, Seeded(cell=cell, seeds=seeds or grid.seeds or preset.seeds))
+    protocol = ProtocolOptions()
+    try:
+        protocol = ProtocolOptions.model_validate({**preset.protocol, **protocol_overrides})
+    except ValidationError as error:
+        problems += explain(error)
+    if problems:
+        raise ValueError("\n".join(dict.fromkeys(problems)))
+    try:
+        return Sweep(
+            name=name,
+            preset=preset_name,
+            entries=tuple(entries.values()),
+            protocol=protocol,
+            first_seed=first_seed,
+            pins=dict(pins or {}),
+        )
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line per problem: the option as a flag, its value, and what is allowed."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        option = next((str(part) for part in reversed(problem["loc"]) if isinstance(part, str)), "")
+        message = problem["msg"].removeprefix("Value error, ")
+        is_flag = option and not isinstance(problem["input"], dict | Options)
+        lines.append(f"--{option.replace('_', '-')} {problem['input']}: {message}" if is_flag else message)
+    return lines
+
+
+def _values(name: str, value: Any) -> Iterable[Any]:
+    if name in LIST_OPTIONS:
+        return [value if isinstance(value, list | tuple) else [value]]
+    return list(dict.fromkeys(value)) if isinstance(value, list | tuple) else [value]

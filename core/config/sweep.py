@@ -1,0 +1,71 @@
+"""A sweep: cells x seeds under one protocol, and the resources it may use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import Field, field_validator, model_validator
+
+from core.config.base import Number, Options
+from core.config.cell import Cell, Stream, Trial
+from core.config.protocol import ProtocolOptions
+
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Seeded(Options):
+    """A cell and how many seeds it is trained with."""
+
+    cell: Cell
+    seeds: int = Field(ge=1, le=100_000)
+
+
+class Sweep(Options):
+    """What is trained. The k-th seed of every cell is ``first_seed + k``, so that cells can be compared pair by pair."""
+
+    name: str
+    preset: str
+    entries: tuple[Seeded, ...] = Field(min_length=1)
+    protocol: ProtocolOptions
+    first_seed: int = Field(0, ge=0, lt=2**31)
+    pins: dict[Stream, int] = Field(default_factory=dict)
+
+    @field_validator("name")
+    @classmethod
+    def _safe(cls, name: str) -> str:
+        if not SAFE_NAME.fullmatch(name):
+            raise ValueError("must be 1 to 100 letters, digits, '.', '_' or '-', starting with a letter or digit")
+        return name
+
+    def trials(self) -> list[Trial]:
+        """All trials, one seed of every cell after the other, so that every cell has results early."""
+        most = max(entry.seeds for entry in self.entries)
+        return [
+            Trial(cell=entry.cell, seed=self.first_seed + k, pins=self.pins)
+            for k in range(most)
+            for entry in self.entries
+            if k < entry.seeds
+        ]
+
+
+class RunOptions(Options):
+    """Where and with what a sweep runs. Nothing here changes a result."""
+
+    data_dir: Path = Field(Path("data"), description="folder of the data sets' standard files")
+    download: bool = Field(False, description="fetch missing data files where torchvision can")
+    storage: str | None = Field(None, description="folder or URI for checkpoints and records (default: ./results)")
+    mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
+    address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's own, or a new local one)")
+    cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
+    gpus_per_worker: Number = Field(0, ge=0, le=1, description="GPUs of one DDP rank; may be a fraction")
+    max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
+    max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
+    trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")
+    checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
+
+    @model_validator(mode="after")
+    def _possible(self) -> RunOptions:
+        if self.cpus_per_worker == 0 and self.gpus_per_worker == 0:
+            raise ValueError("cpus_per_worker 0 needs gpus_per_worker above 0")
+        return self

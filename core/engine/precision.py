@@ -1,0 +1,39 @@
+"""Training arithmetic: fp32, tf32, bf16, or fp16 with loss scaling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Precision:
+    """Autocast and loss scaling of one trial.
+
+    Args:
+        name: ``fp32 | tf32 | bf16 | fp16``. tf32 changes CUDA matrix products only; on a CPU it is fp32.
+        device: where the network lives.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.name = name
+        self.device = device
+        dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        self.dtype = dtypes.get(name)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.fp32_precision = "tf32" if name == "tf32" else "ieee"
+            torch.backends.cudnn.fp32_precision = "tf32" if name == "tf32" else "ieee"
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Context of a training forward, and of the inner attack.
+
+        Enter it anew after weights change: within one context autocast casts every weight once.
+        """
+        if self.dtype is None:
+            yield
+        else:
+            with torch.autocast(self.device.type, dtype=self.dtype):
+                yield

@@ -1,0 +1,46 @@
+"""The DDP ranks of one trial, as seen from one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+T = TypeVar("T")
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Rank, number of workers and device of this process; a single worker needs no process group."""
+
+    rank: int = 0
+    workers: int = 1
+    device: torch.device = CPU
+
+    @property
+    def leads(self) -> bool:
+        """Is this the rank that measures verdicts and writes files?"""
+        return self.rank == 0
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """Sum ``values`` over all ranks, in place."""
+        if self.workers > 1:
+            dist.all_reduce(values)
+        return values
+
+    def from_leader(self, value: T) -> T:
+        """The leader's ``value`` on every rank."""
+        if self.workers == 1:
+            return value
+        box: list[Any] = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def copy_buffers(self, model: torch.nn.Module) -> None:
+        """Give every rank the leader's BatchNorm statistics, so that all of them measure one model."""
+        if self.workers > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, src=0)

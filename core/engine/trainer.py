@@ -1,0 +1,145 @@
+"""One rank's training: the network, its optimiser, and what one step and one epoch do to them."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from core.config import Cell
+from core.data import ImageSet
+from core.engine.awp import WeightPerturbation
+from core.engine.batches import Batch, count_batches, iterate_epoch
+from core.engine.gradient_probe import GradientProbe
+from core.engine.precision import Precision
+from core.engine.ranks import Ranks
+from core.engine.seeding import Streams
+from core.methods import Method, Objective, build_method
+
+Row = dict[str, float | None]
+
+
+class ObjectiveModule(nn.Module):
+    """The objective as one forward, so that DDP sees one forward per backward whatever the method computes in it."""
+
+    def __init__(self, network: nn.Module, method: Method) -> None:
+        super().__init__()
+        self.network = network
+        self.method = method
+
+    def forward(self, x: Tensor, x_adv: Tensor, y: Tensor) -> Objective:
+        return self.method.objective(self.network, x, x_adv, y)
+
+
+class Trainer:
+    """Trains one trial's network on one rank.
+
+    Attributes:
+        model: the bare network; attacks and measurements go through it, never through DDP.
+        parts: what a checkpoint must hold to go on bit for bit, besides progress.
+    """
+
+    def __init__(self, cell: Cell, model: nn.Module, streams: Streams, ranks: Ranks) -> None:
+        self.cell = cell
+        self.streams = streams
+        self.ranks = ranks
+        options = cell.training
+        self.memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.model = model.to(ranks.device, memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.network: nn.Module = torch.compile(self.model) if options.compile else self.model  # type: ignore[assignment]
+        self.method = build_method(cell)
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(),
+            lr=options.lr,
+            momentum=options.momentum,
+            nesterov=options.nesterov,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.precision = Precision(options.precision, ranks.device)
+        self.awp = WeightPerturbation(cell.awp.awp_radius)
+        module: nn.Module = ObjectiveModule(self.network, self.method)
+        # ranks keep their own BatchNorm statistics while training; `Ranks.copy_buffers` aligns them before measuring
+        self.objective = DistributedDataParallel(module, broadcast_buffers=False) if ranks.workers > 1 else module
+        self.parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.precision.scaler}
+
+    def run_epoch(
+        self, train: ImageSet, epoch: int, *, noisy_batches: int = 0, gradient_stride: int = 0, first_step: int = 0
+    ) -> tuple[Row, list[Row]]:
+        """Train one 1-based epoch.
+
+        Args:
+            train: the training images, on this rank's device.
+            epoch: 1-based.
+            noisy_batches: first batches that get the healing noise.
+            gradient_stride: measure Appendix G's norms every so many steps; 0: never.
+            first_step: global number of the epoch's first step.
+
+        Returns:
+            The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
+        """
+        started = time.perf_counter()
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.cell.training.learning_rate(epoch)
+        perturb_weights = self.cell.awp.awp_radius > 0 and epoch > self.cell.awp.awp_warmup
+        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
+        gradients: list[Row] = []
+        batches = iterate_epoch(train, self.cell, self.method.attack, self.streams, self.ranks, epoch, noisy_batches)
+        for step, batch in enumerate(batches, start=first_step):
+            probe = GradientProbe(self, batch) if gradient_stride and step % gradient_stride == 0 else None
+            objective = self._step(batch, perturb_weights, probe)
+            sums += _totals(objective, batch)
+            if probe:
+                gradients.append({"step": step, "epoch": epoch, **probe.finish()})
+        loss, clean, adv, count = self.ranks.sum(sums).tolist()
+        row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
+        if objective.clean_logits is not None:
+            row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
+        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "time/train_s": time.perf_counter() - started}
+        return row, gradients
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Training steps of an epoch over ``images`` images."""
+        return count_batches(images, self.cell.training.batch_size, drop_last=self.cell.training.drop_last)
+
+    def attack(self, batch: Batch) -> Tensor:
+        """Adversarial images of a batch, by the method's inner attack."""
+        x = batch.x.contiguous(memory_format=self.memory_format)
+        with self.precision.autocast():
+            return self.method.attack.perturb_from(self.network, x, batch.y, batch.start)
+
+    def _step(self, batch: Batch, perturb_weights: bool, probe: GradientProbe | None) -> Objective:
+        x_adv = self.attack(batch)
+        if not perturb_weights:
+            return self._descend(batch, x_adv, probe)
+        with self.precision.autocast():
+            offsets = self.awp.offsets(
+                self.model,
+                lambda: self.method.objective(self.network, batch.x, x_adv, batch.y).total * batch.weight,
+                self.ranks,
+            )
+        with self.awp.applied(self.model, offsets):
+            return self._descend(batch, x_adv, probe)
+
+    def _descend(self, batch: Batch, x_adv: Tensor, probe: GradientProbe | None) -> Objective:
+        with self.precision.autocast():
+            objective: Objective = self.objective(batch.x, x_adv, batch.y)
+        if probe:
+            probe.before(objective)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.precision.scaler.scale(objective.total * batch.weight).backward()
+        self.precision.scaler.step(self.optimizer)
+        self.precision.scaler.update()
+        return objective
+
+
+def _totals(objective: Objective, batch: Batch) -> Tensor:
+    """Sums over the slice: loss, correct clean, correct adversarial, images."""
+    with torch.no_grad():
+        size = len(batch.y)
+        adv = (objective.adv_logits.argmax(1) == batch.y).sum()
+        clean = adv * 0 if objective.clean_logits is None else (objective.clean_logits.argmax(1) == batch.y).sum()
+        return torch.stack([objective.total.detach() * size, clean, adv, torch.full_like(adv, size)]).double()

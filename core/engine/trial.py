@@ -1,0 +1,299 @@
+"""One trial from first epoch to verdict, on one DDP rank. Knows no Ray: whoever runs it passes what it needs."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from core.config import ProtocolOptions, Trial
+from core.data import Dataset, ImageSet
+from core.engine.progress import Progress, Weights, copy_weights, pack, unpack
+from core.engine.provenance import provenance
+from core.engine.ranks import Ranks
+from core.engine.seeding import Streams
+from core.engine.trainer import Row, Trainer
+from core.models import build_model
+from core.probes import collect_evidence, validation_means, validation_sums
+from core.records import Evidence, TrialRecord, Verdict
+from core.storage import CorruptFileError, Store
+from core.verdict import FoscDetector, censor, confirms_alarm, judge
+
+RESUME = "resume.ckpt"
+RECORD = "record.json"
+
+Report = Callable[[int, list[Row]], None]
+"""Called on every rank at the same points with the last epoch and, on the leader, the rows since the last call."""
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often a trial speaks and saves, in seconds; epochs shorter than that are reported together."""
+
+    report_s: float = 1.0
+    checkpoint_s: float = 20.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a trial needs and does not own.
+
+    Attributes:
+        sweep: name of the sweep.
+        store: the trial's own store.
+        ranks: this rank's place among the trial's workers.
+        report: see `Report`.
+        commit: git commit of the driver's code.
+        timeout_s: training seconds after which the trial is censored; None: never.
+    """
+
+    sweep: str
+    store: Store
+    ranks: Ranks
+    report: Report
+    commit: str
+    cadence: Cadence = Cadence()
+    timeout_s: float | None = None
+
+
+def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: Surroundings) -> TrialRecord | None:
+    """Train, watch and judge one trial; go on from its last checkpoint if there is one.
+
+    Returns:
+        The record, on the leading rank; None on the others.
+    """
+    finished = around.store.read(RECORD) if around.ranks.leads else None
+    if around.ranks.from_leader(finished is not None):
+        return TrialRecord.model_validate_json(finished) if finished else None
+    return TrialRun(trial, protocol, dataset, around).run()
+
+
+class TrialRun:
+    """The loop of `run_trial`, with its state."""
+
+    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: Surroundings) -> None:
+        self.trial, self.protocol, self.around = trial, protocol, around
+        self.ranks = around.ranks
+        cell = trial.cell
+        device = self.ranks.device
+        self.train, self.validation = dataset.train.to(device), dataset.validation.to(device)
+        self.test = dataset.test.to(device)
+        streams = Streams.spawn(trial.seed, trial.pins)
+        model = build_model(cell.model, cell.data.shape, streams.integer("init"))
+        self.trainer = Trainer(cell, model, streams, self.ranks)
+        self.detector = FoscDetector(
+            threshold=protocol.fosc_threshold, patience=protocol.fosc_patience, grace=protocol.fosc_grace
+        )
+        self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
+        self.progress = self._resume()
+        self.progress.attempts += 1
+        self._unreported: list[Row] = []
+        self._reported_at = self._saved_at = self._counted_at = time.monotonic()
+
+    def run(self) -> TrialRecord | None:
+        """Run to the end or to the verdict that makes going on pointless."""
+        stopped_early = False
+        while self.progress.epoch < self.trial.cell.training.epochs:
+            row = self._epoch()
+            reason = self._failure(row)
+            if reason:
+                return self._finish(censor(reason, self.detector), stopped_early=True)
+            confirmed = self._confirmed_alarm()
+            stopped_early = confirmed and self.protocol.stop and not self.trial.audit
+            if stopped_early:
+                break
+            self._report_and_save()
+        verdict = self.ranks.from_leader(self._judge() if self.ranks.leads else None)
+        assert verdict is not None
+        last_epoch = self.progress.epoch == self.trial.cell.training.epochs
+        return self._finish(verdict, stopped_early=stopped_early and not last_epoch)
+
+    def _epoch(self) -> Row:
+        progress, protocol, cell = self.progress, self.protocol, self.trial.cell
+        epoch = progress.epoch + 1
+        noisy_batches, progress.noisy_batches = progress.noisy_batches, 0
+        row, gradients = self.trainer.run_epoch(
+            self.train,
+            epoch,
+            noisy_batches=noisy_batches,
+            gradient_stride=protocol.gradient_stride,
+            first_step=progress.step,
+        )
+        if cell.heal.heal == "fosc":
+            row["heal/noisy_batches"] = noisy_batches
+        started = time.perf_counter()
+        self.ranks.copy_buffers(self.trainer.model)
+        sums = validation_sums(
+            self.trainer.model,
+            self.validation,
+            cell.attack.epsilon,
+            protocol,
+            seed=protocol.eval_seed,
+            rank=self.ranks.rank,
+            workers=self.ranks.workers,
+        )
+        row |= validation_means(self.ranks.sum(sums))
+        row["time/eval_s"] = time.perf_counter() - started
+        if gradients:
+            names = gradients[0].keys() - {"step", "epoch"}
+            row |= {f"grad/{name}": sum(g[name] or 0.0 for g in gradients) / len(gradients) for name in sorted(names)}
+        row = {"epoch": epoch, **{name: _finite(value) for name, value in row.items()}}
+        self.detector.update(epoch, row)
+        self._select(row)
+        if cell.heal.heal == "fosc" and self._masked(row):
+            progress.noisy_batches = cell.heal.heal_batches
+        progress.epoch = epoch
+        progress.step += self.trainer.steps_per_epoch(len(self.train))
+        progress.rows.append(row)
+        progress.gradients += [{name: _finite(value) for name, value in g.items()} for g in gradients]
+        self._unreported.append(row)
+        now = time.monotonic()
+        progress.device_seconds += (now - self._counted_at) * self.ranks.workers
+        self._counted_at = now
+        return row
+
+    def _select(self, row: Row) -> None:
+        accuracy, epoch = row["val/pgd10_acc"] or 0.0, int(row["epoch"] or 0)
+        self.progress.selected.offer(accuracy, epoch, self.trainer.model)
+        if not self._masked(row):
+            self.progress.gated.offer(accuracy, epoch, self.trainer.model)
+
+    def _masked(self, row: Row) -> bool:
+        return row["val/fosc"] is None or row["val/fosc"] > self.protocol.fosc_threshold
+
+    def _failure(self, row: Row) -> str | None:
+        if row["train/loss"] is None:
+            return f"diverged: the training loss of epoch {self.progress.epoch} is not finite"
+        limit = self.around.timeout_s
+        spent = self.progress.device_seconds / self.ranks.workers
+        if self.ranks.from_leader(limit is not None and spent > limit):
+            return f"timeout: {limit:g} s passed in epoch {self.progress.epoch}"
+        return None
+
+    def _confirmed_alarm(self) -> bool:
+        """Measure Square and its company on validation images while an alarm lasts; True once they confirm it."""
+        if not self.detector.active:
+            return False
+        alarms, protocol = self.progress.alarms, self.protocol
+        since_onset = [alarm for alarm in alarms if alarm.epoch >= self.detector.onset_epochs[-1]]
+        if any(confirms_alarm(alarm, protocol) for alarm in since_onset):
+            return True
+        if since_onset and self.progress.epoch - since_onset[-1].epoch < protocol.confirm_every:
+            return False
+        evidence = self._measure(None, self.validation, "alarm", self.progress.epoch)
+        alarms.append(evidence)
+        return confirms_alarm(evidence, protocol)
+
+    def _judge(self) -> Verdict:
+        last = self.progress.epoch
+        measured: dict[int, Evidence] = {}
+        evidence = list(self.progress.alarms)
+        for name, best in (("selected", self.progress.selected), ("gated", self.progress.gated), ("last", None)):
+            epoch = best.epoch if best else last
+            if best and best.weights is None:
+                continue
+            if epoch not in measured:
+                measured[epoch] = self._measure_here(best.weights if best else None, self.test, name, epoch)
+            evidence.append(measured[epoch].model_copy(update={"checkpoint": name}))
+        return judge(tuple(evidence), self.detector, self.protocol)
+
+    def _measure(self, weights: Weights | None, images: ImageSet, checkpoint: str, epoch: int) -> Evidence:
+        here = self._measure_here(weights, images, checkpoint, epoch) if self.ranks.leads else None
+        evidence = self.ranks.from_leader(here)
+        assert evidence is not None
+        return evidence
+
+    def _measure_here(self, weights: Weights | None, images: ImageSet, checkpoint: str, epoch: int) -> Evidence:
+        """Evidence on the same first `verdict_images` images, for other weights than the current ones if given."""
+        model = self.trainer.model
+        current = copy_weights(model) if weights else None
+        if weights:
+            model.load_state_dict(weights)
+        chosen = images.take(torch.arange(min(self.protocol.verdict_images, len(images)), device=self.ranks.device))
+        evidence = collect_evidence(
+            model,
+            chosen.images,
+            chosen.labels,
+            self.trial.cell.attack.epsilon,
+            self.protocol,
+            seed=self.protocol.eval_seed,
+            checkpoint=checkpoint,
+            epoch=epoch,
+            split="test" if images is self.test else "validation",
+        )
+        if current:
+            model.load_state_dict(current)
+        return evidence
+
+    def _report_and_save(self) -> None:
+        now = time.monotonic()
+        cadence = self.around.cadence
+        due = (now - self._reported_at >= cadence.report_s, now - self._saved_at >= cadence.checkpoint_s)
+        report_due, save_due = self.ranks.from_leader(due)
+        if report_due:
+            self._report(now)
+        if save_due:
+            if self.ranks.leads:
+                self.around.store.write_sealed(RESUME, pack(self.progress, self.parts))
+            self._saved_at = now
+
+    def _report(self, now: float) -> None:
+        self.around.report(self.progress.epoch, self._unreported)
+        self._unreported = []
+        self._reported_at = now
+
+    def _resume(self) -> Progress:
+        checkpoint = None
+        if self.ranks.leads:
+            try:
+                checkpoint = self.around.store.read_sealed(RESUME)
+            except CorruptFileError as error:
+                print(f"{error}; the trial starts anew", flush=True)
+        checkpoint = self.ranks.from_leader(checkpoint)
+        return unpack(checkpoint, self.parts) if checkpoint else Progress()
+
+    def _finish(self, verdict: Verdict, *, stopped_early: bool) -> TrialRecord | None:
+        self._report(time.monotonic())
+        if not self.ranks.leads:
+            return None
+        progress, trial, store = self.progress, self.trial, self.around.store
+        progress.device_seconds += (time.monotonic() - self._counted_at) * self.ranks.workers
+        weights = {"last": (progress.epoch, copy_weights(self.trainer.model))}
+        for name, best in (("selected", progress.selected), ("gated", progress.gated)):
+            if best.weights is not None:
+                weights[name] = (best.epoch, best.weights)
+        record = TrialRecord(
+            sweep=self.around.sweep,
+            cell_id=trial.cell.id,
+            cell=trial.cell.flat(),
+            seed=trial.seed,
+            pins={str(stream): seed for stream, seed in trial.pins.items()},
+            audit=trial.audit,
+            protocol=self.protocol.model_dump(mode="json"),
+            verdict=verdict,
+            epochs_planned=trial.cell.training.epochs,
+            epochs_run=progress.epoch,
+            stopped_early=stopped_early,
+            trace=progress.rows,
+            gradients=progress.gradients,
+            device_seconds=progress.device_seconds,
+            attempts=progress.attempts,
+            checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
+            provenance=provenance(self.ranks.device, self.around.commit),
+        )
+        store.write(RECORD, record.model_dump_json().encode())
+        store.delete(RESUME)
+        return record
+
+    def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:
+        buffer = io.BytesIO()
+        torch.save({"cell": self.trial.cell.flat(), "seed": self.trial.seed, "epoch": epoch, "model": weights}, buffer)
+        return self.around.store.write(f"{name}.pt", buffer.getvalue())
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < float("inf") else None

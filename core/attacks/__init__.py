@@ -1,7 +1,26 @@
 """Attacks: a start, a loss, a step and a projection; one family per file."""
 
+from core.attacks.accuracy import resists, robust_accuracy
 from core.attacks.base import Attack
+from core.attacks.deepfool import DeepFool
+from core.attacks.float32 import full_float32
+from core.attacks.momentum import MiFgsm
 from core.attacks.pgd import Observer, Pgd
+from core.attacks.registry import ATTACKS, build_attack
 from core.attacks.square import Square
+from core.attacks.transfer import Transfer
 
-__all__ = ["Attack", "Observer", "Pgd", "Square"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "DeepFool",
+    "MiFgsm",
+    "Observer",
+    "Pgd",
+    "Square",
+    "Transfer",
+    "build_attack",
+    "full_float32",
+    "resists",
+    "robust_accuracy",
+]

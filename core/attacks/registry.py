@@ -1,0 +1,53 @@
+"""Evaluation attacks by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from core.attacks.base import Attack
+from core.attacks.deepfool import DeepFool
+from core.attacks.momentum import MiFgsm
+from core.attacks.pgd import Pgd
+from core.attacks.square import Square
+
+PGD = re.compile(r"pgd-([1-9]\d*)(?:x([1-9]\d*))?")
+
+_BUILDERS: dict[str, Callable[[float, float, int], Attack]] = {
+    "fgsm": lambda epsilon, step, queries: Pgd(epsilon=epsilon, step_size=epsilon, steps=1, start="none"),
+    "mi-fgsm": lambda epsilon, step, queries: MiFgsm(epsilon=epsilon),
+    "pgd-targeted-random": lambda epsilon, step, queries: Pgd(
+        epsilon=epsilon, step_size=step, steps=20, start="uniform", target="random"
+    ),
+    "pgd-targeted-least-likely": lambda epsilon, step, queries: Pgd(
+        epsilon=epsilon, step_size=step, steps=20, start="uniform", target="least-likely"
+    ),
+    # l-infinity C&W as adversarial-training papers report it: 30 PGD steps on the margin (MART, Wang et al. 2020)
+    "cw": lambda epsilon, step, queries: Pgd(epsilon=epsilon, step_size=step, steps=30, start="uniform", loss="margin"),
+    "deepfool": lambda epsilon, step, queries: DeepFool(epsilon=epsilon),
+    "square": lambda epsilon, step, queries: Square(epsilon=epsilon, queries=queries),
+}
+
+ATTACKS = (*_BUILDERS, "pgd-STEPS", "pgd-STEPSxRESTARTS")
+"""Names that `build_attack` knows."""
+
+
+def build_attack(name: str, epsilon: float, step_fraction: float = 0.25, queries: int = 1000) -> Attack:
+    """An l-infinity attack of radius ``epsilon``.
+
+    Args:
+        name: one of `ATTACKS`, such as ``pgd-10`` or ``pgd-50x5`` (50 steps, 5 uniform starts).
+        epsilon: radius, images in [0, 1].
+        step_fraction: step size of PGD-like attacks as a fraction of ``epsilon``; FGSM and MI-FGSM have their own.
+        queries: budget of Square.
+
+    Raises:
+        ValueError: the name is unknown.
+    """
+    step = epsilon * step_fraction
+    if match := PGD.fullmatch(name):
+        restarts = int(match[2] or 1)
+        return Pgd(epsilon=epsilon, step_size=step, steps=int(match[1]), start="uniform", restarts=restarts)
+    if name not in _BUILDERS:
+        raise ValueError(f"attack {name!r} is unknown; allowed: {', '.join(ATTACKS)}")
+    return _BUILDERS[name](epsilon, step, queries)

@@ -1,0 +1,77 @@
+"""The attacks that a verdict rests on, all on the same images."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Literal
+
+from torch import Tensor, nn
+
+from core.attacks import Attack, build_attack, robust_accuracy
+from core.config import ProtocolOptions
+from core.records import Evidence, Measurement
+
+
+def collect_evidence(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: float,
+    protocol: ProtocolOptions,
+    seed: int,
+    checkpoint: Literal["selected", "last", "gated", "alarm"],
+    epoch: int,
+    split: Literal["validation", "test"],
+    batch_size: int = 512,
+) -> Evidence:
+    """Accuracy of ``model`` on clean images and under FGSM, PGD-10, PGD-50 with restarts and Square.
+
+    All in float32 and eval mode, with one seed. ``pgd-10`` takes its number of steps from ``protocol.eval_steps``,
+    ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``: the measurements say what they really were.
+
+    Args:
+        model: bare network with the weights of ``checkpoint``.
+        images: ``[N, C, H, W]`` uint8 or floats in [0, 1]; all of them are attacked.
+        labels: ``[N]`` int64.
+        epsilon: radius of all attacks, images in [0, 1].
+        protocol: steps, step size, restarts and queries.
+        seed: of the attacks' random numbers.
+        checkpoint: which weights these are.
+        epoch: of the weights, 1-based.
+        split: where the images are from.
+        batch_size: images per forward.
+    """
+    fraction = protocol.eval_step_fraction
+    attacks: dict[str, Attack | None] = {
+        "clean": None,
+        "fgsm": build_attack("fgsm", epsilon),
+        "pgd-10": build_attack(f"pgd-{protocol.eval_steps}", epsilon, fraction),
+        "pgd-50x5": build_attack(f"pgd-50x{protocol.pgd50_restarts}", epsilon, fraction),
+        "square": build_attack("square", epsilon, queries=protocol.square_queries),
+    }
+    return Evidence(
+        checkpoint=checkpoint,
+        epoch=epoch,
+        measurements=tuple(
+            Measurement(
+                attack=name,
+                accuracy=robust_accuracy(model, attack, images, labels, seed, batch_size),
+                steps=getattr(attack, "steps", None),
+                restarts=getattr(attack, "restarts", None),
+                queries=getattr(attack, "queries", None),
+                images=len(labels),
+                split=split,
+                epsilon=None if attack is None else epsilon,
+                seed=None if attack is None else seed,
+                library=_library(),
+            )
+            for name, attack in attacks.items()
+        ),
+    )
+
+
+def _library() -> str:
+    try:
+        return f"unmask {metadata.version('unmask')}"
+    except metadata.PackageNotFoundError:  # a Ray job runs from its working directory, without an installation
+        return "unmask source"

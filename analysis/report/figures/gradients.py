@@ -1,0 +1,52 @@
+"""Gradient norms of single batches around an onset: the paper's Figure 4."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.report.figures.series import caption
+from analysis.report.figures.style import INK, SERIES, Draw
+from core.records import TrialRecord
+
+NORMS = {"w_norm": "full loss", "kl_norm": "KL term", "ce_norm": "CE term"}
+
+
+def batch_gradients(record: TrialRecord, *, epochs_around: int = 1) -> Draw:
+    """Gradient norms of the full loss and its terms, and the cosine between successive gradients, by training step.
+
+    Args:
+        record: a trial with batch-level gradients.
+        epochs_around: epochs before and after the onset's that are shown; all steps are shown without an onset.
+    """
+
+    def draw(figure: SubFigure) -> None:
+        onset = record.verdict.onset_epoch if record.verdict else None
+        rows = [r for r in record.gradients if onset is None or abs((r["epoch"] or 0) - onset) <= epochs_around]
+        rows = rows or record.gradients
+        steps = _column(rows, "step")
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for (name, label), look in zip(NORMS.items(), SERIES, strict=False):
+            top.plot(steps, _column(rows, name), color=look.colour, linestyle=look.dash, linewidth=1.1, label=label)
+        bottom.plot(steps, _column(rows, "cosine"), color=SERIES[3].colour, linewidth=1.1)
+        if onset is not None:
+            starts = [r["step"] for r in rows if r["epoch"] == onset and r["step"] is not None]
+            for ax in (top, bottom) if starts else ():
+                ax.axvline(min(starts), color=INK, linestyle="dashed", linewidth=0.9)
+        top.set_title(f"Batches: {caption(record)}")
+        top.set_ylabel("gradient norm")
+        top.set_ylim(bottom=0)
+        top.legend(loc="upper left", ncols=3)
+        bottom.set_ylabel("cosine")
+        bottom.set_ylim(-1.05, 1.05)
+        bottom.set_xlabel("training step")
+        bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.align_ylabels([top, bottom])
+
+    return draw
+
+
+def _column(rows: list[dict[str, float | None]], name: str) -> np.ndarray:
+    values = [row.get(name) for row in rows]
+    return np.array([np.nan if value is None else value for value in values], dtype=float)

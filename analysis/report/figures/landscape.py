@@ -1,0 +1,60 @@
+"""Loss landscapes around images: the paper's Figure 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import SubFigure
+
+from analysis.report.figures.style import Draw
+
+
+def surface(grid: Mapping[str, Sequence], *, title: str, top: float | None = None) -> Draw:
+    """The loss over the two directions as a surface.
+
+    Args:
+        grid: ``x`` [n] magnitudes along the sign of the input gradient, ``y`` [m] along a Rademacher direction, and
+            ``loss`` [m, n].
+        title: which image of which checkpoint.
+        top: upper end of the loss axis, for pictures that are compared; the grid's own maximum without it.
+    """
+
+    def draw(figure: SubFigure) -> None:
+        x, y, loss = _arrays(grid)
+        ax = figure.add_subplot(projection="3d")
+        ax.plot_surface(
+            *np.meshgrid(x, y), loss, cmap="cividis", vmin=0, vmax=top or loss.max(), linewidth=0.1, rasterized=True
+        )
+        ax.set_title(title)
+        ax.set_xlabel("gradient sign")
+        ax.set_ylabel("Rademacher")
+        ax.set_zlabel("loss")
+        ax.set_zlim(0, top or loss.max())
+        ax.tick_params(labelsize=6, pad=0)
+        ax.locator_params(nbins=5)
+        ax.set_box_aspect(None, zoom=0.85)
+
+    return draw
+
+
+def contour(grid: Mapping[str, Sequence], *, title: str, top: float | None = None) -> Draw:
+    """The same as `surface`, seen from above."""
+
+    def draw(figure: SubFigure) -> None:
+        x, y, loss = _arrays(grid)
+        ax = figure.subplots()
+        levels = np.linspace(0, top or loss.max(), 13)
+        filled = ax.contourf(x, y, loss, levels=levels, cmap="cividis", extend="max")
+        ax.contour(x, y, loss, levels=levels[::2], colors="white", linewidths=0.6)
+        ax.set_title(title)
+        ax.set_xlabel("along the gradient's sign")
+        ax.set_ylabel("along a Rademacher direction")
+        ax.grid(visible=False)
+        figure.colorbar(filled, ax=ax, label="loss")
+
+    return draw
+
+
+def _arrays(grid: Mapping[str, Sequence]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.asarray(grid["x"], float), np.asarray(grid["y"], float), np.asarray(grid["loss"], float)

@@ -1,0 +1,106 @@
+"""Series of a record, and which trials show best what a figure is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from analysis.report.figures.style import INK
+from core.records import TrialRecord
+
+
+class Series(NamedTuple):
+    """A metric over epochs; `values` are NaN where the trace has none."""
+
+    epochs: np.ndarray
+    values: np.ndarray
+
+    @property
+    def empty(self) -> bool:
+        """Is there nothing to draw?"""
+        return not np.isfinite(self.values).any()
+
+
+def series(record: TrialRecord, metric: str) -> Series:
+    """Values of `metric` by epoch."""
+    values = [row.get(metric) for row in record.trace]
+    return Series(
+        np.array([row["epoch"] for row in record.trace], dtype=float),
+        np.array([np.nan if value is None else value for value in values], dtype=float),
+    )
+
+
+def has(record: TrialRecord, *metrics: str) -> bool:
+    """Does the trace hold at least one finite value of each of `metrics`?"""
+    return all(not series(record, metric).empty for metric in metrics)
+
+
+def outcome(record: TrialRecord) -> str:
+    """The verdict's outcome, or ``running``."""
+    return record.verdict.outcome if record.verdict else "running"
+
+
+class Pair(NamedTuple):
+    """Two trials to be drawn beside each other."""
+
+    first: TrialRecord
+    second: TrialRecord
+
+
+def contrast(records: Sequence[TrialRecord]) -> Pair | None:
+    """A stable and an unstable trial, of one cell where one has both: the unstable one with the longest trace,
+    so that most of what follows the onset shows.
+    """
+    stable = [r for r in records if outcome(r) == "stable" and has(r, "val/fosc")]
+    unstable = [r for r in records if outcome(r) == "unstable" and r.verdict and r.verdict.onset and has(r, "val/fosc")]
+    pairs = [Pair(s, u) for u in unstable for s in stable if s.cell_id == u.cell_id]
+    if not pairs and stable and unstable:
+        pairs = [Pair(stable[0], u) for u in unstable]
+    return max(pairs, key=lambda p: p.second.epochs_run, default=None)
+
+
+def self_healed(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """A trial that recovered without help, the one with the longest trace after its onset."""
+    return max(
+        (r for r in records if r.verdict and r.verdict.recovery_epochs and r.cell["heal"] == "none"),
+        key=lambda r: r.epochs_run - (r.verdict.onset_epoch or 0 if r.verdict else 0),
+        default=None,
+    )
+
+
+def heal_pair(records: Sequence[TrialRecord]) -> Pair | None:
+    """An unstable trial without healing and its twin with it: same seed, same options otherwise."""
+
+    def twin(record: TrialRecord) -> tuple:
+        return record.seed, tuple(sorted((k, str(v)) for k, v in record.cell.items() if not k.startswith("heal")))
+
+    healed = {twin(r): r for r in records if r.cell["heal"] != "none" and r.verdict}
+    unhealed = (r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable" and twin(r) in healed)
+    return next((Pair(r, healed[twin(r)]) for r in unhealed), None)
+
+
+def mark_events(axes: Sequence[Axes], record: TrialRecord, *, label_on: int = 0) -> None:
+    """Vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, named on one of `axes`."""
+    if record.verdict is None:
+        return
+    marks = [(e, "onset", "dashed") for e in record.verdict.onset_epochs]
+    marks += [(e, "recovery", "dotted") for e in record.verdict.recovery_epochs]
+    for epoch, name, dash in marks:
+        for ax in axes:
+            ax.axvline(epoch, color=INK, linestyle=dash, linewidth=0.9)
+        axes[label_on].annotate(
+            f" {name} {epoch} ",
+            (epoch, 1),
+            xycoords=("data", "axes fraction"),
+            va="top",
+            ha="right" if name == "onset" else "left",
+            fontsize=7.5,
+        )
+
+
+def caption(record: TrialRecord) -> str:
+    """What identifies a trial under a picture of it."""
+    return f"cell {record.cell_id}, seed {record.seed}"

@@ -1,0 +1,109 @@
+"""All trials of a sweep over their epochs, told apart by outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.report.figures.series import has, outcome, series
+from analysis.report.figures.style import INK, LOOKS, Draw
+from core.records import TrialRecord
+
+VECTOR_LINES = 24
+"""More lines than these are drawn as one picture: as vectors they would fill the page's size limit."""
+
+METRICS = {
+    "val/fosc": "FOSC (validation)",
+    "val/sgcs": "SGCS (validation)",
+    "val/pgd10_acc": "PGD-10 accuracy (validation)",
+    "val/fgsm_acc": "FGSM accuracy (validation)",
+    "train/gap": "clean − adversarial accuracy (training)",
+}
+
+
+ALIGNED_BEFORE, ALIGNED_AFTER = 15, 10
+"""Epochs shown before and after an onset."""
+
+
+def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
+    """`metric` of every trial over its epochs, with a marker at each onset."""
+
+    def draw(figure: SubFigure) -> None:
+        ax = figure.subplots()
+        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in LOOKS}
+        count = sum(map(len, groups.values()))
+        as_picture = count > VECTOR_LINES
+        handles, labels = [], []
+        for name, found in groups.items():
+            look = LOOKS[name]
+            for record in found:
+                line = series(record, metric)
+                ax.plot(*line, color=look.colour, linewidth=0.8, alpha=_alpha(count), rasterized=as_picture)
+                onsets = record.verdict.onset_epochs if record.verdict else ()
+                at = np.isin(line.epochs, onsets)
+                ax.plot(
+                    line.epochs[at],
+                    line.values[at],
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=3.5,
+                    color=look.colour,
+                    rasterized=as_picture,
+                    zorder=3,
+                )
+            if found:
+                onset = any(r.verdict and r.verdict.onset for r in found)
+                handles.append(Line2D([], [], color=look.colour, marker=look.marker if onset else "none", markersize=4))
+                labels.append(f"{name} ({len(found)})")
+        _dress(ax, records, metric)
+        ax.set_xlabel("epoch (marker: onset)" if any(r.verdict and r.verdict.onset for r in records) else "epoch")
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+
+    return draw
+
+
+def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
+    """Median and quartiles of `metric` over the trials with an onset, in epochs before and after each one's own."""
+
+    def draw(figure: SubFigure) -> None:
+        ax = figure.subplots()
+        offsets = np.arange(-ALIGNED_BEFORE, ALIGNED_AFTER + 1)
+        table = np.array([_around_onset(r, metric) for r in records if r.verdict and r.verdict.onset])
+        enough = np.isfinite(table).sum(axis=0) >= max(1, len(table) / 2)
+        low, middle, high = np.nanquantile(table[:, enough], (0.25, 0.5, 0.75), axis=0)
+        look = LOOKS["unstable"]
+        ax.fill_between(offsets[enough], low, high, color=look.colour, alpha=0.25, linewidth=0)
+        ax.plot(offsets[enough], middle, color=look.colour, marker=look.marker, markersize=3.5)
+        ax.axvline(0, color=INK, linewidth=0.9, linestyle="dashed")
+        _dress(ax, records, metric)
+        ax.set_xlabel(f"epochs from onset ({len(table)} trials)")
+
+    return draw
+
+
+def _alpha(lines: int) -> float:
+    return max(0.15, min(0.8, 16 / lines))
+
+
+def _dress(ax: Axes, records: Sequence[TrialRecord], metric: str) -> None:
+    if metric == "val/fosc":
+        ax.set_yscale("log")
+        for threshold in {record.protocol["fosc_threshold"] for record in records}:
+            ax.axhline(threshold, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    ax.set_title(METRICS[metric])
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _around_onset(record: TrialRecord, metric: str) -> np.ndarray:
+    around = np.full(ALIGNED_BEFORE + ALIGNED_AFTER + 1, np.nan)
+    line = series(record, metric)
+    onset = record.verdict.onset_epoch if record.verdict else None
+    positions = line.epochs.astype(int) - (onset or 0) + ALIGNED_BEFORE
+    inside = (positions >= 0) & (positions < len(around))
+    around[positions[inside]] = line.values[inside]
+    return around

@@ -1,0 +1,65 @@
+"""Where the MLflow store is: which tracking addresses are allowed, made absolute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ALLOWED = "allowed are sqlite:///PATH (a file in an existing folder) and http(s)://HOST:PORT (a running mlflow server)"
+SQLITE = "sqlite:///"
+
+
+def absolute_uri(uri: str) -> str:
+    """The tracking address with an absolute database path, or without a trailing slash.
+
+    Raises:
+        ValueError: the address is of another kind, holds a password, or its folder does not exist.
+    """
+    if uri.startswith(SQLITE):
+        return SQLITE + str(_database_file(uri))
+    if uri.startswith(("http://", "https://")):
+        return _server_address(uri)
+    raise ValueError(f"--mlflow-uri {masked(uri)!r} is not a store this version can use; {ALLOWED}")
+
+
+def database_path(uri: str) -> Path | None:
+    """The file behind an absolute sqlite address; None for a server."""
+    return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
+
+
+def masked(uri: str) -> str:
+    """The address with any user name and password replaced, fit for messages."""
+    scheme, separator, rest = uri.partition("://")
+    authority, slash, path = rest.partition("/")
+    if "@" not in authority:
+        return uri
+    return f"{scheme}{separator}***@{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _database_file(uri: str) -> Path:
+    name = uri.removeprefix(SQLITE)
+    if not name or name == ":memory:" or any(mark in name for mark in "?#%"):
+        raise ValueError(f"--mlflow-uri {uri!r} names no database file (without ? # %); {ALLOWED}")
+    file = Path.cwd() / name
+    if not file.parent.is_dir():
+        raise ValueError(f"--mlflow-uri {uri!r}: the folder {file.parent} does not exist; {ALLOWED}")
+    file = file.resolve()
+    if file.is_dir():
+        raise ValueError(f"--mlflow-uri {uri!r}: {file} is a folder; {ALLOWED}")
+    return file
+
+
+def _server_address(uri: str) -> str:
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"--mlflow-uri {masked(uri)!r}: {error}; {ALLOWED}") from error
+    if "@" in parts.netloc:
+        raise ValueError(
+            f"--mlflow-uri {masked(uri)!r} holds a user name or password; pass them as the environment variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        )
+    if not host or parts.query or parts.fragment:
+        raise ValueError(f"--mlflow-uri {uri!r} is not the address of a server; {ALLOWED}")
+    return uri.rstrip("/")

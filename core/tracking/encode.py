@@ -1,0 +1,134 @@
+"""How trials and records look in MLflow: params, tags, metrics and artifact files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core.config import Trial
+from core.records import Evidence, TrialRecord
+
+LABELS = ("overestimation", "onset", "catastrophic")
+ACCURACIES = {"clean_acc": "clean", "pgd10_acc": "pgd-10", "pgd50_acc": "pgd-50", "square_acc": "square"}
+OUTCOMES = ("stable", "unstable", "healed", "censored")
+
+
+def describe(trial: Trial, attempt: int) -> dict[str, Any]:
+    """A trial as JSON: what its run needs when it starts."""
+    return {
+        "key": trial.key,
+        "cell_id": trial.cell.id,
+        "cell": trial.cell.flat(),
+        "seed": trial.seed,
+        "pins": dict(trial.pins),
+        "audit": trial.audit,
+        "attempts": attempt,
+    }
+
+
+def describe_record(record: TrialRecord) -> dict[str, Any]:
+    """The same from a record, for a run whose start never reached the store."""
+    return {"key": record.key} | {
+        name: getattr(record, name) for name in ("cell_id", "cell", "seed", "pins", "audit", "attempts")
+    }
+
+
+def encode_param(value: Any) -> str:
+    """Text of an option's value: names as they are, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def decode_param(text: str) -> Any:
+    """Inverse of `encode_param` for values as `Cell.flat` gives them."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def identity_tags(trial: Mapping[str, Any], sweep: str) -> dict[str, str]:
+    """Tags that find a trial's run again and group runs by cell; ``trial`` as `describe` gives it."""
+    return {
+        "role": "trial",
+        "sweep": sweep,
+        "trial_key": trial["key"],
+        "cell": trial["cell_id"],
+        "seed": str(trial["seed"]),
+        "audit": json.dumps(trial["audit"]),
+        "pins": json.dumps(trial["pins"]),
+        "attempts": str(trial["attempts"]),
+    }
+
+
+def verdict_tags(record: TrialRecord) -> dict[str, str]:
+    """Tags of a finished trial: outcome, labels, why it was censored, where it ran."""
+    verdict = record.verdict
+    assert verdict is not None
+    tags = {"outcome": verdict.outcome, "attempts": str(record.attempts)}
+    tags |= {label: json.dumps(getattr(verdict, label)) for label in LABELS}
+    tags["stopped_early"] = json.dumps(record.stopped_early)
+    # an earlier attempt's reason must not stay: tags are overwritten, never removed
+    tags["censor_reason"] = verdict.censor_reason or ""
+    return tags | {name: record.provenance[name] for name in ("host", "hardware") if name in record.provenance}
+
+
+def outcome_metrics(record: TrialRecord) -> dict[str, float]:
+    """Metrics of a finished trial, logged at step 0. A censored trial has only its cost: it is no evidence of a rate.
+
+    Accuracies and ``outcome/gap`` (PGD-10 minus Square) are those of the selected checkpoint on test images.
+    """
+    verdict = record.verdict
+    assert verdict is not None
+    values: dict[str, float] = {
+        "epochs_run": record.epochs_run,
+        "epochs_saved": record.epochs_planned - record.epochs_run if record.stopped_early else 0,
+        "device_seconds": record.device_seconds,
+    }
+    if verdict.outcome != "censored":
+        values["unstable"] = verdict.outcome == "unstable"
+        values |= {label: value for label in LABELS if (value := getattr(verdict, label)) is not None}
+        if verdict.onset_epoch is not None:
+            values["first_unstable_epoch"] = verdict.onset_epoch
+        for evidence in verdict.evidence:
+            if evidence.checkpoint == "selected":
+                values |= _accuracies(evidence)
+    return {f"outcome/{name}": float(value) for name, value in values.items()}
+
+
+def _accuracies(evidence: Evidence) -> dict[str, float]:
+    found = {
+        name: measurement.accuracy
+        for name, attack in ACCURACIES.items()
+        for measurement in evidence.measurements
+        if measurement.attack.partition("x")[0] == attack
+    }
+    if {"pgd10_acc", "square_acc"} <= found.keys():
+        found["gap"] = found["pgd10_acc"] - found["square_acc"]
+    return found
+
+
+def finite_or_nan(value: float | None) -> float:
+    """What is logged for a trace value: MLflow keeps NaN, but turns infinities into 1.8e308."""
+    return float(value) if value is not None and math.isfinite(value) else math.nan
+
+
+def write_artifacts(record: TrialRecord, folder: Path) -> None:
+    """Write ``record.json``, ``trace.csv``, ``verdict.json`` and ``config.yaml`` into ``folder``."""
+    assert record.verdict is not None
+    (folder / "record.json").write_text(record.model_dump_json())
+    (folder / "verdict.json").write_text(record.verdict.model_dump_json(indent=1))
+    config = record.model_dump(
+        mode="json", include={"sweep", "cell_id", "seed", "pins", "audit", "cell", "protocol", "provenance"}
+    )
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    columns = list(dict.fromkeys(name for row in record.trace for name in row))
+    with (folder / "trace.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(record.trace)

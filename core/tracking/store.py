@@ -1,0 +1,139 @@
+"""Make an MLflow store ready before anybody else opens it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from core.tracking.address import ALLOWED, absolute_uri, database_path
+from core.tracking.client import open_client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ANSWER_SECONDS = "10"
+
+
+def prepare_store(uri: str, experiment: str = "unmask") -> str:
+    """Check the store, create or upgrade its sqlite schema and the experiment, and return the absolute address.
+
+    Call it in the driver before any other process opens the store: MLflow's own schema creation breaks the file when
+    several processes start it at once.
+
+    Raises:
+        ValueError: the address is of a wrong kind, nothing usable answers there, or the experiment was deleted.
+    """
+    uri = absolute_uri(uri)
+    client = open_client(uri)
+    database = database_path(uri)
+    if database is not None:
+        _prepare_database(uri, database)
+    with _impatient(), _explained(uri):
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            _create_experiment(client, experiment, database)
+    if found is not None and found.lifecycle_stage != "active":
+        raise ValueError(
+            f"experiment {experiment!r} at --mlflow-uri {uri} was deleted; restore it with "
+            f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}` or use another store"
+        )
+    return uri
+
+
+def check_store(uri: str) -> str:
+    """The absolute address of a store that exists; nothing is created.
+
+    Raises:
+        ValueError: as in `prepare_store`, or there is no such database.
+    """
+    uri = absolute_uri(uri)
+    database = database_path(uri)
+    if database is not None and not database.exists():
+        raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
+    client = open_client(uri)
+    with _impatient(), _explained(uri):
+        client.search_experiments(max_results=1)
+    return uri
+
+
+def _create_experiment(client: MlflowClient, experiment: str, database: Path | None) -> None:
+    from mlflow.exceptions import MlflowException
+
+    # A database has no server that owns its artifacts, and MLflow's default is relative to each process's folder.
+    location = (database.parent / "mlartifacts").as_uri() if database else None
+    try:
+        client.create_experiment(experiment, artifact_location=location)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver was faster
+            raise
+
+
+def _prepare_database(uri: str, database: Path) -> None:
+    from mlflow.store.db import utils
+
+    name = hashlib.sha256(str(database).encode()).hexdigest()[:16]
+    with FileLock(Path(tempfile.gettempdir()) / f"unmask-mlflow-{os.getuid()}-{name}.lock"), _explained(uri):
+        if not database.exists():
+            _create_database(database)
+            return
+        engine = utils.create_sqlalchemy_engine_with_retry(uri)
+        try:
+            if not utils._all_tables_exist(engine):
+                utils._initialize_tables(engine)
+            elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
+                utils._upgrade_db(engine)
+        finally:
+            engine.dispose()
+
+
+def _create_database(database: Path) -> None:
+    from mlflow.store.db import utils
+
+    # Built aside and renamed: a driver killed in mid-creation leaves no half-made schema under the real name.
+    draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
+    engine = utils.create_sqlalchemy_engine(f"sqlite:///{draft}")
+    try:
+        utils._initialize_tables(engine)
+        engine.dispose()
+        draft.replace(database)
+    finally:
+        engine.dispose()
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    from alembic.util.exc import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+        reason = str(error).splitlines()[0][:300]
+        hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _refused(error) else ""
+        raise ValueError(f"--mlflow-uri {uri} is not a usable MLflow store: {reason}{hint}; {ALLOWED}") from error
+
+
+def _refused(error: Exception) -> bool:
+    code = getattr(error, "error_code", None)
+    return code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in str(error)[:200]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Let a server that does not answer fail in seconds: a user waits for this check."""
+    settings = {"MLFLOW_HTTP_REQUEST_TIMEOUT": ANSWER_SECONDS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    before = {name: os.environ[name] for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.update(before)

@@ -1,0 +1,73 @@
+"""What is known of one cell's seeds. The k-th seed of a cell has index k, from 0."""
+
+from __future__ import annotations
+
+from core.allocation.certainty import plausible_rate
+
+
+class CellState:
+    """Resolved and pending seeds of one cell, and the counts over them.
+
+    Attributes:
+        resolved: index -> (unstable, or None if censored; device-seconds).
+        pending: indices that were handed out and have no result.
+        unstable, finished: over all resolved seeds, censored ones left out.
+        prefix: every index below it is resolved.
+        prefix_unstable, prefix_finished: counts over the prefix.
+        censored_streak: how many of the prefix's last seeds in a row were censored.
+        seconds: device-seconds of all resolved seeds.
+    """
+
+    def __init__(self) -> None:
+        self.resolved: dict[int, tuple[bool | None, float]] = {}
+        self.pending: set[int] = set()
+        self.unstable = 0
+        self.finished = 0
+        self.prefix = 0
+        self.prefix_unstable = 0
+        self.prefix_finished = 0
+        self.censored_streak = 0
+        self.seconds = 0.0
+
+    @property
+    def issued(self) -> int:
+        """Seeds resolved or pending."""
+        return len(self.resolved) + len(self.pending)
+
+    def next_index(self) -> int:
+        """The first seed that is neither resolved nor pending."""
+        index = self.prefix
+        while index in self.resolved or index in self.pending:
+            index += 1
+        return index
+
+    def has_hole(self) -> bool:
+        """Is there a seed without a result, and nobody working on it, before one that is resolved or pending?"""
+        return self.next_index() < self.issued
+
+    def resolve(self, index: int, outcome: bool | None, seconds: float) -> None:
+        """Take in the result of a seed that has none yet."""
+        self.pending.discard(index)
+        self.resolved[index] = (outcome, seconds)
+        self.seconds += seconds
+        if outcome is not None:
+            self.finished += 1
+            self.unstable += outcome
+        while self.prefix in self.resolved:
+            first = self.resolved[self.prefix][0]
+            self.prefix += 1
+            self.censored_streak = self.censored_streak + 1 if first is None else 0
+            if first is not None:
+                self.prefix_finished += 1
+                self.prefix_unstable += first
+
+    def completed(self) -> tuple[int, int]:
+        """(unstable, finished) if every pending trial finished, unstable at the rate seen so far (rounded)."""
+        pending = len(self.pending)
+        guess = round(pending * plausible_rate(self.unstable, self.finished))
+        return self.unstable + guess, self.finished + pending
+
+    def expected_pending_seconds(self, seconds_elsewhere: float) -> float:
+        """Device-seconds of the pending trials at this cell's mean, or at `seconds_elsewhere` each without results."""
+        mean = self.seconds / len(self.resolved) if self.resolved else seconds_elsewhere
+        return len(self.pending) * mean

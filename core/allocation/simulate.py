@@ -1,0 +1,96 @@
+"""A sweep in simulated time: the very allocator and stopping rule, on synthetic trials, without Ray."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from core.allocation.allocator import SeedAllocator, Signal
+from core.allocation.audit import is_audited
+from core.allocation.certainty import Certainty
+from core.allocation.truth import SimulatedTrial, SyntheticTrials
+from core.config.base import Options
+
+
+class StoppingPolicy(Options):
+    """What happens to a trial after its onset."""
+
+    stop: bool = Field(True, description="end an unstable trial once its alarm is confirmed")
+    confirm_delay: int = Field(2, ge=0, description="epochs from the onset to the confirmed alarm")
+    audit: float = Field(0.0, ge=0, le=1, description="share of trials that run to the end whatever happens")
+
+
+@dataclass(frozen=True)
+class SimulatedSweep:
+    """A finished simulated sweep."""
+
+    trials: list[SimulatedTrial]
+    """In the order in which they ended."""
+    counts: list[tuple[int, int]]
+    """(ever unstable, finished) per cell, pilot trials included."""
+    reached: list[bool]
+    """Per cell: is the certainty goal reached?"""
+    epochs: int
+    device_seconds: float
+    wall_seconds: float
+    """With one device per concurrent trial."""
+
+
+def simulate(
+    trials: SyntheticTrials,
+    certainty: Certainty,
+    policy: StoppingPolicy,
+    *,
+    concurrency: int = 1,
+    sweep: str = "simulated",
+    pilot: Sequence[tuple[int, int]] | None = None,
+    watch: Callable[[SeedAllocator], None] | None = None,
+) -> SimulatedSweep:
+    """Run a sweep until its goal is reached or its budget spent.
+
+    Args:
+        trials: the synthetic trials of all cells.
+        certainty: goal and interval; share one among many simulations, it remembers what it computed.
+        policy: stopping and audit.
+        concurrency: trials that run at once.
+        sweep: name from which the audit arm is drawn.
+        pilot: (unstable, finished) per cell known before; its cost is not counted again.
+        watch: called after every result.
+    """
+    allocator = SeedAllocator(len(trials.truths), certainty)
+    for cell, (unstable, finished) in enumerate(pilot or ()):
+        for seed in range(finished):
+            allocator.observe(cell, seed, seed < unstable, 0.0)
+    ended: list[SimulatedTrial] = []
+    running: list[tuple[float, int, SimulatedTrial]] = []
+    now, started = 0.0, 0
+    while True:
+        while len(running) < concurrency and not isinstance(chosen := allocator.next_trial(), Signal):
+            cell, seed = chosen
+            audited = policy.audit > 0 and is_audited(sweep, str(cell), seed, policy.audit)
+            trial = trials.run(cell, seed, seed, audited=audited, stop=policy.stop, confirm_delay=policy.confirm_delay)
+            started += 1
+            heapq.heappush(running, (now + _device_seconds(trials, trial), started, trial))
+        if not running:
+            break
+        now, _, trial = heapq.heappop(running)
+        ended.append(trial)
+        allocator.observe(trial.cell, trial.seed, trial.ever_unstable, _device_seconds(trials, trial))
+        if watch is not None:
+            watch(allocator)
+    cells = range(len(trials.truths))
+    return SimulatedSweep(
+        trials=ended,
+        counts=[allocator.counts(cell) for cell in cells],
+        reached=[allocator.reached(cell) for cell in cells],
+        epochs=sum(trial.epochs for trial in ended),
+        device_seconds=sum(_device_seconds(trials, trial) for trial in ended),
+        wall_seconds=now,
+    )
+
+
+def _device_seconds(trials: SyntheticTrials, trial: SimulatedTrial) -> float:
+    return trial.epochs * trials.truths[trial.cell].seconds_per_epoch

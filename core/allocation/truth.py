@@ -1,0 +1,91 @@
+"""Synthetic trials: what would happen if the true rates were known."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from core.config.base import Options
+
+_BLOCK = 32
+_DRAWS_PER_TRIAL = 5
+
+
+class CellTruth(Options):
+    """Ground truth of one cell's trials. Epochs are 1-based."""
+
+    rate: float = Field(ge=0, le=1, description="probability that a trial is ever unstable, were it never stopped")
+    epochs: int = Field(ge=1, description="planned epochs")
+    onset_epochs: tuple[int, ...] = Field(description="onsets of unstable trials; each is equally likely")
+    healing: float = Field(0.0, ge=0, le=1, description="probability that an unstable trial has healed by its end")
+    seconds_per_epoch: float = Field(1.0, gt=0, description="device-seconds of an epoch, evaluation included")
+    censored: float = Field(0.0, ge=0, le=1, description="probability of a crash (see `censored_per`)")
+    censored_per: Literal["trial", "epoch"] = Field(
+        "trial",
+        description="trial: whatever the outcome; epoch: at any planned epoch alike, if the trial gets there",
+    )
+
+    @model_validator(mode="after")
+    def _onsets_in_range(self) -> CellTruth:
+        if self.rate > 0 and not self.onset_epochs:
+            raise ValueError(f"rate {self.rate} needs onset_epochs")
+        if any(not 1 <= onset <= self.epochs for onset in self.onset_epochs):
+            raise ValueError(f"onset_epochs {self.onset_epochs} must be between 1 and epochs {self.epochs}")
+        return self
+
+
+class SimulatedTrial(NamedTuple):
+    """How a simulated trial ended. `onset` is what the truth holds, also where the trial was censored before it."""
+
+    cell: int
+    seed: int
+    outcome: Literal["stable", "unstable", "healed", "censored"]
+    onset: int | None
+    epochs: int
+    audited: bool
+    stopped: bool
+
+    @property
+    def ever_unstable(self) -> bool | None:
+        """None if censored."""
+        return None if self.outcome == "censored" else self.onset is not None
+
+
+class SyntheticTrials:
+    """Independent trials of every (cell, seed) from ground truth; a trial doesn't depend on when it is asked for."""
+
+    def __init__(self, truths: tuple[CellTruth, ...], seed: int) -> None:
+        self.truths = truths
+        self._streams = [np.random.default_rng((seed, cell)) for cell in range(len(truths))]
+        self._draws: list[list[list[float]]] = [[] for _ in truths]
+
+    def onset(self, cell: int, index: int) -> int | None:
+        """Onset epoch of a cell's index-th trial, None if it is stable."""
+        truth = self.truths[cell]
+        unstable, onset, *_ = self._trial_draws(cell, index)
+        return truth.onset_epochs[int(onset * len(truth.onset_epochs))] if unstable < truth.rate else None
+
+    def run(self, cell: int, seed: int, index: int, *, audited: bool, stop: bool, confirm_delay: int) -> SimulatedTrial:
+        """Train the index-th trial of a cell; unless audited, it stops `confirm_delay` epochs after its onset."""
+        truth = self.truths[cell]
+        *_, healing, crash, crash_time = self._trial_draws(cell, index)
+        onset = self.onset(cell, index)
+        stops = onset is not None and stop and not audited and onset + confirm_delay < truth.epochs
+        epochs = onset + confirm_delay if onset is not None and stops else truth.epochs
+        if crash < truth.censored:
+            span = epochs if truth.censored_per == "trial" else truth.epochs
+            crash_epoch = 1 + int(crash_time * span)
+            if crash_epoch <= epochs:
+                return SimulatedTrial(cell, seed, "censored", onset, crash_epoch, audited, False)
+        if onset is None:
+            return SimulatedTrial(cell, seed, "stable", None, epochs, audited, False)
+        healed = not stops and healing < truth.healing
+        return SimulatedTrial(cell, seed, "healed" if healed else "unstable", onset, epochs, audited, stops)
+
+    def _trial_draws(self, cell: int, index: int) -> list[float]:
+        draws = self._draws[cell]
+        while len(draws) <= index:
+            draws.extend(self._streams[cell].random((_BLOCK, _DRAWS_PER_TRIAL)).tolist())
+        return draws[index]

@@ -15,8 +15,8 @@ from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, Meth
 from core.config.model import ModelOptions
 from core.config.training import TrainingOptions
 
-Stream = Literal["init", "order", "augment", "attack"]
-STREAMS: tuple[Stream, ...] = ("init", "order", "augment", "attack")
+Stream = Literal["init", "order", "augmentation", "attack"]
+STREAMS: tuple[Stream, ...] = ("init", "order", "augmentation", "attack")
 
 
 class Cell(Options):

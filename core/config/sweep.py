@@ -56,7 +56,7 @@ class RunOptions(Options):
     download: bool = Field(False, description="fetch missing data files where torchvision can")
     storage: str | None = Field(None, description="folder or URI for checkpoints and records (default: ./results)")
     mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
-    address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's own, or a new local one)")
+    address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's, or a new local one)")
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
     gpus_per_worker: Number = Field(0, ge=0, le=1, description="GPUs of one DDP rank; may be a fraction")
     max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")

@@ -47,7 +47,7 @@ def iterate_epoch(
     options = cell.training
     device = ranks.device
     order = epoch_order(len(train), streams.generator("order", epoch, device=device))
-    augment_rng = streams.generator("augment", epoch, device=device)
+    augment_rng = streams.generator("augmentation", epoch, device=device)
     attack_rng = streams.generator("attack", epoch, device=device)
     for number in range(count_batches(len(train), options.batch_size, drop_last=options.drop_last)):
         chosen = order[number * options.batch_size : (number + 1) * options.batch_size]

@@ -12,19 +12,17 @@ import torch
 
 from core.config import ProtocolOptions, Trial
 from core.data import Dataset, ImageSet
-from core.engine.progress import Progress, Weights, copy_weights, pack, unpack
+from core.engine.files import RECORD, RESUME
+from core.engine.progress import Best, Progress, Weights, copy_weights, pack, unpack
 from core.engine.provenance import provenance
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Row, Trainer
 from core.models import build_model
 from core.probes import collect_evidence, validation_means, validation_sums
-from core.records import Evidence, TrialRecord, Verdict
+from core.records import CheckpointName, Evidence, TrialRecord, Verdict
 from core.storage import CorruptFileError, Store
 from core.verdict import FoscDetector, censor, confirms_alarm, judge
-
-RESUME = "resume.ckpt"
-RECORD = "record.json"
 
 Report = Callable[[int, list[Row]], None]
 """Called on every rank at the same points with the last epoch and, on the leader, the rows since the last call."""
@@ -192,7 +190,8 @@ class TrialRun:
         last = self.progress.epoch
         measured: dict[int, Evidence] = {}
         evidence = list(self.progress.alarms)
-        for name, best in (("selected", self.progress.selected), ("gated", self.progress.gated), ("last", None)):
+        kept: dict[CheckpointName, Best | None] = {"selected": self.progress.selected, "gated": self.progress.gated}
+        for name, best in {**kept, "last": None}.items():
             epoch = best.epoch if best else last
             if best and best.weights is None:
                 continue
@@ -201,13 +200,15 @@ class TrialRun:
             evidence.append(measured[epoch].model_copy(update={"checkpoint": name}))
         return judge(tuple(evidence), self.detector, self.protocol)
 
-    def _measure(self, weights: Weights | None, images: ImageSet, checkpoint: str, epoch: int) -> Evidence:
+    def _measure(self, weights: Weights | None, images: ImageSet, checkpoint: CheckpointName, epoch: int) -> Evidence:
         here = self._measure_here(weights, images, checkpoint, epoch) if self.ranks.leads else None
         evidence = self.ranks.from_leader(here)
         assert evidence is not None
         return evidence
 
-    def _measure_here(self, weights: Weights | None, images: ImageSet, checkpoint: str, epoch: int) -> Evidence:
+    def _measure_here(
+        self, weights: Weights | None, images: ImageSet, checkpoint: CheckpointName, epoch: int
+    ) -> Evidence:
         """Evidence on the same first `verdict_images` images, for other weights than the current ones if given."""
         model = self.trainer.model
         current = copy_weights(model) if weights else None

@@ -1,5 +1,5 @@
 """What a trial leaves behind: the only thing that `analysis` reads."""
 
-from core.records.record import Evidence, Measurement, Outcome, TrialRecord, Verdict
+from core.records.record import CheckpointName, Evidence, Measurement, Outcome, TrialRecord, Verdict
 
-__all__ = ["Evidence", "Measurement", "Outcome", "TrialRecord", "Verdict"]
+__all__ = ["CheckpointName", "Evidence", "Measurement", "Outcome", "TrialRecord", "Verdict"]

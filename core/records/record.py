@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Outcome = Literal["stable", "unstable", "healed", "censored"]
+CheckpointName = Literal["selected", "last", "gated", "alarm"]
 
 
 class _Plain(BaseModel):
@@ -34,7 +35,7 @@ class Measurement(_Plain):
 class Evidence(_Plain):
     """All attacks of one verdict on one checkpoint, on the same images."""
 
-    checkpoint: Literal["selected", "last", "gated", "alarm"]
+    checkpoint: CheckpointName
     """``alarm``: measured on validation images when the detector fired; the others on test images at the end."""
     epoch: int
     measurements: tuple[Measurement, ...]

@@ -25,7 +25,11 @@ class LeanTrainer(DataParallelTrainer):
 
 
 def run_worker_group(config: dict[str, Any]) -> None:
-    """Train one trial: ``config`` holds the worker's ``task`` and the group's ``workers, cpus, gpus, max_failures``."""
+    """Train one trial: ``config`` holds the worker's ``task`` and the group's ``workers, cpus, gpus, max_failures``.
+
+    ``scratch`` is a folder on the driver's machine, where this runs too.
+    """
+    config = config["run"]
     task: WorkerTask = config["task"]
     resources = {"CPU": config["cpus"], "GPU": config["gpus"]}
     trainer = LeanTrainer(
@@ -38,7 +42,7 @@ def run_worker_group(config: dict[str, Any]) -> None:
         ),
         run_config=ray.train.RunConfig(
             # checkpoints live in the trial's own store: what Train keeps here is worth nothing once the trial ends
-            storage_path=tempfile.mkdtemp(prefix="unmask-train-"),
+            storage_path=tempfile.mkdtemp(dir=config["scratch"]),
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]
             failure_config=ray.train.FailureConfig(max_failures=config["max_failures"]),
         ),

@@ -30,7 +30,7 @@ def train_worker(task: WorkerTask) -> None:
     """Run the trial on this rank. Imports torch here, so that the actors that only pass this function on need not."""
     from core.config import ProtocolOptions, Trial
     from core.data import load_dataset
-    from core.engine import Cadence, Surroundings, run_trial
+    from core.engine.trial import Cadence, Surroundings, run_trial
     from core.storage import Store
 
     trial = Trial.model_validate(task["trial"])
@@ -51,7 +51,7 @@ def _join_group() -> Any:
     import torch
     import torch.distributed as dist
 
-    from core.engine import Ranks
+    from core.engine.ranks import Ranks
 
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()

@@ -1,0 +1,112 @@
+"""What the Tune driver does when a trial starts, reports, ends or fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial as TuneTrial
+
+from core.config import Trial
+from core.engine.provenance import package_version
+from core.records import TrialRecord
+from core.sweep.board import Board
+from core.sweep.display import Display
+from core.sweep.ledger import Ledger
+from core.tracking import SweepTracker
+from core.verdict import censor
+
+OVERDUE_REPORTS = 5
+
+
+class SweepCallback(Callback):
+    """Passes what happens to the tracker and the display, and records trials whose workers died."""
+
+    def __init__(
+        self, ledger: Ledger, tracker: SweepTracker, board: Board, display: Display, protocol: dict, commit: str
+    ) -> None:
+        self.ledger, self.tracker, self.board, self.display = ledger, tracker, board, display
+        self.protocol, self.commit = protocol, commit
+        self.attempts: dict[str, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks for a restore; a sweep is continued from its ledger instead
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        mine = trial_of(trial)
+        self.attempts[mine.key] = self.attempts.get(mine.key, 0) + 1
+        self.tracker.start_trial(mine, self.attempts[mine.key])
+        self.board.start(mine)
+        again = f" (attempt {self.attempts[mine.key]})" if self.attempts[mine.key] > 1 else ""
+        self.display.say(f"{mine.key} starts{again}")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        rows = result.get("rows")
+        if rows:
+            key = trial_of(trial).key
+            self.tracker.log_epochs(key, rows)
+            self.board.advance(key, rows[-1])
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        mine = trial_of(trial)
+        record = self.ledger.record(mine.key)
+        self._finish(record or self._censored(mine, "crashed: the trial ended without a record"))
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        mine = trial_of(trial)
+        self._finish(self.ledger.record(mine.key) or self._censored(mine, f"crashed: {_reason(trial)}"))
+
+    def _finish(self, record: TrialRecord) -> None:
+        self.tracker.finish_trial(record)
+        self.board.finish(record)
+        self.display.finished(record)
+
+    def _censored(self, trial: Trial, reason: str) -> TrialRecord:
+        state = self.board.running.get(trial.key)
+        record = TrialRecord(
+            sweep=self.ledger.name,
+            cell_id=trial.cell.id,
+            cell=trial.cell.flat(),
+            seed=trial.seed,
+            pins={str(stream): seed for stream, seed in trial.pins.items()},
+            audit=trial.audit,
+            protocol=self.protocol,
+            verdict=censor(reason),
+            epochs_planned=trial.cell.training.epochs,
+            epochs_run=state.epoch if state else 0,
+            attempts=self.attempts.get(trial.key, 1),
+            provenance={"commit": self.commit, "unmask": package_version("unmask")},
+        )
+        self.ledger.write(record)
+        return record
+
+
+class Backstop(Stopper):
+    """Ends a trial that goes on reporting after the rule in its own loop must have ended it.
+
+    The loop ends a trial gracefully; a Tune stop kills it without a record, so this waits for several further reports.
+    """
+
+    def __init__(self) -> None:
+        self.overdue: dict[str, int] = {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        self.overdue[trial_id] = self.overdue.get(trial_id, 0) + bool(result.get("decided"))
+        return self.overdue[trial_id] > OVERDUE_REPORTS
+
+    def stop_all(self) -> bool:
+        return False
+
+
+def trial_of(trial: TuneTrial) -> Trial:
+    """The sweep's trial that a Tune trial runs."""
+    return Trial.model_validate(trial.config["run"]["task"]["trial"])
+
+
+def _reason(trial: TuneTrial) -> str:
+    message = trial.get_error()
+    lines = [line.strip() for line in str(message).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "its workers died"

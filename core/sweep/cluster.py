@@ -1,0 +1,88 @@
+"""Reaching a Ray cluster, and how many trials fit on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import ray
+from ray.util.state import list_nodes
+
+from core.config import RunOptions
+
+DRIVER_BYTES = 1.2e9
+"""Memory of a trial's driver-side actors, measured."""
+WORKER_BYTES = 0.7e9
+"""Memory of one small training worker, measured; big models need --max-concurrent."""
+HEAD = "node:__internal_head__"
+HEAD_SHARE = 1e-4
+"""A trial's own actor takes this much of the head's label resource, which every cluster has: it needs no CPU."""
+
+ENVIRONMENT = {
+    # the controller takes one report a poll: with the default of 2 s, every short epoch lasts 2 s
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # the ledger, not Tune's snapshot, says what is done; a snapshot rewrites all trials each time
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+}
+
+
+def connect(address: str | None) -> bool:
+    """Join the cluster at ``address``, the job's or RAY_ADDRESS's; start a local one if there is none.
+
+    Returns:
+        Whether a local cluster was started.
+
+    Raises:
+        ValueError: the cluster can't be reached, or its State API doesn't answer (without it, stopped trials keep
+            their resources for ever).
+    """
+    os.environ.update(ENVIRONMENT)
+    wanted = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if wanted:
+            ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
+        else:
+            ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
+    except ConnectionError as error:
+        raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
+    try:
+        list_nodes(limit=1, timeout=20)
+    except Exception as error:
+        raise ValueError(
+            "the cluster's State API does not answer: install ray[default] on its head and don't turn its dashboard off"
+        ) from error
+    return not wanted
+
+
+def fitting_trials(run: RunOptions, workers: int) -> int:
+    """How many trials of ``workers`` ranks the cluster can hold at once.
+
+    Raises:
+        ValueError: not even one.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    ranks = sum(_ranks_on(node, run) for node in nodes)
+    if ranks < workers:
+        cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
+        raise ValueError(
+            f"--workers {workers} with --cpus-per-worker {run.cpus_per_worker:g} and --gpus-per-worker "
+            f"{run.gpus_per_worker:g} can never run: the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
+            f" on {len(nodes)} node(s)"
+        )
+    memory = sum(node.get("memory", 0) + node.get("object_store_memory", 0) for node in nodes)
+    by_memory = int(memory / (DRIVER_BYTES + WORKER_BYTES * workers))
+    fitting = max(1, min(ranks // workers, by_memory))
+    return min(fitting, run.max_concurrent or fitting)
+
+
+def _ranks_on(node: dict[str, float], run: RunOptions) -> int:
+    limits = [node.get("CPU", 0) / run.cpus_per_worker] if run.cpus_per_worker else []
+    if run.gpus_per_worker:
+        # a fraction of a GPU comes from one GPU: 0.4 fits twice on each, not five times on two
+        limits.append(int(node.get("GPU", 0)) * int(1 / run.gpus_per_worker + 1e-9))
+    return int(min(limits) + 1e-9)

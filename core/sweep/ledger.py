@@ -1,0 +1,106 @@
+"""Which trials of a sweep are done: the records in its store, whatever happened to drivers, clusters and trackers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from core.config import OPTION_FIELDS, Sweep, Trial
+from core.engine.files import RECORD
+from core.records import TrialRecord
+from core.storage import Store
+
+DESCRIPTION = "sweep.json"
+FACTORS = OPTION_FIELDS.keys() - {
+    *("train_images", "test_images", "validation_images", "data_seed"),
+    *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
+}
+"""Options in which a sweep may gain cells. A new value of another (epochs, precision, ...) is another experiment."""
+
+
+class Ledger:
+    """The trials of one named sweep, in ``store``."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store, self.name = store, name
+
+    def enter(self, sweep: Sweep) -> None:
+        """Note what the sweep consists of; seeds and cells may be added to those already there.
+
+        Raises:
+            ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
+        """
+        earlier = self.store.read(DESCRIPTION)
+        cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
+        fixed: dict[str, dict[str, Any]] = {
+            "protocol": sweep.protocol.model_dump(mode="json"),
+            "pins": {str(stream): seed for stream, seed in sweep.pins.items()},
+        }
+        if earlier is not None:
+            known = json.loads(earlier)
+            differences = [
+                *_changed("protocol", known["protocol"], fixed["protocol"]),
+                *_changed("pinned stream", known["pins"], fixed["pins"]),
+                *_changed_settings(known["cells"].values(), cells.values()),
+            ]
+            if differences:
+                raise ValueError(
+                    f"--name {sweep.name}: a sweep of that name exists and differs:\n  "
+                    + "\n  ".join(differences)
+                    + "\nTake another --name, or the same values."
+                )
+            cells = {**known["cells"], **cells}
+        description = {"name": sweep.name, "preset": sweep.preset, **fixed, "cells": cells}
+        self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
+
+    def trial_store(self, key: str) -> Store:
+        """Where a trial keeps its files."""
+        return self.store.child("trials").child(key)
+
+    def record(self, key: str) -> TrialRecord | None:
+        """The record of a finished trial; None if it isn't finished."""
+        content = self.trial_store(key).read(RECORD)
+        return None if content is None else TrialRecord.model_validate_json(content)
+
+    def records(self) -> dict[str, TrialRecord]:
+        """All finished trials by key."""
+        keys = self.store.child("trials").folders()
+        with ThreadPoolExecutor(16) as pool:
+            found = pool.map(self.record, keys)
+        return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
+
+    def write(self, record: TrialRecord) -> None:
+        """Store the record of a trial that could not write its own."""
+        self.trial_store(record.key).write(RECORD, record.model_dump_json().encode())
+
+    def unfinished(self, trials: Iterable[Trial]) -> list[Trial]:
+        """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""
+        done = {key for key, record in self.records().items() if not crashed(record)}
+        return [trial for trial in trials if trial.key not in done]
+
+
+def crashed(record: TrialRecord) -> bool:
+    """Was the trial censored because its workers died?"""
+    return record.verdict is not None and (record.verdict.censor_reason or "").startswith("crashed")
+
+
+def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        f"{kind} {name}: {before.get(name)} there, {after.get(name)} here"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Options outside `FACTORS` whose earlier values the new cells don't all keep."""
+    old, new = list(before), list(after)
+    differences = []
+    for name in (option for option in new[0] if option not in FACTORS):
+        there, here = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
+        if not there <= here:
+            differences.append(f"{name}: {', '.join(sorted(there))} there, {', '.join(sorted(here))} here")
+    return differences

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import comb
+
+import numpy as np
+import pytest
+from scipy.optimize import linprog, minimize
+from scipy.stats import chi2
+
+from analysis.design_matrix import design
+from analysis.effects import exact_test, factor_effects, pairwise_tests
+
+
+def sweep(record: Callable, rate: Callable[[dict], float], cells: list[dict], seeds: int) -> list:
+    rng = np.random.default_rng(5)
+    return [
+        record(seed, "unstable" if rng.random() < rate(cell) else "stable", cell=cell)
+        for cell in cells
+        for seed in range(seeds)
+    ]
+
+
+GRID = [{"beta": beta, "batch_size": batch} for beta in (1.0, 3.0, 6.0) for batch in (64, 128)]
+
+
+def penalised(coefficients: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    """Firth 1993: log-likelihood plus half the log-determinant of the information."""
+    eta = x @ coefficients
+    p = 1 / (1 + np.exp(-eta))
+    information = (x * (p * (1 - p))[:, None]).T @ x
+    return float(y @ eta - np.logaddexp(0, eta).sum() + 0.5 * np.linalg.slogdet(information)[1])
+
+
+def profile(value: float, index: int, best: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+    free = [i for i in range(x.shape[1]) if i != index]
+
+    def negative(rest: np.ndarray) -> float:
+        coefficients = np.empty(x.shape[1])
+        coefficients[index], coefficients[free] = value, rest
+        return -penalised(coefficients, x, y)
+
+    options = {"xatol": 1e-7, "fatol": 1e-10, "maxiter": 4000}
+    return -minimize(negative, best[free], method="Nelder-Mead", options=options).fun
+
+
+@pytest.mark.parametrize("separated", [False, True])
+def test_effects_agree_with_direct_maximisation(record: Callable, separated: bool) -> None:
+    records = sweep(record, lambda c: 1.0 * (c["beta"] < 2) if separated else 1 / (c["beta"] + 0.3), GRID, 6)
+    x = np.array([[np.log2(r.cell["batch_size"]), np.log2(r.cell["beta"]), 1.0] for r in records])
+    x[:, :2] -= x[:, :2].mean(axis=0)  # moves the intercept only
+    y = np.array([r.verdict.outcome == "unstable" for r in records], float)
+    fit = minimize(lambda b: -penalised(b, x, y), np.zeros(3), method="BFGS", options={"gtol": 1e-9})
+    goal = -fit.fun - chi2.ppf(0.95, 1) / 2
+    found = {effect.factor: effect for effect in factor_effects(records).effects}
+    for index, factor in [(0, "batch_size"), (1, "beta")]:
+        effect = found[factor]
+        assert np.log(effect.odds_ratio) == pytest.approx(fit.x[index], abs=2e-3)
+        drop = 2 * (-fit.fun - profile(0.0, index, fit.x, x, y))
+        assert effect.p_value == pytest.approx(chi2.sf(drop, 1), abs=1e-3)
+        for end in (effect.low, effect.high):
+            assert profile(float(np.log(end)), index, fit.x, x, y) == pytest.approx(goal, abs=2e-3)
+        assert np.log(effect.low) < fit.x[index] < np.log(effect.high)
+    assert {f: e.separated for f, e in found.items()} == {"batch_size": False, "beta": separated}
+
+
+def test_separation_is_what_a_linear_program_finds(record: Callable) -> None:
+    records = sweep(record, lambda c: float(c["beta"] < 2 or c["batch_size"] < 100), GRID, 4)
+    found = factor_effects(records)
+    x = np.array([[np.log2(r.cell["batch_size"]), np.log2(r.cell["beta"]), 1.0] for r in records])
+    signs = np.array([1.0 if r.verdict.outcome == "unstable" else -1.0 for r in records])
+    margin = linprog([0, 0, 0, -1], A_ub=np.column_stack([-signs[:, None] * x, np.ones(len(x))]), b_ub=np.zeros(len(x)),
+                     bounds=[(-10, 10)] * 3 + [(0, 1)])  # fmt: skip
+    assert margin.x[3] > 0
+    assert all(effect.separated for effect in found.effects)
+    assert sum("separation" in note for note in found.notes) == 2
+
+
+def test_the_strongest_factor_comes_first(record: Callable) -> None:
+    records = sweep(record, lambda c: 0.9 if c["beta"] < 2 else 0.5 if c["beta"] < 4 else 0.05, GRID, 20)
+    first, second = factor_effects(records).effects
+    assert (first.factor, second.factor) == ("beta", "batch_size")
+    assert first.average_change == pytest.approx(-0.85, abs=0.15)
+    assert first.high < 1
+    assert second.low < 1 < second.high
+
+
+def test_what_cannot_be_estimated_is_said(record: Callable) -> None:
+    assert factor_effects([record(0), record(1, "unstable")]).notes == ["no option varies among finished trials"]
+    stable = [record(i, cell={"beta": float(1 + i)}) for i in range(3)]
+    assert "no trial has the label" in factor_effects(stable).notes[0]
+    few = [record(i, "unstable" if i else "stable", cell={"beta": 1.0 + i, "lr": 0.1 + 0.1 * i**2}) for i in range(3)]
+    assert factor_effects(few[:2]).notes[0].startswith("lr can't be told apart from beta")
+    assert [effect.separated for effect in factor_effects(few).effects] == [True, True]
+
+
+def test_columns_are_scaled_by_their_kind() -> None:
+    cells = [
+        {"lr": 0.1, "awp_radius": 0.0, "model": "b", "compile": False},
+        {"lr": 0.4, "awp_radius": 0.01, "model": "a", "compile": True},
+        {"lr": 0.1, "awp_radius": 0.01, "model": "c", "compile": True},
+        {"lr": 0.4, "awp_radius": 0.0, "model": "a", "compile": True},
+        {"lr": 0.2, "awp_radius": 0.0, "model": "c", "compile": False},
+        {"lr": 0.1, "awp_radius": 0.0, "model": "a", "compile": False},
+        {"lr": 0.2, "awp_radius": 0.01, "model": "b", "compile": True},
+    ]
+    found = design(cells, ["lr", "awp_radius", "model", "compile"])
+    assert [c.contrast for c in found.columns] == [
+        "per doubling",
+        "per standard deviation (0.00495)",
+        "b against a",
+        "c against a",
+        "true against false",
+    ]
+    assert found.columns[0].values[:2] == pytest.approx(np.log2([0.1, 0.4]))
+    assert found.columns[1].values.std() == pytest.approx(1)
+    assert found.aliased == {}
+
+
+def boschloo_by_hand(k: int, n: int, j: int, m: int) -> float:
+    def fisher(a: int, b: int, less: bool) -> float:
+        total = a + b
+        support = range(max(0, total - m), min(n, total) + 1)
+        kept = [i for i in support if (i <= a if less else i >= a)]
+        return sum(comb(n, i) * comb(m, total - i) for i in kept) / comb(n + m, total)
+
+    sides = []
+    rates = np.linspace(0.0005, 0.9995, 4000)
+    for less in (True, False):
+        seen, mass = fisher(k, j, less), np.zeros_like(rates)
+        for a in range(n + 1):
+            for b in range(m + 1):
+                if fisher(a, b, less) <= seen + 1e-12:
+                    mass += comb(n, a) * comb(m, b) * rates ** (a + b) * (1 - rates) ** (n + m - a - b)
+        sides.append(mass.max())
+    return min(1.0, 2 * min(sides))
+
+
+@pytest.mark.parametrize("counts", [(7, 10, 1, 6), (3, 3, 0, 3), (10, 10, 7, 10), (2, 8, 3, 9)])
+def test_exact_test_agrees_with_enumeration(counts: tuple[int, int, int, int]) -> None:
+    k, n, j, m = counts
+    assert exact_test((k, n), (j, m)) == pytest.approx(boschloo_by_hand(*counts), abs=2e-4)
+
+
+def test_pairs_are_corrected_for_their_number(record: Callable) -> None:
+    records = [record(i, "unstable", cell={"beta": 1.0}) for i in range(10)]
+    records += [record(i, "stable", cell={"beta": 6.0}) for i in range(10)]
+    records += [record(i, "stable", cell={"beta": 9.0}) for i in range(10)] + [record(0, None, cell={"beta": 12.0})]
+    first, second, third = pairwise_tests(records)
+    assert first.counts == ((10, 10), (0, 10))
+    assert first.adjusted == second.adjusted == pytest.approx(3 * first.p_value)
+    assert (third.p_value, third.adjusted) == (1, 1)

@@ -21,11 +21,11 @@ class StepCosine:
     def __call__(self, step: int, x_step: Tensor, gradient: Tensor) -> None:
         """Add the gradient of one step, ``[n, C, H, W]``."""
         signs = gradient.sign().flatten(1)
-        length = signs.count_nonzero(1)
-        unit = signs / length.clamp(min=1).sqrt()[:, None]
-        nonzero = (length > 0).to(unit.dtype)
+        nonzero = signs.abs().sum(1)
+        unit = signs / nonzero.clamp(min=1).sqrt()[:, None]
+        square = nonzero.clamp(max=1)
         self._sum = unit if self._sum is None else self._sum + unit
-        self._squares = nonzero if self._squares is None else self._squares + nonzero
+        self._squares = square if self._squares is None else self._squares + square
         self._steps += 1
 
     def value(self) -> Tensor:

@@ -1,0 +1,146 @@
+"""MI-FGSM, DeepFool, transfer, names and robust accuracy, each against something independent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from core.attacks import DeepFool, MiFgsm, Pgd, Transfer, build_attack, resists, robust_accuracy
+
+
+def generator(seed=5):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_mi_fgsm_against_numpy_on_softmax_regression(linear):
+    x = torch.rand((8, 1, 4, 4), generator=generator(), dtype=torch.float64)
+    y = torch.arange(8) % 4
+    weight, bias = (p.detach().numpy() for p in linear[1].parameters())
+    epsilon, steps, decay = 0.3, 6, 0.7
+    expected = []
+    for image, label in zip(x.flatten(1).numpy(), y.numpy(), strict=True):
+        adversarial, momentum = image.copy(), np.zeros(16)
+        for _ in range(steps):
+            logits = weight @ adversarial + bias
+            p = np.exp(logits) / np.exp(logits).sum()
+            gradient = weight.T @ (p - np.eye(4)[label])
+            momentum = decay * momentum + gradient / np.abs(gradient).sum()
+            adversarial = np.clip(adversarial + epsilon / steps * np.sign(momentum), 0, 1)
+        expected.append(adversarial)
+    found = MiFgsm(epsilon=epsilon, steps=steps, decay=decay).perturb(linear, x, y, generator())
+    np.testing.assert_allclose(found.flatten(1).numpy(), expected, atol=1e-12)
+
+
+def test_momentum_changes_the_steps(network, batch):
+    x, y = batch(50)
+    model = network()
+    with_momentum = MiFgsm(epsilon=0.1).perturb(model, x, y, generator())
+    without = MiFgsm(epsilon=0.1, decay=0).perturb(model, x, y, generator())
+    plain = Pgd(epsilon=0.1, step_size=0.01, steps=10, start="none").perturb(model, x, y, generator())
+    assert torch.allclose(without, plain, atol=1e-6)
+    assert not torch.allclose(with_momentum, plain, atol=1e-3)
+
+
+def linear_distances(model, x, y):
+    """Smallest l-infinity distance to a wrong class of a linear model, per image (no box)."""
+    logits, weight = model(x).detach(), model[1].weight.detach()
+    lead = logits.gather(1, y[:, None]) - logits
+    slopes = (weight[y][:, None] - weight[None]).abs().sum(2)
+    return (lead / slopes).nan_to_num(torch.inf).scatter(1, y[:, None], torch.inf).amin(1)
+
+
+def test_deepfool_finds_the_nearest_boundary_of_a_linear_model(linear):
+    x = 0.5 + 0.02 * torch.rand((40, 1, 4, 4), generator=generator(), dtype=torch.float64)
+    y = linear(x).argmax(1)
+    distance = linear_distances(linear, x, y)
+    assert distance.max() < 0.4, "the box must not matter here"
+    found = DeepFool(epsilon=1.0, overshoot=0.02).perturb(linear, x, y, generator())
+    moved = (found - x).flatten(1).abs().amax(1)
+    assert torch.allclose(moved, 1.02 * distance, rtol=1e-9)
+    assert (linear(found).argmax(1) != y).all()
+
+
+def test_deepfools_accuracy_at_a_radius_is_the_share_of_larger_distances(linear):
+    x = 0.5 + 0.3 * torch.randn((200, 1, 4, 4), generator=generator(), dtype=torch.float64).clamp(-1, 1)
+    y = linear(x).argmax(1)
+    distance = linear_distances(linear, x, y)
+    epsilon = distance.median().item()
+    clear = (distance - epsilon).abs() > 0.03 * epsilon
+    found = DeepFool(epsilon=epsilon).perturb(linear, x, y, generator())
+    robust = linear(found).argmax(1) == y
+    assert torch.equal(robust[clear], (distance > epsilon)[clear])
+
+
+def test_deepfool_is_near_a_strong_pgd(network, batch):
+    model = network().eval()
+    x, _ = batch(200)
+    y = model(x).argmax(1)
+    deepfool = robust_accuracy(model, DeepFool(epsilon=0.03), x, y, seed=0)
+    pgd = robust_accuracy(model, build_attack("pgd-50x3", 0.03), x, y, seed=0)
+    assert 0.05 < pgd < 0.95
+    assert pgd - 0.02 <= deepfool <= pgd + 0.1
+
+
+def test_transfer_perturbs_on_the_source(network, batch):
+    x, y = batch(100)
+    source, target = network(seed=0), network(seed=1)
+    attack = build_attack("pgd-10", 0.1)
+    transferred = Transfer(attack=attack, source=source)
+    assert transferred.epsilon == 0.1
+    assert torch.equal(transferred.perturb(target, x, y, generator()), attack.perturb(source, x, y, generator()))
+
+
+def test_names():
+    attack = build_attack("pgd-50x5", 8 / 255)
+    assert isinstance(attack, Pgd)
+    assert (attack.steps, attack.restarts, attack.step_size, attack.start) == (50, 5, 2 / 255, "uniform")
+    for name in ("pgd-0", "pgd", "apgd-ce", "pgd-10x0"):
+        with pytest.raises(ValueError, match=f"attack '{name}' is unknown; allowed: fgsm, mi-fgsm"):
+            build_attack(name, 0.1)
+
+
+def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
+    model = network().train()
+    x, _ = batch(60)
+    images = (x * 255).round().to(torch.uint8)
+    y = network().eval()(images.float() / 255).argmax(1)
+    attack = build_attack("pgd-10", 0.02)
+    plain = resists(model, attack, images, y, seed=3)
+    assert 0 < plain.sum() < len(y)
+    assert torch.equal(plain, resists(model, attack, images.float() / 255, y, seed=3, batch_size=7))
+    dtypes = set()
+    model[0].register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(plain, resists(model, attack, images, y, seed=3))
+        assert torch.is_autocast_enabled("cpu")
+    assert dtypes == {torch.float32}
+    assert robust_accuracy(model, attack, images, y, seed=3) == int(plain.sum()) / len(y)
+    assert robust_accuracy(model, None, images, y, seed=3) == 1
+    assert model.training
+
+
+def test_tf32_is_off_inside_and_as_before_outside(network, batch):
+    model = network()
+    seen = []
+    model[0].register_forward_hook(lambda *_: seen.append(_tf32()))
+    before = _tf32()
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32"
+    try:
+        robust_accuracy(model, None, *batch(), seed=0)
+        assert _tf32() == ("tf32", "tf32")
+    finally:
+        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision = before
+    assert seen == [("ieee", "ieee")]
+
+
+def _tf32() -> tuple[str, str]:
+    return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision
+
+
+def test_deepfool_survives_a_flat_model():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    nn.init.zeros_(model[1].weight)
+    x, y = torch.rand((2, 1, 2, 2), generator=generator()), model[1].bias.argmax().repeat(2)
+    assert torch.equal(DeepFool(epsilon=0.1).perturb(model, x, y, generator()), x)

@@ -1,0 +1,104 @@
+"""Square against AutoAttack's own implementation and against the optimum on a linear model."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pyautoattack.square import SquareAttack
+
+from core.attacks import Square
+
+
+def generator(seed=5):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("size", "queries"), [(8, 1000), (32, 5000), (64, 100)])
+def test_sides_follow_autoattacks_schedule(size, queries):
+    reference = SquareAttack(None, n_queries=queries, eps=0.1)
+    ours = Square(epsilon=0.1, queries=queries)
+    for iteration in range(queries):
+        side = max(round((reference.p_selection(iteration) * size * size) ** 0.5), 1)
+        assert ours.side(iteration, size, size) == min(side, size)
+
+
+def test_reaches_the_optimum_on_a_linear_model():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(32, 2)).double()
+    x = torch.rand((5, 2, 4, 4), generator=generator(), dtype=torch.float64)
+    with torch.no_grad():
+        model[1].bias += torch.tensor([50.0, 0.0])  # nothing is ever fooled, so that the search never stops
+    y = torch.zeros(5, dtype=torch.int64)
+    slope = (model[1].weight[1] - model[1].weight[0]).detach().view(2, 4, 4)
+    optimum = (x + 0.1 * slope.sign()).clamp(0, 1)
+    found = Square(epsilon=0.1, queries=3000).perturb(model, x, y, generator())
+    assert torch.allclose(found, optimum, atol=1e-12)
+
+
+def test_only_survivors_are_queried_in_full_batches(network, batch):
+    model = network().eval()
+    x, _ = batch(90)
+    y = model(x).argmax(1)
+    y[:10] = (y[:10] + 1) % 5
+    sizes = []
+    handle = model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    adversarial = Square(epsilon=0.05, queries=50, batch_size=32).perturb(model, x, y, generator())
+    handle.remove()
+    assert torch.equal(adversarial[:10], x[:10]), "misclassified images are returned as they are"
+    survivors = int((model(adversarial).argmax(1) == y).sum())
+    assert 0 < survivors < 70
+    assert sizes[:3] == [32, 32, 26]
+    assert max(sizes) == 32
+    per_query, rest = [], sizes[3:]
+    while rest:
+        full = next((i for i, size in enumerate(rest) if size < 32), len(rest) - 1)
+        per_query.append(sum(rest[: full + 1]))
+        rest = rest[full + 1 :]
+    assert per_query[0] == 80
+    assert len(per_query) == 50
+    assert per_query == sorted(per_query, reverse=True)
+    assert per_query[-1] >= survivors
+
+
+def test_an_images_search_does_not_depend_on_the_fate_of_others(network, batch):
+    model = network().double().eval()
+    x, _ = batch(40)
+    x = x.double()
+    y = model(x).argmax(1)
+    attack = Square(epsilon=0.05, queries=40)
+    whole = attack.perturb(model, x, y, generator())
+    wrong = y.clone()
+    wrong[::2] = (wrong[::2] + 1) % 5
+    half = attack.perturb(model, x, wrong, generator())
+    assert torch.equal(whole[1::2], half[1::2])
+
+
+class InclusiveSquare(SquareAttack):
+    """AutoAttack's Square with places drawn from 0..side - s as in the paper; its own never reaches the last one."""
+
+    def random_int(self, low=0, high=1, shape=(1,)):
+        return super().random_int(low, high + 1, list(shape))
+
+
+@pytest.mark.slow
+def test_agrees_with_autoattacks_square(network, batch):
+    model = network(channels=3).eval()
+    x, _ = batch(400, channels=3)
+    teacher = torch.randn((3 * 64, 5), generator=generator())
+    y = (x.flatten(1) - 0.5).matmul(teacher).argmax(1)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
+    for epoch in range(30):
+        for part in torch.randperm(400, generator=generator(epoch)).split(50):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(model(x[part]), y[part]).backward()
+            optimiser.step()
+    ours, theirs = [], []
+    for seed in range(4):
+        with torch.random.fork_rng():
+            reference = InclusiveSquare(model, n_queries=300, eps=0.03, seed=seed, device="cpu").perturb(x, y)
+        found = Square(epsilon=0.03, queries=300).perturb(model, x, y, generator(seed))
+        ours.append((model(found).argmax(1) == y).float().mean().item())
+        theirs.append((model(reference).argmax(1) == y).float().mean().item())
+    clean = (model(x).argmax(1) == y).float().mean().item()
+    assert 0.2 < sum(ours) / 4 < clean - 0.2
+    assert abs(sum(ours) - sum(theirs)) / 4 < 0.02, (clean, ours, theirs)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.allocation import FINISHED, WAIT, AllocationGoal, Certainty, SeedAllocator
+
+
+@pytest.fixture
+def allocate(anytime):
+    def build(cells: int, first_seed: int = 0, **goal) -> SeedAllocator:
+        return SeedAllocator(cells, Certainty(AllocationGoal(**goal), anytime), first_seed)
+
+    return build
+
+
+def issue(allocator: SeedAllocator) -> list[tuple[int, int]]:
+    """All trials that may start before any result is known."""
+    issued = []
+    while isinstance(trial := allocator.next_trial(), tuple):
+        issued.append(trial)
+    return issued
+
+
+def run(allocator: SeedAllocator, unstable, limit: int = 10_000) -> list[tuple[int, int]]:
+    """One trial at a time; `unstable(cell, seed)` is the outcome."""
+    done = []
+    while isinstance(trial := allocator.next_trial(), tuple):
+        allocator.observe(*trial, unstable(*trial), 60.0)
+        done.append(trial)
+        assert len(done) < limit
+    assert trial is FINISHED
+    return done
+
+
+def test_every_cell_first_gets_its_minimum_seed_by_seed(allocate):
+    allocator = allocate(3, until_width=0.2, min_seeds=2)
+    assert [allocator.next_trial() for _ in range(6)] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+
+
+def test_seeds_are_paired_between_cells(allocate):
+    allocator = allocate(3, first_seed=100, until_width=0.5)
+    done = run(allocator, lambda cell, seed: (cell * seed) % 3 == 1)
+    for cell in range(3):
+        seeds = [seed for c, seed in done if c == cell]
+        assert seeds == list(range(100, 100 + len(seeds)))
+
+
+def test_seeds_go_to_the_cell_known_worst_and_end_at_the_width(allocate, anytime):
+    allocator = allocate(2, until_width=0.4)
+    run(allocator, lambda cell, seed: cell == 1 and seed % 2 == 0)
+    assert allocator.counts(0) == (0, 11)
+    for cell in range(2):
+        low, high = anytime(*allocator.counts(cell))
+        assert high - low <= 0.4
+        assert allocator.reached(cell)
+    assert allocator.counts(1)[1] == min(n for n in range(100) if _width(anytime, (n + 1) // 2, n) <= 0.4)
+
+
+def test_pending_trials_count_as_if_finished(allocate, anytime):
+    allocator = allocate(1, until_width=0.4)
+    for seed in range(8):
+        allocator.observe(0, seed, False, 1.0)
+    assert issue(allocator) == [(0, 8), (0, 9), (0, 10)]  # 0/11 would be narrow enough: no twelfth yet
+    assert allocator.next_trial() is WAIT
+    allocator.observe(0, 8, True, 1.0)
+    assert issue(allocator)  # it came otherwise: 1/11 is not narrow enough
+
+
+def test_concurrent_trials_spread_over_cells_of_equal_need(allocate):
+    allocator = allocate(4, max_trials=100, min_seeds=1)
+    for cell in range(4):
+        for seed in range(5):
+            allocator.observe(cell, seed, seed < 2, 1.0)
+    assert sorted(allocator.next_trial()[0] for _ in range(8)) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_finished_only_when_nothing_is_pending(allocate):
+    allocator = allocate(1, max_trials=2)
+    assert issue(allocator) == [(0, 0), (0, 1)]
+    assert allocator.next_trial() is WAIT
+    allocator.observe(0, 1, True, 1.0)
+    assert allocator.next_trial() is WAIT
+    allocator.observe(0, 0, None, 1.0)
+    assert allocator.next_trial() is FINISHED
+    assert allocator.next_trial() is FINISHED
+
+
+def test_a_second_result_of_a_seed_is_ignored(allocate):
+    allocator = allocate(1, max_trials=9)
+    allocator.next_trial()
+    allocator.observe(0, 0, True, 3600.0)
+    before = allocator.state_dict()
+    allocator.observe(0, 0, False, 3600.0)
+    allocator.observe(0, 0, None, 3600.0)
+    assert allocator.state_dict() == before
+    assert allocator.device_hours == 1
+    assert allocator.counts(0) == (1, 1)
+
+
+def test_a_censored_trial_consumes_its_seed_and_counts_for_nothing(allocate):
+    allocator = allocate(1, max_trials=9)
+    assert allocator.next_trial() == (0, 0)
+    allocator.observe(0, 0, None, 1.0)
+    assert allocator.next_trial() == (0, 1)
+    allocator.observe(0, 1, True, 1.0)
+    assert allocator.counts(0) == (1, 1)
+    assert allocator.censored(0) == 1
+
+
+def test_a_requeued_seed_is_the_next_one(allocate):
+    allocator = allocate(2, max_trials=50)
+    for _ in range(6):
+        allocator.next_trial()
+    allocator.requeue(1, 1)
+    assert allocator.next_trial() == (1, 1)
+    assert allocator.pending(1) == [0, 1, 2]
+
+
+def test_counts_stop_at_the_first_seed_without_a_result(allocate):
+    allocator = allocate(1, max_trials=5)
+    issue(allocator)
+    for seed in (1, 2, 4):
+        allocator.observe(0, seed, True, 1.0)
+    assert allocator.counts(0) == (0, 0)
+    assert allocator.known_counts(0) == (3, 3)
+    allocator.observe(0, 0, False, 1.0)
+    assert allocator.counts(0) == (2, 3)
+    allocator.observe(0, 3, None, 1.0)
+    assert allocator.counts(0) == (3, 4)
+
+
+def test_a_cell_that_only_crashes_is_given_up_and_the_rest_goes_on(allocate):
+    allocator = allocate(2, until_width=0.4, give_up=5)
+    done = run(allocator, lambda cell, seed: None if cell == 0 else False)
+    assert sum(cell == 0 for cell, _ in done) == 5
+    assert allocator.given_up(0)
+    assert not allocator.given_up(1)
+    assert allocator.reached(1)
+
+
+def test_crashes_that_are_not_in_a_row_give_nothing_up(allocate):
+    allocator = allocate(1, until_width=0.4, give_up=2)
+    run(allocator, lambda cell, seed: None if seed % 2 else False)
+    assert allocator.counts(0) == (0, 11)
+    assert allocator.censored(0) == 10
+
+
+def test_the_trial_budget_is_spent_exactly(allocate):
+    allocator = allocate(3, max_trials=20)
+    done = run(allocator, lambda cell, seed: (cell + seed) % 2 == 0)
+    assert len(done) == len(set(done)) == allocator.trials == 20
+
+
+def test_device_hours_count_pending_trials_at_their_cells_mean(allocate):
+    allocator = allocate(1, max_device_hours=10, min_seeds=1)
+    allocator.observe(0, 0, True, 3600.0)
+    assert len(issue(allocator)) == 9
+    for seed in range(1, 10):
+        allocator.observe(0, seed, True, 3600.0)
+    assert allocator.next_trial() is FINISHED
+    assert allocator.device_hours == 10
+
+
+def test_undecidable_cells_dont_swallow_the_budget(allocate):
+    allocator = allocate(4, until_decided=0.5, max_trials=60)
+    # cell 0 alternates for ever; the others are clear
+    run(allocator, lambda cell, seed: seed % 2 == 0 if cell == 0 else cell == 1)
+    assert [allocator.counts(cell)[1] for cell in (1, 2, 3)] == [8, 8, 8]
+    assert allocator.counts(0) == (18, 36)
+
+
+def test_state_survives_json(allocate):
+    allocator = allocate(2, until_width=0.3, first_seed=7)
+    for _ in range(9):
+        cell, seed = allocator.next_trial()
+        if seed != 8:
+            allocator.observe(cell, seed, None if seed == 9 else cell == 1, 2.5)
+    copy = allocate(2, until_width=0.3, first_seed=7)
+    copy.load_state_dict(json.loads(json.dumps(allocator.state_dict())))
+    assert copy.state_dict() == allocator.state_dict()
+    assert issue(copy) == issue(allocator)
+
+
+def test_state_of_another_sweep_is_refused(allocate):
+    state = allocate(2, max_trials=5).state_dict()
+    with pytest.raises(ValueError, match="2 cells from seed 0"):
+        allocate(3, max_trials=5).load_state_dict(state)
+    with pytest.raises(ValueError, match="from seed 4"):
+        allocate(2, max_trials=5, first_seed=4).load_state_dict(state)
+
+
+def test_seeds_before_the_first_are_refused(allocate):
+    with pytest.raises(ValueError, match="seed 3 must be at least the sweep's first seed 10"):
+        allocate(1, max_trials=5, first_seed=10).observe(0, 3, True, 1.0)
+
+
+def _width(bounds, unstable, finished):
+    low, high = bounds(unstable, finished)
+    return high - low

@@ -11,22 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from analysis.answer import Answer, answer
 from analysis.intervals import Interval, IntervalKind, interval
 from analysis.melding import anytime_product, melded_product
 from analysis.rates import LABEL_QUESTIONS, group_by_cell, has_label, varying_factors
 from core.records import TrialRecord
-
-
-@dataclass(frozen=True)
-class Answer:
-    """k of n trials, and the question that this answers."""
-
-    question: str
-    k: int
-    n: int
-    rate: float | None
-    """k / n; None for n = 0."""
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -68,22 +57,22 @@ def audit_stopper(
     fine = [r for r in ran_on if not _unstable(r)]
     stoppable = [r for r in ran_on if _stoppable(r)]
 
-    def answer(question: str, hits: list[TrialRecord], among: list[TrialRecord]) -> Answer:
-        return _answer(question, len(hits), len(among), level, kind)
+    def share(question: str, hits: list[TrialRecord], among: list[TrialRecord]) -> Answer:
+        return answer(question, len(hits), len(among), level, kind)
 
     return StopperAudit(
         audited=len(ran_on),
-        false_alarms=answer(
+        false_alarms=share(
             "Of the trials that are not unstable at the end, how many would the stopper have ended?",
             [r for r in fine if _stoppable(r)],
             fine,
         ),
-        self_healing=answer(
+        self_healing=share(
             "Of the trials that the stopper would end, how many are no longer unstable at the end?",
             [r for r in stoppable if not _unstable(r)],
             stoppable,
         ),
-        misses=answer(
+        misses=share(
             "Of the trials that are unstable at the end, how many would the stopper have let run?",
             [r for r in unstable if not _stoppable(r)],
             unstable,
@@ -139,12 +128,8 @@ def _corrected(
         followed=len(followed),
         rate=rate,
         interval=found,
-        ever=_answer(LABEL_QUESTIONS["ever"], sum(has_label(r, "ever") is True for r in trials), n, level, plain),
+        ever=answer(LABEL_QUESTIONS["ever"], sum(has_label(r, "ever") is True for r in trials), n, level, plain),
     )
-
-
-def _answer(question: str, k: int, n: int, level: float, kind: IntervalKind) -> Answer:
-    return Answer(question, k, n, k / n if n else None, interval(kind, k, n, level))
 
 
 def _finished(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from math import inf, isnan
 from typing import Any
 
 Row = Mapping[str, float | None]
@@ -63,13 +64,34 @@ class Detector(ABC):
             setattr(self, name, list(value) if isinstance(value, list) else value)
 
 
-class FoscDetector(Detector):
-    """FOSC above a threshold. A FOSC that is not finite counts as above it."""
+class ScoredDetector(Detector):
+    """Suspicious while a score is above `threshold`; as the score ignores it, all thresholds can be judged at once.
+
+    Args:
+        threshold: score above which an epoch is suspicious.
+        patience: consecutive suspicious epochs that make an onset.
+        grace: first epochs that never count as suspicious.
+    """
 
     def __init__(self, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
         super().__init__(patience=patience, grace=grace)
         self.threshold = threshold
 
+    @abstractmethod
+    def score(self, row: Row) -> float:
+        """How suspicious this epoch is; may remember earlier ones. Called once per epoch, in order."""
+
     def suspicious(self, row: Row) -> bool:
-        fosc = row["val/fosc"]
-        return fosc is None or not fosc <= self.threshold
+        return self.score(row) > self.threshold
+
+
+class FoscDetector(ScoredDetector):
+    """FOSC above a threshold. A FOSC that is not finite counts as above it."""
+
+    def score(self, row: Row) -> float:
+        return finite_or(inf, row["val/fosc"])
+
+
+def finite_or(otherwise: float, value: float | None) -> float:
+    """The value, or `otherwise` where a trace has None (not finite) or NaN."""
+    return otherwise if value is None or isnan(value) else value

@@ -1,0 +1,105 @@
+"""Detectors beside the FOSC threshold. All count a metric that is not finite as infinitely suspicious."""
+
+from __future__ import annotations
+
+from bisect import insort
+from math import inf, sqrt
+from typing import Literal
+
+from core.verdict.detector import Row, ScoredDetector, finite_or
+
+
+class Level(ScoredDetector):
+    """A metric itself."""
+
+    def __init__(self, metric: str, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
+        super().__init__(threshold=threshold, patience=patience, grace=grace)
+        self.metric = metric
+
+    def score(self, row: Row) -> float:
+        return finite_or(inf, row[self.metric])
+
+
+class OneStepGap(ScoredDetector):
+    """FGSM accuracy minus PGD-10 accuracy: what catastrophic overfitting opens."""
+
+    def score(self, row: Row) -> float:
+        return finite_or(inf, row["val/fgsm_acc"]) - finite_or(0.0, row["val/pgd10_acc"])
+
+
+class FromMedian(ScoredDetector):
+    """How far a metric is from the median of its own earlier epochs; 0, or 1 for `ratio`, at the first epoch.
+
+    `rise` is value - median, `drop` is median - value, `ratio` is value / median. The median is over all earlier
+    epochs, so that a long masked phase doesn't soon look normal.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        mode: Literal["rise", "drop", "ratio"],
+        *,
+        threshold: float,
+        patience: int = 1,
+        grace: int = 0,
+    ) -> None:
+        super().__init__(threshold=threshold, patience=patience, grace=grace)
+        self.metric = metric
+        self.mode = mode
+        self._sorted: list[float] = []
+
+    def score(self, row: Row) -> float:
+        value = finite_or(inf, row[self.metric])
+        if value == inf:
+            return inf
+        past = self._sorted
+        middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2 if past else value
+        insort(past, value)
+        match self.mode:
+            case "rise":
+                return value - middle
+            case "drop":
+                return middle - value
+            case "ratio":
+                return value / middle if middle > 0 else 1.0
+
+
+class Cusum(ScoredDetector):
+    """Page's (1954) cumulative sum of a metric's standardised excess over its first `baseline` epochs.
+
+    S = max(0, S + sign * (value - mean) / sd - drift): small lasting shifts add up, noise does not. S is 0 during the
+    baseline. It forgets slowly: a large S outlives the shift that caused it.
+    """
+
+    def __init__(
+        self,
+        metric: str,
+        sign: Literal[1, -1] = 1,
+        *,
+        baseline: int = 5,
+        drift: float = 0.5,
+        threshold: float,
+        patience: int = 1,
+        grace: int = 0,
+    ) -> None:
+        super().__init__(threshold=threshold, patience=patience, grace=grace)
+        self.metric = metric
+        self.sign = sign
+        self.baseline = baseline
+        self.drift = drift
+        self._first: list[float] = []
+        self._sum = 0.0
+
+    def score(self, row: Row) -> float:
+        value = finite_or(inf, row[self.metric])
+        if value == inf:
+            return inf
+        if len(self._first) < self.baseline:
+            self._first.append(value)
+            return 0.0
+        mean = sum(self._first) / self.baseline
+        spread = sqrt(sum((x - mean) ** 2 for x in self._first) / (self.baseline - 1))
+        # a baseline that happens to be flat must not turn any change into an alarm
+        scale = max(spread, 0.05 * abs(mean), 1e-6)
+        self._sum = max(0.0, self._sum + self.sign * (value - mean) / scale - self.drift)
+        return self._sum

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from analysis.detection import (
+    DETECTORS,
+    Replay,
+    detector_quality,
+    judge_detectors,
+    recommended_threshold,
+    replay,
+)
+from core.verdict import FoscDetector, FromMedian, OneStepGap
+
+
+def trial(record: Callable, seed: int, jump: int | None, epochs: int = 20, **verdict: object) -> object:
+    """FOSC around 1 that jumps to around 6 at epoch `jump`, when PGD-10 accuracy and SGCS change too."""
+    rng = np.random.default_rng(seed)
+    masked = np.arange(1, epochs + 1) >= (jump or epochs + 1)
+    trace = [
+        {
+            "epoch": epoch,
+            "val/fosc": float(rng.gamma(8) / 8 + 5 * m),
+            "val/sgcs": float(0.8 - 0.4 * m + 0.02 * rng.standard_normal()),
+            "train/gap": float(0.2 - 0.2 * m + 0.02 * rng.standard_normal()),
+            "val/pgd10_acc": 0.2,
+            "val/fgsm_acc": float(0.25 + 0.03 * rng.standard_normal()),
+        }
+        for epoch, m in enumerate(masked, start=1)
+    ]
+    outcome = "unstable" if jump else "stable"
+    given = {"confirmed_epoch": jump + 4 if jump else None, **verdict}
+    return record(seed, outcome, epochs_run=epochs, fields={"trace": trace}, **given)
+
+
+def test_peaks_are_what_the_online_detector_does_at_every_threshold(record: Callable) -> None:
+    records = [trial(record, i, 8 if i % 2 else None) for i in range(6)]
+    for make in (
+        lambda t=0.0: FoscDetector(threshold=t, patience=3, grace=2),
+        lambda t=0.0: FromMedian("val/fosc", "ratio", threshold=t, patience=2, grace=4),
+        lambda t=0.0: OneStepGap(threshold=t),
+    ):
+        replays = replay(records, make)
+        for threshold in np.quantile([r.peak for r in replays], np.linspace(0, 1, 7)):
+            for one, source in zip(replays, records, strict=True):
+                online, first = make(float(threshold)), None
+                for row in source.trace:
+                    if online.update(int(row["epoch"]), row) and first is None:
+                        first = int(row["epoch"])
+                assert one.alarm_epoch(float(threshold)) == first
+                assert (one.peak > threshold) == (first is not None)
+
+
+def random_replays(seed: int, n: int, shift: float) -> list[Replay]:
+    rng = np.random.default_rng(seed)
+    kinds = rng.random(n) < 0.4
+    peaks = np.round(rng.standard_normal(n) + shift * kinds, 1)
+    return [Replay(bool(k), None, np.array([1]), np.array([p])) for k, p in zip(kinds, peaks, strict=True)]
+
+
+def test_roc_and_auc_agree_with_scikit_learn() -> None:
+    replays = random_replays(0, 60, 1.0)
+    kinds, peaks = [r.positive for r in replays], [r.peak for r in replays]
+    found = detector_quality("x", replays, resamples=10)
+    assert found.auc == pytest.approx(roc_auc_score(kinds, peaks))
+    false, hits, _ = roc_curve(kinds, peaks, drop_intermediate=False)
+    ours = sorted(set(zip(found.false_alarm_rate.round(9), found.hit_rate.round(9), strict=True)))
+    assert ours == sorted(set(zip(false.round(9), hits.round(9), strict=True)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_recommended_threshold_is_the_best_of_a_fine_grid(seed: int) -> None:
+    replays = random_replays(seed, 40, 1.5)
+    kinds, peaks = np.array([r.positive for r in replays]), np.array([r.peak for r in replays])
+
+    def gain(threshold: float) -> float:
+        return float((peaks > threshold)[kinds].mean() - (peaks > threshold)[~kinds].mean())
+
+    grid = np.linspace(-5, 5, 2001) + 1e-4
+    assert gain(recommended_threshold(peaks, kinds)) == pytest.approx(max(gain(t) for t in grid))
+
+
+def test_recommended_threshold_lies_in_the_middle_of_a_clean_gap() -> None:
+    assert recommended_threshold(np.array([1.0, 2.0, 6.0, 9.0]), np.array([False, False, True, True])) == 4.0
+
+
+def test_cross_validation_is_honest_about_a_useless_detector() -> None:
+    hits, alarms = [], []
+    for seed in range(60):
+        found = detector_quality("noise", random_replays(seed, 40, 0.0), resamples=2)
+        hits.append(found.cross_validated_hits.rate)
+        alarms.append(found.cross_validated_false_alarms.rate)
+    assert np.mean(hits) - np.mean(alarms) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.slow
+def test_auc_intervals_cover() -> None:
+    truth, covered, sweeps = 0.8555, 0, 150  # P(N(1.5, 1) > N(0, 1)), peaks rounded to 0.1
+    for seed in range(sweeps):
+        covered += truth in detector_quality("x", random_replays(1000 + seed, 80, 1.5), resamples=200).auc_interval
+    assert covered / sweeps >= 0.9
+
+
+def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
+    records = [trial(record, i, 8 if i % 2 else None) for i in range(16)] + [record(99, None), record(98, "censored")]
+    judged, skipped = judge_detectors(records, patience=2, grace=2)
+    by_name = {quality.name: quality for quality in judged}
+    assert set(by_name) | set(skipped) == set(DETECTORS)
+    assert skipped == {"weight gradient norm": "the traces have no grad/w_norm"}
+    fosc = by_name["FOSC"]
+    assert (fosc.auc, fosc.positives, fosc.negatives) == (1.0, 8, 8)
+    assert 1.5 < fosc.threshold < 5
+    assert fosc.threshold in fosc.threshold_interval
+    assert fosc.lead_epochs == (3, 3, 3)  # jump at 8, alarm at 9, confirmed at 12
+    assert (fosc.cross_validated_hits.k, fosc.cross_validated_false_alarms.k) == (8, 0)
+    assert judged[-1].name in ("one-step minus PGD", "PGD-10 accuracy rise")
+
+
+def test_one_kind_of_trial_cannot_judge(record: Callable) -> None:
+    judged, skipped = judge_detectors([trial(record, i, None) for i in range(4)], patience=1, grace=0)
+    assert judged == []
+    assert skipped["FOSC"] == "0 of 4 trials are unstable: a detector needs both kinds"

@@ -39,13 +39,13 @@ class PublishedFiles:
             )
 
     def warn_if_changed(self, data_dir: Path) -> None:
-        """Warn about every file that is readable but not the published one."""
-        for name, md5 in self.md5.items():
-            if not check_integrity(str(data_dir / name), md5):
-                warnings.warn(
-                    f"{data_dir / name} is not the published file of {self.dataset} (its MD5 is not {md5})",
-                    stacklevel=2,
-                )
+        """Warn about files that are there but are not the published ones."""
+        changed = [name for name, md5 in self.md5.items() if not check_integrity(str(data_dir / name), md5)]
+        if changed:
+            warnings.warn(
+                f"not the published files of {self.dataset}, by their MD5: {', '.join(changed)} in {data_dir}",
+                stacklevel=3,
+            )
 
     def download(self, data_dir: Path) -> None:
         """Fetch what is missing through torchvision, which verifies the MD5; files that are there are left alone.

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from analysis.rates import CellRate
 from analysis.report.format import NOTHING, format_percent, format_rate, format_value, time_unit
+from analysis.report.grid import distinct_factors
 
 SOFT = "\u00ad"
 """Soft hyphen: a header may break here."""
@@ -48,7 +49,7 @@ def main_table(cells: Sequence[CellRate]) -> Table:
 
 def table_columns(cells: Sequence[CellRate]) -> list[Column]:
     """Columns of the table, the varying options first."""
-    names = list(cells[0].factors) if cells else []
+    names = distinct_factors(cells)
     factors = [_factor(name) for name in names]
     if not factors:
         factors = [Column("cell", lambda cell: cell.cell_id)]
@@ -83,7 +84,7 @@ def _field(header: str, field: str, form: Callable[[Any], str]) -> Column:
 
 def factor_count(cells: Sequence[CellRate]) -> int:
     """How many columns name the cell."""
-    return max(1, len(cells[0].factors)) if cells else 1
+    return max(1, len(distinct_factors(cells)))
 
 
 def table_caption(cells: Sequence[CellRate]) -> str:

@@ -94,7 +94,7 @@ def synthetic_trial(
         audit=audit,
         protocol=protocol,
         status="finished" if running is None else "running",
-        verdict=None if running is not None else _verdict(rng, onset, recovery, last, censor),
+        verdict=None if running is not None else _verdict(rng, onset, recovery, last, planned, censor),
         epochs_planned=planned,
         epochs_run=last,
         stopped_early=stopped,
@@ -106,7 +106,9 @@ def synthetic_trial(
     )
 
 
-def _verdict(rng: np.random.Generator, onset: int | None, recovery: int | None, last: int, censor: bool) -> Verdict:
+def _verdict(
+    rng: np.random.Generator, onset: int | None, recovery: int | None, last: int, planned: int, censor: bool
+) -> Verdict:
     if censor:
         return Verdict(outcome="censored", onset=False, censor_reason="diverged: loss is not finite")
     unstable = onset is not None and recovery is None
@@ -130,6 +132,7 @@ def _verdict(rng: np.random.Generator, onset: int | None, recovery: int | None, 
         onset_epoch=onset,
         onset_epochs=(onset,) if onset else (),
         recovery_epochs=(recovery,) if recovery else (),
+        confirmed_epoch=onset + 6 if unstable and onset and onset + 6 < planned else None,
         evidence=tuple(Evidence(checkpoint=c, epoch=last, measurements=measurements) for c in ("selected", "last")),
     )
 

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from matplotlib.figure import SubFigure
 
 from analysis.report.figures.style import Draw
 
 
-def surface(grid: Mapping[str, Sequence], *, title: str, top: float | None = None) -> Draw:
+def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | None = None) -> Draw:
     """The loss over the two directions as a surface.
 
     Args:
-        grid: ``x`` [n] magnitudes along the sign of the input gradient, ``y`` [m] along a Rademacher direction, and
-            ``loss`` [m, n].
+        offsets: ``[points]`` along either direction.
+        loss: ``[points, points]``, indexed by the offset along the sign of the input gradient, then by that along a
+            Rademacher direction, as `core.probes.landscape` measures it.
         title: which image of which checkpoint.
-        top: upper end of the loss axis, for pictures that are compared; the grid's own maximum without it.
+        top: upper end of the loss axis, for pictures that are compared; the loss's own maximum without it.
     """
 
     def draw(figure: SubFigure) -> None:
-        x, y, loss = _arrays(grid)
         ax = figure.add_subplot(projection="3d")
         ax.plot_surface(
-            *np.meshgrid(x, y), loss, cmap="cividis", vmin=0, vmax=top or loss.max(), linewidth=0.1, rasterized=True
+            *np.meshgrid(offsets, offsets),
+            loss.T,
+            cmap="cividis",
+            vmin=0,
+            vmax=top or loss.max(),
+            linewidth=0.1,
+            rasterized=True,
         )
         ax.set_title(title)
         ax.set_xlabel("gradient sign")
@@ -38,15 +42,14 @@ def surface(grid: Mapping[str, Sequence], *, title: str, top: float | None = Non
     return draw
 
 
-def contour(grid: Mapping[str, Sequence], *, title: str, top: float | None = None) -> Draw:
+def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | None = None) -> Draw:
     """The same as `surface`, seen from above."""
 
     def draw(figure: SubFigure) -> None:
-        x, y, loss = _arrays(grid)
         ax = figure.subplots()
         levels = np.linspace(0, top or loss.max(), 13)
-        filled = ax.contourf(x, y, loss, levels=levels, cmap="cividis", extend="max")
-        ax.contour(x, y, loss, levels=levels[::2], colors="white", linewidths=0.6)
+        filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis", extend="max")
+        ax.contour(offsets, offsets, loss.T, levels=levels[::2], colors="white", linewidths=0.6)
         ax.set_title(title)
         ax.set_xlabel("along the gradient's sign")
         ax.set_ylabel("along a Rademacher direction")
@@ -54,7 +57,3 @@ def contour(grid: Mapping[str, Sequence], *, title: str, top: float | None = Non
         figure.colorbar(filled, ax=ax, label="loss")
 
     return draw
-
-
-def _arrays(grid: Mapping[str, Sequence]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.asarray(grid["x"], float), np.asarray(grid["y"], float), np.asarray(grid["loss"], float)

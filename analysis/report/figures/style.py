@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -79,21 +80,38 @@ RC: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.5,
     "figure.dpi": 100,
+    "text.parse_math": False,  # names are untrusted: a lone $ in one must not be TeX
     "svg.fonttype": "none",
     "svg.hashsalt": "unmask",
 }
 
-_CSS_NAME = {
-    INK: "ink",
-    MUTED: "muted",
-    GRID: "grid",
-    BLUE: "blue",
-    VERMILION: "vermilion",
-    GREEN: "green",
-    PURPLE: "purple",
-    ORANGE: "orange",
-    SKY: "sky",
+PALETTE_LIGHT = {
+    "ink": INK,
+    "muted": MUTED,
+    "grid": GRID,
+    "blue": BLUE,
+    "vermilion": VERMILION,
+    "green": GREEN,
+    "purple": PURPLE,
+    "orange": ORANGE,
+    "sky": SKY,
 }
+"""The page's colour variables on a light ground."""
+
+PALETTE_DARK = {
+    "ink": "#e8eaed",
+    "muted": "#9aa1ab",
+    "grid": "#3a4048",
+    "blue": "#4fa8e0",
+    "vermilion": "#ff8b47",
+    "green": "#35c59a",
+    "purple": "#dd97bd",
+    "orange": "#f0b93a",
+    "sky": "#8fd0f5",
+}
+"""The same, lighter, on a dark ground."""
+
+_CSS_NAME = {colour: name for name, colour in PALETTE_LIGHT.items()}
 
 
 def compose(draws: Sequence[Draw], *, columns: int = 1, panel: tuple[float, float] = PANEL) -> Figure:
@@ -129,15 +147,10 @@ def inline_svg(figure: Figure, description: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"(?<=data:image/png;base64,)[^\"]*", _fewer_colours, svg)
-    svg = re.sub(r' id="[\w.]+_[^"]*"', "", svg)  # groups' names; what is referred to has none of these
-    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)
-    svg = re.sub(r'(?<=[\s"])(-?\d+\.\d{2})\d+', r"\1", svg)
-    svg = re.sub(r"'DejaVu Sans'[^;\"]*sans-serif", "inherit", svg)
-    svg = re.sub(r"font: (?:\w+ )?([\d.]+px) inherit", _font, svg)
-    svg = re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{_CSS_NAME[m[0]]})" if m[0] in _CSS_NAME else m[0], svg)
+    svg = re.sub(r"<[^>]*>", _lean_tag, svg)
     svg = re.sub(r">\s+<", "><", svg)
     head = re.compile(r"<svg [^>]*?viewBox=\"([^\"]*)\"[^>]*>")
-    return head.sub(rf'<svg viewBox="\1" role="img"><title>{_escape(description)}</title>', svg, count=1)
+    return head.sub(lambda m: f'<svg viewBox="{m[1]}" role="img"><title>{escape(description)}</title>', svg, count=1)
 
 
 def _fewer_colours(match: re.Match[str]) -> str:
@@ -148,10 +161,9 @@ def _fewer_colours(match: re.Match[str]) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _font(match: re.Match[str]) -> str:
-    weight = "font-weight: bold; " if "bold" in match[0] or "700" in match[0] else ""
-    return f"{weight}font-size: {match[1]}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def _lean_tag(match: re.Match[str]) -> str:
+    tag = re.sub(r' id="[\w.]+_[^"]*"', "", match[0])  # groups' names; what is referred to has none of these
+    tag = re.sub(r' xmlns(:xlink)?="[^"]*"', "", tag)
+    tag = re.sub(r'(?<=[\s"(])(-?\d+\.\d{2})\d+', r"\1", tag).replace(" \n", " ")
+    tag = re.sub(r"font-family: [^;\"]*; ?", "", tag)  # the page's own
+    return re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{_CSS_NAME[m[0]]})" if m[0] in _CSS_NAME else m[0], tag)

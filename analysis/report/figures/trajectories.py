@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-from analysis.report.figures.series import has, outcome, series
+from analysis.report.figures.series import Series, has, outcome, series
 from analysis.report.figures.style import INK, LOOKS, Draw
 from core.records import TrialRecord
 
@@ -41,25 +42,25 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
         handles, labels = [], []
         for name, found in groups.items():
             look = LOOKS[name]
-            for record in found:
-                line = series(record, metric)
-                ax.plot(*line, color=look.colour, linewidth=0.8, alpha=_alpha(count), rasterized=as_picture)
-                onsets = record.verdict.onset_epochs if record.verdict else ()
-                at = np.isin(line.epochs, onsets)
-                ax.plot(
-                    line.epochs[at],
-                    line.values[at],
-                    linestyle="none",
-                    marker=look.marker,
-                    markersize=3.5,
-                    color=look.colour,
+            lines = [series(record, metric) for record in found]
+            ax.add_collection(
+                LineCollection(
+                    [np.column_stack(line) for line in lines],
+                    colors=look.colour,
+                    linewidths=0.8,
+                    alpha=_alpha(count),
                     rasterized=as_picture,
-                    zorder=3,
                 )
+            )
+            onsets = np.array([point for r, line in zip(found, lines, strict=True) for point in _onsets(r, line)])
+            if len(onsets):
+                x, y = onsets.T
+                ax.scatter(x, y, s=12, marker=look.marker, color=look.colour, rasterized=as_picture, zorder=3)
             if found:
                 onset = any(r.verdict and r.verdict.onset for r in found)
                 handles.append(Line2D([], [], color=look.colour, marker=look.marker if onset else "none", markersize=4))
                 labels.append(f"{name} ({len(found)})")
+        ax.autoscale_view()
         _dress(ax, records, metric)
         ax.set_xlabel("epoch (marker: onset)" if any(r.verdict and r.verdict.onset for r in records) else "epoch")
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
@@ -86,6 +87,11 @@ def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
     return draw
 
 
+def _onsets(record: TrialRecord, line: Series) -> list[tuple[float, float]]:
+    epochs = record.verdict.onset_epochs if record.verdict else ()
+    return [(epoch, value) for epoch, value in zip(*line, strict=True) if epoch in epochs]
+
+
 def _alpha(lines: int) -> float:
     return max(0.15, min(0.8, 16 / lines))
 
@@ -93,6 +99,8 @@ def _alpha(lines: int) -> float:
 def _dress(ax: Axes, records: Sequence[TrialRecord], metric: str) -> None:
     if metric == "val/fosc":
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
         for threshold in {record.protocol["fosc_threshold"] for record in records}:
             ax.axhline(threshold, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
     ax.set_title(METRICS[metric])

@@ -1,0 +1,106 @@
+"""Cells laid out as tables over two of their factors, one table per combination of the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from analysis.report.format import format_value
+
+PREFERRED = ("beta", "batch_size", "lr", "classes", "dataset", "method")
+"""Which factors make rows and columns where several have as many values: the paper's."""
+
+
+class HasFactors(Protocol):
+    """Anything about one cell."""
+
+    @property
+    def factors(self) -> dict[str, Any]:
+        """The options that vary in the sweep."""
+
+
+T = TypeVar("T", bound=HasFactors)
+
+
+@dataclass(frozen=True)
+class Facet(Generic[T]):
+    """One table: cells by row and column."""
+
+    fixed: dict[str, Any]
+    """Values of the other factors; empty where only two vary."""
+    row_factor: str | None
+    column_factor: str | None
+    rows: list[Any]
+    columns: list[Any]
+    cells: dict[tuple[int, int], T]
+    """By index of row and column; a combination that the sweep leaves out is missing."""
+
+
+def facets(cells: Sequence[T]) -> list[Facet[T]]:
+    """All cells in tables over the two factors with the most values, in the order of `cells`."""
+    if not cells:
+        return []
+    names = distinct_factors(cells)
+    by_levels = sorted(names, key=lambda name: (-len({_key(c.factors[name]) for c in cells}), _preference(name)))
+    main = sorted(by_levels[:2], key=_preference)
+    row_factor, column_factor = (main[0], main[1]) if len(main) == 2 else (None, main[0] if main else None)
+    groups: dict[str, list[T]] = {}
+    for cell in cells:
+        groups.setdefault(_key([cell.factors[n] for n in names if n not in main]), []).append(cell)
+    return [
+        _facet(group, {n: group[0].factors[n] for n in names if n not in main}, row_factor, column_factor)
+        for group in groups.values()
+    ]
+
+
+def distinct_factors(cells: Sequence[HasFactors]) -> list[str]:
+    """Names of the factors, without those that only say again what another one says (such as a data set's shape)."""
+    names = list(cells[0].factors) if cells else []
+    seen: dict[tuple[int, ...], str] = {}
+    for name in sorted(names, key=_preference):
+        seen.setdefault(_partition([_key(cell.factors[name]) for cell in cells]), name)
+    return [name for name in names if name in seen.values()]
+
+
+def describe(factors: Mapping[str, Any]) -> str:
+    """Factors as ``beta 1, batch_size 128``."""
+    return ", ".join(f"{name} {format_value(value)}" for name, value in factors.items())
+
+
+def _facet(cells: Sequence[T], fixed: dict[str, Any], row_factor: str | None, column_factor: str | None) -> Facet[T]:
+    rows = _levels(cells, row_factor)
+    columns = _levels(cells, column_factor)
+    row_of = {_key(value): i for i, value in enumerate(rows)}
+    column_of = {_key(value): i for i, value in enumerate(columns)}
+    return Facet(
+        fixed,
+        row_factor,
+        column_factor,
+        rows,
+        columns,
+        {(row_of[_level(c, row_factor)], column_of[_level(c, column_factor)]): c for c in cells},
+    )
+
+
+def _levels(cells: Sequence[HasFactors], factor: str | None) -> list[Any]:
+    found = {_level(cell, factor): cell.factors[factor] if factor else None for cell in cells}.values()
+    return sorted(found, key=lambda v: (0, v, "") if isinstance(v, int | float) else (1, 0, _key(v)))
+
+
+def _level(cell: HasFactors, factor: str | None) -> str:
+    return _key(cell.factors[factor] if factor else None)
+
+
+def _key(value: Any) -> str:
+    return json.dumps(value)
+
+
+def _preference(name: str) -> tuple[int, str]:
+    return (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name)
+
+
+def _partition(keys: Sequence[str]) -> tuple[int, ...]:
+    numbers: dict[str, int] = {}
+    return tuple(numbers.setdefault(key, len(numbers)) for key in keys)

@@ -1,0 +1,123 @@
+"""One self-contained HTML page about a sweep: no script, no font, no picture from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.intervals import INTERVAL_QUESTIONS, IntervalKind
+from analysis.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
+from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
+from analysis.report.format import format_interval, format_seconds, format_value
+from analysis.report.grid import describe, distinct_factors, facets
+from analysis.report.sections.base import Grid, Section
+from analysis.report.sections.detection import detector_section
+from analysis.report.sections.dynamics import example_section, trajectory_section
+from analysis.report.sections.effects import effect_section
+from analysis.report.sections.onset import onset_section
+from analysis.report.sections.provenance import provenance_section
+from analysis.report.sections.stopping import stopping_section
+from analysis.report.sections.trials import trial_rows
+from analysis.report.summary import answer
+from analysis.report.table import SOFT, factor_count, table_caption, table_columns
+from core.records import TrialRecord
+
+
+def write_report(
+    records: Sequence[TrialRecord],
+    path: Path,
+    *,
+    sweep: str,
+    interval: IntervalKind,
+    label: Label,
+    generated_at: datetime,
+    level: float = 0.95,
+    mlflow_ui_url: str | None = None,
+) -> Path:
+    """Write the report of a sweep, finished or still running, to `path`.
+
+    Args:
+        records: all trials of the sweep; running ones count under time and cost only.
+        path: of the HTML file; its folder exists.
+        sweep: its name.
+        interval: which interval of a rate is shown.
+        label: which label's rate is shown.
+        generated_at: printed on the page.
+        level: coverage of all intervals, in (0, 1).
+        mlflow_ui_url: address of MLflow's user interface, for links to runs; no links without it.
+
+    Raises:
+        ValueError: `interval`, `label` or `level` is not one of those allowed, or `mlflow_ui_url` no http address.
+    """
+    cells = cell_rates(records, label, level, interval)
+    environment = Environment(
+        loader=PackageLoader("analysis.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(value=format_value, interval=format_interval, describe=describe)
+    page = environment.get_template("report.html").render(
+        sweep=sweep,
+        question=LABEL_QUESTIONS[label],
+        answer=answer(cells),
+        interval=interval,
+        interval_question=INTERVAL_QUESTIONS[interval],
+        level=f"{100 * level:g} %",
+        generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        facts=_facts(records, cells),
+        facets=facets(cells),
+        cells_grid=_cells_grid(cells),
+        sections=_sections(records, cells, label, level, interval) if records else [],
+        trials=trial_rows(records, distinct_factors(cells), mlflow_ui_url),
+        trial_factors=distinct_factors(cells),
+        light=PALETTE_LIGHT,
+        dark=PALETTE_DARK,
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _sections(
+    records: Sequence[TrialRecord], cells: Sequence[CellRate], label: Label, level: float, interval: IntervalKind
+) -> list[Section]:
+    return [
+        onset_section(records, level),
+        effect_section(records, cells, label, level),
+        trajectory_section(records),
+        example_section(records),
+        detector_section(records, level),
+        stopping_section(records, level, interval),
+        provenance_section(records),
+    ]
+
+
+def _facts(records: Sequence[TrialRecord], cells: Sequence[CellRate]) -> list[tuple[str, str]]:
+    """The handful of numbers at the top: (number, what it counts)."""
+    planned = sum(record.epochs_planned for record in records)
+    saved = sum(map(epochs_saved, records))
+    counts: dict[str, Any] = {
+        "cells": len(cells),
+        "trials counted": sum(cell.trials for cell in cells),
+        "unstable": sum(cell.unstable for cell in cells),
+        "healed": sum(cell.healed for cell in cells),
+        "censored": sum(cell.censored for cell in cells),
+        "running": sum(cell.running for cell in cells),
+    }
+    return [
+        *((str(count), name) for name, count in counts.items()),
+        (f"{100 * saved / planned:.0f} %" if planned else "0 %", "of planned epochs saved"),
+        (format_seconds(sum(cell.device_seconds for cell in cells)), "device time used"),
+    ]
+
+
+def _cells_grid(cells: Sequence[CellRate]) -> Grid:
+    columns = table_columns(cells)
+    header = [column.header.replace(SOFT, "").replace("\n", " ") for column in columns]
+    rows = [[column.text(cell) for column in columns] for cell in cells]
+    return Grid(header, rows, factor_count(cells), table_caption(cells))

@@ -1,0 +1,50 @@
+"""Where the numbers come from: options, seeds, versions, hardware."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from analysis.rates import varying_factors
+from analysis.report.format import format_value
+from analysis.report.sections.base import Grid, Section
+from core.records import TrialRecord
+
+
+def provenance_section(records: Sequence[TrialRecord]) -> Section:
+    """Options shared by all cells, the protocol, seeds and what the records say of their making."""
+    varying = set(varying_factors(records))
+    shared = [(name, format_value(value)) for name, value in records[0].cell.items() if name not in varying]
+    protocol = [(name, _values(r.protocol.get(name) for r in records)) for name in records[0].protocol]
+    known = sorted({key for record in records for key in record.provenance})
+    made_by = [(key, _values(r.provenance.get(key) for r in records)) for key in known]
+    return Section(
+        "provenance",
+        "Provenance",
+        f"Seeds: {seed_ranges({record.seed for record in records})}. Audited trials: "
+        f"{sum(record.audit for record in records)}. Options that vary: {', '.join(sorted(varying)) or 'none'}. "
+        "Where trials differ, the number of trials is in brackets.",
+        grids=[
+            Grid(("made by", "value"), made_by, words=2),
+            Grid(("protocol", "value"), protocol, words=2),
+            Grid(("option of all cells", "value"), shared, words=2),
+        ],
+    )
+
+
+def seed_ranges(seeds: Iterable[int]) -> str:
+    """Seeds as ranges: ``0–9, 12``."""
+    runs: list[list[int]] = []
+    for seed in sorted(seeds):
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in runs)
+
+
+def _values(found: Iterable[object]) -> str:
+    counts = Counter(format_value(value) for value in found)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{value} ({count})" for value, count in counts.most_common())

@@ -1,0 +1,72 @@
+"""The list of every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.rates import group_by_cell
+from analysis.report.figures.series import outcome
+from analysis.report.format import NOTHING, format_seconds, format_value
+from core.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial in the list; `link` leads to its MLflow run."""
+
+    key: str
+    link: str | None
+    factors: Sequence[str]
+    seed: int
+    outcome: str
+    reason: str
+    labels: str
+    onset: str
+    epochs: str
+    device_time: str
+
+
+def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], mlflow_ui_url: str | None) -> list[TrialRow]:
+    """Trials by cell and seed, with their values of the options `names`.
+
+    Raises:
+        ValueError: `mlflow_ui_url` is not an http or https address.
+    """
+    if mlflow_ui_url is not None and not mlflow_ui_url.startswith(("http://", "https://")):
+        raise ValueError(f"mlflow_ui_url {mlflow_ui_url!r} must start with http:// or https://")
+    return [
+        TrialRow(
+            key=record.key,
+            link=f"{mlflow_ui_url.rstrip('/')}/#/runs/{record.run_id}" if mlflow_ui_url and record.run_id else None,
+            factors=[format_value(record.cell[name]) for name in names],
+            seed=record.seed,
+            outcome=outcome(record),
+            reason=(record.verdict.censor_reason or "") if record.verdict else "",
+            labels=_labels(record),
+            onset=_epochs(record),
+            epochs=f"{record.epochs_run}/{record.epochs_planned}",
+            device_time=format_seconds(record.device_seconds),
+        )
+        for group in group_by_cell(records).values()
+        for record in group
+    ]
+
+
+def _labels(record: TrialRecord) -> str:
+    verdict = record.verdict
+    held = {
+        "onset": verdict and verdict.onset,
+        "overestimation": verdict and verdict.overestimation,
+        "catastrophic": verdict and verdict.catastrophic,
+        "stopped": record.stopped_early,
+        "audit": record.audit,
+    }
+    return ", ".join(name for name, holds in held.items() if holds) or NOTHING
+
+
+def _epochs(record: TrialRecord) -> str:
+    if record.verdict is None or record.verdict.onset_epoch is None:
+        return NOTHING
+    recovered = f" → {record.verdict.recovery_epochs[0]}" if record.verdict.recovery_epochs else ""
+    return f"{record.verdict.onset_epoch}{recovered}"

@@ -20,15 +20,22 @@ _ENVIRONMENT = {
 }
 
 
-def open_client(uri: str) -> MlflowClient:
-    """A client of the store at an absolute ``uri``; nothing is contacted yet. Imports MLflow (about 1.3 s) once.
-
-    Environment variables that the user has set win over this project's.
-    """
+def set_up_mlflow() -> None:
+    """Import MLflow (about 1.3 s, once per process) with this project's settings; the user's own variables win."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    import mlflow  # noqa: F401
 
     for name in ("alembic", "mlflow.store.db.utils"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def open_client(uri: str) -> MlflowClient:
+    """A client of the store at an absolute ``uri``.
+
+    For a sqlite address MLflow opens the file here, and would create a schema in a new one: see `prepare_store`.
+    """
+    set_up_mlflow()
+    from mlflow import MlflowClient
+
     return MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from core.tracking.address import ALLOWED, absolute_uri, database_path
-from core.tracking.client import open_client
+from core.tracking.client import open_client, set_up_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,11 +31,12 @@ def prepare_store(uri: str, experiment: str = "unmask") -> str:
         ValueError: the address is of a wrong kind, nothing usable answers there, or the experiment was deleted.
     """
     uri = absolute_uri(uri)
-    client = open_client(uri)
+    set_up_mlflow()
     database = database_path(uri)
     if database is not None:
         _prepare_database(uri, database)
     with _impatient(), _explained(uri):
+        client = open_client(uri)
         found = client.get_experiment_by_name(experiment)
         if found is None:
             _create_experiment(client, experiment, database)
@@ -57,9 +58,9 @@ def check_store(uri: str) -> str:
     database = database_path(uri)
     if database is not None and not database.exists():
         raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
-    client = open_client(uri)
+    set_up_mlflow()
     with _impatient(), _explained(uri):
-        client.search_experiments(max_results=1)
+        open_client(uri).search_experiments(max_results=1)
     return uri
 
 

@@ -92,7 +92,7 @@ class SweepTracker:
         self._append("interrupt", key=trial_key)
 
     def reconcile(self, alive_keys: Iterable[str]) -> None:
-        """Mark KILLED the trials that a dead driver left RUNNING, except ``alive_keys``. Call it before `start_trial`."""
+        """Mark KILLED what a dead driver left RUNNING, except ``alive_keys``. Call it before `start_trial`."""
         self._append("reconcile", alive=sorted(alive_keys))
 
     def set_summary(self, markdown: str) -> None:

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from core.config import Cell, ProtocolOptions, Trial
+from core.records import Evidence, Measurement, TrialRecord, Verdict
+from core.tracking import SweepTracker, prepare_store
+
+EXPERIMENT = "unmask"
+
+
+def make_trial(seed: int = 0, **options: object) -> Trial:
+    return Trial(cell=Cell.from_flat({"epochs": 6, **options}), seed=seed, pins={"init": 7}, audit=seed == 3)
+
+
+def make_rows(trial: Trial, last: int, first: int = 1) -> list[dict[str, float | None]]:
+    return [
+        {
+            "epoch": epoch,
+            "train/loss": 1 / epoch + trial.seed,
+            "val/pgd10_acc": 0.1 * epoch,
+            "val/fosc": None if epoch == 2 else 0.3 * epoch,
+            "time/train_s": 0.5,
+        }
+        for epoch in range(first, last + 1)
+    ]
+
+
+def make_record(trial: Trial, outcome: str = "unstable", epochs: int = 6, **changes: object) -> TrialRecord:
+    measured = tuple(
+        Measurement(attack=attack, accuracy=accuracy, images=400, split="test")
+        for attack, accuracy in {"clean": 0.9, "fgsm": 0.7, "pgd-10": 0.5, "pgd-50x5": 0.45, "square": 0.25}.items()
+    )
+    censored = outcome == "censored"
+    verdict = Verdict(
+        outcome=outcome,
+        onset=True,
+        onset_epoch=4,
+        onset_epochs=(4,),
+        overestimation=None if censored else outcome == "unstable",
+        catastrophic=None if censored else False,
+        censor_reason="crashed: a worker died" if censored else None,
+        evidence=() if censored else (Evidence(checkpoint="selected", epoch=3, measurements=measured),),
+    )
+    values = {
+        "sweep": "demo",
+        "cell_id": trial.cell.id,
+        "cell": trial.cell.flat(),
+        "seed": trial.seed,
+        "pins": trial.pins,
+        "audit": trial.audit,
+        "protocol": ProtocolOptions().model_dump(mode="json"),
+        "verdict": verdict,
+        "epochs_planned": 6,
+        "epochs_run": epochs,
+        "stopped_early": epochs < 6,
+        "trace": make_rows(trial, epochs),
+        "gradients": [{"step": 1, "epoch": 1, "w_norm": 0.25, "ce_norm": None}],
+        "device_seconds": 3.5,
+        "provenance": {"host": "somewhere", "commit": "abc"},
+    }
+    return TrialRecord(**{**values, **changes})
+
+
+def runs_of(uri: str, role: str) -> list[Run]:
+    """Read with MLflow's own client, not with the project's reader."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}'"))
+
+
+def run_of(uri: str, trial: Trial) -> Run:
+    (run,) = [run for run in runs_of(uri, "trial") if run.data.tags["trial_key"] == trial.key]
+    return run
+
+
+def history(uri: str, run: Run, metric: str) -> list[tuple[int, float]]:
+    found = MlflowClient(tracking_uri=uri).get_metric_history(run.info.run_id, metric)
+    return sorted((m.step, m.value) for m in found)
+
+
+def content(uri: str) -> dict[str, object]:
+    """Everything about the trials that must not depend on crashes: all but ids, times and attempts."""
+    client = MlflowClient(tracking_uri=uri)
+    return {
+        run.data.tags["trial_key"]: (
+            run.info.status,
+            run.data.params,
+            {name: value for name, value in run.data.tags.items() if name != "mlflow.parentRunId"},
+            {name: history(uri, run, name) for name in run.data.metrics if name != "val/fosc"},
+            len(client.get_metric_history(run.info.run_id, "val/fosc")),
+            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+        )
+        for run in runs_of(uri, "trial")
+    }
+
+
+@pytest.fixture(scope="session")
+def sample() -> type:
+    """The helpers above, for tests in other files."""
+
+    class Sample:
+        trial = staticmethod(make_trial)
+        rows = staticmethod(make_rows)
+        record = staticmethod(make_record)
+        runs = staticmethod(runs_of)
+        run = staticmethod(run_of)
+        history = staticmethod(history)
+        content = staticmethod(content)
+
+    return Sample
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An MLflow database with its schema: creating one takes over a second."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    prepare_store(f"sqlite:///{file}", experiment="unused")
+    return file.read_bytes()
+
+
+@pytest.fixture
+def store(empty_store: bytes, tmp_path: Path) -> str:
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
+    return prepare_store(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Callable[..., SweepTracker]:
+    def start(uri: str, journal: str = "journal") -> SweepTracker:
+        return SweepTracker(uri, "demo", EXPERIMENT, tmp_path / journal, protocol=ProtocolOptions(), commit="abc")
+
+    return start
+
+
+class Server:
+    """A real ``mlflow server`` that can be killed and started again on the same database and port."""
+
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = folder
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.options = options
+        self.environment = {
+            **os.environ,
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            **(environment or {}),
+        }
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
+        command += ["--artifacts-destination", str(self.folder / "artifacts"), *self.options]
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.folder
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise TimeoutError((self.folder / "server.log").read_text())
+
+    def kill(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def server(empty_store: bytes, tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "server.db").write_bytes(empty_store)
+    running = Server(tmp_path)
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture
+def auth_server(empty_store: bytes, tmp_path: Path) -> Iterator[Server]:
+    pytest.importorskip("flask_wtf", reason="needs mlflow[auth], from the extra `cluster`")
+    (tmp_path / "server.db").write_bytes(empty_store)
+    (tmp_path / "auth.ini").write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/auth.db\nadmin_username = admin\n"
+        "admin_password = correct-horse-battery\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    environment = {
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "any",
+        "MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "auth.ini"),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": "correct-horse-battery",
+    }
+    running = Server(tmp_path, environment, ("--app-name", "basic-auth"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.kill()

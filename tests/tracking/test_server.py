@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.tracking import SweepTracker, list_sweeps, prepare_store, read_sweep
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+Driver = Callable[..., SweepTracker]
+
+
+def test_a_server_killed_in_mid_sweep_loses_and_doubles_nothing(
+    server: Any, driver: Driver, sample: type, tmp_path: Path
+) -> None:
+    uri = prepare_store(server.uri + "/")
+    assert uri == server.uri
+    trials = [sample.trial(seed) for seed in range(3)]
+    longest_call = 0.0
+    with driver(uri) as tracker:
+        for trial in trials:
+            tracker.start_trial(trial, 1)
+        for epoch in range(1, 7):
+            if epoch == 3:
+                server.kill()
+            for trial in trials:
+                before = time.monotonic()
+                tracker.log_epochs(trial.key, sample.rows(trial, epoch, first=epoch))
+                longest_call = max(longest_call, time.monotonic() - before)
+        tracker.finish_trial(sample.record(trials[0]))
+        tracker.finish_trial(sample.record(trials[1], "censored"))
+        time.sleep(1)
+        assert tracker.waiting > 0
+        server.start()
+        assert tracker.close("FINISHED") == 0
+    assert longest_call < 1.0
+    for trial in trials:
+        run = sample.run(uri, trial)
+        assert sample.history(uri, run, "train/loss") == [(e, 1 / e + trial.seed) for e in range(1, 7)]
+        assert len(sample.history(uri, run, "val/fosc")) == 6
+    assert [sample.run(uri, trial).info.status for trial in trials] == ["FINISHED", "FAILED", "RUNNING"]
+    assert (tmp_path / "artifacts").is_dir(), "artifacts go through the server"
+
+
+def test_a_sweep_is_read_from_elsewhere_through_the_server(
+    server: Any, driver: Driver, sample: type, tmp_path: Path
+) -> None:
+    uri = prepare_store(server.uri)
+    finished, running = sample.trial(0), sample.trial(1)
+    with driver(uri) as tracker:
+        tracker.start_trial(running, 1)
+        tracker.log_epochs(running.key, sample.rows(running, 3))
+        tracker.finish_trial(sample.record(finished))
+    code = f"from core.tracking import read_sweep\nfor r in read_sweep({uri!r}, 'demo'): print(r.model_dump_json())"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    read = subprocess.run(
+        [sys.executable, "-c", code], cwd=elsewhere, env=environment, capture_output=True, text=True, check=True
+    )
+    here = {record.key: record for record in read_sweep(uri, "demo")}
+    assert sorted(read.stdout.splitlines()) == sorted(record.model_dump_json() for record in here.values())
+    assert here[finished.key].model_copy(update={"run_id": None}) == sample.record(finished)
+    assert here[running.key].trace == sample.rows(running, 3)
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_basic_auth_by_environment(
+    auth_server: Any, driver: Driver, sample: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="MLFLOW_TRACKING_USERNAME"):
+        prepare_store(auth_server.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong-password")
+    with pytest.raises(ValueError, match="MLFLOW_TRACKING_PASSWORD"):
+        prepare_store(auth_server.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse-battery")
+    uri = prepare_store(auth_server.uri)
+    trial = sample.trial()
+    tracker = driver(uri)
+    with tracker:
+        tracker.start_trial(trial, 1)
+        tracker.finish_trial(sample.record(trial))
+        while tracker.waiting:
+            time.sleep(0.05)
+        kept = b"".join(file.read_bytes() for file in (tmp_path / "journal").iterdir() if file.is_file())
+    assert b"correct-horse" not in kept
+    assert "correct-horse" not in str(sample.content(uri))
+    assert list_sweeps(uri) == ["demo"]
+    assert read_sweep(uri, "demo")[0].verdict == sample.record(trial).verdict

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from core.tracking import list_sweeps, prepare_store, read_sweep
+
+
+def test_artifacts_lie_beside_the_database_wherever_the_process_runs(store: str, tmp_path: Path) -> None:
+    experiment = MlflowClient(tracking_uri=store).get_experiment_by_name("unmask")
+    assert experiment is not None
+    assert experiment.artifact_location == (tmp_path / "mlartifacts").resolve().as_uri()
+
+
+def test_preparing_twice_changes_nothing(store: str, tmp_path: Path) -> None:
+    before = (tmp_path / "mlflow.db").read_bytes()
+    assert prepare_store(store) == store
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_four_drivers_at_once_make_one_working_store_without_chatter(tmp_path: Path) -> None:
+    code = f"from core.tracking import prepare_store; prepare_store('sqlite:///{tmp_path}/mlflow.db')"
+    drivers = [
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for _ in range(4)
+    ]
+    assert [driver.communicate()[0].decode() for driver in drivers] == [""] * 4
+    assert [driver.returncode for driver in drivers] == [0] * 4
+    assert list_sweeps(f"sqlite:///{tmp_path}/mlflow.db") == []
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_an_older_schema_is_upgraded(store: str, tmp_path: Path) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config, _get_latest_schema_revision
+
+    old = tmp_path / "old.db"
+    old_uri = f"sqlite:///{old}"
+    old.write_bytes((tmp_path / "mlflow.db").read_bytes())
+    command.downgrade(_get_alembic_config(old_uri), "-1")
+
+    def revision() -> str:
+        return sqlite3.connect(old).execute("select version_num from alembic_version").fetchone()[0]
+
+    assert revision() != _get_latest_schema_revision()
+    prepare_store(old_uri)
+    assert revision() == _get_latest_schema_revision()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.db").write_text("not a database at all, just some text that is long enough\n" * 20)
+    with pytest.raises(ValueError, match=r"--mlflow-uri .*notes.db is not a usable MLflow store"):
+        prepare_store(f"sqlite:///{tmp_path}/notes.db")
+
+
+def test_a_server_that_does_not_answer_is_refused_quickly() -> None:
+    with pytest.raises(ValueError, match=r"--mlflow-uri http://127\.0\.0\.1:9 is not a usable MLflow store"):
+        prepare_store("http://127.0.0.1:9")
+
+
+def test_a_deleted_experiment_is_refused(store: str) -> None:
+    client = MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name("unmask")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+    with pytest.raises(ValueError, match="was deleted"):
+        prepare_store(store)
+
+
+def test_reading_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no database"):
+        read_sweep(f"sqlite:///{tmp_path}/mlflow.db", "demo")
+    assert list(tmp_path.iterdir()) == []

@@ -36,7 +36,7 @@ def main(args: list[str]) -> int:
         if dry_run:
             from core.sweep.estimate import print_estimate
 
-            print_estimate(sweep, console)
+            print_estimate(sweep, run, console)
             return DONE
         return run_and_print(sweep, run, console)
     except ValueError as error:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.config.base import Options
 from core.config.data import DataOptions
@@ -38,9 +38,19 @@ class Cell(Options):
             ValueError: an option is unknown, of the wrong type, out of range or impossible with another.
         """
         parts: dict[str, dict[str, Any]] = {part: {} for part in cls.model_fields}
+        unknown = sorted(values.keys() - OPTION_OWNER.keys())
+        if unknown:
+            raise ValueError(f"unknown options: {', '.join(unknown)}")
         for name, value in values.items():
             parts[OPTION_OWNER[name]][name] = value
         return cls.model_validate(parts)
+
+    @model_validator(mode="after")
+    def _has_batches(self) -> Cell:
+        images, batch_size = self.data.kept_images, self.training.batch_size
+        if self.training.drop_last and batch_size > images:
+            raise ValueError(f"batch_size {batch_size} with drop_last leaves no batch of {images} training images")
+        return self
 
     def flat(self) -> dict[str, Any]:
         """All options by name, in JSON types."""

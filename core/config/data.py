@@ -24,6 +24,13 @@ FIXED_SHAPES = {
     "svhn": Shape(10, 3, 32),
     "tiny-imagenet-200": Shape(200, 3, 64),
 }
+PUBLISHED_TRAINING_IMAGES = {
+    "digits": 1437,
+    "cifar10": 50_000,
+    "cifar100": 50_000,
+    "svhn": 73_257,
+    "tiny-imagenet-200": 100_000,
+}
 FIELDS_DEFAULTS = {
     "classes": 50,
     "channels": 1,
@@ -74,13 +81,17 @@ class DataOptions(Options):
 
     @model_validator(mode="after")
     def _check_split(self) -> DataOptions:
-        if self.train_images is not None and self.validation_images >= self.train_images:
-            raise ValueError(
-                f"validation_images {self.validation_images} must be less than train_images {self.train_images}"
-            )
+        if self.kept_images < 1:
+            images = self.kept_images + self.validation_images
+            raise ValueError(f"validation_images {self.validation_images} must be less than train_images {images}")
         return self
 
     @property
     def shape(self) -> Shape:
         """Class count, channels and image side."""
         return Shape(self.classes, self.channels, self.image_size)
+
+    @property
+    def kept_images(self) -> int:
+        """Training images that are left without the validation images."""
+        return (self.train_images or PUBLISHED_TRAINING_IMAGES[self.dataset]) - self.validation_images

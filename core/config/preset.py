@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
+from core.config.data import FIELDS_DEFAULTS, FIXED_SHAPES
 from core.config.protocol import ProtocolOptions
 from core.config.sweep import Seeded, Sweep
 
@@ -36,10 +37,25 @@ class Grid(Options):
         return options
 
     def combinations(self, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """All combinations of values; an override replaces an option's values."""
+        """All combinations of values; an override replaces an option's values.
+
+        Where it replaces the data set by one whose shape is given, this grid's own shape no longer means anything.
+
+        Raises:
+            ValueError: an option has no value at all.
+        """
         merged = {**self.options, **overrides}
         listed = {name: _values(name, value) for name, value in merged.items()}
-        return [dict(zip(listed, chosen, strict=True)) for chosen in itertools.product(*listed.values())]
+        for name, values in listed.items():
+            if not values:
+                raise ValueError(f"--{name.replace('_', '-')}: needs at least one value")
+        found = []
+        for chosen in itertools.product(*listed.values()):
+            options = dict(zip(listed, chosen, strict=True))
+            if "dataset" in overrides and options["dataset"] in FIXED_SHAPES:
+                options = {k: v for k, v in options.items() if k in overrides or k not in FIELDS_DEFAULTS}
+            found.append(options)
+        return found
 
 
 class Preset(Options):
@@ -128,7 +144,7 @@ def explain(error: ValidationError) -> list[str]:
     return lines
 
 
-def _values(name: str, value: Any) -> Iterable[Any]:
+def _values(name: str, value: Any) -> list[Any]:
     if name in LIST_OPTIONS:
         return [value if isinstance(value, list | tuple) else [value]]
-    return list(dict.fromkeys(value)) if isinstance(value, list | tuple) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -22,7 +22,7 @@ class Seeded(Options):
 
 
 class Sweep(Options):
-    """What is trained. The k-th seed of every cell is ``first_seed + k``, so that cells can be compared pair by pair."""
+    """What is trained. The k-th seed of every cell is ``first_seed + k``: cells can be compared pair by pair."""
 
     name: str
     preset: str
@@ -62,6 +62,7 @@ class RunOptions(Options):
     max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
     max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
     trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")
+    device_tflops: Number = Field(30, gt=0, description="sustained TFLOP/s of a device, for --dry-run's estimate")
     checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
 
     @model_validator(mode="after")

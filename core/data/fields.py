@@ -57,14 +57,14 @@ def _images(options: DataOptions, templates: Floats, split: str, n: int) -> Imag
 
 
 def _smooth(white: Floats) -> Floats:
-    """White noise [N, C, H, W] through the low-pass exp(-(f / cut-off)^2 / 2), each image scaled to peak |.| = 1.
+    """White noise [N, C, H, W] through the low-pass exp(-(f / cut-off)^2), each image scaled to peak |.| = 1.
 
     f is in cycles per image side.
     """
     size = white.shape[-1]
     cycles = np.fft.fftfreq(size, 1 / size)
     squared = cycles[:, None] ** 2 + np.fft.rfftfreq(size, 1 / size) ** 2
-    spectrum = np.fft.rfft2(white) * np.exp(-squared / (2 * CUTOFF_CYCLES**2))
+    spectrum = np.fft.rfft2(white) * np.exp(-squared / CUTOFF_CYCLES**2)
     field = np.fft.irfft2(spectrum, s=(size, size))
     return field / np.abs(field).max(axis=(1, 2, 3), keepdims=True)
 

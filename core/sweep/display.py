@@ -67,14 +67,14 @@ class Display:
     def _heartbeat(self) -> None:
         while not self._done.wait(1.0):
             if time.monotonic() - self._spoken_at >= HEARTBEAT_S:
-                self.say(f"{self._headline()}; " + "; ".join(_line(r) for r in list(self.board.running.values())))
+                self.say("; ".join([self._headline(), *(_line(state) for state in list(self.board.running.values()))]))
 
     def _headline(self) -> str:
         board = self.board
         eta = "" if board.eta_seconds is None else f", about {duration(board.eta_seconds)} left"
         return (
-            f"{len(board.finished)} of {self._total} trials done, {len(board.running)} running, {board.waiting} waiting, "
-            f"{duration(board.seconds)} passed{eta}"
+            f"{len(board.finished)} of {self._total} trials done, {len(board.running)} running, "
+            f"{board.waiting} waiting, {duration(board.seconds)} passed{eta}"
         )
 
     def _picture(self) -> RenderableType:

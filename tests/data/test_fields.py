@@ -17,7 +17,7 @@ def slow_smooth(white: np.ndarray) -> np.ndarray:
     size = white.shape[-1]
     frequencies = np.arange(size)
     frequencies = np.where(frequencies > size // 2, frequencies - size, frequencies)
-    kernel = np.exp(-(frequencies**2) / (2 * 2.0**2))
+    kernel = np.exp(-(frequencies**2) / 2.0**2)
     waves = np.exp(2j * np.pi * np.outer(frequencies, np.arange(size)) / size)
     spectrum = np.einsum("fy,gx,cyx->cfg", waves.conj(), waves.conj(), white) * kernel[:, None] * kernel
     field = np.einsum("fy,gx,cfg->cyx", waves, waves, spectrum).real

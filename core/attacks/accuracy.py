@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from core.attacks.base import Attack, attack_mode, forward
 from core.attacks.float32 import full_float32
+from core.data import to_float
 
 
 def resists(
@@ -30,7 +31,7 @@ def resists(
     device = next(model.parameters()).device
     y = labels.to(device)
     x = images.to(device)
-    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    x = to_float(x) if x.dtype == torch.uint8 else x.float()
     with full_float32(device), attack_mode(model):
         if attack is not None:
             rng = torch.Generator().manual_seed(seed)

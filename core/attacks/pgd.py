@@ -38,6 +38,9 @@ class Pgd(Attack):
     """Ascend minus the cross-entropy to a target class (then ``loss`` has to be ``ce``)."""
     restarts: int = 1
     bn_mode: BnMode = "eval"
+    loss_scale: float = 1.0
+    """Factor of the loss. Steps follow signs only, so it matters just where gradients underflow: under fp16 autocast a
+    gradient of 0 moves nothing. Observers see the scaled gradient."""
 
     def __post_init__(self) -> None:
         if self.target != "none" and self.loss != "ce":
@@ -113,6 +116,10 @@ class Pgd(Attack):
         return x.detach()
 
     def _objective(self, model: nn.Module, x: Tensor, goal: Tensor) -> Objective:
+        objective = self._unscaled_objective(model, x, goal)
+        return objective if self.loss_scale == 1 else lambda logits: self.loss_scale * objective(logits)
+
+    def _unscaled_objective(self, model: nn.Module, x: Tensor, goal: Tensor) -> Objective:
         if self.loss == "kl":
             return kl_from(model(x))
         if self.loss == "margin":

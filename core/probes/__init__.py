@@ -1,20 +1,19 @@
 """What is measured on a model."""
 
 from core.probes.fosc import fosc
-from core.probes.gradients import GradientNorms, gradient_cosine, gradient_norms
+from core.probes.gradients import flat_gradient, gradient_cosine
 from core.probes.judge import collect_evidence
 from core.probes.landscape import Landscape, loss_landscape
 from core.probes.sgcs import StepCosine
 from core.probes.validation import validate, validation_means, validation_sums
 
 __all__ = [
-    "GradientNorms",
     "Landscape",
     "StepCosine",
     "collect_evidence",
+    "flat_gradient",
     "fosc",
     "gradient_cosine",
-    "gradient_norms",
     "loss_landscape",
     "validate",
     "validation_means",

@@ -12,6 +12,7 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode, uniform
 from core.attacks.float32 import full_float32
 from core.config import ProtocolOptions
+from core.data import to_float
 from core.probes.fosc import fosc
 from core.probes.sgcs import StepCosine
 
@@ -83,7 +84,7 @@ def validation_sums(
     with attack_mode(model), full_float32(labels.device):
         for begin in range(first, last, batch_size):
             part = slice(begin, min(begin + batch_size, last))
-            x = images.images[part].float().div_(255)
+            x = to_float(images.images[part])
             start = noise[part].to(x.device).mul_(epsilon).add_(x).clamp_(0, 1)
             sums += _measure(model, attack, x, labels[part], start, protocol.fosc_center)
     return sums

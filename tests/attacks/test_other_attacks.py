@@ -14,7 +14,18 @@ def generator(seed=5):
     return torch.Generator().manual_seed(seed)
 
 
-def test_mi_fgsm_against_numpy_on_softmax_regression(linear):
+class Waves(nn.Module):
+    """Softmax regression on ``sin(9 x)``: a loss whose gradient keeps turning."""
+
+    def __init__(self, linear: nn.Module) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, x):
+        return self.linear(torch.sin(9 * x))
+
+
+def test_mi_fgsm_against_numpy(linear):
     x = torch.rand((8, 1, 4, 4), generator=generator(), dtype=torch.float64)
     y = torch.arange(8) % 4
     weight, bias = (p.detach().numpy() for p in linear[1].parameters())
@@ -23,13 +34,13 @@ def test_mi_fgsm_against_numpy_on_softmax_regression(linear):
     for image, label in zip(x.flatten(1).numpy(), y.numpy(), strict=True):
         adversarial, momentum = image.copy(), np.zeros(16)
         for _ in range(steps):
-            logits = weight @ adversarial + bias
+            logits = weight @ np.sin(9 * adversarial) + bias
             p = np.exp(logits) / np.exp(logits).sum()
-            gradient = weight.T @ (p - np.eye(4)[label])
+            gradient = weight.T @ (p - np.eye(4)[label]) * 9 * np.cos(9 * adversarial)
             momentum = decay * momentum + gradient / np.abs(gradient).sum()
             adversarial = np.clip(adversarial + epsilon / steps * np.sign(momentum), 0, 1)
         expected.append(adversarial)
-    found = MiFgsm(epsilon=epsilon, steps=steps, decay=decay).perturb(linear, x, y, generator())
+    found = MiFgsm(epsilon=epsilon, steps=steps, decay=decay).perturb(Waves(linear), x, y, generator())
     np.testing.assert_allclose(found.flatten(1).numpy(), expected, atol=1e-12)
 
 
@@ -110,7 +121,8 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     plain = resists(model, attack, images, y, seed=3)
     assert 0 < plain.sum() < len(y)
     assert torch.equal(plain, resists(model, attack, images.float() / 255, y, seed=3, batch_size=7))
-    dtypes = set()
+    dtypes, inputs = set(), []
+    model[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
     model[0].register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(plain, resists(model, attack, images, y, seed=3))
@@ -118,6 +130,7 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     assert dtypes == {torch.float32}
     assert robust_accuracy(model, attack, images, y, seed=3) == int(plain.sum()) / len(y)
     assert robust_accuracy(model, None, images, y, seed=3) == 1
+    assert torch.equal(inputs[-1], images.float() / 255)
     assert model.training
 
 

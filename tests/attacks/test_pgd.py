@@ -165,3 +165,21 @@ def test_random_targets_are_uniform_over_the_wrong_classes():
 def test_an_impossible_combination_is_refused():
     with pytest.raises(ValueError, match="loss kl is impossible with target random; allowed: ce"):
         Pgd(epsilon=0.1, step_size=0.1, steps=1, loss="kl", target="random")
+
+
+def test_a_loss_scale_saves_gradients_that_underflow_in_fp16():
+    first, last = torch.nn.Linear(4, 8), torch.nn.Linear(8, 2)
+    with torch.no_grad():
+        first.weight.copy_(torch.rand((8, 4), generator=generator()) * 1e-4)
+        last.weight.copy_(torch.tensor([[1e-5], [-1e-5]]).expand(2, 8))
+    model = torch.nn.Sequential(torch.nn.Flatten(), first, last)
+    x, y = torch.full((3, 1, 2, 2), 0.5), torch.zeros(3, dtype=torch.int64)
+    moved = {}
+    for scale in (1.0, 1024.0):
+        attack = Pgd(epsilon=EPSILON, step_size=0.1, steps=1, start="none", loss_scale=scale)
+        exact = attack.perturb(model, x, y, generator())
+        with torch.autocast("cpu", dtype=torch.float16):
+            moved[scale] = (attack.perturb(model, x, y, generator()) - x).abs().max().item()
+        assert torch.allclose(exact, x - 0.1)
+    assert moved[1.0] == 0
+    assert moved[1024.0] == pytest.approx(0.1)

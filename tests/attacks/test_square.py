@@ -57,7 +57,7 @@ def test_only_survivors_are_queried_in_full_batches(network, batch):
     assert per_query[0] == 80
     assert len(per_query) == 50
     assert per_query == sorted(per_query, reverse=True)
-    assert per_query[-1] >= survivors
+    assert survivors <= per_query[-1] <= survivors + 3
 
 
 def test_an_images_search_does_not_depend_on_the_fate_of_others(network, batch):

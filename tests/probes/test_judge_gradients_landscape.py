@@ -10,7 +10,7 @@ from torch import nn
 
 from core.attacks import build_attack, robust_accuracy
 from core.config import ProtocolOptions
-from core.probes import collect_evidence, gradient_cosine, gradient_norms, loss_landscape
+from core.probes import collect_evidence, flat_gradient, gradient_cosine, loss_landscape
 
 
 def generator(seed=5):
@@ -40,23 +40,22 @@ def test_evidence_says_what_was_measured(network):
     assert rows["pgd-50x5"].accuracy <= rows["pgd-10"].accuracy <= rows["fgsm"].accuracy < 1
 
 
-def test_norms_and_cosine_by_hand():
+def test_gradients_and_cosine_by_hand():
     weight, bias = torch.tensor([3.0, 4.0], requires_grad=True), torch.tensor(2.0, requires_grad=True)
     ce = 0.5 * (weight**2).sum()  # gradient (3, 4; 0)
     kl = weight[0] * bias  # gradient (2, 0; 3)
-    norms = gradient_norms(ce, kl, [weight, bias])
-    assert norms.gradient.tolist() == [5, 4, 3]
-    assert norms.w_norm.item() == pytest.approx(50**0.5)
-    assert norms.ce_norm.item() == pytest.approx(5)
-    assert norms.kl_norm.item() == pytest.approx(13**0.5)
+    assert flat_gradient(ce, [weight, bias]).tolist() == [3, 4, 0]
+    assert flat_gradient(kl, [weight, bias]).tolist() == [2, 0, 3]
+    before = flat_gradient(ce + kl, [weight, bias])
+    assert before.tolist() == [5, 4, 3]
     assert weight.grad is None
     assert bias.grad is None
     (ce + kl).backward()
     assert weight.grad is not None
     assert weight.grad.tolist() == [5, 4]
     after = torch.tensor([0.0, 3.0, -4.0])
-    assert gradient_cosine(norms.gradient, after).item() == pytest.approx(0, abs=1e-6)
-    assert gradient_cosine(norms.gradient, -2 * norms.gradient).item() == pytest.approx(-1)
+    assert gradient_cosine(before, after).item() == pytest.approx(0, abs=1e-6)
+    assert gradient_cosine(before, -2 * before).item() == pytest.approx(-1)
 
 
 def test_landscape_of_a_linear_model_is_its_formula():

@@ -9,12 +9,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from analysis.audit import corrected_rates
 from analysis.intervals import INTERVAL_QUESTIONS, IntervalKind
 from analysis.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
 from analysis.report.format import format_interval, format_seconds, format_value
 from analysis.report.grid import describe, distinct_factors, facets
+from analysis.report.sections.attribution import attribution_sections
 from analysis.report.sections.base import Grid, Section
+from analysis.report.sections.cost import cost_section
 from analysis.report.sections.detection import detector_section
 from analysis.report.sections.dynamics import example_section, trajectory_section
 from analysis.report.sections.effects import effect_section
@@ -86,13 +89,16 @@ def write_report(
 def _sections(
     records: Sequence[TrialRecord], cells: Sequence[CellRate], label: Label, level: float, interval: IntervalKind
 ) -> list[Section]:
+    corrected = corrected_rates(records, level, "anytime" if interval == "anytime" else "melded")
     return [
         onset_section(records, level),
         effect_section(records, cells, label, level),
         trajectory_section(records),
         example_section(records),
         detector_section(records, level),
-        stopping_section(records, level, interval),
+        stopping_section(records, corrected, level, interval),
+        cost_section(records, cells, corrected),
+        *attribution_sections(records, level),
         provenance_section(records),
     ]
 

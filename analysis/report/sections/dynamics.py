@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
-from analysis.report.figures.gradients import batch_gradients
-from analysis.report.figures.series import caption, contrast, has, heal_pair, outcome, self_healed
+from analysis.report.figures.paper import paper_panels
+from analysis.report.figures.series import has
 from analysis.report.figures.trajectories import METRICS, aligned, trajectories
-from analysis.report.sections.base import Picture, Section, picture
+from analysis.report.sections.base import Section, picture
 from core.records import TrialRecord
 
 
@@ -31,7 +30,10 @@ def trajectory_section(records: Sequence[TrialRecord]) -> Section:
 
 def example_section(records: Sequence[TrialRecord]) -> Section:
     """Single trials as in the paper's Figures 2 to 7, as far as the sweep has them."""
-    pictures = examples(records)
+    pictures = [
+        picture(panel.draw, panel.description, f"As Figure {panel.figure}. {panel.description}")
+        for panel in paper_panels(records)
+    ]
     return Section(
         "examples",
         "Single trials",
@@ -41,26 +43,3 @@ def example_section(records: Sequence[TrialRecord]) -> Section:
         else "No stable and unstable trial to set beside each other yet.",
         pictures,
     )
-
-
-def examples(records: Sequence[TrialRecord]) -> list[Picture]:
-    """Pictures of the most telling trials; none where no trial fits."""
-    found = []
-    if pair := contrast(records):
-        for record in pair:
-            name = f"FOSC, SGCS and PGD-10 accuracy: {caption(record)}"
-            found.append(picture(masking(record), name, f"As Figures 2 and 7: {outcome(record)}"))
-        if has(pair.second, "train/gap"):
-            name = f"FOSC and the gap of training accuracies: {caption(pair.second)}"
-            found.append(picture(accuracy_gap(pair.second), name, "As Figure 3"))
-    with_batches = [r for r in records if r.gradients and r.verdict and r.verdict.onset_epoch]
-    if with_batches:
-        record = max(with_batches, key=lambda r: r.epochs_run)
-        name = f"Gradients of batches around the onset: {caption(record)}"
-        found.append(picture(batch_gradients(record), name, "As Figure 4, the epochs around the onset"))
-    if healed := self_healed(records):
-        found.append(picture(self_healing(healed), f"Self-healing: {caption(healed)}", "As Figure 5"))
-    if twins := heal_pair(records):
-        name = f"With and without healing, seed {twins.first.seed}"
-        found.append(picture(healed_or_not(twins), name, "As Figure 6, with and without healing"))
-    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.answer import Answer
-from analysis.audit import audit_stopper, corrected_rates
+from analysis.audit import CorrectedRate, audit_stopper
 from analysis.intervals import Interval, IntervalKind
 from analysis.report.format import NOTHING, format_value
 from analysis.report.grid import distinct_factors
@@ -13,10 +13,11 @@ from analysis.report.sections.base import Grid, Section
 from core.records import TrialRecord
 
 
-def stopping_section(records: Sequence[TrialRecord], level: float, interval: IntervalKind) -> Section:
+def stopping_section(
+    records: Sequence[TrialRecord], cells: Sequence[CorrectedRate], level: float, interval: IntervalKind
+) -> Section:
     """The stopper's error rates, and rates of instability at the end corrected for stopping."""
     audit = audit_stopper(records, level, interval)
-    cells = corrected_rates(records, level, "anytime" if interval == "anytime" else "melded")
     names = distinct_factors(cells)
     answers = Grid(
         ("question", "k/n", "share"),

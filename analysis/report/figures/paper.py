@@ -1,0 +1,84 @@
+"""Counterparts of the TRADES instability paper's Figures 1 to 7, from a sweep's own trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
+from analysis.report.figures.gradients import batch_gradients
+from analysis.report.figures.landscape import contour, surface
+from analysis.report.figures.series import caption, contrast, has, heal_pair, outcome, self_healed
+from analysis.report.figures.style import Draw, compose, save
+from core.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of a figure of the paper."""
+
+    figure: int
+    draw: Draw
+    description: str
+    """What it shows and of which trial, in plain words."""
+
+
+def paper_panels(records: Sequence[TrialRecord]) -> list[Panel]:
+    """Panels of Figures 2 to 6 (and so 7, Figure 2 under a schedule), as far as the sweep has trials that show them."""
+    found = []
+    if pair := contrast(records):
+        for record in pair:
+            name = f"FOSC, SGCS and PGD-10 accuracy, {outcome(record)}: {caption(record)}"
+            found.append(Panel(2, masking(record), name))
+        if has(pair.second, "train/gap"):
+            name = f"FOSC and the gap of training accuracies: {caption(pair.second)}"
+            found.append(Panel(3, accuracy_gap(pair.second), name))
+    with_batches = [r for r in records if r.gradients and r.verdict and r.verdict.onset_epoch]
+    if with_batches:
+        record = max(with_batches, key=lambda r: r.epochs_run)
+        found.append(Panel(4, batch_gradients(record), f"Gradients of batches around the onset: {caption(record)}"))
+    if healed := self_healed(records):
+        found.append(Panel(5, self_healing(healed), f"Self-healing: {caption(healed)}"))
+    if twins := heal_pair(records):
+        found.append(Panel(6, healed_or_not(twins), f"With and without healing, seed {twins.first.seed}"))
+    return found
+
+
+def landscape_panels(offsets: np.ndarray, losses: Mapping[str, np.ndarray]) -> list[Panel]:
+    """Panels of Figure 1: for each landscape its surface, then its contours, all on one scale of loss.
+
+    Args:
+        offsets: ``[points]``, shared by all landscapes.
+        losses: by title (such as ``unstable, image 3``), each ``[points, points]``.
+    """
+    top = max(float(loss.max()) for loss in losses.values())
+    return [
+        Panel(1, kind(offsets, loss, title=title, top=top), f"Loss landscape: {title}")
+        for title, loss in losses.items()
+        for kind in (surface, contour)
+    ]
+
+
+def write_figures(panels: Sequence[Panel], folder: Path, form: str = "svg") -> list[Path]:
+    """One file per figure, ``figure-2.svg`` and so on, its panels side by side; returns their paths.
+
+    Args:
+        panels: from `paper_panels` and `landscape_panels`.
+        folder: exists.
+        form: ``svg``, ``pdf`` or ``png``.
+
+    Raises:
+        ValueError: `form` is not one of those allowed.
+    """
+    if form not in ("svg", "pdf", "png"):
+        raise ValueError(f"figure format {form!r} must be one of svg, pdf, png")
+    by_figure: dict[int, list[Draw]] = {}
+    for panel in panels:
+        by_figure.setdefault(panel.figure, []).append(panel.draw)
+    return [
+        save(compose(draws, columns=min(2, len(draws))), folder / f"figure-{number}.{form}")
+        for number, draws in sorted(by_figure.items())
+    ]

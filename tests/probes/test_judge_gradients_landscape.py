@@ -37,6 +37,10 @@ def test_evidence_says_what_was_measured(network):
     assert {(m.images, m.split, m.precision) for m in rows.values()} == {(50, "validation", "fp32")}
     assert {(m.epsilon, m.seed) for m in evidence.measurements[1:]} == {(0.03, 9)}
     assert rows["pgd-10"].accuracy == robust_accuracy(model, build_attack("pgd-7", 0.03, 0.5), images, labels, 9)
+    leaf = (images / 255).requires_grad_()
+    F.cross_entropy(model.eval()(leaf), labels).backward()
+    fgsm = (leaf.detach() + 0.03 * leaf.grad.sign()).clamp(0, 1)
+    assert rows["fgsm"].accuracy == (model(fgsm).argmax(1) == labels).sum().item() / 50
     assert rows["pgd-50x5"].accuracy <= rows["pgd-10"].accuracy <= rows["fgsm"].accuracy < 1
 
 

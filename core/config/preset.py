@@ -139,7 +139,7 @@ def explain(error: ValidationError) -> list[str]:
     for problem in error.errors(include_url=False):
         option = next((str(part) for part in reversed(problem["loc"]) if isinstance(part, str)), "")
         message = problem["msg"].removeprefix("Value error, ")
-        is_flag = option and not isinstance(problem["input"], dict | Options)
+        is_flag = option and option not in Cell.model_fields
         lines.append(f"--{option.replace('_', '-')} {problem['input']}: {message}" if is_flag else message)
     return lines
 

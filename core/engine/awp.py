@@ -30,7 +30,9 @@ class WeightPerturbation:
         """The perturbation of every parameter with more than one dimension, in their order.
 
         Args:
-            loss: this rank's share of the objective: over all ranks the shares' mean is the batch's loss.
+            loss: this rank's share of the objective: over all ranks the shares' mean is the batch's loss. It may be
+                scaled against underflow: the offsets don't depend on its scale, and where a gradient overflowed, the
+                weight stays.
         """
         weights = perturbed_weights(model)
         statistics = [buffer.clone() for buffer in model.buffers()]
@@ -41,7 +43,8 @@ class WeightPerturbation:
             offsets = []
             for weight, gradient in zip(weights, gradients, strict=True):
                 direction = ranks.sum(gradient)
-                offsets.append(direction * (self.radius * weight.norm() / (direction.norm() + 1e-20)))
+                step = self.radius * weight.norm() / (direction.norm() + 1e-20)
+                offsets.append((direction * step).nan_to_num_(nan=0.0))
         return offsets
 
     @contextmanager

@@ -22,7 +22,8 @@ class Batch(NamedTuple):
         x: (slice, channels, height, width), floats in [0, 1] (healing noise may leave them, if not clamped).
         y: (slice,) labels.
         start: where the inner attack starts, same shape as ``x``.
-        weight: factor on the slice's mean loss that makes the mean over ranks the global batch's mean.
+        weight: factor on the slice's mean loss that makes the mean over ranks the global batch's mean. It is 0 where a
+            global batch has fewer images than ranks: a rank without an image of its own then sees the first one.
     """
 
     x: Tensor
@@ -60,6 +61,7 @@ def iterate_epoch(
             if cell.heal.heal_clamp:
                 x = x.clamp_(0, 1)
         start = attack.start_points(x, attack_rng)
-        mine = rank_slice(torch.arange(len(chosen), device=device), ranks.rank, ranks.workers)
-        weight = len(mine) * ranks.workers / len(chosen)
-        yield Batch(x[mine], train.labels[chosen[mine]], start[mine], weight)
+        mine = [rank_slice(whole, ranks.rank, ranks.workers) for whole in (x, train.labels[chosen], start)]
+        weight = len(mine[0]) * ranks.workers / len(chosen)
+        x, y, start = mine if weight else (x[:1], train.labels[chosen[:1]], start[:1])
+        yield Batch(x, y, start, weight)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from core.methods import Objective
+from core.probes import flat_gradient, gradient_cosine
 
 if TYPE_CHECKING:
     from core.engine.batches import Batch
@@ -44,12 +45,10 @@ class GradientProbe:
                 buffer.copy_(saved)
         before = torch.stack(list(self.gradients.values())).sum(0)
         norms: dict[str, float | None] = {f"{name}_norm": float(g.norm()) for name, g in self.gradients.items()}
-        cosine = torch.nn.functional.cosine_similarity(before, after, dim=0)
-        return {"w_norm": float(before.norm()), **norms, "cosine": float(cosine)}
+        return {"w_norm": float(before.norm()), **norms, "cosine": float(gradient_cosine(before, after))}
 
     def _gradient(self, loss: Tensor) -> Tensor:
-        """Flat gradient of the global batch's ``loss``, in float32."""
-        share = loss.float() * (self.batch.weight / self.trainer.ranks.workers)
-        parts = torch.autograd.grad(share, self.weights, retain_graph=True, allow_unused=True)
-        flat = [torch.zeros_like(w) if g is None else g for g, w in zip(parts, self.weights, strict=True)]
-        return self.trainer.ranks.sum(torch.cat([gradient.flatten().float() for gradient in flat]))
+        """Flat gradient of the global batch's ``loss``, scaled against underflow on its way."""
+        ranks, scale = self.trainer.ranks, self.trainer.precision.scaler.get_scale()
+        share = loss * (self.batch.weight / ranks.workers * scale)
+        return ranks.sum(flat_gradient(share, self.weights)) / scale

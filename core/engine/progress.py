@@ -38,7 +38,7 @@ class Progress:
         rows, gradients: the record's trace and gradient tables so far.
         selected, gated: best by PGD-10; best among epochs with FOSC under the threshold (Algorithm 1, line 17).
         alarms: evidence measured when the detector fired.
-        noisy_batches: healing noise due at the start of the next epoch.
+        noisy_batches: healing noise due from the next epoch's first batch on.
     """
 
     epoch: int = 0

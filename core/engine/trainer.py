@@ -118,7 +118,9 @@ class Trainer:
         with self.precision.autocast():
             offsets = self.awp.offsets(
                 self.model,
-                lambda: self.method.objective(self.network, batch.x, x_adv, batch.y).total * batch.weight,
+                lambda: self.precision.scaler.scale(
+                    self.method.objective(self.network, batch.x, x_adv, batch.y).total * batch.weight
+                ),
                 self.ranks,
             )
         with self.awp.applied(self.model, offsets):
@@ -142,4 +144,5 @@ def _totals(objective: Objective, batch: Batch) -> Tensor:
         size = len(batch.y)
         adv = (objective.adv_logits.argmax(1) == batch.y).sum()
         clean = adv * 0 if objective.clean_logits is None else (objective.clean_logits.argmax(1) == batch.y).sum()
-        return torch.stack([objective.total.detach() * size, clean, adv, torch.full_like(adv, size)]).double()
+        totals = torch.stack([objective.total.detach() * size, clean, adv, torch.full_like(adv, size)]).double()
+        return totals if batch.weight else totals.zero_()

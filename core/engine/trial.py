@@ -99,7 +99,7 @@ class TrialRun:
             row = self._epoch()
             reason = self._failure(row)
             if reason:
-                return self._finish(censor(reason, self.detector), stopped_early=True)
+                return self._finish(censor(reason, self.detector), stopped_early=False)
             confirmed = self._confirmed_alarm()
             stopped_early = confirmed and self.protocol.stop and not self.trial.audit
             if stopped_early:
@@ -113,7 +113,9 @@ class TrialRun:
     def _epoch(self) -> Row:
         progress, protocol, cell = self.progress, self.protocol, self.trial.cell
         epoch = progress.epoch + 1
-        noisy_batches, progress.noisy_batches = progress.noisy_batches, 0
+        steps = self.trainer.steps_per_epoch(len(self.train))
+        noisy_batches = min(progress.noisy_batches, steps)
+        progress.noisy_batches -= noisy_batches
         row, gradients = self.trainer.run_epoch(
             self.train,
             epoch,
@@ -145,7 +147,7 @@ class TrialRun:
         if cell.heal.heal == "fosc" and self._masked(row):
             progress.noisy_batches = cell.heal.heal_batches
         progress.epoch = epoch
-        progress.step += self.trainer.steps_per_epoch(len(self.train))
+        progress.step += steps
         progress.rows.append(row)
         progress.gradients += [{name: _finite(value) for name, value in g.items()} for g in gradients]
         self._unreported.append(row)
@@ -164,8 +166,9 @@ class TrialRun:
         return row["val/fosc"] is None or row["val/fosc"] > self.protocol.fosc_threshold
 
     def _failure(self, row: Row) -> str | None:
-        if row["train/loss"] is None:
-            return f"diverged: the training loss of epoch {self.progress.epoch} is not finite"
+        for name in ("train/loss", "val/clean_loss"):
+            if row[name] is None:
+                return f"diverged: {name} of epoch {self.progress.epoch} is not finite"
         limit = self.around.timeout_s
         spent = self.progress.device_seconds / self.ranks.workers
         if self.ranks.from_leader(limit is not None and spent > limit):

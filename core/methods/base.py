@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from core.attacks import Pgd
@@ -45,3 +46,8 @@ class Method(ABC):
     @abstractmethod
     def objective(self, model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Objective:
         """Loss of a batch: images of shape (batch, channels, height, width) in [0, 1], labels (batch,)."""
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in a precision in which a loss may be computed, also under autocast."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.methods.base import Method, Objective
+from core.methods.base import Method, Objective, at_least_float32
 
 
 class PgdAt(Method):
@@ -13,5 +13,5 @@ class PgdAt(Method):
 
     def objective(self, model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Objective:
         adv_logits = model(x_adv)
-        ce = F.cross_entropy(adv_logits.float(), y)
+        ce = F.cross_entropy(at_least_float32(adv_logits), y)
         return Objective(ce, {"ce": ce}, None, adv_logits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.methods.base import Method, Objective
+from core.methods.base import Method, Objective, at_least_float32
 
 
 class Trades(Method):
@@ -22,10 +22,10 @@ class Trades(Method):
         target = model(x) if self.options.clean_forwards == 2 else clean_logits
         if self.options.detach_target:
             target = target.detach()
-        ce = F.cross_entropy(clean_logits.float(), y)
+        ce = F.cross_entropy(at_least_float32(clean_logits), y)
         kl = self.options.beta * F.kl_div(
-            F.log_softmax(adv_logits.float(), dim=1),
-            F.log_softmax(target.float(), dim=1),
+            F.log_softmax(at_least_float32(adv_logits), dim=1),
+            F.log_softmax(at_least_float32(target), dim=1),
             reduction="batchmean",
             log_target=True,
         )

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from analysis.cost import cost
+
+
+def test_used_and_saved_are_added_up_by_hand(record: Callable) -> None:
+    records = [
+        record(0, "unstable", epochs_run=4, fields={"stopped_early": True, "device_seconds": 400.0}),
+        record(1, "stable", fields={"device_seconds": 1000.0}),
+        record(2, "censored", epochs_run=2, fields={"device_seconds": 200.0}),
+        record(3, None, epochs_run=5, fields={"device_seconds": 500.0}),
+    ]
+    found = cost(records, price_per_device_hour=3.6)
+    assert (found.trials, found.epochs_run, found.epochs_saved) == (4, 21, 6)
+    assert (found.device_seconds, found.device_seconds_saved) == (2100, 600)
+    assert (found.money, found.money_saved) == pytest.approx((2.1, 0.6))
+    assert found.saved_share == pytest.approx(600 / 2700)
+    assert cost(records).money is None
+    assert cost([]).saved_share == 0
+
+
+def test_a_negative_price_is_refused() -> None:
+    with pytest.raises(ValueError, match="price_per_device_hour -1 must be at least 0"):
+        cost([], -1)

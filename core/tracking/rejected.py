@@ -1,4 +1,4 @@
-"""Entries that the store answered with an error every time: set aside, tried again when the sweep is continued."""
+"""Entries that the store answered with an error every time: set aside, tried again when the sweep ends."""
 
 from __future__ import annotations
 

@@ -57,7 +57,6 @@ class SweepTracker:
         self._closed = False
 
     def __enter__(self) -> Self:
-        self._writer.rejected.requeue(self._journal)
         self._append("sweep")
         self._writer.start()
         return self
@@ -118,6 +117,7 @@ class SweepTracker:
             How many entries are still only in the journal. They are written when the sweep is continued.
         """
         self._closed = True
+        self._writer.rejected.requeue(self._journal)
         if self._summary is not None:
             self._append("summary", text=self._summary)
         self._append("close", status=status)

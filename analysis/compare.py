@@ -50,7 +50,7 @@ class Comparison:
     interval: Interval
     paper_interval: Interval
     p_value: float
-    """Boschloo's exact test that both counts come from one probability; one test per cell, uncorrected."""
+    """`exact_test` that both counts come from one probability; one test per cell, uncorrected."""
     differences: list[str]
     """What differs in the set-up, ours against the paper's."""
     conclusion: Conclusion

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from firthmodels import FirthLogisticRegression, detect_separation
 from scipy.special import expit
-from scipy.stats import boschloo_exact
+from scipy.stats import boschloo_exact, fisher_exact
 
 from analysis.design_matrix import Column, design
 from analysis.multiplicity import holm
@@ -106,7 +106,7 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
 
 
 def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any") -> list[PairTest]:
-    """Boschloo's exact test (uniformly more powerful than Fisher's) between all pairs of cells with finished trials."""
+    """`exact_test` between all pairs of cells with finished trials."""
     rates = [rate for rate in cell_rates(records, label) if rate.trials]
     pairs = list(combinations(rates, 2))
     counts = [((a.unstable, a.trials), (b.unstable, b.trials)) for a, b in pairs]
@@ -120,11 +120,16 @@ def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any") -> list
 # cells of a sweep share few distinct counts, and one test takes milliseconds
 @lru_cache(maxsize=4096)
 def exact_test(one: tuple[int, int], other: tuple[int, int]) -> float:
-    """Two-sided p-value of Boschloo's test that (k, n) and (k, n) come from one rate; 1 where all or none are hits."""
+    """Two-sided p-value of an exact test that (k, n) and (k, n) come from one rate; 1 where all or none are hits.
+
+    Boschloo's, uniformly more powerful than Fisher's, up to 100 trials in both; then Fisher's, as the gain vanishes and
+    Boschloo's takes seconds.
+    """
     (k, n), (j, m) = one, other
     if k + j in (0, n + m):
         return 1.0
-    return min(float(boschloo_exact([[k, j], [n - k, m - j]]).pvalue), 1.0)
+    test = boschloo_exact if n + m <= 100 else fisher_exact
+    return min(float(test([[k, j], [n - k, m - j]]).pvalue), 1.0)
 
 
 def _average_change(model: FirthLogisticRegression, columns: list[Column], index: int) -> float:

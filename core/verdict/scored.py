@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import insort
-from math import inf, sqrt
+from math import inf
+from statistics import mean, stdev
 from typing import Literal
 
 from core.verdict.detector import Row, ScoredDetector, finite_or
@@ -88,6 +89,8 @@ class Cusum(ScoredDetector):
         self.baseline = baseline
         self.drift = drift
         self._first: list[float] = []
+        self._mean = 0.0
+        self._scale = 1.0
         self._sum = 0.0
 
     def score(self, row: Row) -> float:
@@ -96,10 +99,10 @@ class Cusum(ScoredDetector):
             return inf
         if len(self._first) < self.baseline:
             self._first.append(value)
+            if len(self._first) == self.baseline:
+                self._mean = mean(self._first)
+                # a baseline that happens to be flat must not turn any change into an alarm
+                self._scale = max(stdev(self._first), 0.05 * abs(self._mean), 1e-6)
             return 0.0
-        mean = sum(self._first) / self.baseline
-        spread = sqrt(sum((x - mean) ** 2 for x in self._first) / (self.baseline - 1))
-        # a baseline that happens to be flat must not turn any change into an alarm
-        scale = max(spread, 0.05 * abs(mean), 1e-6)
-        self._sum = max(0.0, self._sum + self.sign * (value - mean) / scale - self.drift)
+        self._sum = max(0.0, self._sum + self.sign * (value - self._mean) / self._scale - self.drift)
         return self._sum

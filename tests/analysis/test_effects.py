@@ -142,6 +142,12 @@ def test_exact_test_agrees_with_enumeration(counts: tuple[int, int, int, int]) -
     assert exact_test((k, n), (j, m)) == pytest.approx(boschloo_by_hand(*counts), abs=2e-4)
 
 
+def test_many_trials_are_compared_by_fishers_test() -> None:
+    chances = [comb(60, i) * comb(60, 62 - i) / comb(120, 62) for i in range(2, 61)]
+    as_rare = sum(chance for chance in chances if chance <= chances[40 - 2] * (1 + 1e-9))
+    assert exact_test((40, 60), (22, 60)) == pytest.approx(as_rare)
+
+
 def test_pairs_are_corrected_for_their_number(record: Callable) -> None:
     records = [record(i, "unstable", cell={"beta": 1.0}) for i in range(10)]
     records += [record(i, "stable", cell={"beta": 6.0}) for i in range(10)]

@@ -66,10 +66,7 @@ class _ArrayUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        if (module, name) == ("numpy", "dtype"):
-            # Pickles of Python 2, as published, pass integers for these flags, which numpy deprecates.
-            return lambda kind, align=False, copy=False: np.dtype(kind, bool(align), bool(copy))
-        allowed = {"_reconstruct", "_frombuffer", "ndarray"}
+        allowed = {"_reconstruct", "_frombuffer", "ndarray", "dtype"}
         if (module.split(".")[0] == "numpy" and name in allowed) or (module, name) == ("_codecs", "encode"):
             found: Callable[..., Any] = super().find_class(module, name)
             return found

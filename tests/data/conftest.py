@@ -53,6 +53,18 @@ def write_cifar(folder: Path, sizes: dict[str, int], classes: int, key: str, met
     (folder / meta).write_bytes(pickle.dumps({names: [str(i) for i in range(classes)]}, protocol=2))
 
 
+def write_cifars(folder: Path) -> None:
+    sizes = {f"data_batch_{i}": 40 for i in range(1, 6)} | {"test_batch": 30}
+    write_cifar(folder / "cifar-10-batches-py", sizes, 10, "labels", "batches.meta", "label_names")
+    sizes = {"train": 300, "test": 100}
+    write_cifar(folder / "cifar-100-python", sizes, 100, "fine_labels", "meta", "fine_label_names")
+
+
+def write_svhns(folder: Path) -> None:
+    write_svhn(folder / "train_32x32.mat", 300, seed=1)
+    write_svhn(folder / "test_32x32.mat", 60, seed=2)
+
+
 def write_svhn(path: Path, n: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (32, 32, 3, n), dtype=np.uint8)
@@ -84,18 +96,14 @@ def write_tiny_imagenet(root: Path, per_class: int) -> None:
 @pytest.fixture
 def cifar_dir(tmp_path: Path) -> Path:
     """CIFAR-10 with 5 x 40 training and 30 test images, CIFAR-100 with 300 and 100."""
-    sizes = {f"data_batch_{i}": 40 for i in range(1, 6)} | {"test_batch": 30}
-    write_cifar(tmp_path / "cifar-10-batches-py", sizes, 10, "labels", "batches.meta", "label_names")
-    sizes = {"train": 300, "test": 100}
-    write_cifar(tmp_path / "cifar-100-python", sizes, 100, "fine_labels", "meta", "fine_label_names")
+    write_cifars(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def svhn_dir(tmp_path: Path) -> Path:
     """SVHN with 300 training and 60 test images; class c (10 for digit 0) is drawn with weight c."""
-    write_svhn(tmp_path / "train_32x32.mat", 300, seed=1)
-    write_svhn(tmp_path / "test_32x32.mat", 60, seed=2)
+    write_svhns(tmp_path)
     return tmp_path
 
 
@@ -106,10 +114,14 @@ def tiny_imagenet_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def data_dir(cifar_dir: Path, svhn_dir: Path, tiny_imagenet_dir: Path) -> Path:
-    """All of them in one folder."""
-    return tiny_imagenet_dir
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All of them in one folder, for tests that change nothing."""
+    folder = tmp_path_factory.mktemp("data")
+    write_cifars(folder)
+    write_svhns(folder)
+    write_tiny_imagenet(folder / "tiny-imagenet-200", per_class=3)
+    return folder
 
 
 @pytest.fixture

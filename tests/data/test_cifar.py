@@ -34,7 +34,6 @@ def publish(dataset: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("dataset, source", [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
-@pytest.mark.filterwarnings("ignore:dtype")  # torchvision trips over Python 2's flags
 def test_images_and_labels_are_torchvisions(
     dataset: str, source: type[CIFAR10], cifar_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +141,6 @@ def archive(
     return path
 
 
-@pytest.mark.filterwarnings("ignore:dtype")
 def test_download_fetches_what_is_missing(archive: Path, cifar_dir: Path, tmp_path: Path) -> None:
     fetched = load_dataset(CIFAR, tmp_path / "new" / "folder", download=True)
     assert torch.equal(fetched.train.images, load_dataset(CIFAR, cifar_dir).train.images)

@@ -40,18 +40,17 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 
-@pytest.fixture
-def folder(case: Case, request: pytest.FixtureRequest) -> Path:
-    needs_files = case.options.dataset not in ("fields", "digits")
-    return request.getfixturevalue("data_dir" if needs_files else "tmp_path")
+@pytest.fixture(scope="module")
+def folder(case: Case, data_dir: Path) -> Path:
+    return data_dir / "nothing" if case.options.dataset in ("fields", "digits") else data_dir
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def dataset(case: Case, folder: Path) -> Dataset:
     return load_dataset(case.options, folder)
 

@@ -66,11 +66,6 @@ def test_seed_decides_every_bit_and_global_rng_is_left_alone(options: ModelOptio
     assert all(not torch.equal(first[name], other[name]) for name in first if first[name].dim() > 1)
 
 
-def test_seeds_of_64_bits_are_accepted() -> None:
-    small, large = (build_model(ModelOptions(), CIFAR, seed).state_dict() for seed in (1, 2**63 + 1))
-    assert not torch.equal(small["0.weight"], large["0.weight"])
-
-
 def test_input_is_not_changed(options: ModelOptions) -> None:
     x = torch.randn(2, 3, 32, 32)
     kept = x.clone()

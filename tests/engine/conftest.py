@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import Cell, ProtocolOptions, Stream, Trial
+from core.data import Dataset, load_dataset
+from core.engine.ranks import Ranks
+from core.engine.seeding import Streams
+from core.engine.trainer import Trainer
+from core.engine.trial import Cadence, Surroundings, run_trial
+from core.models import build_model
+from core.records import TrialRecord
+from core.storage import Store
+
+TINY = {
+    "classes": 5,
+    "train_images": 81,
+    "validation_images": 20,
+    "test_images": 20,
+    "batch_size": 16,
+    "epochs": 3,
+    "epsilon": 0.1,
+    "attack_step_size": 0.05,
+    "attack_steps": 2,
+}
+QUICK_VERDICT = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eval_steps": 3}
+
+
+class Float64(nn.Module):
+    """A network with float64 weights that takes the training loop's float32 images."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.double())
+
+
+@pytest.fixture
+def make_cell() -> Callable[..., Cell]:
+    """A cell that trains in milliseconds: 61 training images in 4 batches, the last one uneven."""
+    return lambda **options: Cell.from_flat({**TINY, **options})
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[Cell], Dataset]:
+    return lambda cell: load_dataset(cell.data, tmp_path)
+
+
+@pytest.fixture
+def make_trainer() -> Callable[..., Trainer]:
+    """A trainer of one worker, in float64 if asked."""
+
+    def make(cell: Cell, *, seed: int = 0, float64: bool = False, pins: dict[Stream, int] | None = None) -> Trainer:
+        streams = Streams.spawn(seed, pins or {})
+        model = build_model(cell.model, cell.data.shape, streams.integer("init"))
+        return Trainer(cell, Float64(model) if float64 else model, streams, Ranks())
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialRecord]:
+    """Runs a whole trial in this process, with its store below ``tmp_path / folder``."""
+
+    def run(
+        cell: Cell,
+        *,
+        folder: str = "trial",
+        protocol: dict[str, Any] | None = None,
+        report: Callable[..., None] = lambda epoch, rows: None,
+        timeout_s: float | None = None,
+        cadence: Cadence | None = None,
+        **trial: Any,
+    ) -> TrialRecord:
+        record = run_trial(
+            Trial(cell=cell, **{"seed": 1, **trial}),
+            ProtocolOptions(**{**QUICK_VERDICT, **(protocol or {})}),
+            load(cell),
+            Surroundings(
+                sweep="test",
+                store=Store(str(tmp_path / folder)),
+                ranks=Ranks(),
+                report=report,
+                commit="none",
+                cadence=cadence or Cadence(report_s=0, checkpoint_s=0),
+                timeout_s=timeout_s,
+            ),
+        )
+        assert record is not None
+        return record
+
+    return run
+
+
+@pytest.fixture
+def comparable() -> Callable[[TrialRecord], dict[str, Any]]:
+    """Everything of a record that has to be the same whenever, wherever and after however many attempts it ran."""
+
+    def reduce(record: TrialRecord) -> dict[str, Any]:
+        plain = record.model_dump(exclude={"device_seconds", "attempts", "provenance"})
+        plain["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record.trace]
+        return plain
+
+    return reduce
+
+
+@pytest.fixture
+def weights() -> Callable[[nn.Module], Tensor]:
+    """All parameters and BatchNorm statistics as one float64 vector."""
+
+    def flatten(model: nn.Module) -> Tensor:
+        tensors = (tensor for tensor in model.state_dict().values() if tensor.is_floating_point())
+        return torch.cat([tensor.detach().double().flatten() for tensor in tensors])
+
+    return flatten

@@ -1,0 +1,118 @@
+"""Adversarial weight perturbation against two steps written by hand, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.config import Cell
+from core.data import Dataset
+from core.engine.awp import WeightPerturbation
+from core.engine.ranks import Ranks
+from core.engine.trainer import Trainer
+
+RADIUS = 0.05
+
+
+def by_hand(trainer: Trainer, dataset: Dataset) -> None:
+    """Wu et al. (2020): ascend on a copy of the network, perturb, descend from there, take the perturbation back."""
+    cell, model, options = trainer.cell, trainer.model, trainer.cell.training
+    cpu = torch.device("cpu")
+    order = torch.randperm(len(dataset.train), generator=trainer.streams.generator("order", 1, device=cpu))
+    noise = trainer.streams.generator("attack", 1, device=cpu)
+    momentum = [torch.zeros_like(parameter) for parameter in model.parameters()]
+
+    def loss(x: Tensor, x_adv: Tensor, y: Tensor) -> Tensor:
+        if cell.method.method == "pgd-at":
+            return F.cross_entropy(model(x_adv), y)
+        clean, adv = model(x), model(x_adv)
+        kl = (clean.softmax(1) * (clean.log_softmax(1) - adv.log_softmax(1))).sum(1).mean()
+        return F.cross_entropy(clean, y) + cell.method.beta * kl
+
+    for step, batch in enumerate(order.split(options.batch_size)):
+        x, y = dataset.train.images[batch].float() / 255, dataset.train.labels[batch]
+        start = x + 0.001 * torch.randn(x.shape, generator=noise)
+        x_adv = trainer.method.attack.perturb_from(model, x, y, start)
+        statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        parameters = list(model.parameters())
+        ascent = torch.autograd.grad(loss(x, x_adv, y), parameters)
+        for name, buffer in model.named_buffers():
+            buffer.copy_(statistics[name])
+        moved = [
+            RADIUS * w.norm() / g.norm() * g if w.dim() > 1 else torch.zeros_like(w)
+            for w, g in zip(parameters, ascent, strict=True)
+        ]
+        with torch.no_grad():
+            for weight, offset in zip(parameters, moved, strict=True):
+                weight.add_(offset)
+        gradients = torch.autograd.grad(loss(x, x_adv, y), parameters)
+        with torch.no_grad():
+            for weight, gradient, velocity, offset in zip(parameters, gradients, momentum, moved, strict=True):
+                decayed = gradient + options.weight_decay * weight  # of the perturbed weight
+                velocity.mul_(options.momentum if step else 0).add_(decayed)
+                weight.sub_(options.lr * (decayed + options.momentum * velocity))
+                weight.sub_(offset)
+
+
+@pytest.mark.parametrize("method", [{}, {"method": "pgd-at", "inner": "ce"}])
+def test_epoch_is_the_one_by_hand(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+    method: dict[str, Any],
+) -> None:
+    cell = make_cell(awp_radius=RADIUS, weight_decay=0.05, lr=0.05, **method)
+    dataset = load(cell)
+    ours, theirs, plain = (make_trainer(cell, float64=True) for _ in range(3))
+    ours.run_epoch(dataset.train, 1)
+    by_hand(theirs, dataset)
+    assert (weights(ours.model) - weights(theirs.model)).norm() < 1e-9 * weights(theirs.model).norm()
+    plain.awp.radius = 0
+    plain.run_epoch(dataset.train, 1)
+    assert (weights(ours.model) - weights(plain.model)).norm() > 1e-3
+
+
+def test_warm_up_epochs_train_without_it(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    late, never = make_cell(awp_radius=RADIUS, awp_warmup=1), make_cell()
+    train = load(never).train
+    ours, plain = make_trainer(late), make_trainer(never)
+    ours.run_epoch(train, 1)
+    plain.run_epoch(train, 1)
+    assert torch.equal(weights(ours.model), weights(plain.model))
+    ours.run_epoch(train, 2)
+    plain.run_epoch(train, 2)
+    assert not torch.equal(weights(ours.model), weights(plain.model))
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 65536.0])
+def test_offsets_have_the_radius_whatever_the_losses_scale(scale: float) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3)).double()
+    before = [buffer.clone() for buffer in model.buffers()]
+    x, y = torch.rand(8, 1, 4, 4).double(), torch.arange(8) % 3
+    offsets = WeightPerturbation(RADIUS).offsets(model, lambda: scale * F.cross_entropy(model(x), y), Ranks())
+    weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
+    assert len(offsets) == len(weights) == 2
+    for offset, weight in zip(offsets, weights, strict=True):
+        assert offset.norm().item() == pytest.approx(RADIUS * weight.norm().item(), rel=1e-9)
+    assert all(torch.equal(b, a) for b, a in zip(before, model.buffers(), strict=True))
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_weight_whose_gradient_overflowed_stays() -> None:
+    model = nn.Linear(2, 2, bias=False)
+    loss = lambda: (model.weight * torch.tensor([[1.0, torch.inf], [1.0, torch.nan]])).sum()  # noqa: E731
+    assert [offset.tolist() for offset in WeightPerturbation(RADIUS).offsets(model, loss, Ranks())] == [
+        [[0, 0], [0, 0]]
+    ]

@@ -1,0 +1,107 @@
+"""Appendix G's norms and cosine against gradients taken directly, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.config import Cell
+from core.data import Dataset
+from core.engine.batches import iterate_epoch
+from core.engine.trainer import Trainer
+
+Rows = list[dict[str, float | None]]
+
+
+def direct(trainer: Trainer, dataset: Dataset) -> Rows:
+    """Train step by step; before and after each, gradients of TRADES' terms at freshly attacked images."""
+    model, beta = trainer.model, trainer.cell.method.beta
+    parameters = list(model.parameters())
+    batches = list(
+        iterate_epoch(dataset.train, trainer.cell, trainer.method.attack, trainer.streams, trainer.ranks, 1, 0)
+    )
+    rows: Rows = []
+
+    def gradients(batch: Any) -> tuple[Tensor, Tensor]:
+        model.train()
+        saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        x_adv = trainer.method.attack.perturb_from(model, batch.x, batch.y, batch.start)
+        clean, adv = model(batch.x), model(x_adv)
+        ce = F.cross_entropy(clean, batch.y)
+        kl = beta * (clean.softmax(1) * (clean.log_softmax(1) - adv.log_softmax(1))).sum(1).mean()
+        flat = [
+            torch.cat([g.flatten() for g in torch.autograd.grad(part, parameters, retain_graph=True)])
+            for part in (ce, kl)
+        ]
+        model.load_state_dict(saved)
+        return flat[0], flat[1]
+
+    for step, batch in enumerate(batches):
+        ce, kl = gradients(batch)
+        trainer._step(batch, False, None)
+        after = sum(gradients(batch))
+        before = ce + kl
+        rows.append(
+            {
+                "step": step,
+                "epoch": 1,
+                "w_norm": before.norm().item(),
+                "ce_norm": ce.norm().item(),
+                "kl_norm": kl.norm().item(),
+                "cosine": (before @ after / (before.norm() * after.norm())).item(),
+            }
+        )
+    return rows
+
+
+def test_rows_are_the_direct_computation(
+    make_cell: Callable[..., Cell], make_trainer: Callable[..., Trainer], load: Callable[[Cell], Dataset]
+) -> None:
+    cell = make_cell()
+    dataset = load(cell)
+    _, rows = make_trainer(cell, float64=True).run_epoch(dataset.train, 1, gradient_stride=1)
+    expected = direct(make_trainer(cell, float64=True), dataset)
+    assert len(rows) == len(expected) == 4
+    for found, wanted in zip(rows, expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-7)
+        assert -1 <= found["cosine"] < 0.999  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "pgd-at", "inner": "ce"}, {"awp_radius": 0.01}, {"attack_bn": "train"}, {"precision": "bf16"}],
+)
+def test_a_probed_run_trains_like_an_unprobed_one(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+    options: dict[str, Any],
+) -> None:
+    cell = make_cell(**options)
+    train = load(cell).train
+    probed, plain = make_trainer(cell), make_trainer(cell)
+    for epoch in (1, 2):
+        row, rows = probed.run_epoch(train, epoch, gradient_stride=3, first_step=4 * (epoch - 1))
+        other, none = plain.run_epoch(train, epoch)
+        assert [r["step"] for r in rows] == ([0, 3] if epoch == 1 else [6])
+        assert none == []
+        assert {k: v for k, v in row.items() if k != "time/train_s"} == {
+            k: v for k, v in other.items() if k != "time/train_s"
+        }
+    assert torch.equal(weights(probed.model), weights(plain.model))
+
+
+def test_fp16_norms_do_not_underflow(
+    make_cell: Callable[..., Cell], make_trainer: Callable[..., Trainer], load: Callable[[Cell], Dataset]
+) -> None:
+    half, full = make_cell(precision="fp16", beta=1e-4), make_cell(beta=1e-4)
+    train = load(full).train
+    rows = [make_trainer(cell).run_epoch(train, 1, gradient_stride=1)[1][0] for cell in (half, full)]
+    for name in ("w_norm", "ce_norm", "kl_norm"):
+        assert rows[0][name] == pytest.approx(rows[1][name], rel=0.1), name

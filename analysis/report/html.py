@@ -22,6 +22,7 @@ from analysis.report.sections.detection import detector_section
 from analysis.report.sections.dynamics import example_section, trajectory_section
 from analysis.report.sections.effects import effect_section
 from analysis.report.sections.onset import onset_section
+from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_section
 from analysis.report.sections.stopping import stopping_section
 from analysis.report.sections.trials import trial_rows
@@ -99,6 +100,7 @@ def _sections(
         stopping_section(records, corrected, level, interval),
         cost_section(records, cells, corrected),
         *attribution_sections(records, level),
+        *paper_sections(records, cells, level),
         provenance_section(records),
     ]
 

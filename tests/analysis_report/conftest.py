@@ -185,13 +185,13 @@ def synthetic_sweep(
     ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sweep() -> Callable[..., list[TrialRecord]]:
     """The generator of sweeps, see `synthetic_sweep`."""
     return synthetic_sweep
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_trial() -> Callable[..., TrialRecord]:
     """The generator of single trials, see `synthetic_trial`."""
     return synthetic_trial

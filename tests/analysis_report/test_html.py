@@ -1,0 +1,207 @@
+"""The page is complete in itself, small, safe against names, and works on whatever a sweep has so far."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.rates import cell_rates
+from analysis.report.html import write_report
+from core.config import Cell
+
+WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+UI = "http://127.0.0.1:5000"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, the visible text, and a check that every tag is closed."""
+
+    VOID = frozenset({"meta", "input", "br", "path", "use"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+
+    def write(records, **options):
+        defaults = {"sweep": "a sweep", "interval": "wilson", "label": "any", "generated_at": WHEN}
+        return write_report(records, path, **(defaults | options)).read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def whole(make_sweep):
+    """A sweep with trials of every kind."""
+    return make_sweep(seeds=3, censor_every=7, heal_every=5, audit_every=4, gradients_every=3, running_last=2)
+
+
+@pytest.fixture(scope="module")
+def text(report, whole):
+    """Its page."""
+    return report(whole, mlflow_ui_url=UI + "/")
+
+
+def test_page_is_well_formed_and_asks_nothing_of_the_network(text):
+    page = Page(text)
+    assert page.open == []
+    names = {tag for tag, _ in page.tags}
+    assert not names & {"script", "link", "iframe", "object", "embed", "img", "base", "form"}
+    for tag, attributes in page.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("src", "href", "xlink:href", "action", "srcset"):
+            value = attributes.get(name) or "#"
+            allowed = value.startswith(("#", "data:image/png;base64,")) or (tag == "a" and value.startswith(UI))
+            assert allowed, (tag, name, value[:80])
+    outside = re.findall(r"(?:https?:)?//[^\s\"'<>)]+|@import|url\((?!#)[^)]*\)", re.sub(r"base64,[^\"]*", "", text))
+    assert {address for address in outside if not address.startswith(UI)} == set()
+
+
+def test_every_trial_is_listed_with_its_run(text, whole):
+    page = Page(text)
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and "#/runs/" in attributes["href"]]
+    assert sorted(links) == sorted(f"{UI}/#/runs/{record.run_id}" for record in whole)
+    rows = [attributes["data-outcome"] for tag, attributes in page.tags if "data-outcome" in attributes]
+    expected = [record.verdict.outcome if record.verdict else "running" for record in whole]
+    assert sorted(rows) == sorted(expected)
+    assert "diverged: loss is not finite" in page.text
+
+
+def test_address_must_be_a_web_address(report):
+    with pytest.raises(ValueError, match="mlflow_ui_url 'javascript:alert"):
+        report([], mlflow_ui_url="javascript:alert(1)//")
+
+
+def test_heat_map_shows_every_cell_s_count_and_interval(text, whole):
+    heat_map = re.search(r'<table class="heat">.*?</table>', text, re.DOTALL)[0]
+    page = Page(heat_map)
+    cells = cell_rates(whole, "any", 0.95, "wilson")
+    assert len(re.findall(r"<td", heat_map)) == len(cells)
+    for cell in cells:
+        low, high = round(100 * cell.interval.low), round(100 * cell.interval.high)
+        assert f"{cell.unstable}/{cell.trials}" in page.text
+        assert f"[{low}–{high}]" in page.text
+    assert page.text.count("censored") == sum(cell.censored > 0 for cell in cells) > 0
+
+
+@pytest.mark.slow
+def test_under_one_megabyte_at_500_trials_of_200_epochs(report, make_sweep):
+    records = make_sweep(
+        seeds=56, epochs=200, censor_every=17, heal_every=11, audit_every=5, gradients_every=50, running_last=9
+    )
+    assert len(records) > 500
+    assert len(report(records, mlflow_ui_url=UI).encode()) < 1_000_000
+
+
+EVIL = '"><script>alert(1)</script>'
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # names as long as this one leave a picture no room
+def test_names_cannot_inject_markup(report, make_trial):
+    flat = Cell.from_flat({"epochs": 30}).flat()
+    records = []
+    for number, seed in enumerate((0, 0, 1, 1, 2, 2)):
+        trial = make_trial(
+            Cell.from_flat({"epochs": 30}), seed, epochs=30, probability=number % 2, gradients=True, audit=True
+        )
+        evil = {"model": f"{EVIL}{number % 2}", "norm": EVIL, EVIL: 1, "dataset": f"$x_{number % 2}${EVIL}"}
+        records.append(
+            trial.model_copy(
+                update={
+                    "sweep": EVIL,
+                    "cell_id": f"{EVIL}{number % 2}",
+                    "cell": {**flat, **evil},
+                    "run_id": EVIL,
+                    "provenance": {EVIL: EVIL},
+                    "protocol": {**trial.protocol, EVIL: EVIL},
+                    "status": "finished",
+                }
+            )
+        )
+    crashed = records[0].verdict.model_copy(update={"outcome": "censored", "censor_reason": f"crashed: {EVIL}"})
+    records.append(records[0].model_copy(update={"verdict": crashed, "seed": 9}))
+    text = report(records, sweep=EVIL, mlflow_ui_url=UI)
+    assert "<script" not in text
+    assert '"><' + "script" not in text
+    page = Page(text)
+    assert page.open == []
+    assert EVIL in page.text
+
+
+def running(make_trial, *, epochs_run):
+    trial = make_trial(Cell.from_flat({}), 0, running=max(1, epochs_run))
+    return trial if epochs_run else trial.model_copy(update={"trace": [], "epochs_run": 0})
+
+
+@pytest.mark.parametrize(
+    "case, said",
+    [
+        ("nothing", "No trial counts yet: 0 running, 0 censored."),
+        ("not one epoch", "No trial counts yet: 1 running, 0 censored."),
+        ("one running", "No trial counts yet: 1 running, 0 censored."),
+        ("all running", "No trial counts yet: 9 running, 0 censored."),
+        ("all censored", "No trial counts yet: 0 running, 9 censored."),
+        ("one trial", "of 1 trials were unstable at their end"),
+        ("one cell", "of 5 trials were unstable at their end"),
+        ("one factor", "of 6 trials were unstable at their end"),
+        ("no sgcs", "of 18 trials were unstable at their end"),
+        ("half done", "So far, with 9 trials still running"),
+    ],
+)
+def test_works_on_what_is_there(report, make_sweep, make_trial, case, said):
+    records = {
+        "nothing": list,
+        "not one epoch": lambda: [running(make_trial, epochs_run=0)],
+        "one running": lambda: [running(make_trial, epochs_run=7)],
+        "all running": lambda: make_sweep(seeds=1, running_last=9),
+        "all censored": lambda: make_sweep(seeds=1, censor_every=1),
+        "one trial": lambda: [make_trial(Cell.from_flat({}), 0)],
+        "one cell": lambda: make_sweep(betas=(1,), batch_sizes=(64,), seeds=5),
+        "one factor": lambda: make_sweep(betas=(1, 3), batch_sizes=(64,), seeds=3),
+        "no sgcs": lambda: make_sweep(seeds=2, sgcs=False),
+        "half done": lambda: make_sweep(seeds=2, running_last=9),
+    }[case]()
+    page = Page(report(records))
+    assert page.open == []
+    assert said in page.text
+    assert "Beside the paper" not in page.text
+    assert not any("#/runs/" in (attributes.get("href") or "") for _, attributes in page.tags), "no address was given"
+    assert case == "no sgcs" or not records or "SGCS" in page.text or not records[0].trace
+
+
+def test_paper_s_cells_stand_beside_ours(report, make_sweep):
+    paper_setup = {"dataset": "cifar100", "model": "resnet18", "augment": "crop-flip"}
+    records = make_sweep(betas=(3,), batch_sizes=(256, 512), seeds=4, epochs=20, **paper_setup)
+    page = Page(report(records))
+    assert "Beside the paper" in page.text
+    assert "7/10 [35–93 %]" in page.text, "Table 2, beta 3, batch size 256"

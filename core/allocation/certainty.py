@@ -19,9 +19,14 @@ class Certainty:
 
     def __init__(self, goal: AllocationGoal, interval: IntervalOf) -> None:
         self.goal = goal
+        self._uncached = interval
         self.interval = cache(interval)
         self.reached = cache(self._reached)
         self.priority = cache(self._priority)
+
+    def __reduce__(self) -> tuple[type[Certainty], tuple[AllocationGoal, IntervalOf]]:
+        # Tune pickles its searcher, and caches can't be pickled
+        return Certainty, (self.goal, self._uncached)
 
     def width(self, unstable: int, finished: int) -> float:
         """Upper minus lower end of the interval."""

@@ -20,6 +20,7 @@ def issue(allocator: SeedAllocator) -> list[tuple[int, int]]:
     issued = []
     while isinstance(trial := allocator.next_trial(), tuple):
         issued.append(trial)
+        assert len(issued) < 1000
     return issued
 
 

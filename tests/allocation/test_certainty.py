@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import pickle
 from math import inf
 
 import pytest
 from scipy.stats import binomtest
 
+from analysis.intervals import clopper_pearson
 from core.allocation import AllocationGoal, Certainty
 
 
@@ -59,3 +61,16 @@ def test_cells_that_will_never_be_decided_wait_for_those_that_will(anytime):
     certainty = Certainty(AllocationGoal(until_decided=0.5, max_trials=100), anytime)
     assert certainty.priority(0, 3) > certainty.priority(1, 3) > certainty.priority(50, 100)
     assert certainty.priority(50, 100) == -inf
+
+
+def exact_bounds(unstable: int, finished: int) -> tuple[float, float]:
+    interval = clopper_pearson(unstable, finished)
+    return interval.low, interval.high
+
+
+def test_it_can_be_pickled_after_use():
+    certainty = Certainty(AllocationGoal(until_width=0.3), exact_bounds)
+    certainty.reached(3, 10)
+    copy = pickle.loads(pickle.dumps(certainty))
+    assert copy.goal == certainty.goal
+    assert copy.interval(3, 10) == certainty.interval(3, 10)

@@ -22,15 +22,14 @@ def direct(trainer: Trainer, dataset: Dataset) -> Rows:
     """Train step by step; before and after each, gradients of TRADES' terms at freshly attacked images."""
     model, beta = trainer.model, trainer.cell.method.beta
     parameters = list(model.parameters())
-    batches = list(
-        iterate_epoch(dataset.train, trainer.cell, trainer.method.attack, trainer.streams, trainer.ranks, 1, 0)
-    )
+    attack = trainer.method.attack
+    batches = list(iterate_epoch(dataset.train, trainer.cell, attack, trainer.streams, trainer.ranks, 1, 0))
     rows: Rows = []
 
     def gradients(batch: Any) -> tuple[Tensor, Tensor]:
         model.train()
         saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        x_adv = trainer.method.attack.perturb_from(model, batch.x, batch.y, batch.start)
+        x_adv = attack.perturb_from(model, batch.x, batch.y, batch.start)
         clean, adv = model(batch.x), model(x_adv)
         ce = F.cross_entropy(clean, batch.y)
         kl = beta * (clean.softmax(1) * (clean.log_softmax(1) - adv.log_softmax(1))).sum(1).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -95,7 +95,7 @@ def test_trajectory_is_the_textbook_loops(
 
 
 class Counted(torch.autograd.Function):
-    passes = [0, 0]
+    passes: ClassVar = [0, 0]
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

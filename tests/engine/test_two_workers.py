@@ -1,0 +1,114 @@
+"""Two workers of a real gloo group train what one worker with the same global batch trains."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+CELL = {
+    "classes": 5,
+    "train_images": 81,
+    "validation_images": 20,
+    "test_images": 20,
+    "batch_size": 16,
+    "epochs": 3,
+    "epsilon": 0.1,
+    "attack_step_size": 0.05,
+    "attack_steps": 2,
+    "norm": "none",
+    "lr": 0.05,
+}
+EPOCHS = {
+    "plain": {},
+    "uneven": {"batch_size": 13},  # 61 images: slices of 6 and 7, and of 4 and 5 at the end
+    "last batch of one image": {"batch_size": 12},
+    "augmented and noised": {"augment": "crop-flip", "noisy_batches": 2},
+    "awp": {"awp_radius": 0.02, "batch_size": 13},
+    "pgd-at": {"method": "pgd-at", "inner": "ce", "attack_start": "uniform"},
+    "probed": {"gradient_stride": 2, "batch_size": 12},
+}
+TRIALS = {
+    "whole": {},
+    "died": {"die_after": 2},
+    "resumed": {"folder": "died"},
+    "batch norm": {"norm": "batch"},
+}
+PROTOCOL = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eval_steps": 3, "gradient_stride": 2}
+
+
+def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[list[Any]]:
+    """Results of all jobs, per rank."""
+    folder.mkdir()
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    script = Path(__file__).with_name("rank.py")
+    outs = [folder / f"{rank}.json" for rank in range(workers)]
+    processes = [
+        subprocess.Popen([sys.executable, script, str(rank), str(workers), folder / "group", folder / "jobs.json", out])
+        for rank, out in enumerate(outs)
+    ]
+    try:
+        assert [process.wait(300) for process in processes] == [0] * workers
+    finally:
+        for process in processes:
+            process.kill()
+    return [json.loads(out.read_text()) for out in outs]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any, Any]]:
+    """By name: what one worker, the first and the second of two workers made of a job."""
+    jobs: list[dict[str, Any]] = []
+    for given in EPOCHS.values():
+        cell = {k: v for k, v in given.items() if k not in ("noisy_batches", "gradient_stride")}
+        jobs.append({"noisy_batches": 0, "gradient_stride": 0, **given, "cell": {**CELL, **cell}})
+    for name, given in TRIALS.items():
+        options = {k: v for k, v in given.items() if k == "norm"}
+        jobs.append({"folder": name, "protocol": PROTOCOL, **given, "cell": {**CELL, **options, "workers": 2}})
+    folder = tmp_path_factory.mktemp("ranks")
+    (alone,), (first, second) = run_ranks(1, jobs, folder / "one"), run_ranks(2, jobs, folder / "two")
+    return dict(zip([*EPOCHS, *TRIALS], zip(alone, first, second, strict=True), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EPOCHS)
+def test_weights_and_rows_are_one_workers(results: dict[str, tuple[Any, Any, Any]], name: str) -> None:
+    alone, first, second = results[name]
+    for parameter, values in alone["weights"].items():
+        assert first["weights"][parameter] == second["weights"][parameter]
+        np.testing.assert_allclose(first["weights"][parameter], values, rtol=0, atol=1e-10, err_msg=parameter)
+    assert first["rows"] == second["rows"]
+    for ours, theirs in zip(first["rows"] + first["gradients"], alone["rows"] + alone["gradients"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-6)
+    assert len(alone["gradients"]) == (6 if name == "probed" else 0)
+
+
+@pytest.mark.slow
+def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple[Any, Any, Any]]) -> None:
+    alone, first, second = results["whole"]
+    assert second is None
+    assert first["verdict"]["outcome"] == alone["verdict"]["outcome"]
+    for ours, theirs in zip(first["trace"], alone["trace"], strict=True):
+        for name in ("train/loss", "val/clean_loss", "val/fosc", "val/pgd10_loss", "grad/w_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-3), name
+
+
+@pytest.mark.slow
+def test_a_trial_of_two_workers_goes_on_bit_for_bit(results: dict[str, tuple[Any, Any, Any]]) -> None:
+    assert results["died"] == ("died", "died", "died")
+    for resumed, whole in zip(results["resumed"][:2], results["whole"][:2], strict=True):
+        assert resumed["attempts"] == 2
+        assert resumed["checkpoints"] == whole["checkpoints"]
+        assert resumed["verdict"] == whole["verdict"]
+
+
+@pytest.mark.slow
+def test_ranks_with_batch_norm_measure_one_model(results: dict[str, tuple[Any, Any, Any]]) -> None:
+    record = results["batch norm"][1]
+    assert record["verdict"]["outcome"] in ("stable", "unstable", "healed")
+    assert len(record["trace"]) == 3

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from analysis.audit import audit_stopper, corrected_rates
-from analysis.intervals import clopper_pearson
+from analysis.intervals import clopper_pearson, confidence_sequence
 from analysis.melding import anytime_product, melded_product
 from core.records import TrialRecord
 
@@ -91,8 +91,7 @@ def test_melding_reduces_to_clopper_pearson_when_nothing_is_stopped(k: int, n: i
 
 def test_melded_quantiles_agree_with_a_large_random_sample() -> None:
     rng = np.random.default_rng(0)
-    u, v, c = (rng.beta(k, n - k + 1, 1_000_000) for k, n in [(5, 10), (5, 5), (3, 3)])
-    v, c = rng.beta(5, 1, 1_000_000), rng.beta(2, 2, 1_000_000)
+    u, v, c = rng.beta(5, 6, 1_000_000), rng.beta(5, 1, 1_000_000), rng.beta(2, 2, 1_000_000)
     found = melded_product((5, 10), (4, 5), (1, 3), 0.95)
     assert found.low == pytest.approx(np.quantile(u * (1 - v * c), 0.025), abs=0.004)
 
@@ -147,13 +146,23 @@ def test_corrected_estimate_is_unbiased_where_the_naive_rate_is_not(
 def test_anytime_interval_holds_at_every_look() -> None:
     rng, rate, missed, fine, audit = np.random.default_rng(3), 0.4, 0.1, 0.3, 0.3
     truth = rate * (1 - fine) + (1 - rate) * missed
-    misses = {"anytime": 0, "melded": 0}
-    sweeps = 500
+    misses, sweeps = 0, 500
     for _ in range(sweeps):
         stoppable, unstable = rng.random(40) < rate, rng.random(40) < missed
         followed, healed = rng.random(40) < audit, rng.random(40) < fine
         s, e = np.cumsum(stoppable), np.cumsum(stoppable | unstable)
         m, f = np.cumsum(stoppable & followed), np.cumsum(stoppable & followed & healed)
         looks = [((int(e[i]), i + 1), (int(s[i]), int(e[i])), (int(f[i]), int(m[i])), 0.95) for i in range(4, 40, 5)]
-        misses["anytime"] += any(truth not in anytime(*look) for look in looks)
-    assert misses["anytime"] / sweeps <= 0.05
+        misses += any(truth not in anytime(*look) for look in looks)
+    assert misses / sweeps <= 0.05
+
+
+def test_anytime_interval_shares_its_error_among_three_rates() -> None:
+    u, v, c = (confidence_sequence(k, n, level=1 - 0.05 / 3) for k, n in [(6, 10), (5, 6), (1, 3)])
+    found = anytime_product((6, 10), (5, 6), (1, 3), 0.95)
+    assert (found.low, found.high) == pytest.approx((u.low * (1 - v.high * c.high), u.high * (1 - v.low * c.low)))
+
+
+def test_an_alarm_confirmed_at_the_last_epoch_stops_nothing(record: Callable) -> None:
+    (found,) = corrected_rates([record(0, "unstable", onsets=(9,), confirmed_epoch=10), record(1, "stable")])
+    assert (found.stoppable, found.rate) == (0, 0.5)

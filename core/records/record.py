@@ -11,7 +11,7 @@ CheckpointName = Literal["selected", "last", "gated", "alarm"]
 
 
 class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Measurement(_Plain):
@@ -23,7 +23,11 @@ class Measurement(_Plain):
     steps: int | None = None
     restarts: int | None = None
     queries: int | None = None
+    targets: int | None = None
+    """Target classes of a targeted attack, each with its own restarts."""
     images: int
+    block: int | None = None
+    """Images attacked at once, where their random numbers depend on it."""
     split: Literal["validation", "test"]
     epsilon: float | None = None
     seed: int | None = None
@@ -83,6 +87,8 @@ class TrialRecord(_Plain):
     seed: int
     pins: dict[str, int] = Field(default_factory=dict)
     audit: bool = False
+    allocation: Literal["fixed", "adaptive"] = "fixed"
+    """Was the sweep's number of seeds fixed, or chosen while looking? Adaptive sweeps need anytime intervals."""
     protocol: dict[str, Any]
     status: Literal["running", "finished"] = "finished"
     verdict: Verdict | None = None
@@ -101,6 +107,8 @@ class TrialRecord(_Plain):
     """SHA-256 of each stored weights file: ``{"selected.pt": ..., "gated.pt": ..., "last.pt": ...}``."""
     provenance: dict[str, str] = Field(default_factory=dict)
     """Library versions, git commit, hardware, host, library of each part."""
+    evaluations: tuple[Evidence, ...] = ()
+    """Later evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
     run_id: str | None = None
     """MLflow run, filled in by the reader."""
 
@@ -108,3 +116,12 @@ class TrialRecord(_Plain):
     def key(self) -> str:
         """Identity within the sweep."""
         return f"{self.cell_id}-{self.seed}"
+
+    def evaluation(self, checkpoint: CheckpointName, attack: str) -> Evidence | None:
+        """The evaluation of a checkpoint that measured ``attack`` on the most images (the later of two); None: none."""
+        found = [
+            (evidence.measurements[0].images, index, evidence)
+            for index, evidence in enumerate(self.evaluations)
+            if evidence.checkpoint == checkpoint and any(m.attack == attack for m in evidence.measurements)
+        ]
+        return max(found, key=lambda entry: entry[:2])[2] if found else None

@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from filelock import FileLock, Timeout
 from ray import tune
 from rich.console import Console
 
-from core.config import RunOptions, Sweep, Trial, digest
+from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
+from core.allocation.certainty import IntervalOf
+from core.allocation.searcher import AllocatingSearcher
+from core.config import RunOptions, Sweep, Trial
 from core.data import check_files
 from core.engine.provenance import git_commit
 from core.records import TrialRecord
@@ -25,8 +25,10 @@ from core.storage import Store
 from core.sweep.board import Board
 from core.sweep.callback import Backstop, SweepCallback
 from core.sweep.cluster import HEAD, HEAD_SHARE, connect, fitting_trials
+from core.sweep.design import continued_allocator, fixed_trials, make_trial
 from core.sweep.display import Display, Summarise, working
 from core.sweep.ledger import Ledger
+from core.sweep.places import journal_folder, only_driver, scratch_folder
 from core.sweep.trainable import run_worker_group
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker, prepare_store
@@ -35,12 +37,44 @@ Markdown = Callable[[Sequence[TrialRecord]], str]
 
 
 @dataclass(frozen=True)
+class Output:
+    """Where a sweep's results go, and how they are shown.
+
+    Attributes:
+        storage: absolute folder or URI; the sweep's files go below its name.
+        mlflow_uri: MLflow tracking URI.
+        console: where progress goes.
+        summarise: table of finished trials for the live display.
+        markdown: the same for the parent run's description.
+    """
+
+    storage: str
+    mlflow_uri: str
+    console: Console
+    summarise: Summarise
+    markdown: Markdown
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """Seeds go where certainty needs them.
+
+    Attributes:
+        goal: what to reach, and what to spend at most.
+        interval: of k unstable trials in n; must cover at all looks together.
+    """
+
+    goal: AllocationGoal
+    interval: IntervalOf
+
+
+@dataclass(frozen=True)
 class SweepResult:
     """What a run of a sweep ended with.
 
     Attributes:
         records: all finished trials of the sweep, of earlier runs too.
-        unfinished: keys of trials without a record.
+        unfinished: keys of trials that were to be trained and have no record.
         interrupted: the run was told to stop.
         untracked: entries that MLflow does not have yet; they wait in the journal.
     """
@@ -51,153 +85,148 @@ class SweepResult:
     untracked: int
 
 
-def run_sweep(
-    sweep: Sweep,
-    run: RunOptions,
-    *,
-    storage: str,
-    mlflow_uri: str,
-    console: Console,
-    summarise: Summarise,
-    markdown: Markdown,
-) -> SweepResult:
+def run_sweep(sweep: Sweep, run: RunOptions, output: Output, adaptive: Adaptive | None = None) -> SweepResult:
     """Train every trial of the sweep that has no record yet.
-
-    Args:
-        sweep: what to train.
-        run: where and with what.
-        storage: absolute folder or URI; the sweep's files go below its name.
-        mlflow_uri: MLflow tracking URI.
-        console: where progress goes.
-        summarise: table of finished trials for the live display.
-        markdown: the same for the parent run's description.
 
     Raises:
         ValueError: an option cannot work; nothing was started.
     """
     for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
         check_files(data, run.data_dir)
-    store = Store(storage).child(sweep.name)
+    store = Store(output.storage).child(sweep.name)
     store.probe()
     ledger = Ledger(store, sweep.name)
-    with _only_driver(store, sweep.name), _scratch() as scratch:
+    with only_driver(store, sweep.name), scratch_folder() as scratch:
         ledger.enter(sweep)
-        uri = prepare_store(mlflow_uri)
-        trials = sweep.trials()
-        pending = ledger.unfinished(trials)
-        finished = {key: record for key, record in ledger.records().items() if key not in {t.key for t in pending}}
-        tracker = SweepTracker(
-            uri, sweep.name, "unmask", _journal_folder(store), protocol=sweep.protocol, commit=git_commit()
-        )
-        board = Board(finished, len(pending))
-        interrupted = False
-        with tracker:
-            tracker.reconcile([])
-            for record in finished.values():
-                tracker.finish_trial(record)
-            if pending:
-                with Display(board, console, summarise) as display:
-                    interrupted = _train(sweep, run, pending, ledger, tracker, display, scratch)
+        uri = prepare_store(output.mlflow_uri)
+        with SweepTracker(
+            uri, sweep.name, "unmask", journal_folder(store), protocol=sweep.protocol, commit=git_commit()
+        ) as tracker:
+            training = Training(sweep, run, ledger, tracker, scratch, adaptive)
+            interrupted = training.run(output)
             records = list(ledger.records().values())
-            unfinished = [trial.key for trial in ledger.unfinished(trials)]
-            for key in board.running:
-                tracker.interrupt_trial(key)
             if records:
-                tracker.set_summary(markdown(records))
+                tracker.set_summary(output.markdown(records))
             untracked = tracker.close("KILLED" if interrupted else "FINISHED")
-    return SweepResult(records, unfinished, interrupted, untracked)
+    return SweepResult(records, training.unfinished, interrupted, untracked)
 
 
-@contextmanager
-def _only_driver(store: Store, name: str) -> Iterator[None]:
-    """Hold the sweep's lock, so that no second driver of this machine works on the same trials."""
-    folder = Path(tempfile.gettempdir()) / f"unmask-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{digest(store.root)}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(
-            f"--name {name}: another driver is running this sweep in {store.root}; wait or stop it"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+class Training:
+    """The part of a run that needs a Ray cluster."""
 
+    def __init__(
+        self,
+        sweep: Sweep,
+        run: RunOptions,
+        ledger: Ledger,
+        tracker: SweepTracker,
+        scratch: Path,
+        adaptive: Adaptive | None,
+    ) -> None:
+        self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
+        self.commit = git_commit()
+        self.allocator: SeedAllocator | None = None
+        if adaptive:
+            self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, ledger)
+        self.pending = [] if adaptive else ledger.unfinished(fixed_trials(sweep))
+        repeated = {trial.key for trial in self.pending}
+        finished = {key: record for key, record in ledger.records().items() if key not in repeated}
+        self.board = Board(finished, None if adaptive else len(self.pending))
 
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A folder for what Tune and Train write about themselves; nobody needs it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
+    def run(self, output: Output) -> bool:
+        """Train what is to be trained; True if the run was interrupted."""
+        self.tracker.reconcile([])
+        for record in self.board.finished.values():
+            self.tracker.finish_trial(record)
+        if not self.pending and not self.allocator:
+            return False
+        with Display(self.board, output.console, output.summarise) as display:
+            interrupted = self._tune(display)
+        for key in self.board.running:
+            self.tracker.interrupt_trial(key)
+        return interrupted
 
+    @property
+    def unfinished(self) -> list[str]:
+        """Keys of trials that should have a record by now and have none."""
+        missing = {trial.key for trial in self.ledger.unfinished(self.pending)} | self.board.running.keys()
+        return sorted(missing)
 
-def _journal_folder(store: Store) -> Path:
-    """Local folder of the tracking journal: beside the records, or in the user's home for a remote store."""
-    if "://" in store.root:
-        return Path.home() / ".unmask" / "journals" / digest(store.root)
-    return Path(store.root) / "journal"
+    def _tune(self, display: Display) -> bool:
+        where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
+        with working(display.console, where):
+            connect(self.options.address)
+        previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        try:
+            workers = max(entry.cell.training.workers for entry in self.sweep.entries)
+            self._tuner(fitting_trials(self.options, workers), display).fit()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            ray.shutdown()
+        return bool(self.board.running or self.board.waiting)
 
+    def _tuner(self, concurrent: int, display: Display) -> tune.Tuner:
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
+        allocator = self.allocator
+        display.say(
+            f"{'As many trials as certainty needs' if allocator else f'{len(self.pending)} trials to run'}, "
+            f"{concurrent} at a time"
+        )
+        callback = SweepCallback(
+            self.ledger, self.tracker, self.board, display, self.sweep.protocol.model_dump(mode="json"), self.commit
+        )
+        searcher = AllocatingSearcher(allocator, self._allocated, self._result) if allocator else None
+        return tune.Tuner(
+            tune.with_resources(run_worker_group, {"CPU": 0, HEAD: HEAD_SHARE}),
+            param_space=None if searcher else {"run": tune.grid_search([self._config(t) for t in self.pending])},
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1 if searcher else 1,
+                max_concurrent_trials=concurrent,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(self.scratch),
+                verbose=0,
+                stop=Backstop(),
+                failure_config=tune.FailureConfig(max_failures=self.options.max_failures),
+                callbacks=[callback],
+            ),
+        )
 
-def _train(
-    sweep: Sweep,
-    run: RunOptions,
-    pending: list[Trial],
-    ledger: Ledger,
-    tracker: SweepTracker,
-    display: Display,
-    scratch: Path,
-) -> bool:
-    """Run the trials under Tune; True if the run was interrupted."""
-    commit = git_commit()
-    with working(display.console, "Starting Ray" if not run.address else f"Joining the Ray cluster at {run.address}"):
-        connect(run.address)
-    concurrent = min(fitting_trials(run, trial.cell.training.workers) for trial in pending)
-    display.say(f"{len(pending)} trials to run, {concurrent} at a time")
-    tuner = tune.Tuner(
-        tune.with_resources(run_worker_group, {"CPU": 0, HEAD: HEAD_SHARE}),
-        param_space={"run": tune.grid_search([_config(t, sweep, run, ledger, scratch, commit) for t in pending])},
-        tune_config=tune.TuneConfig(max_concurrent_trials=concurrent, trial_dirname_creator=lambda t: t.trial_id),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            verbose=0,
-            stop=Backstop(),
-            failure_config=tune.FailureConfig(max_failures=run.max_failures),
-            callbacks=[
-                SweepCallback(ledger, tracker, display.board, display, sweep.protocol.model_dump(mode="json"), commit)
-            ],
-        ),
-    )
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        tuner.fit()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-        ray.shutdown()
-    return bool(display.board.running or display.board.waiting)
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its searcher, whose callables are methods of this, for a restore; a sweep is continued from its
+        # ledger instead
+        return {}
 
+    def _allocated(self, cell: int, seed: int) -> dict[str, Any]:
+        trial = make_trial(self.sweep, self.sweep.entries[cell].cell, seed, "adaptive")
+        return {"run": self._config(trial)}
 
-def _config(trial: Trial, sweep: Sweep, run: RunOptions, ledger: Ledger, scratch: Path, commit: str) -> dict[str, Any]:
-    task = WorkerTask(
-        trial=trial.model_dump(mode="json"),
-        protocol=sweep.protocol.model_dump(mode="json"),
-        sweep=sweep.name,
-        store=ledger.trial_store(trial.key).root,
-        data_dir=str(run.data_dir.resolve()),
-        commit=commit,
-        checkpoint_s=float(run.checkpoint_s),
-        timeout_s=None if run.trial_timeout_s is None else float(run.trial_timeout_s),
-    )
-    return {
-        "task": task,
-        "workers": trial.cell.training.workers,
-        "cpus": run.cpus_per_worker,
-        "gpus": run.gpus_per_worker,
-        "max_failures": run.max_failures,
-        "scratch": str(scratch),
-    }
+    def _result(self, cell: int, seed: int) -> tuple[bool | None, float] | None:
+        record = self.ledger.record(f"{self.sweep.entries[cell].cell.id}-{seed}")
+        return None if record is None else (ever_unstable(record), record.device_seconds)
+
+    def _config(self, trial: Trial) -> dict[str, Any]:
+        options = self.options
+        task = WorkerTask(
+            trial=trial.model_dump(mode="json"),
+            protocol=self.sweep.protocol.model_dump(mode="json"),
+            sweep=self.sweep.name,
+            store=self.ledger.trial_store(trial.key).root,
+            data_dir=str(options.data_dir.resolve()),
+            commit=self.commit,
+            checkpoint_s=float(options.checkpoint_s),
+            timeout_s=None if options.trial_timeout_s is None else float(options.trial_timeout_s),
+        )
+        return {
+            "task": task,
+            "workers": trial.cell.training.workers,
+            "cpus": options.cpus_per_worker,
+            "gpus": options.gpus_per_worker,
+            "max_failures": options.max_failures,
+            "scratch": str(self.scratch),
+        }

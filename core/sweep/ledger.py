@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from core.config import OPTION_FIELDS, Sweep, Trial
+from pydantic import TypeAdapter
+
+from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
 from core.engine.files import RECORD
-from core.records import TrialRecord
+from core.records import Evidence, TrialRecord
 from core.storage import Store
 
 DESCRIPTION = "sweep.json"
+EVALUATION = "evaluation.json"
+_EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
 FACTORS = OPTION_FIELDS.keys() - {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
@@ -60,9 +64,15 @@ class Ledger:
         return self.store.child("trials").child(key)
 
     def record(self, key: str) -> TrialRecord | None:
-        """The record of a finished trial; None if it isn't finished."""
-        content = self.trial_store(key).read(RECORD)
-        return None if content is None else TrialRecord.model_validate_json(content)
+        """The record of a finished trial, with its evaluations; None if it isn't finished."""
+        store = self.trial_store(key)
+        content = store.read(RECORD)
+        if content is None:
+            return None
+        record, evaluated = TrialRecord.model_validate_json(content), store.read(EVALUATION)
+        if evaluated is None:
+            return record
+        return record.model_copy(update={"evaluations": _EVALUATIONS.validate_json(evaluated)})
 
     def records(self) -> dict[str, TrialRecord]:
         """All finished trials by key."""
@@ -74,6 +84,15 @@ class Ledger:
     def write(self, record: TrialRecord) -> None:
         """Store the record of a trial that could not write its own."""
         self.trial_store(record.key).write(RECORD, record.model_dump_json().encode())
+
+    def write_evaluations(self, record: TrialRecord) -> None:
+        """Store a record's evaluations beside it: the record itself stays as the trial wrote it."""
+        self.trial_store(record.key).write(EVALUATION, _EVALUATIONS.dump_json(record.evaluations, indent=1))
+
+    def protocol(self) -> ProtocolOptions | None:
+        """The sweep's protocol; None if there is no such sweep in the store."""
+        description = self.store.read(DESCRIPTION)
+        return None if description is None else ProtocolOptions.model_validate(json.loads(description)["protocol"])
 
     def unfinished(self, trials: Iterable[Trial]) -> list[Trial]:
         """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""

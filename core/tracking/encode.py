@@ -113,16 +113,33 @@ def _accuracies(evidence: Evidence) -> dict[str, float]:
     return found
 
 
+def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
+    """``evaluation/selected/square_acc``, ..., each from the largest evaluation; gaps are PGD-10 minus AutoAttack."""
+    values: dict[str, float] = {}
+    measured = {(e.checkpoint, m.attack) for e in record.evaluations for m in e.measurements}
+    for checkpoint, attack in sorted(measured):
+        evidence = record.evaluation(checkpoint, attack)
+        assert evidence is not None
+        values[f"evaluation/{checkpoint}/{attack}_acc"] = evidence.accuracy(attack)
+        if attack.startswith("autoattack"):
+            gap = evidence.accuracy("pgd-10") - evidence.accuracy(attack)
+            values[f"evaluation/{checkpoint}/{attack}_gap"] = gap
+    return values
+
+
 def finite_or_nan(value: float | None) -> float:
     """What is logged for a trace value: MLflow keeps NaN, but turns infinities into 1.8e308."""
     return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
 def write_artifacts(record: TrialRecord, folder: Path) -> None:
-    """Write ``record.json``, ``trace.csv``, ``verdict.json`` and ``config.yaml`` into ``folder``."""
+    """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml`` and, once there are any, evaluations."""
     assert record.verdict is not None
     (folder / "record.json").write_text(record.model_dump_json())
     (folder / "verdict.json").write_text(record.verdict.model_dump_json(indent=1))
+    if record.evaluations:
+        evaluations = [evidence.model_dump(mode="json") for evidence in record.evaluations]
+        (folder / "evaluation.json").write_text(json.dumps(evaluations, indent=1))
     config = record.model_dump(
         mode="json", include={"sweep", "cell_id", "seed", "pins", "audit", "cell", "protocol", "provenance"}
     )

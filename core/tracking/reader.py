@@ -100,7 +100,7 @@ def _unfinished(client: MlflowClient, run: Run) -> TrialRecord:
 
 def _trace(client: MlflowClient, run: Run) -> list[dict[str, float | None]]:
     rows: dict[int, dict[str, float | None]] = {}
-    names = [name for name in run.data.metrics if not name.startswith("outcome/")]
+    names = [name for name in run.data.metrics if not name.startswith(("outcome/", "evaluation/"))]
     for name in sorted(names, key=lambda name: name != "epoch"):
         for metric in client.get_metric_history(run.info.run_id, name):
             finite = abs(metric.value) < LARGEST  # false for NaN

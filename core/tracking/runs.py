@@ -12,6 +12,7 @@ from core.tracking.client import open_client
 from core.tracking.encode import (
     describe_record,
     encode_param,
+    evaluation_metrics,
     finite_or_nan,
     identity_tags,
     outcome_metrics,
@@ -114,7 +115,7 @@ class SweepRuns:
         logged = self.client.get_run(run_id).data.metrics
         metrics = [
             Metric(name, value, time, 0)
-            for name, value in outcome_metrics(record).items()
+            for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
             if logged.get(name) != value  # the same record finished twice is one row
         ]
         self.client.log_batch(run_id, metrics=metrics)
@@ -159,7 +160,11 @@ class SweepRuns:
     def _parent(self, time: int) -> str:
         if self._parent_id is None:
             tags = {"role": "sweep", "sweep": self._sweep, **self._tags}
-            self._parent_id = self._find("tags.role = 'sweep'") or self._create(self._sweep, tags, time)
+            found = self._find("tags.role = 'sweep'")
+            if found is None:
+                found = self._create(self._sweep, tags, time)
+                self.client.set_terminated(found, "FINISHED", time)  # whoever runs the sweep marks it RUNNING
+            self._parent_id = found
         return self._parent_id
 
     def _trial(self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0) -> str:

@@ -38,13 +38,22 @@ class SweepTracker:
         journal_dir: local folder that belongs to this sweep alone.
         protocol: the sweep's protocol, logged as params of each trial.
         commit: git commit of the code, for the tags.
+        attach: add to the runs of a sweep that is not running; its status stays as it is.
 
     Raises:
         ValueError: the sweep's name cannot be used, or another driver is tracking it from the same folder.
     """
 
     def __init__(
-        self, uri: str, sweep: str, experiment: str, journal_dir: Path, *, protocol: ProtocolOptions, commit: str
+        self,
+        uri: str,
+        sweep: str,
+        experiment: str,
+        journal_dir: Path,
+        *,
+        protocol: ProtocolOptions,
+        commit: str,
+        attach: bool = False,
     ) -> None:
         if not SWEEP_NAME.fullmatch(sweep):
             raise ValueError(f"--name {sweep!r} must match {SWEEP_NAME.pattern}")
@@ -55,9 +64,11 @@ class SweepTracker:
         self._writer = Writer(runs, self._journal)
         self._summary: str | None = None
         self._closed = False
+        self._attach = attach
 
     def __enter__(self) -> Self:
-        self._append("sweep")
+        if not self._attach:
+            self._append("sweep")
         self._writer.start()
         return self
 
@@ -120,7 +131,8 @@ class SweepTracker:
         self._writer.rejected.requeue(self._journal)
         if self._summary is not None:
             self._append("summary", text=self._summary)
-        self._append("close", status=status)
+        if not self._attach:
+            self._append("close", status=status)
         self._writer.finish(deadline_s)
         left = self._journal.left + self._writer.rejected.count
         if left:

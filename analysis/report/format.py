@@ -23,11 +23,11 @@ def format_value(value: Any) -> str:
 
 def time_unit(seconds: float) -> tuple[str, int]:
     """The unit that keeps `seconds` short, and its length in seconds: ``("min", 60)``."""
-    return ("s", 1) if seconds < 300 else ("min", 60) if seconds < 300 * 60 else ("h", 3600)
+    return ("s", 1) if seconds < 120 else ("min", 60) if seconds < 2 * 3600 else ("h", 3600)
 
 
 def format_seconds(seconds: float) -> str:
-    """Device time in the unit that keeps it short: ``48 s``, ``12.5 min``, ``31.0 h``."""
+    """Device time in the unit that keeps it short: ``48 s``, ``12.5 min``, ``3.1 h``."""
     unit, length = time_unit(seconds)
     return f"{seconds:.0f} s" if unit == "s" else f"{seconds / length:.1f} {unit}"
 

@@ -18,6 +18,9 @@ from core.records import TrialRecord
 VECTOR_LINES = 24
 """More lines than these are drawn as one picture: as vectors they would fill the page's size limit."""
 
+DRAWN = ("running", "censored", "stable", "healed", "unstable")
+"""From the bottom to the top."""
+
 METRICS = {
     "val/fosc": "FOSC (validation)",
     "val/sgcs": "SGCS (validation)",
@@ -36,7 +39,7 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
-        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in LOOKS}
+        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in DRAWN}
         count = sum(map(len, groups.values()))
         as_picture = count > VECTOR_LINES
         handles, labels = [], []
@@ -47,7 +50,7 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
                 LineCollection(
                     [np.column_stack(line) for line in lines],
                     colors=look.colour,
-                    linewidths=0.8,
+                    linewidths=0.7,
                     alpha=_alpha(count),
                     rasterized=as_picture,
                 )

@@ -1,0 +1,86 @@
+"""Runs targets: reads what is stored, sends the rest to Ray, hands over each target once it is whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import ray
+from rich.console import Console
+
+from core.config import RunOptions
+from core.evaluation.block_run import Correct
+from core.evaluation.collect import measurements
+from core.evaluation.options import EvaluationOptions
+from core.evaluation.pool import run_on_ray
+from core.evaluation.progress import Progress
+from core.evaluation.target import Target
+from core.records import Measurement
+from core.sweep.cluster import connect, fitting_trials
+from core.sweep.display import working
+
+Finished = Callable[[Target, tuple[Measurement, ...]], None]
+
+
+def run_targets(
+    targets: Sequence[Target], options: EvaluationOptions, run: RunOptions, console: Console, finished: Finished
+) -> bool:
+    """Evaluate all targets; ``finished`` is called once for each.
+
+    Returns:
+        Whether it was interrupted; what was done is stored.
+
+    Raises:
+        ValueError: the cluster can't be used.
+        EvaluationError: an attack failed.
+    """
+    results = _stored(targets)
+    places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
+    progress = Progress(console, len(places))
+    known = sum(len(blocks) for blocks in results) - len(places)
+    console.print(f"{len(places)} blocks to attack, {known} are stored", highlight=False)
+
+    def hand_over(number: int) -> None:
+        whole = [correct for correct in results[number] if correct is not None]
+        if len(whole) == len(targets[number].tasks):
+            measured = measurements(targets[number].specs, whole, options)
+            progress.finished(targets[number].label, measured)
+            finished(targets[number], measured)
+
+    for number in range(len(targets)):
+        hand_over(number)
+    if not places:
+        return False
+    with _interruptible():
+        try:
+            with working(console, f"Joining the Ray cluster at {run.address}" if run.address else "Starting Ray"):
+                connect(run.address)
+            pending = [targets[number].tasks[block] for number, block in places]
+            for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
+                number, block = places[index]
+                results[number][block] = correct
+                progress.advance()
+                hand_over(number)
+        except KeyboardInterrupt:
+            return True
+        finally:
+            ray.shutdown()
+    return False
+
+
+def _stored(targets: Sequence[Target]) -> list[list[Correct | None]]:
+    with ThreadPoolExecutor(16) as pool:
+        return [list(pool.map(lambda task: task.results.finished(task.specs), target.tasks)) for target in targets]
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt as Ctrl-C does."""
+    previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,123 @@
+"""Which weights an evaluation is about, and the work that they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.config import Cell, ProtocolOptions
+from core.data import check_files, load_dataset
+from core.evaluation.attack_spec import AttackSpec
+from core.evaluation.blocks import split_blocks
+from core.evaluation.checkpoint import Checkpoint, load_checkpoint, locate
+from core.evaluation.options import EvaluationOptions, Which
+from core.evaluation.plan import attack_plan
+from core.evaluation.task import BlockTask
+from core.records import TrialRecord
+from core.storage import Store
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file of weights and all that is to be done with it."""
+
+    label: str
+    """For messages: ``e5d2c27e7a51-0 selected``."""
+    trial: str
+    """Key of the trial it belongs to; empty for a file on its own."""
+    checkpoints: tuple[Which, ...]
+    """Names that the weights go by: the last epoch may be the selected one too."""
+    specs: tuple[AttackSpec, ...]
+    tasks: tuple[BlockTask, ...]
+
+
+class Planner:
+    """Turns checkpoints into targets; reads each data set and the source of transfers once.
+
+    Args:
+        options: what to measure.
+        data_dir: folder of the data sets.
+
+    Raises:
+        ValueError: the source can't be read.
+    """
+
+    def __init__(self, options: EvaluationOptions, data_dir: Path) -> None:
+        self.options, self.data_dir = options, data_dir.resolve()
+        self.source: Checkpoint | None = None
+        self._source_at: tuple[str, str, str] | None = None
+        self._test_sizes: dict[str, int] = {}
+        if options.source is not None:
+            store, file = locate(options.source)
+            self.source = load_checkpoint(store, file)
+            self._source_at = (store.root, file, self.source.sha256)
+
+    def trial_targets(self, record: TrialRecord, store: Store, protocol: ProtocolOptions) -> list[Target]:
+        """The asked checkpoints of a finished trial, equal ones once.
+
+        Raises:
+            ValueError: an attack is impossible for this cell, or there are not that many images.
+        """
+        names: dict[str, list[Which]] = {}
+        for name in dict.fromkeys(self.options.which):
+            if sha256 := record.checkpoints.get(f"{name}.pt"):
+                names.setdefault(sha256, []).append(name)
+        cell = Cell.from_flat(record.cell)
+        targets = []
+        for sha256, same in names.items():
+            label = f"{record.key} {' = '.join(same)}"
+            tasks, specs = self._work(label, store, f"{same[0]}.pt", sha256, cell, protocol)
+            targets.append(Target(label, record.key, tuple(same), specs, tasks))
+        return targets
+
+    def file_target(self, store: Store, file: str, checkpoint: Checkpoint) -> Target:
+        """One file on its own, under the default protocol.
+
+        Raises:
+            ValueError: as in `trial_targets`.
+        """
+        tasks, specs = self._work(file, store, file, checkpoint.sha256, checkpoint.cell, ProtocolOptions())
+        return Target(file, "", (), specs, tasks)
+
+    def _work(
+        self, label: str, store: Store, file: str, sha256: str, cell: Cell, protocol: ProtocolOptions
+    ) -> tuple[tuple[BlockTask, ...], tuple[AttackSpec, ...]]:
+        if self.source is not None and self.source.cell.data.shape != cell.data.shape:
+            raise ValueError(
+                f"--source {self.options.source}: its images and classes {tuple(self.source.cell.data.shape)} "
+                f"are not those of {label}, {tuple(cell.data.shape)}"
+            )
+        specs = attack_plan(self.options, cell, protocol, self.source.sha256 if self.source else None)
+        available = self._test_size(cell)
+        images = self.options.images or available
+        if images > available:
+            raise ValueError(f"--images {images}: the test set of {cell.data.dataset} has {available}")
+        tasks = tuple(
+            BlockTask(
+                store=store.root,
+                file=file,
+                weights=sha256,
+                data=cell.data.model_dump_json(),
+                data_dir=str(self.data_dir),
+                specs=specs,
+                block=block,
+                size=self.options.block,
+                seed=self.options.seed,
+                source=self._source_at if self.source else None,
+            )
+            for block in split_blocks(images, self.options.block)
+        )
+        return tasks, specs
+
+    def _test_size(self, cell: Cell) -> int:
+        data = cell.data.model_dump_json()
+        if data not in self._test_sizes:
+            check_files(cell.data, self.data_dir)
+            self._test_sizes[data] = len(load_dataset(cell.data, self.data_dir).test)
+        return self._test_sizes[data]
+
+
+def evaluable(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Finished trials that were not censored: a crashed or diverged network says nothing about robustness."""
+    return [r for r in records if r.verdict is not None and r.verdict.outcome != "censored"]

@@ -1,0 +1,70 @@
+"""What one Ray task runs: one block of one checkpoint. Loaded networks and images stay in the worker process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from core.config import DataOptions
+from core.data import ImageSet, load_dataset
+from core.evaluation.attack_spec import AttackSpec
+from core.evaluation.block_run import BlockFile, Correct, run_block
+from core.evaluation.blocks import Block
+from core.evaluation.checkpoint import load_checkpoint
+from core.storage import Store
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """A block to attack, in types that travel."""
+
+    store: str
+    """Root of the store that holds the checkpoint and takes the results."""
+    file: str
+    weights: str
+    """SHA-256 of the checkpoint."""
+    data: str
+    """The test images' options as JSON."""
+    data_dir: str
+    specs: tuple[AttackSpec, ...]
+    block: Block
+    size: int
+    seed: int
+    source: tuple[str, str, str] | None
+    """Store, file and SHA-256 of the checkpoint that transfer attacks are made on."""
+
+    @property
+    def results(self) -> BlockFile:
+        """Where the results are kept."""
+        return BlockFile(Store(self.store), self.weights, self.block, self.size, self.seed)
+
+
+def evaluate_block(task: BlockTask, device_name: str) -> Correct:
+    """Attack one block on ``device_name`` (``cpu`` or ``cuda``), leaving out what is stored already."""
+    images = _test_images(task.data, task.data_dir)
+    model = _network(task.store, task.file, task.weights, device_name)
+    source = _network(*task.source, device_name) if task.source else None
+    chosen = images.take(torch.arange(task.block.start, task.block.stop))
+    return run_block(model, chosen, task.specs, task.results, source)
+
+
+def evaluate_block_on_ray(task: BlockTask) -> Correct:
+    """`evaluate_block` on the device that Ray gave this task."""
+    import ray
+
+    return evaluate_block(task, "cuda" if ray.get_gpu_ids() else "cpu")
+
+
+@lru_cache(maxsize=1)
+def _test_images(options: str, data_dir: str) -> ImageSet:
+    return load_dataset(DataOptions.model_validate(json.loads(options)), Path(data_dir)).test
+
+
+@lru_cache(maxsize=2)
+def _network(store: str, file: str, sha256: str, device_name: str) -> nn.Module:
+    return load_checkpoint(Store(store), file, sha256).model.to(device_name)

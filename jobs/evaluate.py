@@ -1,0 +1,168 @@
+"""Attack the stored checkpoints of a sweep with AutoAttack and others, and print robust accuracies per cell.
+
+    python jobs/evaluate.py --sweep quick                          # the selected checkpoints, Table 1's columns
+    python jobs/evaluate.py --sweep quick --which selected last --images 200 --restarts 1
+    python jobs/evaluate.py --sweep quick --mode standard          # AutoAttack's own cascade
+    python jobs/evaluate.py --sweep quick --mode none --attacks pgd-50x10 cw deepfool
+    python jobs/evaluate.py --checkpoint results/quick/trials/KEY/selected.pt
+
+Running it again continues it: every finished attack on every block of images is kept. Results don't depend on how
+blocks are spread over machines.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from pydantic import ValidationError
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from core.config import RunOptions, explain
+from core.config.flags import FlagField, parse, single_flags
+from core.evaluation.options import EvaluationOptions
+from core.records import TrialRecord
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
+LISTS = ("which", "attacks")
+
+
+def main(args: list[str]) -> int:
+    """Parse, evaluate, print. Exit code: 0 done, 1 an attack failed, 2 bad input, 130 interrupted."""
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    given = _parse(args)
+    try:
+        options, run = read_options(given)
+        if (given["sweep"] is None) == (given["checkpoint"] is None):
+            raise ValueError("give either --sweep NAME or --checkpoint PATH")
+        from core.evaluation.pool import EvaluationError
+
+        try:
+            if given["checkpoint"] is not None:
+                return evaluate_one(given["checkpoint"], options, run, console)
+            return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
+        except EvaluationError as error:
+            _complain(error)
+            return FAILED
+    except ValueError as error:
+        _complain(error)
+        return BAD_INPUT
+
+
+def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
+    """What to measure and how to run, from parsed flags.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    try:
+        options = EvaluationOptions.model_validate(_known(given, EvaluationOptions.model_fields))
+        run = RunOptions.model_validate(_known(given, RUN_FLAGS))
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+    return options, run
+
+
+def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
+    """Evaluate a sweep and print its tables."""
+    from analysis.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
+    from core.evaluation.driver import evaluate_sweep
+    from core.evaluation.plan import summary_name
+
+    def rows(records: Sequence[TrialRecord], checkpoint: Any) -> list[EvaluationRow]:
+        return evaluation_rows(records, checkpoint, summary_name(options.mode), by_outcome)
+
+    home = _home()
+    storage = run.storage or str(home / "results")
+    if "://" not in storage:
+        storage = str(Path(storage).resolve())
+    mlflow_uri = run.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    result = evaluate_sweep(
+        name,
+        options,
+        run,
+        storage=storage,
+        mlflow_uri=mlflow_uri,
+        console=console,
+        markdown=lambda records: "\n".join(
+            f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
+        ),
+    )
+    for checkpoint in options.which:
+        console.print(f"[bold]{checkpoint}[/bold] checkpoints")
+        console.print(evaluation_table(rows(result.records, checkpoint)))
+    console.print(f"Evaluations: {escape(storage)}/{name}/trials/*/evaluation.json", soft_wrap=True)
+    if result.untracked:
+        console.print(f"{result.untracked} tracking entries wait for the MLflow server; run the same command again.")
+    return _interrupted(console) if result.interrupted else DONE
+
+
+def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console: Console) -> int:
+    """Evaluate one checkpoint and print what was measured."""
+    from core.evaluation.driver import evaluate_file
+
+    measured = evaluate_file(path, options, run, console)
+    if measured is None:
+        return _interrupted(console)
+    table = Table(box=SIMPLE_HEAD)
+    columns = ("attack", "accuracy", "steps", "restarts", "queries", "targets", "images", "block", "seed")
+    for column in (*columns, "epsilon", "precision", "library"):
+        table.add_column(column)
+    for m in measured:
+        values = [getattr(m, column) for column in columns]
+        epsilon = "" if m.epsilon is None else f"{m.epsilon:.4g}"
+        table.add_row(*("" if v is None else _text(v) for v in values), epsilon, m.precision, m.library)
+    console.print(table)
+    return DONE
+
+
+def _parse(args: list[str]) -> dict[str, Any]:
+    flags: list[FlagField] = [
+        ("sweep", _flag(str | None, "sweep whose checkpoints are evaluated"), None),
+        ("checkpoint", _flag(str | None, "one .pt file of a trial instead of a sweep; changes no record"), None),
+        ("by_outcome", _flag(bool, "one row per cell and outcome in the table"), False),
+    ]
+    for name in LISTS:
+        field = EvaluationOptions.model_fields[name]
+        flags.append((name, _flag(tuple[str, ...], field.description or ""), field.get_default()))
+    flags += [flag for flag in single_flags(EvaluationOptions, {}) if flag[0] not in LISTS]
+    flags += [flag for flag in single_flags(RunOptions, {}) if flag[0] in RUN_FLAGS]
+    return parse("evaluate", flags, __doc__ or "", args)
+
+
+def _interrupted(console: Console) -> int:
+    console.print("Interrupted; to continue, run the same command again.")
+    return INTERRUPTED
+
+
+def _complain(error: Exception) -> None:
+    Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+
+
+def _home() -> Path:
+    """Where results are by default: here; in a Ray job, whose folder is a throw-away copy, in the user's home."""
+    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
+
+
+def _text(value: float | int | str) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _flag(kind: Any, text: str) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=text)]
+
+
+def _known(given: dict[str, Any], names: Any) -> dict[str, Any]:
+    return {name: given[name] for name in names if given[name] is not None}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from core.config.model import ModelOptions
 from core.config.training import TrainingOptions
 
 Stream = Literal["init", "order", "augmentation", "attack"]
+Allocation = Literal["fixed", "adaptive"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "augmentation", "attack")
 
 
@@ -82,6 +83,7 @@ class Trial(Options):
     seed: int = Field(ge=0, lt=2**32)
     pins: dict[Stream, int] = Field(default_factory=dict, description="streams whose seed is pinned, and to what")
     audit: bool = Field(False, description="runs to the end whatever the detector says")
+    allocation: Allocation = Field("fixed", description="was the number of seeds fixed, or chosen while looking?")
 
     @property
     def key(self) -> str:

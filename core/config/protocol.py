@@ -28,6 +28,12 @@ class ProtocolOptions(Options):
         0, ge=0, description="training steps between gradient-norm measurements (Appendix G); 0: never"
     )
     stop: bool = Field(True, description="end a trial once an alarm is confirmed; --no-stop runs all to the end")
+    audit: Number = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of trials, drawn from their identity, that run to the end whatever is detected",
+    )
     confirm_every: int = Field(5, ge=1, description="epochs between confirmations while an alarm lasts unconfirmed")
     verdict_images: int = Field(
         400, ge=1, description="images of every verdict attack (validation for alarms, test at the end)"

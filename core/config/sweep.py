@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, field_validator, model_validator
 
 from core.config.base import Number, Options
-from core.config.cell import Cell, Stream, Trial
+from core.config.cell import Cell, Stream
 from core.config.protocol import ProtocolOptions
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -37,16 +37,6 @@ class Sweep(Options):
         if not SAFE_NAME.fullmatch(name):
             raise ValueError("must be 1 to 100 letters, digits, '.', '_' or '-', starting with a letter or digit")
         return name
-
-    def trials(self) -> list[Trial]:
-        """All trials, one seed of every cell after the other, so that every cell has results early."""
-        most = max(entry.seeds for entry in self.entries)
-        return [
-            Trial(cell=entry.cell, seed=self.first_seed + k, pins=self.pins)
-            for k in range(most)
-            for entry in self.entries
-            if k < entry.seeds
-        ]
 
 
 class RunOptions(Options):

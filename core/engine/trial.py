@@ -277,6 +277,7 @@ class TrialRun:
             seed=trial.seed,
             pins={str(stream): seed for stream, seed in trial.pins.items()},
             audit=trial.audit,
+            allocation=trial.allocation,
             protocol=self.protocol.model_dump(mode="json"),
             verdict=verdict,
             epochs_planned=trial.cell.training.epochs,

@@ -24,9 +24,9 @@ class Running:
 
 
 class Board:
-    """Finished, running and waiting trials of a sweep, and the time left as far as it can be told."""
+    """Finished, running and waiting trials of a sweep; how many wait is None where seeds are added as needed."""
 
-    def __init__(self, finished: dict[str, TrialRecord], waiting: int) -> None:
+    def __init__(self, finished: dict[str, TrialRecord], waiting: int | None) -> None:
         self.finished = dict(finished)
         self.running: dict[str, Running] = {}
         self.waiting = waiting
@@ -35,7 +35,7 @@ class Board:
 
     def start(self, trial: Trial) -> None:
         """A trial started, for the first time or again."""
-        if trial.key not in self.running:
+        if self.waiting is not None and trial.key not in self.running:
             self.waiting -= 1
         self.running[trial.key] = Running(trial)
 
@@ -55,9 +55,9 @@ class Board:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Expected seconds to the end, from the pace so far; None before the first trial ends."""
+        """Expected seconds to the end, from the pace so far; None while that can't be told."""
         done = len(self.finished) - self._finished_before
-        if not done:
+        if not done or self.waiting is None:
             return None
         # trials under way count as the share of their epochs that they have behind them
         partly = sum(r.epoch / r.trial.cell.training.epochs for r in self.running.values())

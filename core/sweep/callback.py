@@ -73,6 +73,7 @@ class SweepCallback(Callback):
             seed=trial.seed,
             pins={str(stream): seed for stream, seed in trial.pins.items()},
             audit=trial.audit,
+            allocation=trial.allocation,
             protocol=self.protocol,
             verdict=censor(reason),
             epochs_planned=trial.cell.training.epochs,

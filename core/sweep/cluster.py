@@ -41,8 +41,10 @@ def connect(address: str | None) -> bool:
         ValueError: the cluster can't be reached, or its State API doesn't answer (without it, stopped trials keep
             their resources for ever).
     """
-    os.environ.update(ENVIRONMENT)
     wanted = address or os.environ.get("RAY_ADDRESS")
+    os.environ.update(ENVIRONMENT)
+    if not wanted:
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
     try:
         if wanted:
             ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
@@ -51,7 +53,7 @@ def connect(address: str | None) -> bool:
     except ConnectionError as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
     try:
-        list_nodes(limit=1, timeout=20)
+        list_nodes(limit=1, timeout=90)
     except Exception as error:
         raise ValueError(
             "the cluster's State API does not answer: install ray[default] on its head and don't turn its dashboard off"

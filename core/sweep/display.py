@@ -61,8 +61,9 @@ class Display:
         self.say(ending(record, len(self.board.finished), self._total))
 
     @property
-    def _total(self) -> int:
-        return len(self.board.finished) + len(self.board.running) + self.board.waiting
+    def _total(self) -> str:
+        board = self.board
+        return "?" if board.waiting is None else str(len(board.finished) + len(board.running) + board.waiting)
 
     def _heartbeat(self) -> None:
         while not self._done.wait(1.0):
@@ -74,7 +75,7 @@ class Display:
         eta = "" if board.eta_seconds is None else f", about {duration(board.eta_seconds)} left"
         return (
             f"{len(board.finished)} of {self._total} trials done, {len(board.running)} running, "
-            f"{board.waiting} waiting, {duration(board.seconds)} passed{eta}"
+            f"{'more' if board.waiting is None else board.waiting} waiting, {duration(board.seconds)} passed{eta}"
         )
 
     def _picture(self) -> RenderableType:
@@ -103,7 +104,7 @@ def duration(seconds: float) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
 
 
-def ending(record: TrialRecord, done: int, total: int) -> str:
+def ending(record: TrialRecord, done: int, total: str) -> str:
     """One line on a finished trial: outcome, why, and the accuracies behind it."""
     verdict = record.verdict
     assert verdict is not None

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from core.config import Cell, ProtocolOptions, RunOptions, Sweep
 from core.config.data import FIXED_SHAPES
+from core.sweep.design import fixed_trials
 
 TRAINING_IMAGES = {"digits": 1437, "cifar10": 50_000, "cifar100": 50_000, "svhn": 73_257, "tiny-imagenet-200": 100_000}
 assert TRAINING_IMAGES.keys() == FIXED_SHAPES.keys()
@@ -80,7 +81,7 @@ def print_estimate(sweep: Sweep, run: RunOptions, console: Console) -> None:
         table.add_row(*map(str, row))
     console.print(table)
     console.print(
-        f"{len(sweep.entries)} cells, {len(sweep.trials())} trials, {total:.3g} device-hours at "
+        f"{len(sweep.entries)} cells, {len(fixed_trials(sweep))} trials, {total:.3g} device-hours at "
         f"{run.device_tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
         soft_wrap=True,
     )

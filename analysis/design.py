@@ -1,0 +1,27 @@
+"""Which trials of a sweep may be counted, and with which interval: it depends on how its seeds were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.intervals import IntervalKind
+from core.allocation.replay import in_seed_order
+from core.records import TrialRecord
+
+
+def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> tuple[list[TrialRecord], IntervalKind]:
+    """Trials whose rate doesn't lean, and the kind of interval that holds for them.
+
+    With a fixed number of seeds these are all trials, and Wilson's interval. An adaptive sweep looked at its results
+    before it chose the next seed: it needs an anytime interval, around each cell's trials up to its first seed without
+    a result, because unstable trials that were stopped are known before stable ones that started with them.
+
+    Args:
+        records: of one sweep, running trials too if there are any.
+        first_seed: of the sweep; None: the smallest among ``records``.
+    """
+    if not any(record.allocation == "adaptive" for record in records):
+        return list(records), "wilson"
+    first = min(record.seed for record in records) if first_seed is None else first_seed
+    running = [record for record in records if record.status == "running"]
+    return in_seed_order(records, first) + running, "anytime"

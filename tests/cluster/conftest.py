@@ -1,0 +1,111 @@
+"""Real sweeps as a user starts them: processes of their own, in a folder of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
+TINY = (
+    *("--classes", "10", "--train-images", "260", "--validation-images", "60", "--test-images", "60"),
+    *("--beta", "1", "--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
+    *("--checkpoint-s", "0"),
+)
+MARK = "UNMASK_TEST_SWEEP"
+"""Set in the environment of everything that a test's sweep starts, so that its processes can be told from others."""
+
+
+class Sweep:
+    """A sweep's command line, run in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.log = folder / "log.txt"
+        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", MARK: str(folder)}
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start the job in a process group of its own."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, str(JOB), *TINY, *options],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def run(self, *options: str, code: int = 0) -> str:
+        """Run the job to its end, check its exit code, and return what it printed."""
+        before = len(self.text)
+        process = self.start(*options)
+        assert process.wait(timeout=400) == code, self.text[before:]
+        return self.text[before:]
+
+    @property
+    def text(self) -> str:
+        """Everything printed so far."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 200) -> None:
+        """Wait until ``condition`` holds."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {seconds} s in vain:\n{self.text}"
+            time.sleep(0.05)
+
+    def processes(self, title: str = "") -> list[psutil.Process]:
+        """Live processes that this sweep's jobs started, with ``title`` in their command line."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                mine = process.environ().get(MARK) == str(self.folder)
+                if mine and title in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def kill_all(self) -> None:
+        """Kill whatever is left."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def records(self, name: str) -> dict[str, dict[str, Any]]:
+        """The stored records by key, without what depends on the clock, the machine and the number of attempts."""
+        return {path.parent.name: _timeless(path) for path in self.folder.glob(f"results/{name}/trials/*/record.json")}
+
+
+def _timeless(path: Path) -> dict[str, Any]:
+    record = json.loads(path.read_text())
+    for name in ("device_seconds", "attempts", "provenance", "run_id"):
+        del record[name]
+    record["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
+    return record
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Iterator[Sweep]:
+    """A sweep in a new folder; whatever it leaves running is killed."""
+    sweep = Sweep(tmp_path)
+    yield sweep
+    sweep.kill_all()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """Two trials of 40 epochs, run to the end without a fault under the name ``tiny``."""
+    sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
+    sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "40")
+    yield sweep
+    sweep.kill_all()

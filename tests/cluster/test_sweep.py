@@ -1,0 +1,105 @@
+"""Whole sweeps through the real job: what it leaves behind, and that no fault changes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.cluster.conftest import Sweep
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
+
+
+def test_sweep_prints_its_table_and_where_to_look(undisturbed: Sweep) -> None:
+    assert "/ trials" in undisturbed.text
+    assert f"mlflow ui --backend-store-uri sqlite:///{undisturbed.folder}/mlflow.db" in undisturbed.text
+    assert undisturbed.processes() == []
+
+
+def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
+    client = MlflowClient(f"sqlite:///{undisturbed.folder}/mlflow.db")
+    (experiment,) = [e for e in client.search_experiments() if e.name == "unmask"]
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if run.data.tags["role"] == "sweep"]
+    children = {run.data.tags["trial_key"]: run for run in runs if run.data.tags["role"] == "trial"}
+    records = undisturbed.records("tiny")
+    assert children.keys() == records.keys()
+    assert len(records) == 2
+    assert "unstable" in parent.data.tags["mlflow.note.content"]
+    for key, record in records.items():
+        run = children[key]
+        assert (parent.info.status, run.info.status) == ("FINISHED", "FINISHED")
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["outcome"] == record["verdict"]["outcome"]
+        logged = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "val/fosc")}
+        assert logged == pytest.approx({row["epoch"]: row["val/fosc"] for row in record["trace"]})
+
+
+def test_running_again_trains_nothing_and_more_seeds_only_the_new_ones(undisturbed: Sweep) -> None:
+    before = undisturbed.records("tiny")
+    assert "starts" not in undisturbed.run(*TWO_TRIALS)
+    printed = undisturbed.run("--name", "tiny", "--seeds", "3", "--epochs", "40")
+    assert printed.count(" starts") == 1
+    after = undisturbed.records("tiny")
+    assert len(after) == 3
+    assert {key: after[key] for key in before} == before
+
+
+def test_killed_worker_and_driver_change_no_record(sweep: Sweep, undisturbed: Sweep) -> None:
+    driver = sweep.start(*TWO_TRIALS)
+    trials = sweep.folder / "results" / "tiny" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    sweep.processes("ray::RayTrainWorker")[0].kill()
+    driver.kill()
+    driver.wait()
+    sweep.kill_all()
+    sweep.run(*TWO_TRIALS)
+    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
+    assert sweep.records("tiny") == expected
+    client = MlflowClient(f"sqlite:///{sweep.folder}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FINISHED"] * 3
+
+
+def test_worker_killed_alone_is_restarted_in_the_same_run(sweep: Sweep, undisturbed: Sweep) -> None:
+    driver = sweep.start(*TWO_TRIALS)
+    trials = sweep.folder / "results" / "tiny" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    sweep.processes("ray::RayTrainWorker")[0].kill()
+    assert driver.wait(timeout=300) == 0, sweep.text
+    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
+    assert sweep.records("tiny") == expected
+
+
+def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
+    driver = sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
+    trials = sweep.folder / "results" / "long" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    os.kill(driver.pid, signal.SIGINT)
+    assert driver.wait(timeout=60) == 130, sweep.text
+    assert "0 trials are saved, 1 are not finished" in sweep.text
+    assert "--name long" in sweep.text
+    assert sweep.processes("ray::") == []
+
+
+def test_two_ddp_workers_make_one_trial(sweep: Sweep) -> None:
+    sweep.run("--name", "ddp", "--seeds", "1", "--epochs", "3", "--workers", "2", "--norm", "none")
+    (record,) = sweep.records("ddp").values()
+    assert record["cell"]["workers"] == 2
+    assert len(record["trace"]) == 3
+
+
+def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> None:
+    printed = undisturbed.run("--name", "tiny", "--seeds", "2", "--epochs", "41", "--fosc-threshold", "2", code=2)
+    assert "epochs: 40 there, 41 here" in printed
+    assert "protocol fosc_threshold: 3.0 there, 2.0 here" in printed
+
+
+def test_more_workers_than_the_cluster_has_are_refused(sweep: Sweep) -> None:
+    printed = sweep.run("--name", "big", "--seeds", "1", "--workers", "20", code=2)
+    assert "--workers 20" in printed
+    assert "the cluster has" in printed

@@ -128,10 +128,12 @@ def test_a_figure_s_file_is_the_same_twice(records, tmp_path):
 def test_landscape_axes_follow_the_probe_s_indices():
     offsets = np.linspace(-1, 1, 11)
     loss = np.repeat(offsets[:, None] + 1, 11, axis=1)  # rises along the first index: the gradient's sign
-    contours = drawn(landscape_panels(offsets, {"x": loss})[1].draw).axes[0].collections[1]
-    for path in contours.get_paths():
+    bands, lines = drawn(landscape_panels(offsets, {"x": loss})[1].draw).axes[0].collections
+    for path in lines.get_paths():
         for line in path.to_polygons(closed_only=False):
             assert np.ptp(line[:, 0]) < 1e-9, "equal loss at equal offset along x"
+    for path in bands.get_paths():
+        assert not len(path) or np.ptp(path.vertices[:, 0]) < 0.2, "a band of loss is narrow along x"
 
 
 def svg_of(text):

@@ -17,6 +17,11 @@ Objective = Callable[[Tensor], Tensor]
 """Logits ``[n, classes]`` to a scalar, to be maximised."""
 
 
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Logits in a precision in which a loss may be computed, whatever autocast made of them."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
 def margin(logits: Tensor, y: Tensor) -> Tensor:
     """Best wrong logit minus the true one, ``[n]``; positive where the image is misclassified."""
     true = logits.gather(1, y[:, None])
@@ -36,8 +41,8 @@ def target_cross_entropy(target: Tensor) -> Objective:
 
 def kl_from(clean_logits: Tensor) -> Objective:
     """``KL(softmax(clean) || softmax(adversarial))``, TRADES' inner loss (Zhang et al. 2019)."""
-    clean = F.softmax(clean_logits, dim=1)
-    return lambda logits: F.kl_div(F.log_softmax(logits, dim=1), clean, reduction="sum")
+    clean = F.softmax(at_least_float32(clean_logits), dim=1)
+    return lambda logits: F.kl_div(F.log_softmax(at_least_float32(logits), dim=1), clean, reduction="sum")
 
 
 def total_margin(y: Tensor) -> Objective:

@@ -58,6 +58,10 @@ class Trainer:
             weight_decay=options.weight_decay,
             fused=True,
         )
+        if options.momentum:
+            # the fused SGD allocates momentum in its first step, and leaves it uninitialised if fp16 overflows there
+            for parameter in self.model.parameters():
+                self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.precision = Precision(options.precision, ranks.device)
         self.awp = WeightPerturbation(cell.awp.awp_radius)
         module: nn.Module = ObjectiveModule(self.network, self.method)
@@ -115,14 +119,13 @@ class Trainer:
         x_adv = self.attack(batch)
         if not perturb_weights:
             return self._descend(batch, x_adv, probe)
-        with self.precision.autocast():
-            offsets = self.awp.offsets(
-                self.model,
-                lambda: self.precision.scaler.scale(
-                    self.method.objective(self.network, batch.x, x_adv, batch.y).total * batch.weight
-                ),
-                self.ranks,
-            )
+
+        def scaled_share() -> Tensor:
+            with self.precision.autocast():
+                total = self.method.objective(self.network, batch.x, x_adv, batch.y).total
+            return self.precision.scaler.scale(total * batch.weight)
+
+        offsets = self.awp.offsets(self.model, scaled_share, self.ranks)
         with self.awp.applied(self.model, offsets):
             return self._descend(batch, x_adv, probe)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from core.attacks import Pgd
 from core.config import Cell
+
+FP16_ATTACK_SCALE = 1024.0
+"""Attack gradients of 1e-7 to 60 fit into fp16 with it."""
 
 
 class Objective(NamedTuple):
@@ -41,13 +43,9 @@ class Method(ABC):
             loss=options.inner,
             start=options.attack_start,
             bn_mode=options.attack_bn,
+            loss_scale=FP16_ATTACK_SCALE if cell.training.precision == "fp16" else 1.0,
         )
 
     @abstractmethod
     def objective(self, model: nn.Module, x: Tensor, x_adv: Tensor, y: Tensor) -> Objective:
         """Loss of a batch: images of shape (batch, channels, height, width) in [0, 1], labels (batch,)."""
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in a precision in which a loss may be computed, also under autocast."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))

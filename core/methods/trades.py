@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from core.methods.base import Method, Objective, at_least_float32
+from core.attacks.losses import at_least_float32
+from core.methods.base import Method, Objective
 
 
 class Trades(Method):

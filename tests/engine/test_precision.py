@@ -1,0 +1,144 @@
+"""Training in any arithmetic; measuring always in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import Cell, ProtocolOptions, Trial
+from core.data import Dataset
+from core.engine.ranks import Ranks
+from core.engine.trainer import Trainer
+from core.engine.trial import Surroundings, TrialRun
+from core.storage import Store
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(trainer: Trainer, dataset: Dataset) -> dict[str, float | None]:
+    for epoch in range(1, 4):
+        row, _ = trainer.run_epoch(dataset.train, epoch)
+    return row
+
+
+def test_an_overflow_in_the_first_step_leaves_clean_momentum(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    """The second step is then the first one of an optimiser without momentum."""
+    cell = make_cell(precision="fp16", norm="none", batch_size=61)
+    ours, theirs = make_trainer(cell), make_trainer(cell)
+    train = load(cell).train
+    ours.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    ours.run_epoch(train, 1)
+    for trainer in (ours, theirs):
+        trainer.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+        trainer.run_epoch(train, 2)
+    assert torch.equal(weights(ours.model), weights(theirs.model))
+    momentum = [ours.optimizer.state[parameter]["momentum_buffer"] for parameter in ours.model.parameters()]
+    assert max(buffer.abs().max().item() for buffer in momentum) < 10
+
+
+@pytest.mark.parametrize("name", HALF)
+@pytest.mark.parametrize("radius", [0, 0.01])
+def test_half_precision_trains_near_float32(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    name: str,
+    radius: float,
+) -> None:
+    half, full = make_cell(precision=name, lr=0.02, awp_radius=radius), make_cell(lr=0.02, awp_radius=radius)
+    dataset = load(full)
+    trainer = make_trainer(half)
+    ours, theirs = train(trainer, dataset), train(make_trainer(full), dataset)
+    assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=0.25)
+    assert all(parameter.dtype == torch.float32 for parameter in trainer.model.parameters())
+    assert all(parameter.isfinite().all() for parameter in trainer.model.parameters())
+
+
+def test_tf32_is_float32_on_a_cpu(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    trainers = [make_trainer(make_cell(precision=name)) for name in ("tf32", "fp32")]
+    for trainer in trainers:
+        trainer.run_epoch(load(trainer.cell).train, 1)
+    assert torch.equal(*(weights(trainer.model) for trainer in trainers))
+
+
+def test_fp16_skips_an_overflowing_step_and_lowers_its_scale(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    cell = make_cell(precision="fp16", norm="none", batch_size=61)
+    trainer = make_trainer(cell)
+    trainer.precision.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**60)
+    before = weights(trainer.model)
+    trainer.run_epoch(load(cell).train, 1)
+    assert torch.equal(weights(trainer.model), before)
+    assert trainer.precision.scaler.get_scale() == 2.0**59
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_training_is_in_half_precision_and_measurements_are_not(
+    make_cell: Callable[..., Cell], load: Callable[[Cell], Dataset], tmp_path: Path, name: str
+) -> None:
+    cell = make_cell(precision=name, epochs=1)
+    protocol = ProtocolOptions(verdict_images=20, square_queries=3, pgd50_restarts=1, fosc_threshold=1e-9, fosc_grace=0)
+    around = Surroundings("test", Store(str(tmp_path)), Ranks(), lambda epoch, rows: None, "none")
+    trial = TrialRun(Trial(cell=cell, seed=0), protocol, load(cell), around)
+    seen: set[torch.dtype] = set()
+    trial.trainer.model[0].register_forward_hook(lambda module, args, out: seen.add(out.dtype))  # type: ignore[operator, union-attr]
+    trial.trainer.run_epoch(trial.train, 1)
+    assert seen == {HALF[name]}
+    seen.clear()
+    with trial.trainer.precision.autocast():
+        trial._measure(None, trial.validation, "alarm", 1)
+    assert seen == {torch.float32}
+    trial._epoch()
+    assert seen == {torch.float32, HALF[name]}
+
+
+def test_channels_last_trains_the_same(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    cells = [make_cell(channels=3, channels_last=last) for last in (False, True)]
+    trainers = [make_trainer(cell, float64=True) for cell in cells]
+    for trainer in trainers:
+        trainer.run_epoch(load(trainer.cell).train, 1)
+    first, second = (weights(trainer.model) for trainer in trainers)
+    assert (first - second).norm() < 1e-9 * first.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{}, {"awp_radius": 0.01}, {"precision": "bf16"}], ids=str)
+def test_a_compiled_network_trains_like_an_eager_one(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+    options: dict[str, object],
+) -> None:
+    compiled, eager = (make_trainer(make_cell(compile=on, drop_last=True, **options)) for on in (True, False))
+    train = load(eager.cell).train
+    rows = [trainer.run_epoch(train, 1, gradient_stride=2) for trainer in (compiled, eager)]
+    loose = 0.1 if "precision" in options else 0.01
+    assert rows[0][0]["train/loss"] == pytest.approx(rows[1][0]["train/loss"], rel=loose)
+    for ours, theirs in zip(rows[0][1], rows[1][1], strict=True):
+        assert ours["w_norm"] == pytest.approx(theirs["w_norm"], rel=10 * loose)
+    first, second = weights(compiled.model), weights(eager.model)
+    assert (first - second).norm() < loose * second.norm()

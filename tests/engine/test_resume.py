@@ -1,0 +1,163 @@
+"""An interrupted trial that goes on leaves what an uninterrupted one leaves, weights included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.config import Cell
+from core.engine.files import RECORD, RESUME
+from core.engine.trial import Cadence
+from core.models import build_model
+from core.records import TrialRecord
+
+Runner = Callable[..., TrialRecord]
+Reduce = Callable[[TrialRecord], dict[str, Any]]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "everything": {
+        "augment": "crop-flip",
+        "heal": "fosc",
+        "heal_batches": 6,
+        "awp_radius": 0.01,
+        "awp_warmup": 1,
+        "schedule": "step",
+        "milestones": [2],
+    },
+    "fp16": {"precision": "fp16"},
+    "bf16": {"precision": "bf16"},
+    "pgd-at": {"method": "pgd-at", "inner": "ce", "clean_forwards": 2},
+}
+ALARMED = {"fosc_threshold": 0.05, "fosc_grace": 1, "confirm_every": 2, "stop": False, "gradient_stride": 3}
+
+
+def dying(epoch: int) -> Callable[[int, list[Any]], None]:
+    def report(now: int, rows: list[Any]) -> None:
+        if now == epoch:
+            raise RuntimeError(f"died in epoch {epoch}")
+
+    return report
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exceptions_at_several_epochs_leave_no_trace(
+    make_cell: Callable[..., Cell], run: Runner, comparable: Reduce, kind: str
+) -> None:
+    cell = make_cell(epochs=6, **KINDS[kind])
+    whole = run(cell, folder="whole", protocol=ALARMED)
+    for epoch in (1, 2, 5):
+        with pytest.raises(RuntimeError, match="died"):
+            run(cell, folder="broken", protocol=ALARMED, report=dying(epoch))
+    broken = run(cell, folder="broken", protocol=ALARMED)
+    assert comparable(broken) == comparable(whole)
+    assert (whole.attempts, broken.attempts) == (1, 3)  # the first death came before the first checkpoint
+    assert [row["epoch"] for row in broken.trace] == [1, 2, 3, 4, 5, 6]
+
+
+def test_seldom_checkpoints_cost_epochs_but_not_the_result(
+    make_cell: Callable[..., Cell], run: Runner, comparable: Reduce, tmp_path: Path
+) -> None:
+    cell = make_cell()
+    whole = run(cell, folder="whole")
+    never = Cadence(report_s=1000, checkpoint_s=1000)
+    reports: list[tuple[int, list[Any]]] = []
+    once = run(cell, folder="once", cadence=never, report=lambda *args: reports.append(args))
+    assert comparable(once) == comparable(whole)
+    assert [(epoch, [row["epoch"] for row in rows]) for epoch, rows in reports] == [(3, [1, 2, 3])]
+
+
+def test_a_finished_trial_is_not_trained_again(make_cell: Callable[..., Cell], run: Runner, tmp_path: Path) -> None:
+    first = run(make_cell())
+    assert sorted(path.name for path in (tmp_path / "trial").iterdir()) == sorted([*first.checkpoints, RECORD])
+    assert run(make_cell(), report=dying(1)) == first
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b"", lambda b: b[:50] + bytes([b[50] ^ 1]) + b[51:]])
+def test_a_damaged_checkpoint_means_starting_anew(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    comparable: Reduce,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[bytes], bytes],
+) -> None:
+    whole = run(make_cell(), folder="whole")
+    with pytest.raises(RuntimeError):
+        run(make_cell(), report=dying(3))
+    file = tmp_path / "trial" / RESUME
+    file.write_bytes(damage(file.read_bytes()))
+    again = run(make_cell())
+    assert comparable(again) == comparable(whole)
+    assert again.attempts == 1
+    assert "starts anew" in capsys.readouterr().out
+
+
+def test_stored_weights_are_the_named_epochs_and_need_no_pickle(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path
+) -> None:
+    cell = make_cell()
+    record = run(cell)
+    assert set(record.checkpoints) == {"selected.pt", "gated.pt", "last.pt"}
+    accuracy = [row["val/pgd10_acc"] for row in record.trace]
+    epochs = {"selected.pt": accuracy.index(max(accuracy)) + 1, "last.pt": 3}  # type: ignore[type-var]
+    for name, digest in record.checkpoints.items():
+        content = (tmp_path / "trial" / name).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == digest
+        stored = torch.load(tmp_path / "trial" / name, weights_only=True)
+        assert (stored["cell"], stored["seed"]) == (cell.flat(), 1)
+        assert stored["epoch"] == epochs.get(name, stored["epoch"])
+        build_model(cell.model, cell.data.shape, 0).load_state_dict(stored["model"])
+    earlier = run(make_cell(epochs=epochs["selected.pt"]), folder="earlier")
+    selected, last = (
+        torch.load(tmp_path / where, weights_only=True)["model"] for where in ("trial/selected.pt", "earlier/last.pt")
+    )
+    assert earlier.epochs_run == epochs["selected.pt"]
+    assert all(torch.equal(selected[name], last[name]) for name in selected)
+
+
+@pytest.mark.slow
+def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
+    cell = make_cell(epochs=150, augment="crop-flip").flat()
+    script = Path(__file__).with_name("rank.py")
+
+    def start(folder: str) -> subprocess.Popen[bytes]:
+        jobs, out = tmp_path / f"{folder}.jobs", tmp_path / f"{folder}.json"
+        jobs.write_text(
+            json.dumps([{"cell": cell, "folder": folder, "protocol": {"verdict_images": 20, "square_queries": 5}}])
+        )
+        return subprocess.Popen([sys.executable, script, "0", "1", "-", jobs, out])
+
+    def finish(folder: str) -> dict[str, Any]:
+        assert start(folder).wait(300) == 0
+        (record,) = json.loads((tmp_path / f"{folder}.json").read_text())
+        return record
+
+    for _ in range(2):
+        killed = start("killed")
+        resume = tmp_path / "killed" / RESUME
+        before = resume.stat().st_mtime_ns if resume.exists() else 0
+        deadline = time.monotonic() + 120
+        while not (resume.exists() and resume.stat().st_mtime_ns > before):
+            assert killed.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        killed.kill()
+        assert killed.wait() == -9
+    broken, whole = finish("killed"), finish("whole")
+    assert broken["attempts"] == 3
+    assert broken["checkpoints"] == whole["checkpoints"]
+    assert broken["verdict"] == whole["verdict"]
+    for ours, theirs in zip(broken["trace"], whole["trace"], strict=True):
+        assert {k: v for k, v in ours.items() if "time/" not in k} == {
+            k: v for k, v in theirs.items() if "time/" not in k
+        }

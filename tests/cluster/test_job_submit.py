@@ -1,0 +1,67 @@
+"""The sweep as a submitted job on a running cluster, from a working directory that is not installed there."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import TINY, Sweep
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+CHECKOUT = Path(__file__).parents[2]
+RAY = Path(sys.executable).with_name("ray")
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def test_submitted_job_runs_the_code_of_its_working_directory(
+    sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    code = tmp_path_factory.mktemp("code") / "checkout"
+    shutil.copytree(
+        CHECKOUT, code, ignore=shutil.ignore_patterns(".git", "results", "*.egg-info", "__pycache__", ".*cache")
+    )
+    provenance = code / "core" / "engine" / "provenance.py"
+    provenance.write_text(provenance.read_text().replace('PACKAGES = ("unmask",', 'PACKAGES = ("unmask", "psutil",'))
+    port, dashboard, agent, client, metrics = free_ports(5)
+    temporary = tmp_path_factory.mktemp("r")
+    cluster = [
+        *(f"--port={port}", f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"),
+        *(f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}"),
+        *(f"--temp-dir={temporary}", "--disable-usage-stats"),
+    ]
+    token = sweep.folder / "token"
+    token.write_text(secrets.token_hex(32))
+    environment = {**sweep.environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    ray: dict[str, Any] = {"env": environment, "cwd": sweep.folder, "capture_output": True, "text": True}
+    started = subprocess.run([str(RAY), "start", "--head", "--num-cpus=2", *cluster], timeout=120, check=False, **ray)
+    assert started.returncode == 0, started.stdout + started.stderr
+    job = [sys.executable, "jobs/sweep_trades.py", *TINY, "--name", "job", "--seeds", "1", "--epochs", "3"]
+    stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
+    submit = [str(RAY), "job", "submit", f"--address=http://127.0.0.1:{dashboard}", f"--working-dir={code}", "--"]
+    deadline = time.monotonic() + 90
+    while True:
+        submitted = subprocess.run([*submit, *job, *stores], timeout=400, check=False, **ray)
+        # the dashboard answers before its agent can take jobs
+        if "No available agent" not in submitted.stderr or time.monotonic() > deadline:
+            break
+        time.sleep(2)
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    assert "/ trials" in submitted.stdout
+    (path,) = sweep.folder.glob("results/job/trials/*/record.json")
+    assert "psutil" in json.loads(path.read_text())["provenance"]

@@ -99,8 +99,8 @@ def test_a_probed_run_trains_like_an_unprobed_one(
 def test_fp16_norms_do_not_underflow(
     make_cell: Callable[..., Cell], make_trainer: Callable[..., Trainer], load: Callable[[Cell], Dataset]
 ) -> None:
-    half, full = make_cell(precision="fp16", beta=1e-4), make_cell(beta=1e-4)
+    half, full = make_cell(precision="fp16", beta=1e-7), make_cell(beta=1e-7)
     train = load(full).train
     rows = [make_trainer(cell).run_epoch(train, 1, gradient_stride=1)[1][0] for cell in (half, full)]
     for name in ("w_norm", "ce_norm", "kl_norm"):
-        assert rows[0][name] == pytest.approx(rows[1][name], rel=0.1), name
+        assert rows[0][name] == pytest.approx(rows[1][name], rel=0.3), name

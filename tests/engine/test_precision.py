@@ -133,10 +133,12 @@ def test_a_compiled_network_trains_like_an_eager_one(
     weights: Callable[[nn.Module], Tensor],
     options: dict[str, object],
 ) -> None:
-    compiled, eager = (make_trainer(make_cell(compile=on, drop_last=True, **options)) for on in (True, False))
+    # a cross-entropy attack from far away: its gradients' signs don't hang on the last bit
+    robust = {"inner": "ce", "attack_start": "uniform", "drop_last": True, **options}
+    compiled, eager = (make_trainer(make_cell(compile=on, **robust)) for on in (True, False))
     train = load(eager.cell).train
     rows = [trainer.run_epoch(train, 1, gradient_stride=2) for trainer in (compiled, eager)]
-    loose = 0.1 if "precision" in options else 0.01
+    loose = 0.1 if "precision" in options else 0.001
     assert rows[0][0]["train/loss"] == pytest.approx(rows[1][0]["train/loss"], rel=loose)
     for ours, theirs in zip(rows[0][1], rows[1][1], strict=True):
         assert ours["w_norm"] == pytest.approx(theirs["w_norm"], rel=10 * loose)

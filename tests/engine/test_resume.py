@@ -118,9 +118,8 @@ def test_stored_weights_are_the_named_epochs_and_need_no_pickle(
         assert stored["epoch"] == epochs.get(name, stored["epoch"])
         build_model(cell.model, cell.data.shape, 0).load_state_dict(stored["model"])
     earlier = run(make_cell(epochs=epochs["selected.pt"]), folder="earlier")
-    selected, last = (
-        torch.load(tmp_path / where, weights_only=True)["model"] for where in ("trial/selected.pt", "earlier/last.pt")
-    )
+    files = (tmp_path / "trial" / "selected.pt", tmp_path / "earlier" / "last.pt")
+    selected, last = (torch.load(file, weights_only=True)["model"] for file in files)
     assert earlier.epochs_run == epochs["selected.pt"]
     assert all(torch.equal(selected[name], last[name]) for name in selected)
 
@@ -132,9 +131,8 @@ def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], 
 
     def start(folder: str) -> subprocess.Popen[bytes]:
         jobs, out = tmp_path / f"{folder}.jobs", tmp_path / f"{folder}.json"
-        jobs.write_text(
-            json.dumps([{"cell": cell, "folder": folder, "protocol": {"verdict_images": 20, "square_queries": 5}}])
-        )
+        protocol = {"verdict_images": 20, "square_queries": 5}
+        jobs.write_text(json.dumps([{"cell": cell, "folder": folder, "protocol": protocol}]))
         return subprocess.Popen([sys.executable, script, "0", "1", "-", jobs, out])
 
     def finish(folder: str) -> dict[str, Any]:
@@ -157,7 +155,5 @@ def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], 
     assert broken["attempts"] == 3
     assert broken["checkpoints"] == whole["checkpoints"]
     assert broken["verdict"] == whole["verdict"]
-    for ours, theirs in zip(broken["trace"], whole["trace"], strict=True):
-        assert {k: v for k, v in ours.items() if "time/" not in k} == {
-            k: v for k, v in theirs.items() if "time/" not in k
-        }
+    traces = [[{k: v for k, v in row.items() if "time/" not in k} for row in r["trace"]] for r in (broken, whole)]
+    assert traces[0] == traces[1]

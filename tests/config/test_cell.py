@@ -1,0 +1,149 @@
+"""A cell's options, their flat form and the hash that is its identity."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from core.config import OPTION_FIELDS, OPTION_OWNER, Cell, ProtocolOptions, RunOptions, Trial, digest
+from core.config.flags import allowed_values
+
+CHANGED = {
+    "dataset": "digits", "classes": 51, "channels": 2, "image_size": 9, "train_images": 1201, "test_images": 401,
+    "data_seed": 1, "validation_images": 401, "augment": "crop-flip", "model": "resnet18", "norm": "none",
+    "method": "pgd-at", "beta": 4, "clean_forwards": 2, "detach_target": True, "inner": "ce", "epsilon": "9/255",
+    "attack_steps": 9, "attack_step_size": "1/255", "attack_start": "none", "attack_bn": "train", "awp_radius": 0.005,
+    "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
+    "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
+    "schedule": "step", "milestones": [1], "lr_decay": 0.2, "precision": "bf16", "channels_last": True, "compile": True,
+    "workers": 2,
+}  # fmt: skip
+TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}
+
+
+@pytest.mark.parametrize(
+    "model", [*(Cell.model_fields[part].annotation for part in Cell.model_fields), ProtocolOptions, RunOptions]
+)
+def test_every_option_is_described_with_what_it_accepts(model: type) -> None:
+    for name, info in model.model_fields.items():
+        assert info.description, name
+        assert allowed_values(info), name
+
+
+def test_option_names_are_unique_over_all_parts() -> None:
+    assert sum(len(Cell.model_fields[part].annotation.model_fields) for part in Cell.model_fields) == len(OPTION_OWNER)  # type: ignore[union-attr]
+    assert not OPTION_FIELDS.keys() & (ProtocolOptions.model_fields.keys() | RunOptions.model_fields.keys())
+
+
+def test_the_hash_never_changes() -> None:
+    """Records of old sweeps are found by it: if this fails, every sweep that was ever started can't be continued."""
+    assert Cell.from_flat({}).id == "24668594ba88"
+    assert (
+        Cell.from_flat({"beta": 6, "epsilon": "8/255", "milestones": [100, 150], "schedule": "step"}).id
+        == "a8831fddb4fe"
+    )
+    assert digest({"b": 1.0, "a": [True, None, "x"]}) == "91670e80c1cc"
+
+
+def test_any_option_changes_the_hash() -> None:
+    assert CHANGED.keys() == OPTION_FIELDS.keys()
+    default = Cell.from_flat({})
+    cells = [
+        Cell.from_flat({name: value, **TOGETHER.get(name, {})})
+        for name, value in CHANGED.items()
+        if name != "milestones"
+    ]
+    assert len({default.id, *(cell.id for cell in cells)}) == len(CHANGED)
+    steps = {Cell.from_flat({"schedule": "step", "milestones": m}).id for m in ([1], [2], [1, 2])}
+    assert len(steps) == 3
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_flat_and_back_is_the_same_cell(name: str) -> None:
+    cell = Cell.from_flat({name: CHANGED[name], **TOGETHER.get(name, {})})
+    through_json = json.loads(json.dumps(cell.flat()))
+    assert Cell.from_flat(through_json) == cell
+    assert Cell.from_flat(through_json).id == cell.id
+    assert cell.flat().keys() == OPTION_FIELDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"beta": 3}, {"beta": 3.0}),
+        ({"beta": "3"}, {"beta": 3.0}),
+        ({"epsilon": "8/255"}, {"epsilon": 8 / 255}),
+        ({"epsilon": " 8 / 255"}, {}),
+        ({"detach_target": "true"}, {"detach_target": True}),
+        ({"classes": "50"}, {}),
+        ({"dataset": "cifar10", "classes": 10}, {"dataset": "cifar10"}),
+        ({"dataset": "digits", "train_images": None}, {"dataset": "digits"}),
+    ],
+)
+def test_the_same_setting_written_differently_is_the_same_cell(first: dict, second: dict) -> None:
+    assert Cell.from_flat(first).id == Cell.from_flat(second).id
+
+
+@given(numerator=st.integers(1, 10**6), denominator=st.integers(1, 10**6))
+def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
+    expected = numerator / denominator
+    if expected <= 1:
+        assert Cell.from_flat({"epsilon": f"{numerator}/{denominator}"}).attack.epsilon == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta": -1}, "greater than or equal to 0"),
+        ({"beta": "nan"}, "finite number"),
+        ({"beta": "1/0"}, "not a number or a fraction"),
+        ({"epsilon": "eight/255"}, "not a number or a fraction"),
+        ({"attack_steps": 2.5}, "integer"),
+        ({"inner": "mse"}, "'kl' or 'ce'"),
+        ({"model": "wrn-29-10"}, "wrn-N-K with N = 6n \\+ 4"),
+        ({"model": "vgg"}, "small-cnn, resnet18, preact-resnet18"),
+        ({"dataset": "cifar10", "classes": 100}, "classes 100 is impossible with dataset cifar10, which has 10"),
+        ({"dataset": "svhn", "train_images": 10}, "allowed with dataset fields"),
+        ({"validation_images": 1200}, "validation_images 1200 must be less than train_images 1200"),
+        ({"dataset": "digits", "validation_images": 1437}, "must be less than train_images 1437"),
+        ({"milestones": [5]}, "need schedule step"),
+        ({"schedule": "step"}, "needs milestones"),
+        ({"schedule": "step", "milestones": [5, 5]}, "positive and increasing"),
+        ({"batch_size": 2, "workers": 4}, "batch_size 2 must be at least workers 4"),
+        ({"momentum": 0}, "nesterov needs momentum"),
+        (
+            {"batch_size": 801, "drop_last": True},
+            "batch_size 801 with drop_last leaves no batch of 800 training images",
+        ),
+        ({"bata": 3}, "unknown options: bata"),
+    ],
+)
+def test_impossible_options_are_value_errors_that_say_why(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Cell.from_flat(options)
+
+
+def test_cells_are_frozen() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Cell.from_flat({}).method.beta = 5
+
+
+def test_learning_rate_steps_after_its_milestones() -> None:
+    """Table 5: lr times gamma at epochs 100 and 150; the first 100 epochs keep the initial rate."""
+    training = Cell.from_flat({"schedule": "step", "milestones": [100, 150], "lr": 0.1, "epochs": 200}).training
+    rates = [training.learning_rate(epoch) for epoch in (1, 100, 101, 150, 151, 200)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    assert math.isclose(sum(training.learning_rate(e) for e in range(1, 201)), 100 * 0.1 + 50 * 0.01 + 50 * 0.001)
+
+
+def test_a_trials_key_is_its_cell_and_seed() -> None:
+    cell = Cell.from_flat({})
+    assert Trial(cell=cell, seed=7, pins={"init": 1}, audit=True).key == f"{cell.id}-7"
+    for seed in (-1, 2**32):
+        with pytest.raises(ValidationError):
+            Trial(cell=cell, seed=seed)

@@ -1,0 +1,174 @@
+"""Presets and what flags make of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.config import OPTION_FIELDS, Preset, ProtocolOptions, Sweep, build_sweep, load_preset
+
+
+def sweep(preset: Preset, **overrides: Any) -> Sweep:
+    return build_sweep(preset, preset_name="p", name="test", cell_overrides=overrides, protocol_overrides={})
+
+
+def grid(*options: dict[str, Any], seeds: int = 2, **more: Any) -> Preset:
+    return Preset(description="", grids=[{"options": o} for o in options], seeds=seeds, **more)
+
+
+PUBLISHED = {
+    "table2-batch": {(b, n): 10 for b in (1, 3, 6) for n in (128, 256, 512)},
+    "table2-lr": {(b, r): 10 for b in (1, 3, 6) for r in (0.01, 0.05, 0.1)},
+    "table4": {(b, d): n for b in (1, 3, 6) for d, n in (("cifar10", 6), ("cifar100", 10), ("tiny-imagenet-200", 3))},
+    "table5": {(b, (100, 150)): 3 for b in (1, 3, 6)},
+}
+AXIS = {"table2-batch": "batch_size", "table2-lr": "lr", "table4": "dataset", "table5": "milestones"}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_papers_tables_expand_to_their_cells_and_seeds(presets: Path, name: str) -> None:
+    expanded = sweep(load_preset(name, presets))
+    cells = {}
+    for entry in expanded.entries:
+        flat = entry.cell.flat()
+        axis = flat[AXIS[name]]
+        cells[flat["beta"], tuple(axis) if isinstance(axis, list) else axis] = entry.seeds
+        # section 3.1 and Appendix B
+        assert (flat["model"], flat["augment"]) == ("resnet18", "crop-flip")
+        assert (flat["epsilon"], flat["attack_step_size"], flat["attack_steps"]) == (8 / 255, 2 / 255, 10)
+        assert (flat["momentum"], flat["nesterov"], flat["weight_decay"]) == (0.9, True, 5e-4)
+        assert flat["epochs"] == (100 if flat["dataset"] == "tiny-imagenet-200" else 200)
+        if name != "table2-lr":
+            assert flat["lr"] == 0.1
+        if name in ("table4", "table5"):
+            assert flat["batch_size"] == 256
+    assert cells == PUBLISHED[name]
+    assert not expanded.protocol.stop
+    assert expanded.protocol.overestimation_gap == 0.08
+
+
+def test_quick_is_single_step_trades_on_fields(presets: Path) -> None:
+    expanded = sweep(load_preset("quick", presets))
+    cells = {(e.cell.method.beta, e.cell.training.batch_size) for e in expanded.entries}
+    assert cells == {(beta, batch) for beta in (1, 6) for batch in (16, 64)}
+    assert all(e.seeds >= 3 and e.cell.attack.attack_steps == 1 and e.cell.data.classes == 50 for e in expanded.entries)
+
+
+def test_all_presets_load(presets: Path) -> None:
+    names = [path.stem for path in presets.glob("*.yaml")]
+    assert {*PUBLISHED, "quick"} <= set(names)
+    assert all(sweep(load_preset(name, presets)).entries for name in names)
+
+
+def test_overrides_replace_a_presets_values_and_equal_cells_are_one() -> None:
+    preset = grid({"beta": [1, 3], "lr": 0.1}, {"beta": 1, "lr": [0.1, 0.2]})
+    assert len(sweep(preset).entries) == 3
+    assert [e.cell.method.beta for e in sweep(preset, beta=("6",)).entries] == [6, 6]
+    assert len(sweep(preset, beta=("1", "1.0", "2/2")).entries) == 2
+
+
+@pytest.mark.parametrize("dataset", ["digits", "cifar10", "cifar100", "svhn", "tiny-imagenet-200", "fields"])
+def test_every_data_set_can_replace_a_presets(presets: Path, dataset: str) -> None:
+    for name in ("quick",) if dataset in ("digits", "fields") else ("quick", "table2-batch", "table4"):
+        expanded = sweep(load_preset(name, presets), dataset=(dataset,))
+        assert {entry.cell.data.dataset for entry in expanded.entries} == {dataset}
+
+
+def test_a_shape_that_was_asked_for_is_not_dropped() -> None:
+    preset = grid({"classes": 50, "image_size": 8})
+    both = sweep(preset, dataset=("fields", "digits"))
+    assert [entry.cell.data.classes for entry in both.entries] == [50, 10]
+    with pytest.raises(ValueError, match="classes 50 is impossible with dataset digits"):
+        sweep(preset, dataset=("digits",), classes=("50",))
+
+
+def test_milestones_are_one_value() -> None:
+    (entry,) = sweep(grid({"schedule": "step", "milestones": [5, 9]})).entries
+    assert entry.cell.training.milestones == (5, 9)
+    (entry,) = sweep(grid({"schedule": "step", "milestones": [5]}), milestones=("7", "8")).entries
+    assert entry.cell.training.milestones == (7, 8)
+
+
+def test_all_problems_are_told_at_once_each_with_option_value_and_what_is_allowed() -> None:
+    with pytest.raises(ValueError) as error:
+        build_sweep(
+            grid({"beta": [-1, 1], "epsilon": "2"}),
+            preset_name="p",
+            name="n",
+            cell_overrides={"inner": ["kl", "mse"]},
+            protocol_overrides={"fosc_patience": "0"},
+        )
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(set(lines)) == 4
+    assert any(line.startswith("--beta -1: ") and "greater than or equal to 0" in line for line in lines)
+    assert any(line.startswith("--epsilon 2: ") and "less than or equal to 1" in line for line in lines)
+    assert any(line.startswith("--inner mse: ") and "'kl' or 'ce'" in line for line in lines)
+    assert any(line.startswith("--fosc-patience 0: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grids: [", "not valid YAML"),
+        ("\xff", "not valid YAML|valid dictionary"),
+        ("", "valid dictionary"),
+        ("description: x\nseeds: 1\ngrids: []", "at least 1 item"),
+        ("description: x\nseeds: 0\ngrids: [{options: {}}]", "--seeds 0"),
+        ("description: x\nseeds: 1\ngrids: [{options: {bta: 1}}]", "unknown option 'bta'; did you mean 'beta'"),
+        ("description: x\nseeds: 1\ngrids: [{options: {}}]\nmore: 1", "--more 1"),
+    ],
+)
+def test_files_that_are_no_presets_are_value_errors(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="latin-1")
+    with pytest.raises(ValueError, match=message):
+        load_preset(str(file), tmp_path)
+
+
+def test_an_unknown_preset_lists_the_known_ones(presets: Path) -> None:
+    with pytest.raises(ValueError, match=r"--preset tabel2: no such preset; allowed: .*table2-batch"):
+        load_preset("tabel2", presets)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "x" * 101, "a b", "ü"])
+def test_names_are_safe_in_folders_and_uris(name: str) -> None:
+    with pytest.raises(ValueError, match=r"--name .*: must be 1 to 100 letters"):
+        build_sweep(grid({}), preset_name="p", name=name, cell_overrides={}, protocol_overrides={})
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        ["8/255", "1/0", "1e400", "-0", "fields", "cifar10", "digits", "step", "train", "wrn-28-10", "0x10"]
+    ),
+)
+LISTS = st.lists(st.one_of(SCALARS, st.lists(SCALARS, max_size=2)), max_size=3)
+VALUES = st.one_of(SCALARS, LISTS, st.dictionaries(st.text(max_size=3), SCALARS, max_size=2))
+NAMES = st.sampled_from(sorted(OPTION_FIELDS))
+
+
+@given(
+    options=st.dictionaries(NAMES, VALUES, max_size=4),
+    overrides=st.dictionaries(NAMES, st.lists(st.text(max_size=6), max_size=3), max_size=3),
+    protocol=st.dictionaries(st.sampled_from(sorted(ProtocolOptions.model_fields)), VALUES, max_size=3),
+)
+def test_any_values_make_a_sweep_or_a_value_error(
+    options: dict[str, Any], overrides: dict[str, Any], protocol: dict[str, Any]
+) -> None:
+    try:
+        built = build_sweep(
+            grid(options), preset_name="p", name="n", cell_overrides=overrides, protocol_overrides=protocol
+        )
+    except ValueError as error:
+        message = str(error)
+    else:
+        message = f"{len(built.entries)} cells"
+    assert message

@@ -48,7 +48,12 @@ class RunOptions(Options):
     mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
     address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's, or a new local one)")
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
-    gpus_per_worker: Number = Field(0, ge=0, le=1, description="GPUs of one DDP rank; may be a fraction")
+    gpus_per_worker: Number | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="GPUs of one DDP rank; may be a fraction (default: 1 if the cluster has any, else 0)",
+    )
     max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
     max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
     trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")

@@ -19,7 +19,7 @@ from core.evaluation.pool import run_on_ray
 from core.evaluation.progress import Progress
 from core.evaluation.target import Target
 from core.records import Measurement
-from core.sweep.cluster import connect, fitting_trials
+from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.display import working
 
 Finished = Callable[[Target, tuple[Measurement, ...]], None]
@@ -58,6 +58,7 @@ def run_targets(
         try:
             with working(console, f"Joining the Ray cluster at {run.address}" if run.address else "Starting Ray"):
                 connect(run.address)
+            run = with_gpus_of_cluster(run)
             pending = [targets[number].tasks[block] for number, block in places]
             for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
                 number, block = places[index]

@@ -61,6 +61,13 @@ def connect(address: str | None) -> bool:
     return not wanted
 
 
+def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
+    """The options with ``gpus_per_worker`` settled: unless given, a whole GPU where the cluster has some."""
+    if run.gpus_per_worker is not None:
+        return run
+    return run.model_copy(update={"gpus_per_worker": 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0})
+
+
 def fitting_trials(run: RunOptions, workers: int) -> int:
     """How many trials of ``workers`` ranks the cluster can hold at once.
 

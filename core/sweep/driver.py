@@ -18,13 +18,13 @@ from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
 from core.allocation.searcher import AllocatingSearcher
 from core.config import RunOptions, Sweep, Trial
-from core.data import check_files
+from core.data import check_files, download_files
 from core.engine.provenance import git_commit
 from core.records import TrialRecord
 from core.storage import Store
 from core.sweep.board import Board
 from core.sweep.callback import Backstop, SweepCallback
-from core.sweep.cluster import HEAD, HEAD_SHARE, connect, fitting_trials
+from core.sweep.cluster import HEAD, HEAD_SHARE, connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.design import continued_allocator, fixed_trials, make_trial
 from core.sweep.display import Display, Summarise, working
 from core.sweep.ledger import Ledger
@@ -92,6 +92,8 @@ def run_sweep(sweep: Sweep, run: RunOptions, output: Output, adaptive: Adaptive 
         ValueError: an option cannot work; nothing was started.
     """
     for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
+        if run.download:
+            download_files(data, run.data_dir)
         check_files(data, run.data_dir)
     store = Store(output.storage).child(sweep.name)
     store.probe()
@@ -158,6 +160,7 @@ class Training:
             connect(self.options.address)
         previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
+            self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
             self._tuner(fitting_trials(self.options, workers), display).fit()
         except KeyboardInterrupt:

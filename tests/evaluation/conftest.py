@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from core.config import Cell, ProtocolOptions, Sweep, Trial
+from core.config.sweep import Seeded
+from core.data import Dataset, ImageSet, load_dataset
+from core.engine.ranks import Ranks
+from core.engine.trial import Surroundings, run_trial
+from core.evaluation.checkpoint import Checkpoint, load_checkpoint
+from core.evaluation.task import BlockTask
+from core.records import TrialRecord
+from core.storage import Store
+from core.sweep.ledger import Ledger
+
+# at this radius some images of the digits survive each attack and some do not
+CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "epsilon": 0.12, "attack_steps": 2, "attack_step_size": 0.06})
+PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1)
+SEEDS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class TinySweep:
+    """Two trials of one cell, trained with the engine, in ``folder / results / tiny``."""
+
+    folder: Path
+    records: list[TrialRecord]
+
+    @property
+    def storage(self) -> str:
+        return str(self.folder / "results")
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(Store(self.storage).child("tiny"), "tiny")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_dataset(CELL.data, Path())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> TinySweep:
+    folder = tmp_path_factory.mktemp("sweep")
+    sweep = TinySweep(folder, [])
+    sweep.ledger.enter(Sweep(name="tiny", preset="none", entries=(Seeded(cell=CELL, seeds=SEEDS),), protocol=PROTOCOL))
+    for seed in range(SEEDS):
+        trial = Trial(cell=CELL, seed=seed)
+        store = sweep.ledger.trial_store(trial.key)
+        around = Surroundings("tiny", store, Ranks(), lambda epoch, rows: None, "abc")
+        record = run_trial(trial, PROTOCOL, digits, around)
+        assert record is not None
+        sweep.records.append(record)
+    return sweep
+
+
+@pytest.fixture(scope="session")
+def checkpoint(trained: TinySweep) -> Checkpoint:
+    return load_checkpoint(trained.ledger.trial_store(trained.records[0].key), "selected.pt")
+
+
+@pytest.fixture
+def network(checkpoint: Checkpoint) -> nn.Module:
+    return copy.deepcopy(checkpoint.model)
+
+
+@pytest.fixture(scope="session")
+def images(digits: Dataset) -> ImageSet:
+    return digits.test
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Callable[[BlockTask], BlockTask]:
+    """The same task with its results in another folder, which has the weights too."""
+
+    def move(task: BlockTask, folder: str = "elsewhere") -> BlockTask:
+        root = Store(str(tmp_path / folder))
+        content = Store(task.store).read(task.file)
+        assert content is not None
+        root.write(task.file, content)
+        return dataclasses.replace(task, store=root.root)
+
+    return move

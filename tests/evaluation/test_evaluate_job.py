@@ -1,0 +1,115 @@
+"""The command as a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from core.config import ProtocolOptions
+from core.evaluation import EvaluationOptions
+from core.evaluation.target import Planner
+from core.evaluation.task import BlockTask, evaluate_block
+from core.tracking import read_sweep
+from jobs.evaluate import main
+
+from .conftest import TinySweep
+
+JOB = Path(__file__).parents[2] / "jobs" / "evaluate.py"
+QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "seed": 3}
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        ([], "give either --sweep NAME or --checkpoint PATH"),
+        (["--sweep", "tiny", "--checkpoint", "x.pt"], "give either --sweep NAME or --checkpoint PATH"),
+        (["--sweep", "nix"], "--sweep nix: there is no such sweep in .*; known are tiny"),
+        (["--sweep", "tiny", "--which", "best"], "--which best: Input should be 'selected', 'gated' or 'last'"),
+        (["--sweep", "tiny", "--images", "9999"], "--images 9999: the test set of digits has 360"),
+        (["--sweep", "tiny", "--images", "0"], "--images 0: Input should be greater than or equal to 1"),
+        (["--sweep", "tiny", "--mode", "rand"], "--mode rand: Input should be 'individual'"),
+        (["--sweep", "tiny", "--attacks", "best"], "--attacks best: attack 'best' is unknown; allowed: fgsm"),
+        (["--sweep", "tiny", "--mlflow-uri", "ftp://x"], "--mlflow-uri 'ftp://x' is not a store"),
+        (["--checkpoint", "nowhere.pt"], "nowhere.pt: there is no such file"),
+        (["--checkpoint", __file__], "test_evaluate_job.py is no checkpoint"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    trained: TinySweep, capsys: pytest.CaptureFixture[str], flags: list[str], message: str
+) -> None:
+    storage = ["--storage", trained.storage]
+    assert main([*flags, *storage]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert re.search(message, error), error
+
+
+def test_no_such_checkpoint_and_no_such_option(trained: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--sweep", "tiny", "--retsarts", "3"])
+    assert stop.value.code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_a_sweep_on_ray_equals_blocks_in_sequence(
+    trained: TinySweep, elsewhere: Callable[..., BlockTask], tmp_path: Path
+) -> None:
+    flags = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
+    command = [sys.executable, str(JOB), "--sweep", "tiny", *flags, "--which", "selected", "last"]
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    command += ["--storage", trained.storage, "--mlflow-uri", uri]
+
+    def run() -> str:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    printed = run()
+    assert "APGD-DLR" in printed
+    assert "0 blocks to attack" not in printed
+    again = run()
+    assert "0 blocks to attack" in again
+
+    planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), Path())
+    for record in trained.records:
+        (target,) = planner.trial_targets(record, trained.ledger.trial_store(record.key), ProtocolOptions())
+        blocks = [evaluate_block(elsewhere(task, record.key), "cpu") for task in target.tasks]
+        survivors = {name: sum(sum(block[name]) for block in blocks) for name in blocks[0]}
+        evaluated = trained.ledger.record(record.key)
+        assert evaluated is not None
+        found = evaluated.evaluation("selected", "autoattack")
+        assert found is not None
+        for name, count in survivors.items():
+            assert found.accuracy(name) == count / 60, name
+        assert found.accuracy("autoattack") <= min(count / 60 for count in survivors.values())
+        assert {e.checkpoint for e in evaluated.evaluations} == {"selected", "last"}
+        assert evaluated.model_copy(update={"evaluations": ()}) == record
+
+    tracked = read_sweep(uri, "tiny")
+    assert {r.key: r.evaluations for r in tracked} == {
+        r.key: trained.ledger.record(r.key).evaluations for r in trained.records
+    }
+    client = MlflowClient(uri)
+    runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    of_trial = next(run for run in runs if run.data.tags.get("trial_key") == trained.records[0].key)
+    evaluation = tracked[[r.key for r in tracked].index(trained.records[0].key)].evaluation("selected", "square")
+    assert of_trial.data.metrics["evaluation/selected/square_acc"] == evaluation.accuracy("square")
+    stored = json.loads(Path(client.download_artifacts(of_trial.info.run_id, "evaluation.json")).read_text())
+    assert stored[0]["measurements"][0]["attack"] == "clean"
+    assert len(client.get_metric_history(of_trial.info.run_id, "evaluation/selected/square_acc")) == 1
+    parent = next(run for run in runs if run.data.tags["role"] == "sweep")
+    assert "| AutoAttack |" in Path(client.download_artifacts(parent.info.run_id, "evaluation.md")).read_text()

@@ -1,0 +1,49 @@
+"""The trial of the start-up row: a Train worker group whose loop has hardly a line."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from typing import Any
+
+LEAN, STOCK = "lean", "stock"
+POLL = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
+
+
+def run_near_empty_trial(config: dict[str, Any]) -> None:
+    """A worker group of one worker, by our `LeanTrainer` or by a TorchTrainer with Train's own defaults.
+
+    ``config["run"]`` names the ``trainer`` and a ``scratch`` folder. Each trainer is imported only where it is used.
+    """
+    run = config["run"]
+    import ray.train
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    from core.sweep.cluster import ENVIRONMENT
+
+    if run["trainer"] == LEAN:
+        from core.sweep.trainable import LeanTrainer as Trainer
+
+        os.environ[POLL] = ENVIRONMENT[POLL]
+    else:
+        from ray.train.torch import TorchTrainer as Trainer  # type: ignore[assignment]
+        from ray.train.v2._internal.constants import DEFAULT_HEALTH_CHECK_INTERVAL_S
+
+        os.environ[POLL] = str(DEFAULT_HEALTH_CHECK_INTERVAL_S)
+    Trainer(
+        near_empty_loop,
+        scaling_config=ray.train.ScalingConfig(num_workers=1),
+        run_config=ray.train.RunConfig(
+            storage_path=tempfile.mkdtemp(dir=run["scratch"]),
+            callbacks=[TuneReportCallback()],  # type: ignore[list-item]
+        ),
+    ).fit()
+
+
+def near_empty_loop() -> None:
+    """Report when the first line could run that needs torch, as every training loop's does."""
+    import ray.train
+    import torch  # noqa: F401
+
+    ray.train.report({"first_line": time.time()})

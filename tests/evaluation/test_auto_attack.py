@@ -71,15 +71,28 @@ def test_standard_cascade_equals_one_direct_call_on_each_block(network: nn.Modul
 
 
 def test_fewer_steps_equal_the_librarys_attack_built_with_them(network: nn.Module, images: ImageSet) -> None:
-    x, y = to_float(images.images[:30]), images.labels[:30]
-    spec = next(spec for spec in plan(steps=7, restarts=1) if spec.name == "apgd-dlr")
-    direct = APGDAttack(network, n_iter=7, n_restarts=1, eps=EPSILON, seed=3, loss="dlr")
+    x, y = to_float(images.images[:100]), images.labels[:100]
     correct = network(x).argmax(1) == y
-    expected = correct.clone()
-    with torch.random.fork_rng():
-        expected[correct] = network(direct.perturb(x[correct], y[correct])).argmax(1) == y[correct]
-    assert survives(network, spec, x, y, seed=3).tolist() == expected.tolist()
-    assert 0 < expected.sum() < correct.sum()
+    found = []
+    for steps in (1, 7):
+        spec = next(spec for spec in plan(steps=steps, restarts=1) if spec.name == "apgd-dlr")
+        direct = APGDAttack(network, n_iter=steps, n_restarts=1, eps=EPSILON, seed=3, loss="dlr")
+        expected = correct.clone()
+        with torch.random.fork_rng():
+            expected[correct] = network(direct.perturb(x[correct], y[correct])).argmax(1) == y[correct]
+        found.append(survives(network, spec, x, y, seed=3).tolist())
+        assert found[-1] == expected.tolist()
+    assert correct.sum() > sum(found[0]) > sum(found[1]) > 0
+
+
+def test_a_block_has_the_seed_of_its_number(network: nn.Module, images: ImageSet, tmp_path) -> None:
+    spec = next(spec for spec in plan() if spec.name == "square").model_copy(update={"queries": 10})
+    block = split_blocks(200, 100)[1]
+    part = images.take(torch.arange(block.start, block.stop))
+    found = run_block(network, part, [spec], BlockFile(Store(str(tmp_path)), "w" * 64, block, 100, seed=5))["square"]
+    x, y = to_float(part.images), part.labels
+    first, second = (survives(network, spec, x, y, block_seed(5, number)).tolist() for number in (0, 1))
+    assert found == second != first
 
 
 @pytest.mark.parametrize("name", ["apgd-ce", "fab", "square"])

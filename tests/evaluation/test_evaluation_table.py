@@ -65,8 +65,8 @@ def test_rows_per_outcome() -> None:
 
 def test_the_largest_evaluation_with_autoattack_counts() -> None:
     evaluations = (
-        evidence(100, **PAPER[0]),
         evidence(500, **PAPER[1]),
+        evidence(100, **PAPER[0]),
         evidence(9000, clean=0.1, cw=0.05),
         evidence(9000, "last", **PAPER[0]),
     )

@@ -51,6 +51,6 @@ def paired_losses(
     return losses
 
 
-def largest_difference(losses: list[tuple[float, float]]) -> float:
-    """Of the pairs' relative differences."""
-    return max(abs(ours - theirs) / abs(theirs) for ours, theirs in losses)
+def relative_differences(losses: list[tuple[float, float]]) -> list[float]:
+    """How far the engine's loss is from the textbook's, as a share of it, step by step."""
+    return [abs(ours - theirs) / abs(theirs) for ours, theirs in losses]

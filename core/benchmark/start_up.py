@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from core.benchmark.cpu_meter import PROC, CpuMeter
 from core.benchmark.result import Result, Settings
-from core.benchmark.start_up_trial import LEAN, STOCK, run_near_empty_trial
+from core.benchmark.start_up_trial import LEAN, POLL, STOCK, run_near_empty_trial
 
 
 class TrialCost(NamedTuple):
@@ -42,18 +42,19 @@ def run_trials(trainers: list[str], settings: Settings) -> list[TrialCost]:
     from ray import tune
 
     from core.benchmark.start_up_watch import Watch
-    from core.sweep.cluster import HEAD, HEAD_SHARE, connect
+    from core.sweep.cluster import ENVIRONMENT, HEAD, HEAD_SHARE, connect
 
     settings.say("start-up: starting Ray")
     connect("local")
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     try:
         with tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True) as scratch:
+            shared = {"scratch": scratch, "poll_s": ENVIRONMENT[POLL]}
             meter = CpuMeter() if PROC.exists() else None
             watch = Watch(settings.say, meter)
             tuner = tune.Tuner(
                 tune.with_resources(run_near_empty_trial, {"CPU": 0, HEAD: HEAD_SHARE}),
-                param_space={"run": tune.grid_search([{"trainer": name, "scratch": scratch} for name in trainers])},
+                param_space={"run": tune.grid_search([{**shared, "trainer": name} for name in trainers])},
                 tune_config=tune.TuneConfig(max_concurrent_trials=1, trial_dirname_creator=lambda t: t.trial_id),
                 run_config=tune.RunConfig(name="tune", storage_path=scratch, verbose=0, callbacks=[watch]),
             )

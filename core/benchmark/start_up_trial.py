@@ -14,18 +14,17 @@ POLL = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
 def run_near_empty_trial(config: dict[str, Any]) -> None:
     """A worker group of one worker, by our `LeanTrainer` or by a TorchTrainer with Train's own defaults.
 
-    ``config["run"]`` names the ``trainer`` and a ``scratch`` folder. Each trainer is imported only where it is used.
+    ``config["run"]`` holds the ``trainer``'s name, a ``scratch`` folder and ``poll_s``, the seconds between polls of our
+    trainer. Nothing of ours is imported for the stock one.
     """
     run = config["run"]
     import ray.train
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    from core.sweep.cluster import ENVIRONMENT
-
     if run["trainer"] == LEAN:
         from core.sweep.trainable import LeanTrainer as Trainer
 
-        os.environ[POLL] = ENVIRONMENT[POLL]
+        os.environ[POLL] = run["poll_s"]
     else:
         from ray.train.torch import TorchTrainer as Trainer  # type: ignore[assignment]
         from ray.train.v2._internal.constants import DEFAULT_HEALTH_CHECK_INTERVAL_S

@@ -1,0 +1,117 @@
+"""Each row runs, in its smallest size, and what it yields is a number."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from core.attacks import Pgd
+from core.benchmark import subjects
+from core.benchmark.analysis_cost import EPOCHS, analysis_costs, make_records, measure
+from core.benchmark.data_path import data_path_shares, run_data_path
+from core.benchmark.ddp import ddp_speedups
+from core.benchmark.probes import alone, probe_costs, probed
+from core.benchmark.result import Result, Settings
+from core.benchmark.square import square_speed
+from core.benchmark.trades_step import resnet_steps, small_cnn_steps
+from core.config import ProtocolOptions
+from core.data import ImageSet, to_float
+from core.probes import validate
+
+MakeSettings = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-18 on images that cost it little."""
+    small = {"image_size": 8, "classes": 5, "train_images": 30, "validation_images": 20, "attack_steps": 1}
+    monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
+    monkeypatch.setattr(subjects, "bearable_batch", lambda settings: 4)
+
+
+def check(results: list[Result], row: str, number: int) -> None:
+    assert [result.row for result in results] == [row] * number
+    for result in results:
+        assert result.values
+        assert all(math.isfinite(value) and value > 0 for value in result.values), result
+    assert len({result.compared for result in results}) == number
+
+
+def test_trades_small_cnn(settings: MakeSettings) -> None:
+    results = list(small_cnn_steps(settings()))
+    check(results, "trades-small-cnn", 6)
+    assert "(median) to" in results[0].note
+
+
+@pytest.mark.slow
+def test_trades_resnet18(settings: MakeSettings) -> None:
+    check(list(resnet_steps(settings())), "trades-resnet18", 3)
+
+
+@pytest.mark.slow
+def test_probes(settings: MakeSettings) -> None:
+    check(list(probe_costs(settings())), "probes", 4)
+
+
+def test_probed_measures_what_validation_does(settings: MakeSettings) -> None:
+    cell = subjects.quick_cell(settings())
+    images = subjects.dataset_of(cell).validation
+    model = subjects.make_trainer(cell, torch.device("cpu")).model
+    protocol = ProtocolOptions()
+    x, y = to_float(images.images), images.labels
+    epsilon = cell.attack.epsilon
+    attack = Pgd(epsilon=epsilon, step_size=epsilon / 4, steps=10, start="uniform")
+    correct, fosc, sgcs = (probed(model, attack, x, y) / len(y)).tolist()
+    assert alone(model, attack, x, y) / len(y) == pytest.approx(correct)
+    means = validate(model, images, epsilon, protocol, seed=0)
+    measured = [means[f"val/{name}"] for name in ("pgd10_acc", "fosc", "sgcs")]
+    assert [correct, fosc, sgcs] == pytest.approx(measured, rel=1e-4)
+
+
+def test_square(settings: MakeSettings) -> None:
+    check(list(square_speed(settings(), queries=20, epochs=1)), "square", 2)
+
+
+def test_data_path(settings: MakeSettings) -> None:
+    check(list(data_path_shares(settings())), "data-path", 3)
+
+
+def test_data_path_takes_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr("core.benchmark.data_path.to_float", lambda images: sizes.append(len(images)))
+    images = ImageSet(torch.zeros(10, 1, 8, 8, dtype=torch.uint8), torch.zeros(10, dtype=torch.int64))
+    run_data_path(images, 4, torch.Generator())
+    assert sizes == [4, 4, 2]
+
+
+@pytest.mark.slow
+def test_ddp(settings: MakeSettings) -> None:
+    check(list(ddp_speedups(settings())), "ddp", 2)
+
+
+@pytest.mark.slow
+def test_analysis(settings: MakeSettings) -> None:
+    check(list(analysis_costs(settings())), "analysis", 5)
+
+
+def test_analysis_measures_time_and_memory_of_the_analysis_alone() -> None:
+    def hungry(records: object, path: object) -> None:
+        time.sleep(0.2)
+        bytearray(b"x" * 200_000_000)
+
+    cost = measure(hungry, 27)
+    assert 0.2 <= cost.seconds < 2
+    assert 150 < cost.peak - cost.before < 450
+
+
+def test_synthetic_records_are_whole_sweeps() -> None:
+    records = make_records(54)
+    assert len({record.cell_id for record in records}) == 27
+    assert len({record.key for record in records}) == 54
+    whole = [record for record in records if record.verdict and record.verdict.outcome != "censored"]
+    assert len(whole) > 40
+    assert {len(record.trace) for record in whole} == {EPOCHS}

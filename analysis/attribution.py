@@ -20,10 +20,10 @@ from scipy.stats import f as f_distribution
 from analysis.binary_share import binary_share_ends
 from analysis.intervals import Interval
 from analysis.rates import group_by_cell, has_label, selected_accuracy, varying_factors
+from core.config import STREAMS
 from core.records import TrialRecord
 
 OutcomeName = Literal["unstable", "onset_epoch", "gap"]
-STREAMS = ("init", "order", "augment", "attack")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def variance_shares(
         for record in members:
             value = VALUES[outcome](record)
             if value is not None and record.pins:
-                pinned = tuple(stream for stream in STREAMS if stream in record.pins)
+                pinned: tuple[str, ...] = tuple(stream for stream in STREAMS if stream in record.pins)
                 seeds = tuple(record.pins[stream] for stream in pinned)
                 layouts.setdefault(pinned, {}).setdefault(seeds, []).append(value)
         for pinned, layout in sorted(layouts.items()):

@@ -14,11 +14,9 @@ from core.allocation import (
     Certainty,
     StoppingPolicy,
     SyntheticTrials,
-    ever_unstable,
     simulate,
 )
 from core.allocation.certainty import IntervalOf
-from core.records import TrialRecord
 
 MOST_SIMULATED_TRIALS = 5_000_000
 """About a minute."""
@@ -118,48 +116,6 @@ def forecast(
     )
 
 
-def pilot_of(
-    records: Sequence[TrialRecord], cell_ids: Sequence[str], *, epochs: int | None = None
-) -> tuple[list[CellTruth], list[tuple[int, int]]]:
-    """What finished pilot records say of each cell: assumptions for `forecast`, and (unstable, finished) counts.
-
-    A cell's onsets and seconds per epoch are its own or, where it has none, those of all records; without any onset,
-    every planned epoch is as likely. Healing comes from unstable trials that ran to their end (the audit arm).
-
-    Args:
-        records: of the pilot; running ones are left out.
-        cell_ids: the cells of the sweep to plan, in order.
-        epochs: planned epochs of the sweep; default: the pilot's.
-
-    Raises:
-        ValueError: no record has finished.
-    """
-    finished = [r for r in records if r.status == "finished" and r.epochs_run > 0]
-    if not finished:
-        raise ValueError("the pilot sweep has no finished trial; give assumed rates instead")
-    planned = epochs or max(r.epochs_planned for r in finished)
-    whole = [r for r in finished if ever_unstable(r) and not r.stopped_early]
-    healing = sum(r.verdict is not None and r.verdict.outcome == "healed" for r in whole) / len(whole) if whole else 0.0
-    censored = sum(ever_unstable(r) is None for r in finished) / len(finished)
-    all_onsets = _onsets(finished, planned) or tuple(range(1, planned + 1))
-    truths, counts = [], []
-    for cell_id in cell_ids:
-        group = [r for r in finished if r.cell_id == cell_id]
-        outcomes = [label for r in group if (label := ever_unstable(r)) is not None]
-        counts.append((sum(outcomes), len(outcomes)))
-        truths.append(
-            CellTruth(
-                rate=(sum(outcomes) + 0.5) / (len(outcomes) + 1),
-                epochs=planned,
-                onset_epochs=_onsets(group, planned) or all_onsets,
-                healing=healing,
-                seconds_per_epoch=_pace(group or finished),
-                censored=censored,
-            )
-        )
-    return truths, counts
-
-
 def _check_effort(certainty: Certainty, cells: int, simulations: int) -> None:
     goal = certainty.goal
     if goal.until_width is None or goal.max_trials is not None:
@@ -172,15 +128,6 @@ def _check_effort(certainty: Certainty, cells: int, simulations: int) -> None:
                 f"until_width {goal.until_width} takes more than {per_cell // 2} trials of a cell with rate 1/2: "
                 f"set max_trials, a larger width, or fewer than {simulations} simulations"
             )
-
-
-def _onsets(records: Sequence[TrialRecord], planned: int) -> tuple[int, ...]:
-    found = (r.verdict.onset_epoch for r in records if r.verdict is not None)
-    return tuple(onset for onset in found if onset is not None and onset <= planned)
-
-
-def _pace(records: Sequence[TrialRecord]) -> float:
-    return sum(r.device_seconds for r in records) / sum(r.epochs_run for r in records)
 
 
 def _summary(values: Sequence[float] | np.ndarray) -> Forecasted:

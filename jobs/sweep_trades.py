@@ -2,6 +2,8 @@
 
     python jobs/sweep_trades.py                                  # the quick preset on this machine
     python jobs/sweep_trades.py --preset table2-batch --data-dir /data --gpus-per-worker 1
+    python jobs/sweep_trades.py --seeds-from quick --heal fosc --no-stop --name healed    # its unstable seeds again
+    python jobs/sweep_trades.py --until-width 0.4 --plan --pilot quick
     ray job submit --working-dir . -- python jobs/sweep_trades.py
 
 Running a sweep of the same --name again continues it: finished trials stay, interrupted ones go on.
@@ -9,56 +11,32 @@ Running a sweep of the same --name again continues it: finished trials stay, int
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-import tyro
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from core.allocation.goal import AllocationGoal
-from core.config import (
-    OPTION_FIELDS,
-    STREAMS,
-    ProtocolOptions,
-    RunOptions,
-    Stream,
-    Sweep,
-    build_sweep,
-    explain,
-    load_preset,
-)
-from core.config.flags import FlagField, grid_flags, parse, single_flags
+from core.command.request import Request, home_folder, read_request
 
 if TYPE_CHECKING:
     from analysis.rates import CellRate
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
-GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DONE, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
-
-
-class Request(NamedTuple):
-    """What the command line asks for."""
-
-    sweep: Sweep
-    run: RunOptions
-    goal: AllocationGoal | None
-    """None: the number of seeds is fixed."""
-    dry_run: bool
 
 
 def main(args: list[str]) -> int:
     """Parse, run, print. Exit code: 0 done, 2 bad input, 3 trials without a record, 130 interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
-        request = read_request(args)
+        request = read_request(args, PRESETS, __doc__ or "")
+        if request.plan:
+            return print_plan(request, console)
         if request.dry_run:
             from core.sweep.estimate import print_estimate
 
@@ -70,78 +48,70 @@ def main(args: list[str]) -> int:
         return BAD_INPUT
 
 
-def read_request(args: list[str]) -> Request:
-    """The sweep and how to run it, from a preset and flags.
+def print_plan(request: Request, console: Console) -> int:
+    """Forecast what the sweep takes to reach its goal; start nothing."""
+    from analysis.plan import forecast
+    from analysis.plan_assumptions import assumed_cells, confirm_delay, pilot_of
+    from analysis.plan_table import forecast_tables
+    from core.allocation import StoppingPolicy
+    from core.sweep.earlier import earlier_records
+    from core.sweep.estimate import seconds_per_epoch, varying
 
-    Raises:
-        ValueError: one line per wrong option.
-    """
-    preset_name = _given_preset(args)
-    preset = load_preset(preset_name, PRESETS)
-    presets = " | ".join(sorted(path.stem for path in PRESETS.glob("*.yaml")))
-    flags: list[FlagField] = [
-        ("preset", _flag(str, f"sweep to run: {presets}, or a path to a .yaml file"), preset_name),
-        ("name", _flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
-        ("seeds", _flag(int | None, "seeds per cell (default: the preset's)"), None),
-        ("first_seed", _flag(int, "first seed; the k-th seed of every cell is first_seed + k"), 0),
-        ("pin_seed", _flag(tuple[str, ...], f"streams that all trials share: {', '.join(STREAMS)}"), ()),
-        ("pin_value", _flag(int, "the seed of pinned streams"), 0),
-        ("dry_run", _flag(bool, "list cells, trials and cost; start nothing"), False),
-    ]
-    flags += single_flags(AllocationGoal, {})
-    flags += grid_flags(OPTION_FIELDS)
-    flags += single_flags(ProtocolOptions, preset.protocol)
-    flags += single_flags(RunOptions, {})
-    given = parse("sweep_trades", flags, f"{__doc__}\nPreset {preset_name}: {preset.description}", args)
-    if given["seeds"] is not None and given["seeds"] < 1:
-        raise ValueError(f"--seeds {given['seeds']}: must be at least 1")
-    sweep = build_sweep(
-        preset,
-        preset_name=preset_name,
-        name=given["name"] or Path(preset_name).stem,
-        cell_overrides={name: given[name] for name in OPTION_FIELDS if given[name] is not None},
-        protocol_overrides=_given(given, ProtocolOptions.model_fields),
-        seeds=given["seeds"],
-        first_seed=given["first_seed"],
-        pins=dict.fromkeys(_streams(given["pin_seed"]), given["pin_value"]),
+    sweep, run, plan, protocol = request.sweep, request.run, request.plan, request.sweep.protocol
+    assert plan is not None
+    assert request.goal is not None
+    cells = [entry.cell for entry in sweep.entries]
+    records = earlier_records(request.storage, plan.pilot) if plan.pilot else []
+    if plan.pilot:
+        truths, counts = pilot_of(records, [cell.id for cell in cells])
+        if not any(finished for _, finished in counts):
+            raise ValueError(f"--pilot {plan.pilot}: none of its finished trials is of a cell of this sweep")
+        assumed = [f"{unstable}/{finished} in {plan.pilot}" for unstable, finished in counts]
+    else:
+        seconds = [seconds_per_epoch(cell, protocol, run.device_tflops) for cell in cells]
+        truths = assumed_cells(request.rates, [cell.training.epochs for cell in cells], seconds, protocol.fosc_grace)
+        counts, assumed = None, [f"{truth.rate:g}" for truth in truths]
+    delay = confirm_delay(records, protocol.fosc_patience)
+    found = forecast(
+        truths,
+        request.goal,
+        anytime,
+        policy=StoppingPolicy(stop=protocol.stop, confirm_delay=delay, audit=protocol.audit),
+        pilot=counts,
+        continue_pilot=plan.pilot == sweep.name,
+        concurrency=run.max_concurrent or 1,
+        price_per_device_hour=plan.price,
+        simulations=plan.simulations,
     )
-    adaptive = any(given[name] is not None for name in GOALS)
-    try:
-        run = RunOptions.model_validate(_given(given, RunOptions.model_fields))
-        goal = AllocationGoal.model_validate(_given(given, AllocationGoal.model_fields)) if adaptive else None
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
-    if goal and given["seeds"] is not None:
-        flags_given = ", ".join(f"--{name.replace('_', '-')}" for name in GOALS if given[name] is not None)
-        raise ValueError(
-            f"--seeds {given['seeds']} is impossible with {flags_given}: limit an adaptive sweep by --max-trials"
-        )
-    return Request(sweep, run, goal, given["dry_run"])
+    factors = varying(cell.flat() for cell in cells)
+    options = [{name: cell.flat()[name] for name in factors} for cell in cells]
+    console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
+    console.print(forecast_tables(found, options, assumed, run.max_concurrent or 1))
+    return DONE
+
+
+def anytime(unstable: int, finished: int) -> tuple[float, float]:
+    """Ends of the interval that adaptive sweeps decide by."""
+    from analysis.intervals import confidence_sequence
+
+    interval = confidence_sequence(unstable, finished)
+    return interval.low, interval.high
 
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
     from analysis.design import countable
-    from analysis.intervals import confidence_sequence
     from analysis.rates import cell_rates
     from analysis.report import main_table, render
     from core.sweep import Adaptive, Output, run_sweep
 
-    sweep, run, goal, _ = request
+    sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
 
     def rates(records: Sequence[TrialRecord]) -> list[CellRate]:
         counted, interval = countable(records, sweep.first_seed)
         return cell_rates(counted, interval=interval)
 
-    def anytime(unstable: int, finished: int) -> tuple[float, float]:
-        interval = confidence_sequence(unstable, finished)
-        return interval.low, interval.high
-
-    home = _home()
-    storage = run.storage or str(home / "results")
-    if "://" not in storage:
-        storage = str(Path(storage).resolve())
-    mlflow_uri = run.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
+    mlflow_uri = run.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_folder() / 'mlflow.db'}"
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,
@@ -161,6 +131,7 @@ def run_and_print(request: Request, console: Console) -> int:
     )
     if result.records:
         console.print(main_table(rates(result.records)))
+        print_designed(request, result.records, console)
     console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     if result.untracked:
@@ -176,31 +147,20 @@ def run_and_print(request: Request, console: Console) -> int:
     return DONE
 
 
-def _home() -> Path:
-    """Where results go by default: here; in a Ray job, whose folder is a throw-away copy, the user's home."""
-    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
+def print_designed(request: Request, records: Sequence[TrialRecord], console: Console) -> None:
+    """Print what a sweep was designed to tell beyond rates: fixed trials beside unstable ones, or shares of luck."""
+    from analysis.attribution import VALUES, variance_shares
+    from analysis.attribution_table import attribution_table
+    from analysis.healing import compare_healing
+    from analysis.healing_table import healing_tables
 
+    if request.sweep.rerun:
+        from core.sweep.earlier import earlier_records
 
-def _given_preset(args: list[str]) -> str:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset", default="quick")
-    return parser.parse_known_args(args)[0].preset
-
-
-def _streams(given: Sequence[str]) -> list[Stream]:
-    named = [name for text in given for name in text.split(",")]
-    unknown = sorted(set(named) - set(STREAMS))
-    if unknown:
-        raise ValueError(f"--pin-seed {' '.join(unknown)}: allowed are {', '.join(STREAMS)}")
-    return [stream for stream in STREAMS if stream in named]
-
-
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)]
-
-
-def _given(flags: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: flags[name] for name in names if flags[name] is not None}
+        earlier = earlier_records(request.storage, request.sweep.rerun.sweep)
+        console.print(healing_tables(compare_healing(earlier, records, request.sweep.rerun.counterparts)))
+    if request.sweep.pin_groups != ({},):
+        console.print(attribution_table([share for outcome in VALUES for share in variance_shares(records, outcome)]))
 
 
 if __name__ == "__main__":

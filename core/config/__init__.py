@@ -2,11 +2,12 @@
 
 from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest
 from core.config.data import DataOptions, Shape
+from core.config.earlier import EarlierCell, EarlierSweep, EarlierTrials
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
 from core.config.preset import Preset, build_sweep, explain, load_preset
 from core.config.protocol import ProtocolOptions
-from core.config.sweep import RunOptions, Seeded, Sweep
+from core.config.sweep import Rerun, RunOptions, Seeded, Sweep
 from core.config.training import TrainingOptions
 
 __all__ = [
@@ -16,12 +17,16 @@ __all__ = [
     "AwpOptions",
     "Cell",
     "DataOptions",
+    "EarlierCell",
+    "EarlierSweep",
+    "EarlierTrials",
     "HealOptions",
     "InnerAttackOptions",
     "MethodOptions",
     "ModelOptions",
     "Preset",
     "ProtocolOptions",
+    "Rerun",
     "RunOptions",
     "Seeded",
     "Shape",

@@ -14,6 +14,7 @@ from core.config.data import DataOptions
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
 from core.config.training import TrainingOptions
+from core.records.key import trial_key
 
 Stream = Literal["init", "order", "augmentation", "attack"]
 Allocation = Literal["fixed", "adaptive"]
@@ -87,8 +88,8 @@ class Trial(Options):
 
     @property
     def key(self) -> str:
-        """Identity of the trial within its sweep: the cell's hash and the seed."""
-        return f"{self.cell.id}-{self.seed}"
+        """Identity of the trial within its sweep: the cell's hash, the seed and what is pinned."""
+        return trial_key(self.cell.id, self.seed, {str(stream): pinned for stream, pinned in self.pins.items()})
 
 
 def digest(value: Any) -> str:

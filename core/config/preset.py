@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import FIELDS_DEFAULTS, FIXED_SHAPES
+from core.config.earlier import EarlierSweep, EarlierTrials
 from core.config.protocol import ProtocolOptions
-from core.config.sweep import Seeded, Sweep
+from core.config.sweep import Rerun, Seeded, Sweep
 
 LIST_OPTIONS = frozenset({"milestones"})
 """Options whose one value is a list."""
@@ -59,12 +60,25 @@ class Grid(Options):
 
 
 class Preset(Options):
-    """A sweep in a file: one or more grids, seeds per cell, and where the protocol differs from its defaults."""
+    """A sweep in a file: one or more grids, seeds per cell, and where the protocol differs from its defaults.
+
+    With `earlier`, cells, seeds and protocol are those of another sweep's trials, with the grids' options instead of
+    their own.
+    """
 
     description: str
     grids: tuple[Grid, ...] = Field(min_length=1)
-    seeds: int = Field(ge=1)
+    seeds: int | None = Field(None, ge=1)
     protocol: dict[str, Any] = Field(default_factory=dict)
+    pin_seed: tuple[Stream, ...] = ()
+    pin_value: tuple[int, ...] = (0,)
+    earlier: EarlierTrials | None = None
+
+    @model_validator(mode="after")
+    def _has_seeds(self) -> Preset:
+        if self.earlier is None and self.seeds is None and any(grid.seeds is None for grid in self.grids):
+            raise ValueError("seeds: needs a number of seeds per cell")
+        return self
 
 
 def load_preset(name: str, folder: Path) -> Preset:
@@ -96,26 +110,36 @@ def build_sweep(
     protocol_overrides: Mapping[str, Any],
     seeds: int | None = None,
     first_seed: int = 0,
-    pins: Mapping[Stream, int] | None = None,
+    pin_groups: Sequence[Mapping[Stream, int]] = ({},),
+    earlier: EarlierSweep | None = None,
 ) -> Sweep:
-    """The sweep of a preset with some options replaced.
+    """The sweep of a preset with some options replaced; with ``earlier`` on that sweep's cells and seeds.
+
+    ``seeds`` is how many each cell gets; of an earlier sweep's seeds, the first so many.
 
     Raises:
         ValueError: one line per wrong or impossible option, naming it, its value and what is allowed.
     """
     problems: list[str] = []
     entries: dict[str, Seeded] = {}
-    for grid in preset.grids:
-        for options in grid.combinations(cell_overrides):
-            try:
-                cell = Cell.from_flat(options)
-            except ValidationError as error:
-                problems += explain(error)
-                continue
-            entries.setdefault(cell.id, Seeded(cell=cell, seeds=seeds or grid.seeds or preset.seeds))
+    counterparts: dict[str, str] = {}
+    if earlier is None:
+        for grid in preset.grids:
+            for cell in _cells(grid, cell_overrides, problems):
+                count = seeds or grid.seeds or preset.seeds
+                entries.setdefault(cell.id, Seeded(cell=cell, seeds=count))
+    else:
+        for (there, numbers), grid in itertools.product(earlier.cells, preset.grids):
+            for cell in _cells(Grid(options={**there.flat(), **grid.options}), cell_overrides, problems):
+                if counterparts.setdefault(cell.id, there.id) != there.id:
+                    problems.append(
+                        f"two cells of sweep {earlier.trials.sweep} become one: an option in which they differ is set"
+                    )
+                entries[cell.id] = Seeded(cell=cell, seeds=numbers[:seeds])
     protocol = ProtocolOptions()
+    inherited = earlier.protocol.model_dump() if earlier else {}
     try:
-        protocol = ProtocolOptions.model_validate({**preset.protocol, **protocol_overrides})
+        protocol = ProtocolOptions.model_validate({**inherited, **preset.protocol, **protocol_overrides})
     except ValidationError as error:
         problems += explain(error)
     if problems:
@@ -127,19 +151,35 @@ def build_sweep(
             entries=tuple(entries.values()),
             protocol=protocol,
             first_seed=first_seed,
-            pins=dict(pins or {}),
+            pin_groups=tuple(dict(pins) for pins in pin_groups),
+            rerun=Rerun(sweep=earlier.trials.sweep, where=earlier.trials.where, counterparts=counterparts)
+            if earlier
+            else None,
         )
     except ValidationError as error:
         raise ValueError("\n".join(explain(error))) from error
+
+
+def _cells(grid: Grid, overrides: Mapping[str, Any], problems: list[str]) -> list[Cell]:
+    """Possible cells of a grid; what is wrong with the others is added to ``problems``."""
+    cells = []
+    for options in grid.combinations(overrides):
+        try:
+            cells.append(Cell.from_flat(options))
+        except ValidationError as error:
+            problems += explain(error)
+    return cells
 
 
 def explain(error: ValidationError) -> list[str]:
     """One line per problem: the option as a flag, its value, and what is allowed."""
     lines = []
     for problem in error.errors(include_url=False):
-        option = next((str(part) for part in reversed(problem["loc"]) if isinstance(part, str)), "")
+        names = [part for part in problem["loc"] if isinstance(part, str)]
+        option = names[-1] if names else ""
         message = problem["msg"].removeprefix("Value error, ")
-        is_flag = option and option not in Cell.model_fields
+        is_part = len(names) == 1 and option in Cell.model_fields
+        is_flag = option and not is_part
         lines.append(f"--{option.replace('_', '-')} {problem['input']}: {message}" if is_flag else message)
     return lines
 

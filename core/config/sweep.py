@@ -3,33 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from core.config.base import Number, Options
 from core.config.cell import Cell, Stream
 from core.config.protocol import ProtocolOptions
+from core.records import Outcome
 
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+MOST_SEEDS = 100_000
+"""Per cell; also how far apart the seeds of two groups of pinned trials are."""
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
 class Seeded(Options):
-    """A cell and how many seeds it is trained with."""
+    """A cell and the seeds it is trained with: how many, from the sweep's first on, or which."""
 
     cell: Cell
-    seeds: int = Field(ge=1, le=100_000)
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[tuple[Seed, ...], Field(min_length=1)]
+
+    def numbered(self, first_seed: int) -> Sequence[int]:
+        """The seeds themselves."""
+        return range(first_seed, first_seed + self.seeds) if isinstance(self.seeds, int) else self.seeds
+
+
+class Rerun(Options):
+    """Where a sweep's seeds come from, if it trains some trials of an earlier sweep again."""
+
+    sweep: str
+    where: tuple[Outcome, ...] = Field(min_length=1)
+    counterparts: dict[str, str] = Field(description="cell id -> id of the earlier sweep's cell whose seeds it has")
 
 
 class Sweep(Options):
-    """What is trained. The k-th seed of every cell is ``first_seed + k``: cells can be compared pair by pair."""
+    """What is trained. The k-th seed of every cell is ``first_seed + k``: cells can be compared pair by pair.
+
+    Trials of a group of `pin_groups` share the seeds of its streams. Its other streams have seeds of their own, which
+    no other group has (``MOST_SEEDS`` further on from group to group), so that groups differ by chance alone.
+    """
 
     name: str
     preset: str
     entries: tuple[Seeded, ...] = Field(min_length=1)
     protocol: ProtocolOptions
     first_seed: int = Field(0, ge=0, lt=2**31)
-    pins: dict[Stream, int] = Field(default_factory=dict)
+    pin_groups: tuple[dict[Stream, int], ...] = Field(({},), min_length=1)
+    rerun: Rerun | None = None
 
     @field_validator("name")
     @classmethod

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.records.key import trial_key
+
 Outcome = Literal["stable", "unstable", "healed", "censored"]
 CheckpointName = Literal["selected", "last", "gated", "alarm"]
 
@@ -78,7 +80,7 @@ class Verdict(_Plain):
 
 
 class TrialRecord(_Plain):
-    """What a trial leaves. Identified by (cell_id, seed) within its sweep."""
+    """What a trial leaves. Identified by (cell_id, seed, pins) within its sweep."""
 
     sweep: str
     cell_id: str
@@ -115,7 +117,7 @@ class TrialRecord(_Plain):
     @property
     def key(self) -> str:
         """Identity within the sweep."""
-        return f"{self.cell_id}-{self.seed}"
+        return trial_key(self.cell_id, self.seed, self.pins)
 
     def evaluation(self, checkpoint: CheckpointName, attack: str) -> Evidence | None:
         """The evaluation of a checkpoint that measured ``attack`` on the most images (the later of two); None: none."""

@@ -7,23 +7,26 @@ from core.allocation.audit import is_audited
 from core.allocation.certainty import IntervalOf
 from core.config import Cell, Sweep, Trial
 from core.config.cell import Allocation
+from core.config.sweep import MOST_SEEDS
 from core.sweep.ledger import Ledger, crashed
 
 
-def make_trial(sweep: Sweep, cell: Cell, seed: int, allocation: Allocation = "fixed") -> Trial:
-    """A trial of the sweep; whether it is audited is settled here, before it starts."""
+def make_trial(sweep: Sweep, cell: Cell, seed: int, group: int = 0, allocation: Allocation = "fixed") -> Trial:
+    """A trial of a group of the sweep; whether it is audited is settled here, before it starts."""
+    seed += group * MOST_SEEDS
     audited = is_audited(sweep.name, cell.id, seed, sweep.protocol.audit)
-    return Trial(cell=cell, seed=seed, pins=sweep.pins, audit=audited, allocation=allocation)
+    return Trial(cell=cell, seed=seed, pins=sweep.pin_groups[group], audit=audited, allocation=allocation)
 
 
 def fixed_trials(sweep: Sweep) -> list[Trial]:
     """All trials, one seed of every cell after the other, so that every cell has results early."""
-    most = max(entry.seeds for entry in sweep.entries)
+    seeds = [entry.numbered(sweep.first_seed) for entry in sweep.entries]
     return [
-        make_trial(sweep, entry.cell, sweep.first_seed + k)
-        for k in range(most)
-        for entry in sweep.entries
-        if k < entry.seeds
+        make_trial(sweep, entry.cell, numbers[k], group)
+        for k in range(max(map(len, seeds)))
+        for group in range(len(sweep.pin_groups))
+        for entry, numbers in zip(sweep.entries, seeds, strict=True)
+        if k < len(numbers)
     ]
 
 

@@ -206,11 +206,13 @@ class Training:
         return {}
 
     def _allocated(self, cell: int, seed: int) -> dict[str, Any]:
-        trial = make_trial(self.sweep, self.sweep.entries[cell].cell, seed, "adaptive")
-        return {"run": self._config(trial)}
+        return {"run": self._config(self._adaptive_trial(cell, seed))}
+
+    def _adaptive_trial(self, cell: int, seed: int) -> Trial:
+        return make_trial(self.sweep, self.sweep.entries[cell].cell, seed, allocation="adaptive")
 
     def _result(self, cell: int, seed: int) -> tuple[bool | None, float] | None:
-        record = self.ledger.record(f"{self.sweep.entries[cell].cell.id}-{seed}")
+        record = self.ledger.record(self._adaptive_trial(cell, seed).key)
         return None if record is None else (ever_unstable(record), record.device_seconds)
 
     def _config(self, trial: Trial) -> dict[str, Any]:

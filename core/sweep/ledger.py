@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,7 +31,7 @@ class Ledger:
         self.store, self.name = store, name
 
     def enter(self, sweep: Sweep) -> None:
-        """Note what the sweep consists of; seeds and cells may be added to those already there.
+        """Note what the sweep consists of; seeds, cells and groups of pinned trials may be added to those there.
 
         Raises:
             ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
@@ -40,13 +40,16 @@ class Ledger:
         cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
         fixed: dict[str, dict[str, Any]] = {
             "protocol": sweep.protocol.model_dump(mode="json"),
-            "pins": {str(stream): seed for stream, seed in sweep.pins.items()},
+            "rerun": sweep.rerun.model_dump(mode="json", exclude={"counterparts"}) if sweep.rerun else {},
         }
+        groups = [{str(stream): seed for stream, seed in pins.items()} for pins in sweep.pin_groups]
+        counterparts = sweep.rerun.counterparts if sweep.rerun else {}
         if earlier is not None:
             known = json.loads(earlier)
             differences = [
                 *_changed("protocol", known["protocol"], fixed["protocol"]),
-                *_changed("pinned stream", known["pins"], fixed["pins"]),
+                *_changed("seeds from", known["rerun"], fixed["rerun"]),
+                *_changed_groups(known["pin_groups"], groups),
                 *_changed_settings(known["cells"].values(), cells.values()),
             ]
             if differences:
@@ -56,7 +59,16 @@ class Ledger:
                     + "\nTake another --name, or the same values."
                 )
             cells = {**known["cells"], **cells}
-        description = {"name": sweep.name, "preset": sweep.preset, **fixed, "cells": cells}
+            counterparts = {**known["counterparts"], **counterparts}
+            groups = max(known["pin_groups"], groups, key=len)
+        description = {
+            "name": sweep.name,
+            "preset": sweep.preset,
+            **fixed,
+            "pin_groups": groups,
+            "counterparts": counterparts,
+            "cells": cells,
+        }
         self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
 
     def trial_store(self, key: str) -> Store:
@@ -112,6 +124,14 @@ def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
         for name in names
         if before.get(name) != after.get(name)
     ]
+
+
+def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping[str, int]]) -> list[str]:
+    """Groups may be added behind those that there are: a group's place says which seeds its trials have."""
+    for number, (there, here) in enumerate(zip(before, after, strict=False), start=1):
+        if there != here:
+            return [f"pinned streams of group {number}: {dict(there) or 'none'} there, {dict(here) or 'none'} here"]
+    return []
 
 
 def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -72,7 +72,7 @@ def test_initialisation_that_decides_everything_is_found(record: Callable, evide
     ]
     records += [record(99), record(98, "censored", fields={"pins": {"init": 0}})]
     (found,) = variance_shares(records)
-    assert (found.pinned, found.free) == (("init",), ("order", "augment", "attack"))
+    assert (found.pinned, found.free) == (("init",), ("order", "augmentation", "attack"))
     assert (found.groups, found.trials, found.share) == (8, 16, 1)
     assert found.interval.low > 0.1  # as the permutation test, it refutes 0
     assert found.p_value < 0.01
@@ -84,10 +84,10 @@ def test_each_set_of_pinned_streams_is_its_own_design(record: Callable, evidence
         shown = (evidence(pgd_10=0.3 + gap, square=0.3),)
         return record(seed, "stable", onsets=(3 + seed,), evidence=shown, fields={"pins": pins})
 
-    rest = [trial(i, {"order": i // 3, "augment": i // 3, "attack": i // 3}, 0.01 * (i % 3)) for i in range(6)]
+    rest = [trial(i, {"order": i // 3, "augmentation": i // 3, "attack": i // 3}, 0.01 * (i % 3)) for i in range(6)]
     init = [trial(10 + i, {"init": i // 2}, 0.01 * (i // 2) + 0.001 * (i % 2)) for i in range(6)]
     first, second = variance_shares(rest + init, "gap")
-    assert (first.pinned, second.pinned) == (("init",), ("order", "augment", "attack"))
+    assert (first.pinned, second.pinned) == (("init",), ("order", "augmentation", "attack"))
     assert first.share > 0.9
     assert second.share == 0
     assert len(variance_shares(rest + init, "onset_epoch")) == 2

@@ -141,9 +141,10 @@ def test_learning_rate_steps_after_its_milestones() -> None:
     assert math.isclose(sum(training.learning_rate(e) for e in range(1, 201)), 100 * 0.1 + 50 * 0.01 + 50 * 0.001)
 
 
-def test_a_trials_key_is_its_cell_and_seed() -> None:
+def test_a_trials_key_is_its_cell_its_seed_and_what_is_pinned() -> None:
     cell = Cell.from_flat({})
-    assert Trial(cell=cell, seed=7, pins={"init": 1}, audit=True).key == f"{cell.id}-7"
+    assert Trial(cell=cell, seed=7, audit=True).key == f"{cell.id}-7"
+    assert Trial(cell=cell, seed=7, pins={"order": 0, "init": 1}).key == f"{cell.id}-7-init1-order0"
     for seed in (-1, 2**32):
         with pytest.raises(ValidationError):
             Trial(cell=cell, seed=seed)

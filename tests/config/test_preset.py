@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.config import OPTION_FIELDS, Preset, ProtocolOptions, Sweep, build_sweep, load_preset
+from core.config import (
+    OPTION_FIELDS,
+    Cell,
+    EarlierCell,
+    EarlierSweep,
+    Preset,
+    ProtocolOptions,
+    Sweep,
+    build_sweep,
+    load_preset,
+)
 
 
 def sweep(preset: Preset, **overrides: Any) -> Sweep:
@@ -61,7 +71,12 @@ def test_quick_is_single_step_trades_on_fields(presets: Path) -> None:
 def test_all_presets_load(presets: Path) -> None:
     names = [path.stem for path in presets.glob("*.yaml")]
     assert {*PUBLISHED, "quick"} <= set(names)
-    assert all(sweep(load_preset(name, presets)).entries for name in names)
+    loaded = {name: load_preset(name, presets) for name in names}
+    assert all(sweep(preset).entries for preset in loaded.values() if preset.earlier is None)
+    for preset in loaded.values():
+        if preset.earlier:
+            cells = [entry.cell for entry in sweep(loaded[preset.earlier.sweep]).entries]
+            assert any(preset.earlier.takes(cell) for cell in cells)
 
 
 def test_overrides_replace_a_presets_values_and_equal_cells_are_one() -> None:
@@ -69,6 +84,28 @@ def test_overrides_replace_a_presets_values_and_equal_cells_are_one() -> None:
     assert len(sweep(preset).entries) == 3
     assert [e.cell.method.beta for e in sweep(preset, beta=("6",)).entries] == [6, 6]
     assert len(sweep(preset, beta=("1", "1.0", "2/2")).entries) == 2
+
+
+def test_ablations_are_the_default_cell_but_for_what_they_are_named_for(presets: Path) -> None:
+    """Appendices F and H: Table 6 changes the inner loss, Table 7 adds AWP; Table 3 the same cell with healing."""
+    batch = sweep(load_preset("table2-batch", presets)).entries
+    default = next(e.cell for e in batch if (e.cell.method.beta, e.cell.training.batch_size) == (3, 256))
+    (modified,) = sweep(load_preset("table6", presets)).entries
+    assert modified.cell == Cell.from_flat({**default.flat(), "inner": "ce"})
+    perturbed = [entry.cell for entry in sweep(load_preset("table7", presets)).entries]
+    assert perturbed == [
+        Cell.from_flat({**default.flat(), "beta": beta, "awp_radius": 0.005, "awp_warmup": 10}) for beta in (1, 3)
+    ]
+    table3 = load_preset("table3", presets)
+    assert table3.earlier
+    assert [e.cell for e in batch if table3.earlier.takes(e.cell)] == [default]
+    earlier = EarlierSweep(table3.earlier, ProtocolOptions(fosc_threshold=0.7), (EarlierCell(default, (4, 9)),))
+    fixed = build_sweep(
+        table3, preset_name="table3", name="n", cell_overrides={}, protocol_overrides={}, earlier=earlier
+    )
+    assert fixed.entries[0].cell == Cell.from_flat({**default.flat(), "heal": "fosc"})
+    assert fixed.entries[0].seeds == (4, 9)
+    assert fixed.protocol.fosc_threshold == 0.7
 
 
 @pytest.mark.parametrize("dataset", ["digits", "cifar10", "cifar100", "svhn", "tiny-imagenet-200", "fields"])

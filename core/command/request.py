@@ -1,0 +1,208 @@
+"""From the sweep command's arguments to what it is to do."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+from pydantic import Field, ValidationError
+
+from core.allocation.goal import AllocationGoal
+from core.config import (
+    OPTION_FIELDS,
+    STREAMS,
+    EarlierSweep,
+    EarlierTrials,
+    Preset,
+    ProtocolOptions,
+    RunOptions,
+    Stream,
+    Sweep,
+    build_sweep,
+    explain,
+    load_preset,
+)
+from core.config.base import Number, Options
+from core.config.flags import FlagField, grid_flags, parse, single_flags
+
+GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
+DEFAULT_PRESET = "quick"
+SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", grids=({"options": {}},), seeds=1)
+
+
+class PlanOptions(Options):
+    """What a forecast assumes."""
+
+    pilot: str | None = Field(None, description="plan from the rates and seconds of this earlier sweep's trials")
+    price: Number | None = Field(None, ge=0, description="price of a device-hour, for --plan")
+    simulations: int = Field(200, ge=10, le=100_000, description="simulated sweeps of --plan")
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    sweep: Sweep
+    run: RunOptions
+    storage: str
+    """Absolute folder or URI."""
+    goal: AllocationGoal | None
+    """None: the number of seeds is fixed."""
+    dry_run: bool
+    plan: PlanOptions | None
+    """None: no forecast is asked for."""
+    rates: tuple[float, ...]
+    """Rates that the plan assumes, of all cells or of each."""
+
+
+def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
+    """The sweep and how to run it, from a preset, perhaps an earlier sweep, and flags.
+
+    Args:
+        args: the command line's.
+        presets: folder of the presets.
+        about: what ``--help`` says first.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    early = _early(args)
+    storage = _absolute(early.storage or str(home_folder() / "results"))
+    preset_name, preset, earlier = _preset(early, presets, storage)
+    known = " | ".join(sorted(path.stem for path in presets.glob("*.yaml")))
+    inherited = earlier.protocol.model_dump(mode="json") if earlier else {}
+    flags: list[FlagField] = [
+        ("preset", _flag(str, f"sweep to run: {known}, or a path to a .yaml file"), preset_name),
+        ("name", _flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
+        ("seeds", _flag(int | None, "seeds per cell (default: the preset's)"), None),
+        ("first_seed", _flag(int, "first seed; the k-th seed of every cell is first_seed + k"), 0),
+        ("seeds_from", _flag(str | None, "train trials of this sweep again: its cells, protocol and seeds"), None),
+        ("where", _flag(tuple[str, ...], "those that ended so: stable, unstable, healed, censored"), ("unstable",)),
+        ("pin_seed", _flag(tuple[str, ...], f"streams that trials share: {', '.join(STREAMS)}"), preset.pin_seed),
+        ("pin_value", _flag(tuple[int, ...], "seeds of pinned streams; a group of trials for each"), preset.pin_value),
+        ("dry_run", _flag(bool, "list cells, trials and cost; start nothing"), False),
+        ("plan", _flag(bool, "forecast trials, device-hours and money to the goal asked for; start nothing"), False),
+        ("assume_rate", _flag(tuple[float, ...], "instability rate that --plan assumes: one, or one per cell"), ()),
+    ]
+    flags += single_flags(PlanOptions, {})
+    flags += single_flags(AllocationGoal, {})
+    flags += grid_flags(OPTION_FIELDS)
+    flags += single_flags(ProtocolOptions, {**inherited, **preset.protocol})
+    flags += single_flags(RunOptions, {})
+    given = parse("sweep_trades", flags, f"{about}\nPreset {preset_name}: {preset.description}", args)
+    if given["seeds"] is not None and given["seeds"] < 1:
+        raise ValueError(f"--seeds {given['seeds']}: must be at least 1")
+    name = given["name"] or _default_name(preset_name, preset, earlier)
+    if earlier and name == earlier.trials.sweep:
+        raise ValueError(f"--name {name}: is the sweep whose seeds are taken; give another")
+    sweep = build_sweep(
+        preset,
+        preset_name=preset_name,
+        name=name,
+        cell_overrides={name: given[name] for name in OPTION_FIELDS if given[name] is not None},
+        protocol_overrides=_given(given, ProtocolOptions.model_fields),
+        seeds=given["seeds"],
+        first_seed=given["first_seed"],
+        pin_groups=_pin_groups(given["pin_seed"], given["pin_value"]),
+        earlier=earlier,
+    )
+    adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if given[goal] is not None]
+    try:
+        run = RunOptions.model_validate(_given(given, RunOptions.model_fields))
+        goal = AllocationGoal.model_validate(_given(given, AllocationGoal.model_fields)) if adaptive else None
+        plan = PlanOptions.model_validate(_given(given, PlanOptions.model_fields)) if given["plan"] else None
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+    if adaptive:
+        _check_adaptive(sweep, given["seeds"], " ".join(adaptive))
+    if plan and not goal:
+        raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
+    if plan and bool(plan.pilot) == bool(given["assume_rate"]):
+        raise ValueError("--plan: needs either --pilot or --assume-rate")
+    return Request(sweep, run, storage, goal, given["dry_run"], plan, given["assume_rate"])
+
+
+def home_folder() -> Path:
+    """Where results go by default: here; in a Ray job, whose folder is a throw-away copy, the user's home."""
+    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
+
+
+def _early(args: Sequence[str]) -> argparse.Namespace:
+    """The options on which the others' defaults depend."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--preset")
+    parser.add_argument("--storage")
+    parser.add_argument("--seeds-from", "--seeds_from")
+    parser.add_argument("--where", nargs="+")
+    early = parser.parse_known_args(args)[0]
+    early.help = bool({"-h", "--help"} & set(args))
+    return early
+
+
+def _preset(early: argparse.Namespace, presets: Path, storage: str) -> tuple[str, Preset, EarlierSweep | None]:
+    """Name and content of the preset, and the sweep that its trials come from, if they do."""
+    name = early.preset or DEFAULT_PRESET
+    preset = load_preset(name, presets)
+    if early.seeds_from and early.preset is None:
+        name, preset = "none", SAME_OPTIONS
+    elif early.seeds_from and preset.earlier is None:
+        raise ValueError(f"--seeds-from {early.seeds_from}: its cells are taken, not those of --preset {early.preset}")
+    trials = preset.earlier
+    if early.seeds_from:
+        trials = (trials or EarlierTrials(sweep="")).model_copy(update={"sweep": early.seeds_from})
+    elif early.where and trials is None:
+        raise ValueError(f"--where {' '.join(early.where)}: needs --seeds-from")
+    if trials is None or early.help:
+        return name, preset, None
+    if early.where:
+        try:
+            trials = EarlierTrials.model_validate({**trials.model_dump(), "where": early.where})
+        except ValidationError as error:
+            raise ValueError("\n".join(explain(error))) from error
+    from core.sweep.earlier import read_earlier
+
+    return name, preset, read_earlier(storage, trials)
+
+
+def _default_name(preset_name: str, preset: Preset, earlier: EarlierSweep | None) -> str:
+    if earlier and preset is SAME_OPTIONS:
+        raise ValueError(f"--seeds-from {earlier.trials.sweep}: needs a --name for the new sweep")
+    return Path(preset_name).stem
+
+
+def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:
+    if seeds is not None:
+        raise ValueError(f"--seeds {seeds} is impossible with {goals}: limit an adaptive sweep by --max-trials")
+    if sweep.rerun:
+        raise ValueError(f"--seeds-from {sweep.rerun.sweep} is impossible with {goals}: its seeds are those there are")
+    if len(sweep.pin_groups) > 1:
+        raise ValueError(f"--pin-value with {len(sweep.pin_groups)} values is impossible with {goals}: give one")
+
+
+def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stream, int]]:
+    named = [name for text in streams for name in text.split(",")]
+    unknown = sorted(set(named) - set(STREAMS))
+    if unknown:
+        raise ValueError(f"--pin-seed {' '.join(unknown)}: allowed are {', '.join(STREAMS)}")
+    if not values or len(set(values)) < len(values) or min(values) < 0:
+        shown = " ".join(map(str, values))
+        raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers from 0 on")
+    pinned = [stream for stream in STREAMS if stream in named]
+    if not pinned and len(values) > 1:
+        raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")
+    return [dict.fromkeys(pinned, value) for value in values] if pinned else [{}]
+
+
+def _absolute(storage: str) -> str:
+    return storage if "://" in storage else str(Path(storage).resolve())
+
+
+def _flag(kind: Any, text: str) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=text)]
+
+
+def _given(flags: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: flags[name] for name in names if flags[name] is not None}

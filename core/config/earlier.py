@@ -1,0 +1,40 @@
+"""Trials of an earlier sweep whose seeds another sweep trains again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic import Field
+
+from core.config.base import Options
+from core.config.cell import Cell
+from core.config.protocol import ProtocolOptions
+from core.records import Outcome
+
+
+class EarlierTrials(Options):
+    """Which trials of which sweep, by how they ended and by options of their cells."""
+
+    sweep: str
+    where: tuple[Outcome, ...] = Field(("unstable",), min_length=1)
+    cells: dict[str, Any] = Field(default_factory=dict, description="values of options; others may have any")
+
+    def takes(self, cell: Cell) -> bool:
+        """Has the cell all values of `cells`?"""
+        flat = cell.flat()
+        return all(Cell.from_flat({**flat, name: value}) == cell for name, value in self.cells.items())
+
+
+class EarlierCell(NamedTuple):
+    """A cell of an earlier sweep and the seeds whose trials ended as asked."""
+
+    cell: Cell
+    seeds: tuple[int, ...]
+
+
+class EarlierSweep(NamedTuple):
+    """What is left of an earlier sweep for another one to begin with."""
+
+    trials: EarlierTrials
+    protocol: ProtocolOptions
+    cells: tuple[EarlierCell, ...]

@@ -24,8 +24,9 @@ from core.records import CheckpointName, Evidence, TrialRecord, Verdict
 from core.storage import CorruptFileError, Store
 from core.verdict import FoscDetector, censor, confirms_alarm, judge
 
-Report = Callable[[int, list[Row]], None]
-"""Called on every rank at the same points with the last epoch and, on the leader, the rows since the last call."""
+Report = Callable[[int, list[Row], bool], None]
+"""Called on every rank at the same points with the last epoch, the rows since the last call, and whether the trial is
+decided and about to end."""
 
 
 @dataclass(frozen=True)
@@ -90,25 +91,29 @@ class TrialRun:
         self.progress = self._resume()
         self.progress.attempts += 1
         self._unreported: list[Row] = []
+        self._decided = False
         self._reported_at = self._saved_at = self._counted_at = time.monotonic()
 
     def run(self) -> TrialRecord | None:
         """Run to the end or to the verdict that makes going on pointless."""
-        stopped_early = False
         while self.progress.epoch < self.trial.cell.training.epochs:
             row = self._epoch()
             reason = self._failure(row)
             if reason:
                 return self._finish(censor(reason, self.detector), stopped_early=False)
-            confirmed = self._confirmed_alarm()
-            stopped_early = confirmed and self.protocol.stop and not self.trial.audit
-            if stopped_early:
+            self._decided = self._confirmed_alarm() and self._may_stop
+            if self._decided:
                 break
             self._report_and_save()
         verdict = self.ranks.from_leader(self._judge() if self.ranks.leads else None)
         assert verdict is not None
         last_epoch = self.progress.epoch == self.trial.cell.training.epochs
-        return self._finish(verdict, stopped_early=stopped_early and not last_epoch)
+        return self._finish(verdict, stopped_early=self._decided and not last_epoch)
+
+    @property
+    def _may_stop(self) -> bool:
+        """Healing needs the epochs after an alarm, an audit all of them."""
+        return self.protocol.stop and not self.trial.audit and self.trial.cell.heal.heal == "none"
 
     def _epoch(self) -> Row:
         progress, protocol, cell = self.progress, self.protocol, self.trial.cell
@@ -246,7 +251,7 @@ class TrialRun:
             self._saved_at = now
 
     def _report(self, now: float) -> None:
-        self.around.report(self.progress.epoch, self._unreported)
+        self.around.report(self.progress.epoch, self._unreported, self._decided)
         self._unreported = []
         self._reported_at = now
 

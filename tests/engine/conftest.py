@@ -75,7 +75,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
         *,
         folder: str = "trial",
         protocol: dict[str, Any] | None = None,
-        report: Callable[..., None] = lambda epoch, rows: None,
+        report: Callable[..., None] = lambda epoch, rows, decided: None,
         timeout_s: float | None = None,
         cadence: Cadence | None = None,
         **trial: Any,

@@ -41,8 +41,8 @@ KINDS: dict[str, dict[str, Any]] = {
 ALARMED = {"fosc_threshold": 0.05, "fosc_grace": 1, "confirm_every": 2, "stop": False, "gradient_stride": 3}
 
 
-def dying(epoch: int) -> Callable[[int, list[Any]], None]:
-    def report(now: int, rows: list[Any]) -> None:
+def dying(epoch: int) -> Callable[[int, list[Any], bool], None]:
+    def report(now: int, rows: list[Any], decided: bool) -> None:
         if now == epoch:
             raise RuntimeError(f"died in epoch {epoch}")
 
@@ -70,10 +70,10 @@ def test_seldom_checkpoints_cost_epochs_but_not_the_result(
     cell = make_cell()
     whole = run(cell, folder="whole")
     never = Cadence(report_s=1000, checkpoint_s=1000)
-    reports: list[tuple[int, list[Any]]] = []
+    reports: list[tuple[int, list[Any], bool]] = []
     once = run(cell, folder="once", cadence=never, report=lambda *args: reports.append(args))
     assert comparable(once) == comparable(whole)
-    assert [(epoch, [row["epoch"] for row in rows]) for epoch, rows in reports] == [(3, [1, 2, 3])]
+    assert [(epoch, [row["epoch"] for row in rows]) for epoch, rows, _ in reports] == [(3, [1, 2, 3])]
 
 
 def test_a_finished_trial_is_not_trained_again(make_cell: Callable[..., Cell], run: Runner, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from analysis.intervals import IntervalKind
 from core.allocation.replay import in_seed_order
 from core.records import TrialRecord
 
+FIXED = "the number of seeds was fixed in advance"
+ADAPTIVE = "this sweep looked at its results before it chose the next seed"
+
 
 def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> tuple[list[TrialRecord], IntervalKind]:
     """Trials whose rate doesn't lean, and the kind of interval that holds for them.
@@ -20,8 +23,24 @@ def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> 
         records: of one sweep, running trials too if there are any.
         first_seed: of the sweep; None: the smallest among ``records``.
     """
-    if not any(record.allocation == "adaptive" for record in records):
+    if not is_adaptive(records):
         return list(records), "wilson"
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
     return in_seed_order(records, first) + running, "anytime"
+
+
+def is_adaptive(records: Sequence[TrialRecord]) -> bool:
+    """Were seeds chosen while looking at results?"""
+    return any(record.allocation == "adaptive" for record in records)
+
+
+def why(interval: IntervalKind, records: Sequence[TrialRecord]) -> str:
+    """Why this interval is shown for this sweep, or what is wrong with it."""
+    if not is_adaptive(records):
+        if interval == "anytime":
+            return f"it was asked for; {FIXED}, so a shorter one would do unless you decide by it when to stop"
+        return FIXED
+    if interval == "anytime":
+        return ADAPTIVE
+    return f"it was asked for, but {ADAPTIVE}: unlike the anytime interval it misses the rate more often than it says"

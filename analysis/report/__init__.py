@@ -1,18 +1,25 @@
 """What a sweep says, for people: the main table, figures, and one HTML page."""
 
-from analysis.report.figures.paper import landscape_panels, paper_panels, write_figures
+from analysis.report.figures.paper import Panel, landscape_panels, paper_panels, write_figures
+from analysis.report.figures.series import landscape_pair
 from analysis.report.html import write_report
+from analysis.report.sections.paper import paper_sections
 from analysis.report.summary import answer
 from analysis.report.table import main_table
 from analysis.report.table_text import TableFormat, render
+from analysis.report.terminal import section_for_terminal
 
 __all__ = [
+    "Panel",
     "TableFormat",
     "answer",
+    "landscape_pair",
     "landscape_panels",
     "main_table",
     "paper_panels",
+    "paper_sections",
     "render",
+    "section_for_terminal",
     "write_figures",
     "write_report",
 ]

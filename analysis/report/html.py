@@ -10,8 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.audit import corrected_rates
+from analysis.design import countable, why
 from analysis.intervals import INTERVAL_QUESTIONS, IntervalKind
+from analysis.intervals import interval as interval_of
 from analysis.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
+from analysis.report.figures.paper import Panel
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
 from analysis.report.format import format_interval, format_seconds, format_value
 from analysis.report.grid import describe, distinct_factors, facets
@@ -24,11 +27,15 @@ from analysis.report.sections.effects import effect_section
 from analysis.report.sections.onset import onset_section
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_section
+from analysis.report.sections.self_healing import self_healing_sections
 from analysis.report.sections.stopping import stopping_section
 from analysis.report.sections.trials import trial_rows
 from analysis.report.summary import answer
-from analysis.report.table import SOFT, factor_count, table_caption, table_columns
+from analysis.report.table import RATE, SOFT, Column, factor_count, table_caption, table_columns
 from core.records import TrialRecord
+
+FIXED_DESIGN: dict[str, IntervalKind] = {"wilson": "clopper-pearson", "clopper-pearson": "wilson"}
+"""The other interval for a number of trials that was fixed in advance: both are shown."""
 
 
 def write_report(
@@ -41,11 +48,15 @@ def write_report(
     generated_at: datetime,
     level: float = 0.95,
     mlflow_ui_url: str | None = None,
+    links_note: str = "",
+    price: float | None = None,
+    landscapes: Sequence[Panel] = (),
 ) -> Path:
     """Write the report of a sweep, finished or still running, to `path`.
 
     Args:
-        records: all trials of the sweep; running ones count under time and cost only.
+        records: all trials of the sweep; rates are of those that `countable` gives, running ones count under time and
+            cost only.
         path: of the HTML file; its folder exists.
         sweep: its name.
         interval: which interval of a rate is shown.
@@ -53,11 +64,16 @@ def write_report(
         generated_at: printed on the page.
         level: coverage of all intervals, in (0, 1).
         mlflow_ui_url: address of MLflow's user interface, for links to runs; no links without it.
+        links_note: printed under these links.
+        price: of a device-hour; costs are shown as money too.
+        landscapes: from `landscape_panels`, shown among the single trials.
 
     Raises:
-        ValueError: `interval`, `label` or `level` is not one of those allowed, or `mlflow_ui_url` no http address.
+        ValueError: `interval`, `label` or `level` is not one of those allowed, `mlflow_ui_url` no http address, or
+            `price` negative.
     """
-    cells = cell_rates(records, label, level, interval)
+    counted, _ = countable(records)
+    cells = cell_rates(counted, label, level, interval)
     environment = Environment(
         loader=PackageLoader("analysis.report", "."),
         autoescape=True,
@@ -72,14 +88,16 @@ def write_report(
         answer=answer(cells),
         interval=interval,
         interval_question=INTERVAL_QUESTIONS[interval],
+        interval_reason=why(interval, records),
         level=f"{100 * level:g} %",
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
-        facts=_facts(records, cells),
+        facts=_facts(records, len(records) - len(counted), cells),
         facets=facets(cells),
         cells_grid=_cells_grid(cells),
-        sections=_sections(records, cells, label, level, interval) if records else [],
+        sections=_sections(records, counted, cells, label, level, interval, price, landscapes) if records else [],
         trials=trial_rows(records, distinct_factors(cells), mlflow_ui_url),
         trial_factors=distinct_factors(cells),
+        links_note=links_note,
         light=PALETTE_LIGHT,
         dark=PALETTE_DARK,
     )
@@ -88,24 +106,32 @@ def write_report(
 
 
 def _sections(
-    records: Sequence[TrialRecord], cells: Sequence[CellRate], label: Label, level: float, interval: IntervalKind
+    records: Sequence[TrialRecord],
+    counted: Sequence[TrialRecord],
+    cells: Sequence[CellRate],
+    label: Label,
+    level: float,
+    interval: IntervalKind,
+    price: float | None,
+    landscapes: Sequence[Panel],
 ) -> list[Section]:
-    corrected = corrected_rates(records, level, "anytime" if interval == "anytime" else "melded")
+    corrected = corrected_rates(counted, level, "anytime" if interval == "anytime" else "melded")
     return [
         onset_section(records, level),
-        effect_section(records, cells, label, level),
+        effect_section(counted, cells, label, level),
         trajectory_section(records),
-        example_section(records),
+        example_section(records, landscapes),
+        *self_healing_sections(records, cells),
         detector_section(records, level),
-        stopping_section(records, corrected, level, interval),
-        cost_section(records, cells, corrected),
-        *attribution_sections(records, level),
-        *paper_sections(records, cells, level),
+        stopping_section(counted, corrected, level, interval),
+        cost_section(records, cells, corrected, price),
+        *attribution_sections(counted, level),
+        *paper_sections(counted, cells, level),
         provenance_section(records),
     ]
 
 
-def _facts(records: Sequence[TrialRecord], cells: Sequence[CellRate]) -> list[tuple[str, str]]:
+def _facts(records: Sequence[TrialRecord], waiting: int, cells: Sequence[CellRate]) -> list[tuple[str, str]]:
     """The handful of numbers at the top: (number, what it counts)."""
     planned = sum(record.epochs_planned for record in records)
     saved = sum(map(epochs_saved, records))
@@ -117,15 +143,25 @@ def _facts(records: Sequence[TrialRecord], cells: Sequence[CellRate]) -> list[tu
         "censored": sum(cell.censored for cell in cells),
         "running": sum(cell.running for cell in cells),
     }
+    if waiting:
+        counts["finished, but not to be counted before earlier seeds"] = waiting
     return [
         *((str(count), name) for name, count in counts.items()),
         (f"{100 * saved / planned:.0f} %" if planned else "0 %", "of planned epochs saved"),
-        (format_seconds(sum(cell.device_seconds for cell in cells)), "device time used"),
+        (format_seconds(sum(record.device_seconds for record in records)), "device time used"),
     ]
 
 
 def _cells_grid(cells: Sequence[CellRate]) -> Grid:
     columns = table_columns(cells)
-    header = [column.header.replace(SOFT, "").replace("\n", " ") for column in columns]
+    if cells and (other := FIXED_DESIGN.get(cells[0].interval.kind)):
+        place = 1 + next(i for i, column in enumerate(columns) if column.header.startswith(RATE))
+        columns.insert(place, Column(f"{other}\ninterval", lambda cell: f"[{_other_interval(cell, other)}]"))
+    header = [column.header.replace(SOFT, "") for column in columns]
     rows = [[column.text(cell) for column in columns] for cell in cells]
     return Grid(header, rows, factor_count(cells), table_caption(cells))
+
+
+def _other_interval(cell: CellRate, kind: IntervalKind) -> str:
+    found = interval_of(kind, cell.unstable, cell.trials, cell.interval.level)
+    return f"{100 * found.low:.0f}–{100 * found.high:.0f}"

@@ -16,6 +16,9 @@ from analysis.report.grid import distinct_factors
 SOFT = "\u00ad"
 """Soft hyphen: a header may break here."""
 
+RATE = "rate,"
+"""How the header of the column with the rate starts."""
+
 ACCURACIES = {
     "clean": "clean_accuracy",
     "pgd-10": "pgd10_accuracy",
@@ -56,7 +59,7 @@ def table_columns(cells: Sequence[CellRate]) -> list[Column]:
     level = f"{100 * cells[0].interval.level:g} %" if cells else ""
     numbers = [
         Column("unstable\n/ trials", lambda cell: f"{cell.unstable}/{cell.trials}"),
-        Column(f"rate, {level}\ninterval", format_rate),
+        Column(f"{RATE} {level}\ninterval", format_rate),
     ]
     counts = {f"cen{SOFT}sored": "censored", f"hea{SOFT}led": "healed"}
     if any(cell.running for cell in cells):

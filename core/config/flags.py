@@ -64,9 +64,8 @@ def _bound(limit: Any) -> str:
 
 
 def _literal(annotation: Any) -> tuple[Any, ...]:
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    return ()
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return tuple(value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
 
 
 def _metavar(info: FieldInfo) -> str:

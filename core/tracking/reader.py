@@ -13,7 +13,7 @@ from core.records import TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import OUTCOMES, decode_param
 from core.tracking.runs import search_runs
-from core.tracking.store import check_store
+from core.tracking.store import check_store, explained
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,16 +40,16 @@ def read_sweep(uri: str, sweep: str, experiment: str = "unmask") -> list[TrialRe
     ``status="running"``, no verdict, and the trace as far as it was reported.
 
     Raises:
-        ValueError: there is no such store or no such sweep.
+        ValueError: there is no such store or no such sweep, or the store can't give a trial's record.
     """
-    client = open_client(check_store(uri))
-    known = _sweeps(client, experiment)
-    if sweep not in known:
-        names = ", ".join(known) or "none"
-        raise ValueError(f"--name {sweep!r} is no sweep of experiment {experiment!r} at {uri}; known are {names}")
-    condition = f"tags.role = 'trial' and tags.sweep = '{sweep}'"
-    runs = list(search_runs(client, experiment, condition))
-    with ThreadPoolExecutor(THREADS) as pool:
+    uri = check_store(uri)
+    client = open_client(uri)
+    with explained(uri), ThreadPoolExecutor(THREADS) as pool:
+        known = _sweeps(client, experiment)
+        if sweep not in known:
+            names = ", ".join(known) or "none"
+            raise ValueError(f"--sweep {sweep!r} is no sweep of experiment {experiment!r} at {uri}; known are {names}")
+        runs = list(search_runs(client, experiment, f"tags.role = 'trial' and tags.sweep = '{sweep}'"))
         return list(pool.map(lambda run: _read_trial(client, run), runs))
 
 

@@ -35,7 +35,7 @@ def prepare_store(uri: str, experiment: str = "unmask") -> str:
     database = database_path(uri)
     if database is not None:
         _prepare_database(uri, database)
-    with _impatient(), _explained(uri):
+    with _impatient(), explained(uri):
         client = open_client(uri)
         found = client.get_experiment_by_name(experiment)
         if found is None:
@@ -59,7 +59,7 @@ def check_store(uri: str) -> str:
     if database is not None and not database.exists():
         raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
     set_up_mlflow()
-    with _impatient(), _explained(uri):
+    with _impatient(), explained(uri):
         open_client(uri).search_experiments(max_results=1)
     return uri
 
@@ -80,7 +80,7 @@ def _prepare_database(uri: str, database: Path) -> None:
     from mlflow.store.db import utils
 
     name = hashlib.sha256(str(database).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"unmask-mlflow-{os.getuid()}-{name}.lock"), _explained(uri):
+    with FileLock(Path(tempfile.gettempdir()) / f"unmask-mlflow-{os.getuid()}-{name}.lock"), explained(uri):
         if not database.exists():
             _create_database(database)
             return
@@ -110,7 +110,8 @@ def _create_database(database: Path) -> None:
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
+def explained(uri: str) -> Iterator[None]:
+    """Turn whatever a store that fails raises into a ValueError of one line."""
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

@@ -112,7 +112,7 @@ def test_paper_figures_are_written_as_files(records, tmp_path):
     loss = 1 + np.add.outer(grid, np.abs(grid))
     panels = paper_panels(records) + landscape_panels(grid, {"stable": loss, "unstable": 3 * loss})
     paths = write_figures(panels, tmp_path, "png")
-    assert [path.name for path in paths] == [f"figure-{n}.png" for n in (1, 2, 3, 4, 5)]
+    assert [path.name for path in paths] == [f"figure-{n}.png" for n in ("1-contour", "1-surface", 2, 3, 4, 5)]
     for path in paths:
         assert np.std(imread(path)[..., :3]) > 0.01, "not an empty picture"
     with pytest.raises(ValueError, match="'gif' must be one of svg, pdf, png"):
@@ -133,7 +133,7 @@ def test_landscape_axes_follow_the_probe_s_indices():
         for line in path.to_polygons(closed_only=False):
             assert np.ptp(line[:, 0]) < 1e-9, "equal loss at equal offset along x"
     for path in bands.get_paths():
-        assert not len(path) or np.ptp(path.vertices[:, 0]) < 0.2, "a band of loss is narrow along x"
+        assert not len(path) or np.ptp(path.vertices[:, 0]) < 0.25, "a band of loss is narrow along x"
 
 
 def svg_of(text):

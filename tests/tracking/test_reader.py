@@ -66,5 +66,5 @@ def test_an_unknown_sweep_is_an_error_that_names_the_known_ones(store: str, driv
     with driver(store):
         pass
     assert list_sweeps(store) == ["demo"]
-    with pytest.raises(ValueError, match=r"--name 'dem' is no sweep .* known are demo"):
+    with pytest.raises(ValueError, match=r"--sweep 'dem' is no sweep .* known are demo"):
         read_sweep(store, "dem")

@@ -37,11 +37,11 @@ def batch_gradients(record: TrialRecord, *, epochs_around: int = 1) -> Draw:
         top.set_title(f"Batches: {caption(record)}")
         top.set_ylabel("gradient norm")
         top.set_ylim(bottom=0)
-        top.legend(loc="upper left", ncols=3)
         bottom.set_ylabel("cosine")
         bottom.set_ylim(-1.05, 1.05)
         bottom.set_xlabel("training step")
-        bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+        bottom.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         figure.align_ylabels([top, bottom])
 
     return draw

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.report.figures.style import Draw
 
 
-def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | None = None) -> Draw:
+def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
     """The loss over the two directions as a surface.
 
     Args:
@@ -16,7 +17,6 @@ def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | N
         loss: ``[points, points]``, indexed by the offset along the sign of the input gradient, then by that along a
             Rademacher direction, as `core.probes.landscape` measures it.
         title: which image of which checkpoint.
-        top: upper end of the loss axis, for pictures that are compared; the loss's own maximum without it.
     """
 
     def draw(figure: SubFigure) -> None:
@@ -26,29 +26,28 @@ def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | N
             loss.T,
             cmap="cividis",
             vmin=0,
-            vmax=top or loss.max(),
             linewidth=0.1,
             rasterized=True,
         )
-        ax.set_title(title)
-        ax.set_xlabel("gradient sign")
-        ax.set_ylabel("Rademacher")
-        ax.set_zlabel("loss")
-        ax.set_zlim(0, top or loss.max())
-        ax.tick_params(labelsize=6, pad=0)
+        ax.set_title(title, y=1.0)
+        ax.set_xlabel("gradient sign", labelpad=-4)
+        ax.set_ylabel("Rademacher", labelpad=-4)
+        ax.set_zlabel("loss", labelpad=-6)
+        ax.set_zlim(0, loss.max())
+        ax.tick_params(labelsize=7, pad=-2)
         ax.locator_params(nbins=5)
-        ax.set_box_aspect(None, zoom=0.85)
+        ax.set_box_aspect((4, 4, 3), zoom=0.92)
 
     return draw
 
 
-def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str, top: float | None = None) -> Draw:
+def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
     """The same as `surface`, seen from above."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
-        levels = np.linspace(0, top or loss.max(), 13)
-        filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis", extend="max")
+        levels = MaxNLocator(12).tick_values(0, loss.max())
+        filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis")
         ax.contour(offsets, offsets, loss.T, levels=levels[::2], colors="white", linewidths=0.6)
         ax.set_title(title)
         ax.set_xlabel("along the gradient's sign")

@@ -24,6 +24,8 @@ class Panel:
     draw: Draw
     description: str
     """What it shows and of which trial, in plain words."""
+    part: str = ""
+    """Panels of one figure with different parts are written as different files."""
 
 
 def paper_panels(records: Sequence[TrialRecord]) -> list[Panel]:
@@ -48,37 +50,41 @@ def paper_panels(records: Sequence[TrialRecord]) -> list[Panel]:
 
 
 def landscape_panels(offsets: np.ndarray, losses: Mapping[str, np.ndarray]) -> list[Panel]:
-    """Panels of Figure 1: for each landscape its surface, then its contours, all on one scale of loss.
+    """Panels of Figure 1, its surfaces and then its contours.
+
+    Each has its own scale of loss: a masked checkpoint's is low where attacks look, and its shape is what shows.
 
     Args:
         offsets: ``[points]``, shared by all landscapes.
         losses: by title (such as ``unstable, image 3``), each ``[points, points]``.
     """
-    top = max(float(loss.max()) for loss in losses.values())
     return [
-        Panel(1, kind(offsets, loss, title=title, top=top), f"Loss landscape: {title}")
+        Panel(1, kind(offsets, loss, title=title), f"Loss landscape: {title}", part)
+        for part, kind in (("surface", surface), ("contour", contour))
         for title, loss in losses.items()
-        for kind in (surface, contour)
     ]
 
 
 def write_figures(panels: Sequence[Panel], folder: Path, form: str = "svg") -> list[Path]:
-    """One file per figure, ``figure-2.svg`` and so on, its panels side by side; returns their paths.
+    """One file per figure, ``figure-1-surface.svg``, ``figure-2.svg`` and so on, its panels two to a row.
 
     Args:
         panels: from `paper_panels` and `landscape_panels`.
         folder: exists.
         form: ``svg``, ``pdf`` or ``png``.
 
+    Returns:
+        The files' paths.
+
     Raises:
         ValueError: `form` is not one of those allowed.
     """
     if form not in ("svg", "pdf", "png"):
         raise ValueError(f"figure format {form!r} must be one of svg, pdf, png")
-    by_figure: dict[int, list[Draw]] = {}
+    by_file: dict[tuple[int, str], list[Draw]] = {}
     for panel in panels:
-        by_figure.setdefault(panel.figure, []).append(panel.draw)
+        by_file.setdefault((panel.figure, panel.part), []).append(panel.draw)
     return [
-        save(compose(draws, columns=min(2, len(draws))), folder / f"figure-{number}.{form}")
-        for number, draws in sorted(by_figure.items())
+        save(compose(draws, columns=min(2, len(draws))), folder / f"figure-{number}{part and f'-{part}'}.{form}")
+        for (number, part), draws in sorted(by_file.items())
     ]

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.report.figures.style import INK
-from core.records import TrialRecord
+from core.config.data import DataOptions
+from core.records import CheckpointName, TrialRecord
 
 
 class Series(NamedTuple):
@@ -80,6 +81,56 @@ def heal_pair(records: Sequence[TrialRecord]) -> Pair | None:
     healed = {twin(r): r for r in records if r.cell["heal"] != "none" and r.verdict}
     unhealed = (r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable" and twin(r) in healed)
     return next((Pair(r, healed[twin(r)]) for r in unhealed), None)
+
+
+class Shown(NamedTuple):
+    """A stored checkpoint to be drawn."""
+
+    record: TrialRecord
+    checkpoint: CheckpointName
+
+
+class LandscapePair(NamedTuple):
+    """Two checkpoints to be drawn beside each other."""
+
+    stable: Shown
+    unstable: Shown
+
+
+def landscape_pair(records: Sequence[TrialRecord]) -> LandscapePair | None:
+    """Checkpoints of a stable and an unstable trial whose landscapes can be compared, of one cell where one has both.
+
+    Of unstable trials it is the checkpoint, selected or last, whose gradients hide most: by the larger of PGD-10 minus
+    Square and FGSM minus PGD-10 accuracy on test images. Beside it stands the same checkpoint of a stable trial with
+    the same data, epsilon and model.
+    """
+    candidates = [
+        (stable.cell_id == unstable.cell_id, masking, LandscapePair(Shown(stable, name), Shown(unstable, name)))
+        for unstable in records
+        if outcome(unstable) == "unstable"
+        for name, masking in _masking(unstable).items()
+        for stable in records
+        if outcome(stable) == "stable" and f"{name}.pt" in stable.checkpoints and _comparable(stable, unstable)
+    ]
+    best = max(candidates, key=lambda candidate: candidate[:2], default=None)
+    return best[2] if best else None
+
+
+def _masking(record: TrialRecord) -> dict[CheckpointName, float]:
+    """How much the gradients of each stored checkpoint hide, as far as it was measured on test images."""
+    found: dict[CheckpointName, float] = {}
+    for evidence in record.verdict.evidence if record.verdict else ():
+        accuracy = {m.attack: m.accuracy for m in evidence.measurements if m.split == "test"}
+        if evidence.checkpoint in ("selected", "last") and {"fgsm", "pgd-10", "square"} <= accuracy.keys():
+            gaps = accuracy["pgd-10"] - accuracy["square"], accuracy["fgsm"] - accuracy["pgd-10"]
+            if f"{evidence.checkpoint}.pt" in record.checkpoints:
+                found[evidence.checkpoint] = max(gaps)
+    return found
+
+
+def _comparable(one: TrialRecord, other: TrialRecord) -> bool:
+    names = [*DataOptions.model_fields, "epsilon", "model"]
+    return all(one.cell[name] == other.cell[name] for name in names)
 
 
 def mark_events(axes: Sequence[Axes], record: TrialRecord, *, label_on: int = 0) -> None:

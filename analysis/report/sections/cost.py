@@ -13,10 +13,17 @@ from core.records import TrialRecord
 
 
 def cost_section(
-    records: Sequence[TrialRecord], cells: Sequence[CellRate], corrected: Sequence[CorrectedRate]
+    records: Sequence[TrialRecord],
+    cells: Sequence[CellRate],
+    corrected: Sequence[CorrectedRate],
+    price: float | None = None,
 ) -> Section:
-    """Totals, what stopping and an uneven allocation saved, and how wide the intervals became."""
-    total = cost(records)
+    """Totals, what stopping and an uneven allocation saved, and how wide the intervals became.
+
+    Raises:
+        ValueError: the price of a device-hour is negative.
+    """
+    total = cost(records, price)
     rows = [
         ["spent", str(total.trials), str(total.epochs_run), format_seconds(total.device_seconds), NOTHING],
         [
@@ -29,10 +36,15 @@ def cost_section(
     ]
     if not any(cell.running for cell in cells):
         rows += _allocation(records, total.device_seconds)
+    text = _certainty(cells, corrected)
+    if price is not None:
+        text += (
+            f" At {price:g} per device-hour, {total.money:.2f} was spent and {total.money_saved:.2f} saved by stopping."
+        )
     return Section(
         "cost",
         "What it cost",
-        _certainty(cells, corrected),
+        text,
         grids=[
             Grid(
                 ("", "trials", "epochs", "device time", "share"),
@@ -67,7 +79,8 @@ def _certainty(cells: Sequence[CellRate], corrected: Sequence[CorrectedRate]) ->
     if not known:
         return "No trial has ended yet."
     widths = [100 * cell.interval.width for cell in cells if cell.trials]
-    text = f"Intervals of the rates above are {min(widths):.0f} to {max(widths):.0f} points wide."
+    span = " to ".join(dict.fromkeys(f"{width:.0f}" for width in (min(widths), max(widths))))
+    text = f"Intervals of the rates above are {span} points wide."
     if any(cell.stoppable > cell.followed for cell in known):
         end = sum(100 * cell.interval.width for cell in known) / len(known)
         ever = sum(100 * cell.ever.interval.width for cell in known) / len(known)

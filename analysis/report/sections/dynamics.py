@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.report.figures.paper import paper_panels
+from analysis.report.figures.paper import Panel, paper_panels
 from analysis.report.figures.series import has
 from analysis.report.figures.trajectories import METRICS, aligned, trajectories
 from analysis.report.sections.base import Section, picture
@@ -28,16 +28,16 @@ def trajectory_section(records: Sequence[TrialRecord]) -> Section:
     )
 
 
-def example_section(records: Sequence[TrialRecord]) -> Section:
-    """Single trials as in the paper's Figures 2 to 7, as far as the sweep has them."""
+def example_section(records: Sequence[TrialRecord], landscapes: Sequence[Panel]) -> Section:
+    """Single trials as in the paper's Figures 1 to 7, as far as the sweep has them."""
     pictures = [
         picture(panel.draw, panel.description, f"As Figure {panel.figure}. {panel.description}")
-        for panel in paper_panels(records)
+        for panel in [*landscapes, *paper_panels(records)]
     ]
     return Section(
         "examples",
         "Single trials",
-        "The counterparts of the paper's Figures 2–7 from this sweep's own trials, chosen by rule: a stable and an "
+        "The counterparts of the paper's figures from this sweep's own trials, chosen by rule: a stable and an "
         "unstable trial of one cell with the longest trace, a trial that recovered, twins with and without healing."
         if pictures
         else "No stable and unstable trial to set beside each other yet.",

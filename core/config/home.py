@@ -1,0 +1,22 @@
+"""Where a job's results are by default."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The current folder; in a Ray job, whose folder is a throw-away copy, ``unmask`` in the user's home."""
+    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
+
+
+def storage_root(given: str | None) -> str:
+    """The absolute folder, or URI, of sweeps: as given, or ``results`` at home."""
+    storage = given or str(home() / "results")
+    return storage if "://" in storage else str(Path(storage).resolve())
+
+
+def tracking_uri(given: str | None) -> str:
+    """MLflow's tracking URI: as given, the environment's, or a database at home."""
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"

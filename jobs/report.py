@@ -1,0 +1,205 @@
+"""Read a sweep: print its table, and write one self-contained HTML report that can be sent to a colleague.
+
+    python jobs/report.py --sweep quick                            # also while the sweep runs
+    python jobs/report.py --sweep quick --mlflow-uri http://server:5000
+    python jobs/report.py --sweep quick --format csv > rates.csv
+    python jobs/report.py --sweep quick --figures                  # the paper's Figures 1 to 7 as svg and png
+
+Records come from MLflow; where it can't be reached, from --storage if given.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import tyro
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from analysis.report.options import ReportOptions
+from core.config import explain
+from core.config.flags import FlagField, parse, single_flags
+from core.config.home import home, storage_root, tracking_uri
+
+if TYPE_CHECKING:
+    from analysis.report import Panel
+    from core.records import TrialRecord
+
+DONE, BAD_INPUT = 0, 2
+Say = Callable[[str], None]
+LOCAL_UI = "http://127.0.0.1:5000"
+"""Where `mlflow ui` is by default."""
+MODEL_TRAINING = "workflowType=machine_learning"
+"""Without it MLflow's pages are those about prompts and traces."""
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    sweep: str
+    mlflow_uri: str
+    storage: str | None
+    data_dir: Path
+    output: Path
+    figures: Path | None
+    """Folder of the figures; None: no figures."""
+    options: ReportOptions
+
+
+def main(args: list[str]) -> int:
+    """Parse, report, print. Exit code: 0 done, 2 bad input."""
+    try:
+        request = read_request(args)
+        # with --format, stdout is the table alone
+        said = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
+        report(request, said)
+    except ValueError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return BAD_INPUT
+    return DONE
+
+
+def read_request(args: list[str]) -> Request:
+    """What to report on, from flags.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    flags: list[FlagField] = [
+        ("sweep", _flag(str | None, "name of the sweep"), None),
+        ("mlflow_uri", _flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
+        ("storage", _flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
+        ("data_dir", _flag(Path, "folder of the data sets, for loss landscapes"), Path("data")),
+        ("output", _flag(Path | None, "the report's file (default: ./SWEEP-report.html)"), None),
+        ("figures", _flag(tuple[str, ...] | None, "draw figures into this folder (default: ./SWEEP-figures)"), None),
+        *single_flags(ReportOptions, {}),
+    ]
+    given = parse("report", flags, __doc__ or "", args)
+    try:
+        chosen = {name: given[name] for name in ReportOptions.model_fields if given[name] is not None}
+        options = ReportOptions.model_validate(chosen)
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+    name, figures = given["sweep"], given["figures"]
+    if name is None:
+        raise ValueError("--sweep is missing: the name of a sweep")
+    output = given["output"] or home() / f"{name}-report.html"
+    if output.is_dir() or not output.parent.is_dir():
+        raise ValueError(f"--output {output}: must be a file in a folder that exists")
+    if figures is not None and len(figures) > 1:
+        raise ValueError(f"--figures {' '.join(figures)}: takes one folder")
+    return Request(
+        sweep=name,
+        mlflow_uri=tracking_uri(given["mlflow_uri"]),
+        storage=given["storage"] and storage_root(given["storage"]),
+        data_dir=given["data_dir"],
+        output=output.resolve(),
+        figures=None if figures is None else Path(*figures or (home() / f"{name}-figures",)).resolve(),
+        options=options,
+    )
+
+
+def report(request: Request, said: Console) -> None:
+    """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
+    from analysis.design import countable, why
+    from analysis.rates import cell_rates
+    from analysis.report import answer, main_table, paper_sections, render, section_for_terminal, write_report
+    from core.sweep.records import find_records
+    from core.tracking import log_sweep_files
+
+    options = request.options
+    found = find_records(request.sweep, request.mlflow_uri, request.storage)
+    counted, honest = countable(found.records)
+    interval = options.interval or honest
+    cells = cell_rates(counted, options.label, options.level, interval)
+    if options.format:
+        sys.stdout.write(render(cells, options.format))
+    else:
+        said.print(answer(cells), highlight=False)
+        said.print(main_table(cells))
+    say = _sayer(said)
+    if found.mlflow_problem:
+        say(f"Records are from {request.storage}, finished trials only, because {found.mlflow_problem}")
+    say(f"Interval: {interval}, {100 * options.level:g} %, because {why(interval, found.records)}.")
+    if uncounted := len(found.records) - len(counted):
+        say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
+    for section in paper_sections(counted, cells, options.level):
+        said.print(*section_for_terminal(section), sep="\n")
+    panels = _landscapes(request, found.records, say) if request.figures else []
+    links = _links(request.mlflow_uri)
+    write_report(
+        found.records,
+        request.output,
+        sweep=request.sweep,
+        interval=interval,
+        label=options.label,
+        generated_at=datetime.now(UTC),
+        level=options.level,
+        mlflow_ui_url=links[0],
+        links_note=links[1],
+        price=None if options.price is None else float(options.price),
+        landscapes=[panel for panel in panels if panel.part == "contour"],
+    )
+    say(f"Report: {request.output}")
+    figures = _write_figures(request.figures, panels, found.records, say) if request.figures else []
+    if not found.mlflow_problem:
+        page = log_sweep_files(request.mlflow_uri, request.sweep, [request.output])
+        log_sweep_files(request.mlflow_uri, request.sweep, figures, "figures")
+        say(f"Logged to MLflow: {links[0]}/#/{page}?{MODEL_TRAINING}")
+        if links[1]:
+            say(links[1])
+
+
+def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
+    from analysis.report import landscape_pair, landscape_panels
+    from core.evaluation.landscapes import checkpoint_landscapes
+    from core.storage import CorruptFileError, Store
+    from core.sweep.ledger import Ledger
+
+    pair = landscape_pair(records)
+    if pair is None:
+        say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
+        return []
+    titles = {f"{name}, seed {shown.record.seed}, {shown.checkpoint}": shown for name, shown in pair._asdict().items()}
+    ledger = Ledger(Store(storage_root(request.storage)).child(request.sweep), request.sweep)
+    try:
+        offsets, losses = checkpoint_landscapes(titles, ledger, request.data_dir)
+    except (ValueError, CorruptFileError) as error:
+        say(f"Figure 1 is left out: {error}")
+        return []
+    return landscape_panels(offsets, losses)
+
+
+def _write_figures(folder: Path, panels: Sequence[Panel], records: Sequence[TrialRecord], say: Say) -> list[Path]:
+    from analysis.report import paper_panels, write_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [*panels, *paper_panels(records)]
+    files = [file for form in ("svg", "png") for file in write_figures(drawn, folder, form)]
+    numbers = sorted({panel.figure for panel in drawn})
+    say(f"Figures {', '.join(map(str, numbers)) or '(none yet)'}: {folder}")
+    return files
+
+
+def _links(mlflow_uri: str) -> tuple[str, str]:
+    """Where MLflow's user interface is, and what must be done for it to be there."""
+    if mlflow_uri.startswith("http"):
+        return mlflow_uri.rstrip("/"), ""
+    return LOCAL_UI, f"Links work while MLflow runs there: mlflow ui --backend-store-uri {mlflow_uri}"
+
+
+def _sayer(console: Console) -> Say:
+    return lambda text: console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def _flag(kind: Any, text: str) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,50 @@
+"""Which trials count, and why which interval."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.design import countable, why
+from core.records import TrialRecord, Verdict
+
+
+def trial(seed, allocation="fixed", cell="a", done=True):
+    return TrialRecord(
+        sweep="s",
+        cell_id=cell,
+        cell={},
+        seed=seed,
+        allocation=allocation,
+        protocol={},
+        status="finished" if done else "running",
+        verdict=Verdict(outcome="stable", onset=False) if done else None,
+        epochs_planned=1,
+        epochs_run=1,
+    )
+
+
+def test_a_fixed_design_counts_everything():
+    records = [trial(0), trial(2), trial(1, done=False)]
+    assert countable(records) == (records, "wilson")
+
+
+def test_an_adaptive_one_counts_up_to_a_cell_s_first_seed_without_a_result():
+    adaptive = [trial(seed, "adaptive", cell) for cell, seed in [("a", 5), ("a", 6), ("a", 8), ("b", 6)]]
+    running = trial(7, "fixed", "a", done=False)  # a running trial's record doesn't know the allocation
+    counted, interval = countable([*adaptive, running])
+    assert interval == "anytime"
+    assert [(r.cell_id, r.seed) for r in counted] == [("a", 5), ("a", 6), ("a", 7)]
+
+
+@pytest.mark.parametrize(
+    "allocation, interval, said",
+    [
+        ("fixed", "wilson", "the number of seeds was fixed in advance"),
+        ("fixed", "clopper-pearson", "the number of seeds was fixed in advance"),
+        ("fixed", "anytime", "a shorter one would do"),
+        ("adaptive", "anytime", "looked at its results before it chose"),
+        ("adaptive", "wilson", "misses the rate more often than it says"),
+    ],
+)
+def test_the_reason_fits_the_design(allocation, interval, said):
+    assert said in why(interval, [trial(0, allocation)])

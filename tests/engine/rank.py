@@ -55,7 +55,7 @@ def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
 def train_trial(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, Any] | None:
     """The record of a whole trial; dies after the epoch that the job names."""
 
-    def report(epoch: int, rows: list[Any]) -> None:
+    def report(epoch: int, rows: list[Any], decided: bool) -> None:
         if epoch == job.get("die_after"):
             raise KeyboardInterrupt
 

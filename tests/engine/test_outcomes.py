@@ -45,6 +45,12 @@ def test_audited_trials_and_no_stop_run_to_the_end_and_are_measured_once(
     assert record.verdict.confirmed_epoch == 1
 
 
+def test_a_healing_trial_is_not_stopped_by_the_alarm_it_answers(make_cell: Callable[..., Cell], run: Runner) -> None:
+    record = run(make_cell(epochs=4, heal="fosc"), protocol=CONFIRMED)
+    assert not record.stopped_early
+    assert record.epochs_run == 4
+
+
 def test_an_unconfirmed_alarm_is_measured_again_every_few_epochs_and_never_stops(
     make_cell: Callable[..., Cell], run: Runner
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from core.benchmark.result import Goal, Result, Settings, ratios
-from core.benchmark.subjects import make_trainer, quick_cell, resnet_cell, ten_step_cell, training_images
+from core.benchmark.subjects import make_trainer, one_thread, quick_cell, resnet_cell, ten_step_cell, training_images
 from core.benchmark.timing import take_turns
 from core.config import Cell
 from core.data import ImageSet, crop_flip, epoch_order, to_float
@@ -17,8 +17,9 @@ DATA, TRAINING = "data path", "training"
 
 def data_path_shares(settings: Settings) -> Iterator[Result]:
     """The quick preset's batches and 10-step ones, both with crop and flip, and ResNet-18's."""
-    yield _share(quick_cell(settings, augment="crop-flip"), settings)
-    yield _share(ten_step_cell(settings, augment="crop-flip"), settings)
+    with one_thread():
+        yield _share(quick_cell(settings, augment="crop-flip"), settings)
+        yield _share(ten_step_cell(settings, augment="crop-flip"), settings)
     yield _share(resnet_cell(settings), settings.fewer(), batches=1)
 
 
@@ -35,7 +36,7 @@ def _share(cell: Cell, settings: Settings, batches: int | None = None) -> Result
     trainer = make_trainer(cell, settings.device)
     generator = torch.Generator(settings.device)
     size = cell.training.batch_size
-    setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {size}"
+    setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {size}, {torch.get_num_threads()} thread(s)"
     seconds = take_turns(
         {DATA: lambda: run_data_path(images, size, generator), TRAINING: lambda: trainer.run_epoch(images, 1)},
         settings,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.benchmark.result import Goal, Result, Settings, ratios
-from core.benchmark.subjects import dataset_of, make_trainer, quick_cell, resnet_cell
+from core.benchmark.subjects import dataset_of, make_trainer, one_thread, quick_cell, resnet_cell
 from core.benchmark.timing import take_turns
 from core.config import Cell, ProtocolOptions
 from core.data import to_float
@@ -24,7 +24,8 @@ ALONE, PROBED, WHOLE = "PGD-10 accuracy alone", "PGD-10 + FOSC + SGCS", "validat
 def probe_costs(settings: Settings) -> Iterator[Result]:
     """On the quick preset's validation images, and on a batch of ResNet-18's."""
     resnet = resnet_cell(settings)
-    yield from _compare(quick_cell(settings), settings)
+    with one_thread():
+        yield from _compare(quick_cell(settings), settings)
     yield from _compare(resnet, settings.fewer(), images=resnet.training.batch_size)
 
 
@@ -40,7 +41,7 @@ def _compare(cell: Cell, settings: Settings, images: int | None = None) -> Itera
         steps=protocol.eval_steps,
         start="uniform",
     )
-    setting = f"{cell.model.model}, {len(chosen)} images"
+    setting = f"{cell.model.model}, {len(chosen)} images, {torch.get_num_threads()} thread(s)"
     seconds = take_turns(
         {
             ALONE: lambda: alone(model, attack, x, y),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from core.attacks import Square
 from core.attacks.base import attack_mode
 from core.benchmark.result import Goal, Result, Settings, ratios
-from core.benchmark.subjects import dataset_of, make_trainer, ten_step_cell
+from core.benchmark.subjects import dataset_of, make_trainer, one_thread, ten_step_cell
 from core.benchmark.timing import take_turns
 from core.data import to_float
 
@@ -28,15 +28,16 @@ def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> 
     cell = ten_step_cell(settings, beta=6, batch_size=64)
     dataset = dataset_of(cell)
     trainer = make_trainer(cell, settings.device)
-    settings.say(f"square: training the network for {epochs} epochs")
-    train = dataset.train.to(settings.device)
-    for epoch in range(1, epochs + 1):
-        trainer.run_epoch(train, epoch)
-    model, test = trainer.model.eval(), dataset.test.to(settings.device)
+    train, test = dataset.train.to(settings.device), dataset.test.to(settings.device)
     x, y = to_float(test.images), test.labels
-    for name, share in RADII.items():
-        setting = f"{queries:,} queries, {cell.model.model}, {len(x)} images, {name}"
-        yield _compare(model, x, y, share * cell.attack.epsilon, queries, setting, settings.fewer())
+    with one_thread():
+        settings.say(f"square: training the network for {epochs} epochs")
+        for epoch in range(1, epochs + 1):
+            trainer.run_epoch(train, epoch)
+        model = trainer.model.eval()
+        for name, share in RADII.items():
+            setting = f"{queries:,} queries, {cell.model.model}, {len(x)} images, {name}, 1 thread"
+            yield _compare(model, x, y, share * cell.attack.epsilon, queries, setting, settings.fewer())
 
 
 def _compare(

@@ -14,8 +14,8 @@ POLL = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
 def run_near_empty_trial(config: dict[str, Any]) -> None:
     """A worker group of one worker, by our `LeanTrainer` or by a TorchTrainer with Train's own defaults.
 
-    ``config["run"]`` holds the ``trainer``'s name, a ``scratch`` folder and ``poll_s``, the seconds between polls of our
-    trainer. Nothing of ours is imported for the stock one.
+    ``config["run"]`` holds the ``trainer``'s name, a ``scratch`` folder and ``poll_s``, the seconds between polls of
+    our trainer. Nothing of ours is imported for the stock one.
     """
     run = config["run"]
     import ray.train

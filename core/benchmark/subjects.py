@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +35,17 @@ RESNET_OPTIONS = {
 """The paper's network on generated images of CIFAR-100's shape; a low rate, so that few steps don't diverge."""
 LONGEST_STEP = 8.0
 """Seconds that a textbook step may take, times ``settings.seconds``."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within: torch computes with one thread, as in a sweep, where Ray gives a trial one CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 Wrap = Callable[[nn.Module], nn.Module]

@@ -14,6 +14,7 @@ from core.benchmark.result import Goal, Result, Settings, ratios
 from core.benchmark.subjects import (
     make_textbook,
     make_trainer,
+    one_thread,
     quick_cell,
     resnet_cell,
     ten_step_cell,
@@ -32,9 +33,10 @@ TEXTBOOK, PUBLISHED, LOADING = "textbook", "textbook, image gradients only", "te
 def small_cnn_steps(settings: Settings) -> Iterator[Result]:
     """The quick preset's step in its batch sizes, and a 10-step one in batches of 128."""
     row = "trades-small-cnn"
-    for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):
-        yield from compare_steps(row, quick_cell(settings, batch_size=size), _float32_variants(None), settings)
-    yield from compare_steps(row, ten_step_cell(settings), _float32_variants(Goal(">=", 4)), settings)
+    with one_thread():
+        for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):
+            yield from compare_steps(row, quick_cell(settings, batch_size=size), _float32_variants(None), settings)
+        yield from compare_steps(row, ten_step_cell(settings), _float32_variants(Goal(">=", 4)), settings)
 
 
 def resnet_steps(settings: Settings) -> Iterator[Result]:
@@ -56,6 +58,7 @@ def compare_steps(
     device = settings.device
     images = training_images(cell, device, batches)
     setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {cell.training.batch_size}"
+    setting += f", {torch.get_num_threads()} thread(s)"
     steps = 20 if batches is None else 2
     settings.say(f"{row}: {setting}, comparing {steps} losses")
     differences = relative_differences(paired_losses(cell, steps, device, follow=True))

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import signal
-import subprocess
 from datetime import UTC, datetime
 
 import pytest
 
 from analysis.report.html import write_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from .chromium import CHROMIUM, browse
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--hide-scrollbars",
 ]
 # a frame has any width that is asked for, a headless window none under 500 px
 PROBE = """<!doctype html><body style="margin:0">
@@ -95,18 +80,6 @@ def measured(make_sweep, tmp_path_factory):
     found = re.search(r'<pre id="out">([^<]+)</pre>', dumped)
     assert found, dumped[-2000:]
     return dict(line.split("|", 1) for line in found[1].replace("&gt;", ">").split(";"))
-
-
-def browse(folder, *arguments):
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder}/profile", "--window-size=1400,1000", *arguments]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
-    try:
-        return process.communicate(timeout=120)[0]
-    finally:  # its helper processes as well
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("width", [1400, 400])

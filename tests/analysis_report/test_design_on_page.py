@@ -1,0 +1,129 @@
+"""What the page and the terminal say depends on how the sweep was designed, and on what its trials did."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from analysis.intervals import clopper_pearson
+from analysis.rates import cell_rates
+from analysis.report import paper_sections, section_for_terminal, write_report
+from analysis.report.figures.series import landscape_pair
+from analysis.report.sections.self_healing import MOST
+from core.config import Cell
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(records, **options):
+        defaults = {
+            "sweep": "s",
+            "interval": "wilson",
+            "label": "any",
+            "generated_at": datetime(2026, 1, 2, tzinfo=UTC),
+        }
+        text = write_report(records, tmp_path / "x.html", **(defaults | options)).read_text()
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
+
+    return write
+
+
+def test_a_fixed_design_shows_both_intervals(page, make_sweep):
+    records = make_sweep(betas=(1, 6), batch_sizes=(64,), seeds=4)
+    text = page(records, level=0.9)
+    assert "Shown because the number of seeds was fixed in advance." in text
+    for cell in cell_rates(records):
+        exact = clopper_pearson(cell.unstable, cell.trials, 0.9)
+        assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text
+    assert "clopper-pearson interval" in text
+    assert "wilson interval" in page(records, interval="clopper-pearson")
+    assert "clopper-pearson" not in page(records, interval="anytime")
+
+
+def test_an_adaptive_design_counts_only_what_does_not_lean(page, make_sweep):
+    records = [
+        r.model_copy(update={"allocation": "adaptive"}) for r in make_sweep(betas=(1,), batch_sizes=(64,), seeds=5)
+    ]
+    text = page([r for r in records if r.seed != 2], interval="anytime")
+    assert "Shown because this sweep looked at its results" in text
+    assert re.search(r"\b2 trials counted", text)
+    assert re.search(r"\b2 finished, but not to be counted before earlier seeds", text)
+    assert all(record.key in text for record in records if record.seed != 2), "the list of trials has them all"
+    assert "Seeds: 0–1, 3–4" in text
+
+
+def test_recoveries_are_listed_with_their_evidence(page, make_trial):
+    cell = Cell.from_flat({"beta": 1, "epochs": 50})
+    healed = make_trial(cell, 3, heal=True)
+    text = page([healed, make_trial(cell, 4, probability=0)])
+    onset, recovery = healed.verdict.onset_epoch, healed.verdict.recovery_epochs[0]
+    before, after = (healed.trace[e - 1]["train/clean_acc"] for e in (recovery - 1, recovery))
+    peak = max(row["val/fosc"] for row in healed.trace[onset - 1 : recovery - 1])
+    fosc = healed.trace[recovery - 1]["val/fosc"]
+    row = f"3 {onset} {recovery} {peak:.2g} → {fosc:.2g} {100 * (after - before):+.1f} points"
+    assert row in text
+    assert "1 recoveries without help: 0 show the whole signature" in text
+    assert "Recovery" not in page([make_trial(cell, 4, probability=0)])
+
+
+def test_many_recoveries_are_cut_and_said_to_be(page, make_trial):
+    cell = Cell.from_flat({"beta": 1, "epochs": 50})
+    text = page([make_trial(cell, seed, heal=True) for seed in range(MOST + 2)])
+    assert f"The first {MOST} of {MOST + 2}." in text
+
+
+def test_cost_is_money_with_a_price(page, make_sweep):
+    records = make_sweep(betas=(1,), batch_sizes=(64,), seeds=3)
+    seconds = sum(record.device_seconds for record in records)
+    assert f"At 7.2 per device-hour, {7.2 * seconds / 3600:.2f} was spent" in page(records, price=7.2)
+    assert "per device-hour" not in page(records)
+
+
+def test_the_paper_beside_it_in_a_terminal(make_trial):
+    options = {"dataset": "cifar100", "model": "resnet18", "beta": 3, "batch_size": 256, "lr": 0.1, "epochs": 200}
+    records = [make_trial(Cell.from_flat(options), seed, epochs=200) for seed in range(4)]
+    cells = cell_rates(records)
+    console = Console(file=io.StringIO(), width=160)
+    for section in paper_sections(records, cells, 0.95):
+        console.print(*section_for_terminal(section), sep="\n")
+    said = console.file.getvalue()
+    assert "Beside the paper" in said
+    assert "7/10" in said
+    assert f"{cells[0].unstable}/4" in said
+    assert "reproduced" not in said, "on fewer seeds than the paper"
+
+
+def stored(record, names=("selected.pt", "last.pt")):
+    return record.model_copy(update={"checkpoints": dict.fromkeys(names, "0")})
+
+
+def test_landscapes_are_of_one_cell_where_one_has_both(make_trial):
+    one, two = (Cell.from_flat({"beta": beta, "epochs": 50}) for beta in (1, 2))
+    unstable = [stored(make_trial(cell, 0, probability=1)) for cell in (one, two)]
+    stable = stored(make_trial(two, 1, probability=0))
+    pair = landscape_pair([unstable[0], stable, unstable[1]])
+    assert (pair.stable.record, pair.unstable.record) == (stable, unstable[1])
+    pair = landscape_pair([unstable[0], stable])
+    assert (pair.stable.record, pair.unstable.record) == (stable, unstable[0])
+    assert pair.stable.checkpoint == pair.unstable.checkpoint
+    assert landscape_pair([unstable[0], stored(make_trial(two, 1, probability=0), ())]) is None
+    other = Cell.from_flat({"beta": 1, "epochs": 50, "epsilon": 0.3})
+    assert landscape_pair([unstable[0], stored(make_trial(other, 1, probability=0))]) is None
+    assert landscape_pair([stable]) is None
+
+
+def test_landscapes_are_of_the_checkpoint_that_hides_most(make_trial):
+    cell = Cell.from_flat({"beta": 1, "epochs": 50})
+    stable, unstable = (stored(make_trial(cell, seed, probability=p)) for seed, p in ((0, 0), (1, 1)))
+    selected, last = unstable.verdict.evidence
+    honest = tuple(m.model_copy(update={"accuracy": 0.3}) for m in selected.measurements)
+    for mild, expected in (("selected", "last"), ("last", "selected")):
+        evidence = tuple(
+            e.model_copy(update={"measurements": honest}) if e.checkpoint == mild else e for e in (selected, last)
+        )
+        trial = unstable.model_copy(update={"verdict": unstable.verdict.model_copy(update={"evidence": evidence})})
+        assert landscape_pair([stable, trial]).unstable.checkpoint == expected

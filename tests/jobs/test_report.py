@@ -1,0 +1,306 @@
+"""The report of trials that were really trained and tracked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from analysis.intervals import clopper_pearson, wilson
+from analysis.report.figures.series import Shown
+from core.config import Cell, ProtocolOptions, Sweep, Trial
+from core.config.sweep import Seeded
+from core.data import load_dataset, to_float
+from core.engine.ranks import Ranks
+from core.engine.trial import Surroundings, run_trial
+from core.evaluation.landscapes import IMAGES, POINTS, checkpoint_landscapes
+from core.models import build_model
+from core.records import Evidence, Measurement, TrialRecord, Verdict
+from core.storage import Store
+from core.sweep.ledger import Ledger
+from core.tracking import SweepTracker, prepare_store
+from jobs.report import main
+
+from ..analysis_report.chromium import CHROMIUM, browse
+
+JOB = Path(__file__).parents[2] / "jobs" / "report.py"
+CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "attack_steps": 2, "epsilon": 0.12, "attack_step_size": 0.06})
+OTHER = Cell.from_flat({**CELL.flat(), "beta": 1.0})
+PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1)
+
+
+def judged(record: TrialRecord, unstable: bool) -> TrialRecord:
+    """The record with a verdict of our choice: two epochs of the digits never become unstable."""
+    accuracies = {"clean": 0.9, "fgsm": 0.6, "pgd-10": 0.5, "square": 0.1 if unstable else 0.48}
+    measured = tuple(Measurement(attack=a, accuracy=v, images=20, split="test") for a, v in accuracies.items())
+    verdict = Verdict(
+        outcome="unstable" if unstable else "stable",
+        onset=unstable,
+        overestimation=unstable,
+        catastrophic=False,
+        onset_epoch=2 if unstable else None,
+        onset_epochs=(2,) if unstable else (),
+        evidence=tuple(Evidence(checkpoint=name, epoch=2, measurements=measured) for name in ("selected", "last")),
+    )
+    return record.model_copy(update={"verdict": verdict})
+
+
+class Tracked:
+    """Sweep ``tiny``: seeds 0 and 1 of one cell, stable and unstable, and seed 0 of another, unstable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.storage = str(folder / "results")
+        self.uri = f"sqlite:///{folder}/mlflow.db"
+        self.ledger = Ledger(Store(self.storage).child("tiny"), "tiny")
+        entries = (Seeded(cell=CELL, seeds=2), Seeded(cell=OTHER, seeds=1))
+        self.ledger.enter(Sweep(name="tiny", preset="none", entries=entries, protocol=PROTOCOL))
+        data = load_dataset(CELL.data, Path())
+        prepare_store(self.uri)
+        self.records = []
+        with self.tracker(folder / "journal") as tracker:
+            for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
+                store = self.ledger.trial_store(trial.key)
+                trained = run_trial(trial, PROTOCOL, data, Surroundings("tiny", store, Ranks(), lambda *_: None, "abc"))
+                assert trained is not None
+                record = judged(trained, unstable=len(self.records) > 0)
+                self.ledger.write(record)
+                tracker.start_trial(trial, 1)
+                tracker.finish_trial(record)
+                self.records.append(record)
+
+    def tracker(self, journal: Path, sweep: str = "tiny") -> SweepTracker:
+        return SweepTracker(prepare_store(self.uri), sweep, "unmask", journal, protocol=PROTOCOL, commit="abc")
+
+    def parent(self, sweep: str = "tiny") -> Run:
+        client = MlflowClient(self.uri)
+        (run,) = client.search_runs(
+            [client.get_experiment_by_name("unmask").experiment_id], f"tags.role = 'sweep' and tags.sweep = '{sweep}'"
+        )
+        return run
+
+    def logged(self, path: str, sweep: str = "tiny") -> Path:
+        return Path(MlflowClient(self.uri).download_artifacts(self.parent(sweep).info.run_id, path))
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Tracked:
+    return Tracked(tmp_path_factory.mktemp("tracked"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    yield
+    assert {path.name for path in tmp_path.iterdir()} <= {"journal", "profile", "out"} | {
+        f"{sweep}-{what}" for sweep in ("tiny", "live") for what in ("report.html", "figures")
+    }, "nothing else is left behind"
+
+
+@pytest.fixture
+def dead_server() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+Capture = pytest.CaptureFixture[str]
+
+
+def refused(capsys: Capture, *flags: str) -> str:
+    """The error of a call that must fail."""
+    assert main(list(flags)) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert len(said.err.splitlines()) == 1
+    return said.err
+
+
+def test_prints_the_table_and_logs_the_page_to_the_sweep_s_run(tracked: Tracked, capsys: Capture) -> None:
+    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 3 trials were unstable" in said
+    assert re.search(r"1\s+1/1\s+100 %", said)
+    assert "Interval: wilson, 95 %, because the number of seeds was fixed in advance." in said
+    page = Path("tiny-report.html").resolve()
+    assert f"Report: {page}" in said
+    run = tracked.parent()
+    assert f"/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?" in said
+    assert tracked.logged("tiny-report.html").read_bytes() == page.read_bytes()
+    assert run.info.status == "FINISHED"
+    for record in tracked.records:
+        assert record.key in page.read_text()
+
+
+def test_formats_leave_stdout_to_the_table(tracked: Tracked, capsys: Capture) -> None:
+    for form, start in {"markdown": "| beta |", "latex": "% unstable", "csv": "cell,beta,"}.items():
+        assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--format", form]) == 0
+        said = capsys.readouterr()
+        assert said.out.startswith(start)
+        assert "Report:" in said.err
+        assert "Report:" not in said.out
+
+
+@pytest.mark.slow
+def test_csv_in_a_pipe(tracked: Tracked) -> None:
+    command = [sys.executable, str(JOB), "--sweep", "tiny", "--mlflow-uri", tracked.uri, "--format", "csv"]
+    command += ["--label", "overestimation", "--interval", "clopper-pearson", "--level", ".9"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env={**os.environ})
+    rows = {float(row["beta"]): row for row in csv.DictReader(io.StringIO(done.stdout))}
+    assert set(rows) == {CELL.flat()["beta"], 1.0}
+    row = rows[CELL.flat()["beta"]]
+    assert (row["label"], row["unstable"], row["trials"]) == ("overestimation", "1", "2")
+    exact = clopper_pearson(1, 2, 0.9)
+    assert (float(row["interval_low"]), float(row["interval_high"])) == pytest.approx((exact.low, exact.high))
+
+
+def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, capsys: Capture) -> None:
+    done = tracked.records[0].model_copy(update={"sweep": "live"})
+    with tracked.tracker(Path("journal").resolve(), "live") as driver:
+        running = Trial(cell=CELL, seed=1)
+        driver.start_trial(Trial(cell=CELL, seed=0), 1)
+        driver.finish_trial(done)
+        driver.start_trial(running, 1)
+        driver.log_epochs(running.key, done.trace[:1])
+        while driver.waiting:
+            time.sleep(0.02)
+        assert main(["--sweep", "live", "--mlflow-uri", tracked.uri]) == 0
+        said = capsys.readouterr().out
+        assert "So far, with 1 trials still running: 0 of 1 trials" in said
+        assert tracked.parent("live").info.status == "RUNNING"
+        assert 'data-outcome="running"' in tracked.logged("live-report.html", "live").read_text()
+    assert tracked.parent("live").info.status == "FINISHED"
+
+
+def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, capsys: Capture) -> None:
+    with tracked.tracker(Path("journal").resolve(), "live") as driver:
+        for seed in (0, 2):
+            trial = Trial(cell=OTHER, seed=seed, allocation="adaptive")
+            record = tracked.records[2].model_copy(update={"sweep": "live", "seed": seed, "allocation": "adaptive"})
+            driver.start_trial(trial, 1)
+            driver.finish_trial(record)
+        while driver.waiting:
+            time.sleep(0.02)
+    capsys.readouterr()
+    assert main(["--sweep", "live", "--mlflow-uri", tracked.uri]) == 0
+    said = capsys.readouterr().out
+    assert "Interval: anytime, 95 %, because this sweep looked at its results" in said
+    assert "1 finished trials count once those with earlier seeds have ended" in said
+    assert main(["--sweep", "live", "--mlflow-uri", tracked.uri, "--interval", "wilson"]) == 0
+    assert "misses the rate more often than it says" in capsys.readouterr().out
+
+
+def test_the_storage_stands_in_where_it_is_given(tracked: Tracked, dead_server: str, capsys: Capture) -> None:
+    flags = ["--sweep", "tiny", "--mlflow-uri", dead_server]
+    assert "is not a usable MLflow store" in refused(capsys, *flags)
+    assert main([*flags, "--storage", tracked.storage]) == 0
+    said = capsys.readouterr().out
+    assert "2 of 3 trials were unstable" in said
+    assert f"Records are from {tracked.storage}, finished trials only, because --mlflow-uri {dead_server}" in said
+    assert "Logged" not in said
+    assert Path("tiny-report.html").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [
+        (["--sweep", "nix"], "--sweep 'nix' is no sweep of .*; known are .*tiny"),
+        (["--sweep", "nix", "--storage", "empty"], "known are .*tiny.*; --storage .*empty has no finished trial"),
+        ([], "--sweep is missing"),
+        (["--sweep", "tiny", "--label", "odd"], "--label odd: Input should be 'any', 'overestimation'"),
+        (["--sweep", "tiny", "--interval", "wald"], "--interval wald: Input should be 'wilson'"),
+        (["--sweep", "tiny", "--format", "pdf"], "--format pdf: Input should be 'csv'"),
+        (["--sweep", "tiny", "--level", "95"], "--level 95: Input should be less than 1"),
+        (["--sweep", "tiny", "--price", "-1"], "--price -1: Input should be greater than or equal to 0"),
+        (["--sweep", "tiny", "--output", "nowhere/x.html"], "--output nowhere/x.html: must be a file in a folder"),
+        (["--sweep", "tiny", "--figures", "a", "b"], "--figures a b: takes one folder"),
+        (["--sweep", "tiny", "--mlflow-uri", "sqlite:///none.db"], "there is no database yet"),
+    ],
+)
+def test_bad_input_is_one_clear_line(tracked: Tracked, capsys: Capture, flags: list[str], message: str) -> None:
+    uri = [] if "--mlflow-uri" in flags else ["--mlflow-uri", tracked.uri]
+    error = refused(capsys, *flags, *uri)
+    assert re.search(message, error), error
+
+
+def test_figures_as_files_and_in_the_run(tracked: Tracked, capsys: Capture) -> None:
+    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", tracked.storage, "--figures"]) == 0
+    said = capsys.readouterr().out
+    assert "Figures 1, 2, 3:" in said
+    names = {f"figure-{n}.{form}" for n in ("1-contour", "1-surface", 2, 3) for form in ("svg", "png")}
+    assert {path.name for path in Path("tiny-figures").iterdir()} == names
+    assert {path.name for path in tracked.logged("figures").iterdir()} == names
+    drawn = Path("tiny-figures/figure-1-contour.svg").read_text()
+    assert re.findall(r"(?:un)?stable, seed \d, \w+, image \d", drawn) == [
+        f"{outcome}, seed {seed}, selected, image {i}"
+        for i in range(IMAGES)
+        for outcome, seed in (("stable", 0), ("unstable", 1))
+    ], "of one cell, stable beside unstable"
+    assert "Loss landscape: unstable" in Path("tiny-report.html").read_text()
+
+
+def test_without_weights_all_but_the_first_figure(tracked: Tracked, capsys: Capture) -> None:
+    flags = ["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", "nowhere", "--figures", "out"]
+    assert main(flags) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"Figure 1 is left out: .*nowhere/tiny/.*selected.pt: there is no such file", said)
+    assert {path.name for path in Path("out").iterdir()} == {f"figure-{n}.{e}" for n in (2, 3) for e in ("svg", "png")}
+
+
+def test_landscape_of_stored_weights_is_the_loss_along_the_gradient_s_sign(tracked: Tracked) -> None:
+    record = tracked.records[1]
+
+    offsets, losses = checkpoint_landscapes({"x": Shown(record, "last")}, tracked.ledger, Path())
+    assert list(losses) == [f"x, image {i}" for i in range(IMAGES)]
+    assert offsets[[0, POINTS // 2, -1]] == pytest.approx([-0.12, 0, 0.12], abs=1e-6)
+    stored = torch.load(Path(tracked.storage) / "tiny" / "trials" / record.key / "last.pt", weights_only=True)
+    model = build_model(CELL.model, CELL.data.shape, seed=5).eval()
+    model.load_state_dict(stored["model"])
+    test = load_dataset(CELL.data, Path()).test
+    x, y = to_float(test.images[:IMAGES]).requires_grad_(), test.labels[:IMAGES]
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(x), y, reduction="sum"), x)
+    for index in (0, POINTS // 2, POINTS - 1):
+        with torch.no_grad():
+            expected = F.cross_entropy(model(x + float(offsets[index]) * gradient.sign()), y, reduction="none")
+        found = [loss[index, POINTS // 2] for loss in losses.values()]
+        assert np.allclose(found, expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def visible_text(page: str) -> str:
+    """Text without tags, with single spaces."""
+    body = re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("&nbsp;", " ")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_page_in_a_browser_has_the_records_numbers(tracked: Tracked, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--price", "36"]) == 0
+    dumped = browse(tmp_path, "--dump-dom", f"file://{tmp_path}/tiny-report.html")
+    text = visible_text(dumped)
+    for k, n in ((1, 2), (1, 1)):
+        low, high = wilson(k, n).low, wilson(k, n).high
+        assert f"{k}/{n} {100 * k / n:.0f} % [{100 * low:.0f}–{100 * high:.0f}]" in text
+        exact = clopper_pearson(k, n)
+        assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text
+    seconds = sum(record.device_seconds for record in tracked.records)
+    assert f"At 36 per device-hour, {seconds / 100:.2f} was spent" in text
+    runs = re.findall(r'href="http://127.0.0.1:5000/#/runs/(\w+)"', dumped)
+    client = MlflowClient(tracked.uri)
+    assert {client.get_run(run).data.tags["trial_key"] for run in runs} == {r.key for r in tracked.records}

@@ -29,7 +29,7 @@ ROWS: tuple[tuple[Group, CheckpointName], ...] = (
     ("unstable", "last"),
     ("fixed", "last"),
 )
-VALUES = ("clean", "pgd-10", "square", "autoattack", "gap", "fosc")
+VALUES = ("clean", "fgsm", "pgd-10", "square", "autoattack", "gap", "fosc")
 
 
 @dataclass(frozen=True)

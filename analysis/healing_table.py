@@ -45,10 +45,12 @@ def _table(comparison: HealingComparison) -> Table:
         cells = []
         for name in names:
             difference = paired.get(name)
-            ends = f"\n[{difference.ends[0]:+.4f}, {difference.ends[1]:+.4f}]" if difference and difference.ends else ""
-            cells.append(f"{difference.mean:+.4f}{ends}".replace("[", r"\[") if difference else NOTHING)
+            ends = (
+                f"\n{difference.ends[0]:+.4f} to\n{difference.ends[1]:+.4f}" if difference and difference.ends else ""
+            )
+            cells.append(f"{difference.mean:+.4f}{ends}" if difference else NOTHING)
         pairs = max(len(difference.seeds) for difference in paired.values())
-        table.add_row("fixed - unstable", "gated - selected", f"{pairs} pairs", *cells)
+        table.add_row("fixed -\nunstable", "gated -\nselected", f"{pairs} pairs", *cells)
     return table
 
 

@@ -1,0 +1,43 @@
+"""Sweeps with a design, through the real job: trials of an earlier sweep again, and groups of pinned seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import Sweep
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+ALWAYS_MASKED = ("--fosc-threshold", "1e-9", "--fosc-grace", "0", "--fosc-patience", "1", "--no-stop")
+
+
+def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
+    sweep.run("--name", "before", "--seeds", "3", "--first-seed", "4", "--epochs", "3", *ALWAYS_MASKED)
+    printed = sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
+    before, fixed = (list(sweep.records(name).values()) for name in ("before", "fixed"))
+    assert {record["verdict"]["outcome"] for record in before} == {"unstable"}
+    assert sorted(record["seed"] for record in fixed) == [4, 5]
+    for again in fixed:
+        (first,) = [record for record in before if record["seed"] == again["seed"]]
+        assert again["cell"] == {**first["cell"], "heal": "fosc"}
+        assert again["protocol"] == first["protocol"]
+        # the alarm of epoch 1 puts noise into epoch 2; until then nothing differs
+        assert [row["heal/noisy_batches"] for row in again["trace"]] == [0, 10, 10]
+        assert again["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
+        assert again["trace"][1]["train/loss"] != first["trace"][1]["train/loss"]
+    assert "2 fixed trials have no gated checkpoint" in " ".join(printed.split())
+    assert "starts" not in sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
+    refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
+    assert "seeds from sweep: before there, None here" in refused
+
+
+def test_pinned_groups_are_trained_side_by_side(sweep: Sweep) -> None:
+    pinned = ("--name", "pinned", "--epochs", "1", "--seeds", "2", "--pin-seed", "init", "--pin-value", "3", "8")
+    assert "How much of the variance of gap do the seeds of init decide?" in " ".join(sweep.run(*pinned).split())
+    records = sweep.records("pinned")
+    assert {(record["pins"]["init"], record["seed"]) for record in records.values()} == {
+        (3, 0),
+        (3, 1),
+        (8, 100_000),
+        (8, 100_001),
+    }
+    assert all(key.endswith(f"-{record['seed']}-init{record['pins']['init']}") for key, record in records.items())

@@ -1,0 +1,134 @@
+"""From command lines to sweeps: seeds of an earlier sweep, groups of pinned streams, plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import jobs
+from core.command.request import Request, read_request
+from core.config import Cell, ProtocolOptions, Seeded, Sweep, Trial
+from core.records import TrialRecord, Verdict
+from core.storage import Store
+from core.sweep.design import fixed_trials
+from core.sweep.ledger import Ledger
+from jobs.sweep_trades import main
+
+PRESETS = Path(jobs.__file__).parent / "presets"
+BASE = {"epsilon": 0.17, "attack_steps": 1, "attack_step_size": 0.17}
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Request]:
+    """Reads a command line in a folder whose store has the sweep ``before``: seeds 3 and 8 of beta 1 are unstable."""
+    monkeypatch.chdir(tmp_path)
+    protocol = ProtocolOptions(fosc_threshold=2.0, eval_steps=7)
+    cells = [Cell.from_flat({**BASE, "beta": beta}) for beta in (1, 6)]
+    ledger = Ledger(Store(str(tmp_path / "results")).child("before"), "before")
+    entries = tuple(Seeded(cell=cell, seeds=10) for cell in cells)
+    ledger.enter(Sweep(name="before", preset="none", entries=entries, protocol=protocol))
+    for trial in (Trial(cell=cell, seed=seed) for cell in cells for seed in (3, 8)):
+        outcome = "unstable" if trial.cell.method.beta == 1 else "stable"
+        ledger.write(
+            TrialRecord(
+                sweep="before",
+                cell_id=trial.cell.id,
+                cell=trial.cell.flat(),
+                seed=trial.seed,
+                protocol=protocol.model_dump(mode="json"),
+                verdict=Verdict(outcome=outcome, onset=False),  # type: ignore[arg-type]
+                epochs_planned=50,
+                epochs_run=50,
+                device_seconds=36.0,
+            )
+        )
+    return lambda line: read_request(line.split(), PRESETS, "")
+
+
+def test_seeds_of_an_earlier_sweep_keep_its_cells_and_protocol(ask: Callable[[str], Request]) -> None:
+    sweep = ask("--seeds-from before --heal fosc --heal-noise 0.1 0.2 --no-stop --name again").sweep
+    before = Cell.from_flat({**BASE, "beta": 1})
+    cells = [Cell.from_flat({**before.flat(), "heal": "fosc", "heal_noise": noise}) for noise in (0.1, 0.2)]
+    assert [entry.cell for entry in sweep.entries] == cells
+    assert all(entry.seeds == (3, 8) for entry in sweep.entries)
+    assert sweep.protocol == ProtocolOptions(fosc_threshold=2.0, eval_steps=7, stop=False)
+    assert sweep.rerun
+    assert sweep.rerun.counterparts == {cell.id: before.id for cell in cells}
+    assert {(t.cell.id, t.seed) for t in fixed_trials(sweep)} == {(c.id, s) for c in cells for s in (3, 8)}
+
+
+def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable[[str], Request]) -> None:
+    (stable,) = ask("--seeds-from before --where stable --seeds 1 --name again").sweep.entries
+    assert (stable.cell.method.beta, stable.seeds) == (6, (3,))
+    healed = ask("--preset heal-quick --seeds-from before").sweep
+    assert healed.name == "heal-quick"
+    assert healed.entries[0].cell.heal.heal == "fosc"
+    assert not healed.protocol.stop
+    assert healed.protocol.eval_steps == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--seeds-from before --heal fosc", "--seeds-from before: needs a --name"),
+        ("--seeds-from before --name before", "--name before: is the sweep whose seeds are taken"),
+        ("--seeds-from nosuch --name x", "no sweep nosuch in .*known are before"),
+        ("--seeds-from before --where broken --name x", "--where broken: .*'stable', 'unstable', 'healed'"),
+        ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before ended so"),
+        ("--seeds-from before --preset table2-lr", "not those of --preset table2-lr"),
+        ("--where stable", "--where stable: needs --seeds-from"),
+        ("--preset heal-quick", "no sweep quick in"),
+        ("--preset table3 --seeds-from before", r"no trial with {'beta': 3, 'batch_size': 256} of sweep before"),
+        ("--seeds-from before --where stable unstable --beta 2 --name x", "two cells of sweep before become one"),
+        ("--seeds-from before --name x --until-width 0.5", "--seeds-from before is impossible with --until-width"),
+        ("--pin-seed init --pin-value 0 1 --max-trials 9", "--pin-value with 2 values is impossible"),
+        ("--pin-seed init --pin-value 1 1", "--pin-value 1 1: allowed are one or more different"),
+        ("--pin-value 1 2", "--pin-value 1 2: needs --pin-seed"),
+        ("--plan --assume-rate 0.5", "--plan: needs a goal"),
+        ("--plan --until-width 0.5", "--plan: needs either --pilot or --assume-rate"),
+        ("--plan --until-width 0.5 --pilot before --assume-rate 1", "--plan: needs either --pilot or --assume-rate"),
+        ("--plan --until-width 0.5 --pilot before --price -1", "--price -1"),
+    ],
+)
+def test_what_cannot_be_is_said(ask: Callable[[str], Request], line: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ask(line)
+
+
+def test_each_pinned_value_is_a_group(ask: Callable[[str], Request]) -> None:
+    sweep = ask("--pin-seed init,order attack --pin-value 4 0 --beta 1 --batch-size 16 --seeds 2").sweep
+    assert sweep.pin_groups == tuple({"init": value, "order": value, "attack": value} for value in (4, 0))
+    assert len(fixed_trials(sweep)) == 4
+    assert ask("--seeds 2").sweep.pin_groups == ({},)
+    assert len(ask("--preset pin-quick").sweep.pin_groups) == 8
+    assert len(ask("--preset pin-quick --pin-value 1 2").sweep.pin_groups) == 2
+
+
+def test_help_needs_no_earlier_sweep(ask: Callable[[str], Request], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        ask("--preset table3 --help")
+    assert ended.value.code == 0
+    assert "--seeds-from" in capsys.readouterr().out
+
+
+def test_a_plan_is_printed_and_nothing_written(
+    ask: Callable[[str], Request], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    goal = "--plan --batch-size 128 --max-trials 30 --simulations 20 --no-stop"
+    assert main(f"{goal} --pilot before --price 100".split()) == 0
+    printed = capsys.readouterr().out
+    lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if len(line.split()) == 5}
+    # 30 trials of 50 epochs, of 36 device-seconds each
+    assert lines["trials"] == ["30"] * 4
+    assert lines["epochs"] == ["1,500"] * 4
+    assert lines["device-hours"] == ["0.3"] * 4
+    assert lines["money"] == ["30"] * 4
+    assert "2/2 in before" in printed
+    assert main(f"{goal} --assume-rate 0 1 --device-tflops 20".split()) == 0
+    assert "money" not in capsys.readouterr().out
+    assert main([*goal.split(), "--pilot", "before", "--lr", "0.3"]) == 2
+    assert "--pilot before: none of its finished trials" in " ".join(capsys.readouterr().err.split())
+    assert sorted(tmp_path.rglob("*")) == before

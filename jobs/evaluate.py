@@ -12,10 +12,8 @@ blocks are spread over machines.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -27,6 +25,7 @@ from rich.table import Table
 
 from core.config import RunOptions, explain
 from core.config.flags import FlagField, parse, single_flags
+from core.config.home import storage_root, tracking_uri
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
 
@@ -77,20 +76,17 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
     from core.evaluation.driver import evaluate_sweep
     from core.evaluation.plan import summary_name
 
+    storage = storage_root(run.storage)
+
     def rows(records: Sequence[TrialRecord], checkpoint: Any) -> list[EvaluationRow]:
         return evaluation_rows(records, checkpoint, summary_name(options.mode), by_outcome)
 
-    home = _home()
-    storage = run.storage or str(home / "results")
-    if "://" not in storage:
-        storage = str(Path(storage).resolve())
-    mlflow_uri = run.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home / 'mlflow.db'}"
     result = evaluate_sweep(
         name,
         options,
         run,
         storage=storage,
-        mlflow_uri=mlflow_uri,
+        mlflow_uri=tracking_uri(run.mlflow_uri),
         console=console,
         markdown=lambda records: "\n".join(
             f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
@@ -145,11 +141,6 @@ def _interrupted(console: Console) -> int:
 
 def _complain(error: Exception) -> None:
     Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
-
-
-def _home() -> Path:
-    """Where results are by default: here; in a Ray job, whose folder is a throw-away copy, in the user's home."""
-    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
 
 
 def _text(value: float | int | str) -> str:

@@ -11,7 +11,6 @@ Running a sweep of the same --name again continues it: finished trials stay, int
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from core.command.request import Request, home_folder, read_request
+from core.command.request import Request, read_request
+from core.config.home import tracking_uri
 
 if TYPE_CHECKING:
     from analysis.rates import CellRate
@@ -111,12 +111,13 @@ def run_and_print(request: Request, console: Console) -> int:
         counted, interval = countable(records, sweep.first_seed)
         return cell_rates(counted, interval=interval)
 
-    mlflow_uri = run.mlflow_uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_folder() / 'mlflow.db'}"
+    mlflow_uri = tracking_uri(run.mlflow_uri)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,
         highlight=False,
     )
+    console.print(escape(request.description), style="dim", highlight=False)
     result = run_sweep(
         sweep,
         run,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -28,6 +27,7 @@ from core.config import (
 )
 from core.config.base import Number, Options
 from core.config.flags import FlagField, grid_flags, parse, single_flags
+from core.config.home import storage_root
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
@@ -54,6 +54,8 @@ class Request(NamedTuple):
     dry_run: bool
     plan: PlanOptions | None
     """None: no forecast is asked for."""
+    description: str
+    """The preset's."""
     rates: tuple[float, ...]
     """Rates that the plan assumes, of all cells or of each."""
 
@@ -70,7 +72,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         ValueError: one line per wrong option.
     """
     early = _early(args)
-    storage = _absolute(early.storage or str(home_folder() / "results"))
+    storage = storage_root(early.storage)
     preset_name, preset, earlier = _preset(early, presets, storage)
     known = " | ".join(sorted(path.stem for path in presets.glob("*.yaml")))
     inherited = earlier.protocol.model_dump(mode="json") if earlier else {}
@@ -122,12 +124,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
     if plan and bool(plan.pilot) == bool(given["assume_rate"]):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    return Request(sweep, run, storage, goal, given["dry_run"], plan, given["assume_rate"])
-
-
-def home_folder() -> Path:
-    """Where results go by default: here; in a Ray job, whose folder is a throw-away copy, the user's home."""
-    return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
+    return Request(sweep, run, storage, goal, given["dry_run"], plan, preset.description, given["assume_rate"])
 
 
 def _early(args: Sequence[str]) -> argparse.Namespace:
@@ -194,10 +191,6 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
     if not pinned and len(values) > 1:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")
     return [dict.fromkeys(pinned, value) for value in values] if pinned else [{}]
-
-
-def _absolute(storage: str) -> str:
-    return storage if "://" in storage else str(Path(storage).resolve())
 
 
 def _flag(kind: Any, text: str) -> Any:

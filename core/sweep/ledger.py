@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
 from core.engine.files import RECORD
@@ -81,10 +81,19 @@ class Ledger:
         content = store.read(RECORD)
         if content is None:
             return None
-        record, evaluated = TrialRecord.model_validate_json(content), store.read(EVALUATION)
-        if evaluated is None:
-            return record
-        return record.model_copy(update={"evaluations": _EVALUATIONS.validate_json(evaluated)})
+        evaluated = store.read(EVALUATION)
+        try:
+            record = TrialRecord.model_validate_json(content)
+            return (
+                record.model_copy(update={"evaluations": _EVALUATIONS.validate_json(evaluated)})
+                if evaluated
+                else record
+            )
+        except ValidationError as error:
+            raise ValueError(
+                f"{store.root} holds a damaged {RECORD} or {EVALUATION} ({error.errors()[0]['msg']}); "
+                "move that folder away to train the trial again"
+            ) from error
 
     def records(self) -> dict[str, TrialRecord]:
         """All finished trials by key."""

@@ -54,7 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> TinySw
     for seed in range(SEEDS):
         trial = Trial(cell=CELL, seed=seed)
         store = sweep.ledger.trial_store(trial.key)
-        around = Surroundings("tiny", store, Ranks(), lambda epoch, rows: None, "abc")
+        around = Surroundings("tiny", store, Ranks(), lambda epoch, rows, decided: None, "abc")
         record = run_trial(trial, PROTOCOL, digits, around)
         assert record is not None
         sweep.records.append(record)

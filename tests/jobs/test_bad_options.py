@@ -1,0 +1,66 @@
+"""A wrong option: one clear message that names it, exit code 2, and nothing started or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jobs.sweep_trades import main
+
+BAD = [
+    ("--beta", ["--beta", "at least one value"]),
+    ("--beta -1", ["--beta -1", "greater than or equal to 0"]),
+    ("--beta x 2", ["--beta x", "valid number"]),
+    ("--epsilon 8/0", ["--epsilon 8/0"]),
+    ("--model resnet19", ["--model resnet19", "wrn-N-K"]),
+    ("--dataset cifar10 --classes 20", ["classes 20", "cifar10", "10"]),
+    ("--schedule step", ["schedule step needs milestones"]),
+    ("--batch-size 2 --workers 4", ["batch_size 2", "workers 4"]),
+    ("--seeds 0", ["--seeds 0", "at least 1"]),
+    ("--name ../elsewhere", ["--name ../elsewhere", "letters"]),
+    ("--preset nosuch", ["--preset nosuch", "quick", "table2-batch"]),
+    ("--pin-seed weather", ["--pin-seed weather", "init"]),
+    ("--until-decided 0.5", ["until_decided 0.5", "until_width"]),
+    ("--until-width 0.3 --seeds 4", ["--seeds 4", "--until-width"]),
+    ("--gpus-per-worker 2", ["--gpus-per-worker 2", "less than or equal to 1"]),
+    ("--validation-images 1200", ["validation_images 1200", "train_images 1200"]),
+    ("--preset table4 --data-dir nowhere", ["cifar10", "nowhere", "--data-dir", "--download"]),
+    ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),
+    ("--mlflow-uri http://127.0.0.1:9", ["--mlflow-uri http://127.0.0.1:9"]),
+    ("--mlflow-uri sqlite:///nowhere/mlflow.db", ["--mlflow-uri", "nowhere"]),
+    ("--storage s3://", ["--storage"]),
+    ("--storage /proc/none", ["--storage /proc/none"]),
+]
+
+
+@pytest.mark.parametrize(("options", "named"), BAD, ids=[options for options, _ in BAD])
+def test_bad_option_is_named_before_anything_starts(
+    options: str, named: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(options.split()) == 2
+    printed = capsys.readouterr()
+    message = " ".join(printed.err.split())
+    assert message.startswith("error:")
+    for text in named:
+        assert text in message
+    assert "Traceback" not in printed.err
+    assert "Ray" not in printed.out
+
+
+@pytest.mark.parametrize("options", ["--betta 1", "--seeds many", "--no-such-flag"])
+def test_a_typo_ends_with_exit_code_2_and_a_hint(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(options.split())
+    assert ended.value.code == 2
+    assert options.split()[0] in capsys.readouterr().err
+
+
+def test_dry_run_lists_cells_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main("--dry-run --beta 1 3 6 --batch-size 128 256 --seeds 10".split()) == 0
+    assert "6 cells, 60 trials" in " ".join(capsys.readouterr().out.split())
+    assert list(tmp_path.iterdir()) == []

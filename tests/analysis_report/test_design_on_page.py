@@ -104,6 +104,12 @@ def stored(record, names=("selected.pt", "last.pt")):
 def test_landscapes_are_of_one_cell_where_one_has_both(make_trial):
     one, two = (Cell.from_flat({"beta": beta, "epochs": 50}) for beta in (1, 2))
     unstable = [stored(make_trial(cell, 0, probability=1)) for cell in (one, two)]
+    selected, last = unstable[0].verdict.evidence
+    blatant = [m.model_copy(update={"accuracy": 1.0 if m.attack == "fgsm" else 0.0}) for m in selected.measurements]
+    evidence = (selected.model_copy(update={"measurements": tuple(blatant)}), last)
+    unstable[0] = unstable[0].model_copy(
+        update={"verdict": unstable[0].verdict.model_copy(update={"evidence": evidence})}
+    )
     stable = stored(make_trial(two, 1, probability=0))
     pair = landscape_pair([unstable[0], stable, unstable[1]])
     assert (pair.stable.record, pair.unstable.record) == (stable, unstable[1])

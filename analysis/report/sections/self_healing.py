@@ -16,7 +16,7 @@ HEADER = (
     *("FOSC: peak → then", "training accuracy", "usual", "gradient norm after", "usual"),
 )
 WORDS = 3
-SIGNATURE = {True: "whole", False: "not", None: "not all measured"}
+SIGNATURE = {True: "whole", False: "lacks a part", None: "not all measured"}
 MOST = 40
 """More recoveries than these are only counted."""
 

@@ -14,7 +14,7 @@ from core.sweep.earlier import read_earlier
 from core.sweep.ledger import Ledger
 from tests.sweep.conftest import PROTOCOL
 
-OUTCOMES = {(1, 0): "unstable", (1, 1): "stable", (1, 12): "unstable", (3, 0): "healed", (3, 5): "unstable"}
+OUTCOMES = {(1, 2): "unstable", (1, 1): "stable", (1, 12): "unstable", (3, 0): "healed", (3, 5): "unstable"}
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def storage(tmp_path: Path, make_sweep: Callable[..., Sweep], make_record: Calla
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        (("unstable",), {1: (0, 12), 3: (5,)}),
+        (("unstable",), {1: (2, 12), 3: (5,)}),
         (("stable",), {1: (1,)}),
-        (("unstable", "healed"), {1: (0, 12), 3: (0, 5)}),
+        (("unstable", "healed"), {1: (2, 12), 3: (0, 5)}),
     ],
 )
 def test_seeds_are_those_that_ended_so(storage: str, where: tuple, expected: dict) -> None:

@@ -36,7 +36,8 @@ def _share(cell: Cell, settings: Settings, batches: int | None = None) -> Result
     trainer = make_trainer(cell, settings.device)
     generator = torch.Generator(settings.device)
     size = cell.training.batch_size
-    setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {size}, {torch.get_num_threads()} thread(s)"
+    setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {size}"
+    setting += f", {torch.get_num_threads()} thread(s)"
     seconds = take_turns(
         {DATA: lambda: run_data_path(images, size, generator), TRAINING: lambda: trainer.run_epoch(images, 1)},
         settings,

@@ -104,7 +104,7 @@ def test_analysis_measures_time_and_memory_of_the_analysis_alone() -> None:
         bytearray(b"x" * 200_000_000)
 
     cost = measure(hungry, 27)
-    assert 0.2 <= cost.seconds < 2
+    assert 0.2 <= cost.seconds < 20
     assert 150 < cost.peak - cost.before < 450
 
 

@@ -23,9 +23,14 @@ def trial(seed, allocation="fixed", cell="a", done=True):
     )
 
 
-def test_a_fixed_design_counts_everything():
-    records = [trial(0), trial(2), trial(1, done=False)]
+def test_a_fixed_design_that_has_ended_counts_everything():
+    records = [trial(0), trial(2), trial(9)]
     assert countable(records) == (records, "wilson")
+
+
+def test_while_it_runs_trials_that_overtook_one_of_their_cell_wait():
+    records = [trial(0), trial(2), trial(1, done=False), trial(2, cell="b")]
+    assert countable(records) == ([trial(0), trial(1, done=False), trial(2, cell="b")], "wilson")
 
 
 def test_an_adaptive_one_counts_up_to_a_cell_s_first_seed_without_a_result():

@@ -25,17 +25,19 @@ def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> 
         first_seed: of the sweep; None: the smallest among ``records``.
     """
     if not is_adaptive(records):
-        return [record for record in records if not _overtook(record, records)], "wilson"
+        return _not_overtaking(records), "wilson"
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
     return in_seed_order(records, first) + running, "anytime"
 
 
-def _overtook(record: TrialRecord, records: Sequence[TrialRecord]) -> bool:
-    """Did the trial end before one of its cell with a smaller seed?"""
-    return record.status == "finished" and any(
-        other.status == "running" and other.cell_id == record.cell_id and other.seed < record.seed for other in records
-    )
+def _not_overtaking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Without trials that ended before one of their cell with a smaller seed."""
+    first_running: dict[str, int] = {}
+    for record in records:
+        if record.status == "running":
+            first_running[record.cell_id] = min(record.seed, first_running.get(record.cell_id, record.seed))
+    return [r for r in records if r.status == "running" or r.seed < first_running.get(r.cell_id, r.seed + 1)]
 
 
 def is_adaptive(records: Sequence[TrialRecord]) -> bool:

@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core.benchmark.result import Goal, Result, Settings
@@ -36,7 +36,7 @@ def training_share(settings: Settings) -> Iterator[Result]:
         what = f"{settings.sweep_dir.name}, read"
     else:
         settings.say(f"quick-sweep: running the quick preset with {settings.sweep_seeds} seed(s) per cell")
-        records, wall, slots = run_sweep(settings.sweep_command, settings.sweep_seeds)
+        records, wall, slots = run_sweep(settings.sweep_command, settings.sweep_seeds, settings.say)
         what = f"quick preset, {settings.sweep_seeds} of {settings.quick.entries[0].seeds} seeds per cell"
     note = f"{len(records)} trials in {wall:.0f} s, {slots} at a time"
     whole = (100 * sum(record.device_seconds for record in records) / (wall * slots),)
@@ -54,8 +54,8 @@ def epoch_seconds(record: TrialRecord) -> float:
     return workers * sum(seconds)
 
 
-def run_sweep(command: Sequence[str], seeds: int) -> tuple[list[TrialRecord], float, int]:
-    """Records, wall seconds and slots of a sweep run for this.
+def run_sweep(command: Sequence[str], seeds: int, say: Callable[[str], None]) -> tuple[list[TrialRecord], float, int]:
+    """Records, wall seconds and slots of a sweep run for this; its own lines are progress.
 
     Raises:
         RuntimeError: the sweep failed.
@@ -63,14 +63,20 @@ def run_sweep(command: Sequence[str], seeds: int) -> tuple[list[TrialRecord], fl
     with tempfile.TemporaryDirectory(prefix="unmask-benchmark-", ignore_cleanup_errors=True) as folder:
         options = ["--name", "benchmark", "--seeds", str(seeds), "--storage", folder]
         options += ["--mlflow-uri", f"sqlite:///{folder}/mlflow.db", "--address", "local"]
+        lines = []
         started = time.perf_counter()
-        done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+        with subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                lines.append(line)
+                say(f"quick-sweep: {line.rstrip()}")
         wall = time.perf_counter() - started
-        found = SLOTS.search(done.stdout)
-        if done.returncode or not found:
-            raise RuntimeError(
-                f"the quick sweep ended with code {done.returncode}: {(done.stderr or done.stdout)[-2000:]}"
-            )
+        printed = "".join(lines)
+        found = SLOTS.search(printed)
+        if process.returncode or not found:
+            raise RuntimeError(f"the quick sweep ended with code {process.returncode}: {printed[-2000:]}")
         return list(_records(Path(folder) / "benchmark").values()), wall, int(found[1])
 
 

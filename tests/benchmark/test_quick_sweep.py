@@ -52,5 +52,7 @@ def test_folder_without_a_sweep_is_refused(settings: MakeSettings, tmp_path: Pat
 
 
 def test_failed_sweep_shows_why() -> None:
+    said: list[str] = []
     with pytest.raises(RuntimeError, match=r"ended with code 3: no luck"):
-        run_sweep([sys.executable, "-c", "import sys; sys.stderr.write('no luck'); sys.exit(3)"], 1)
+        run_sweep([sys.executable, "-c", "import sys; sys.stderr.write('no luck'); sys.exit(3)"], 1, said.append)
+    assert said == ["quick-sweep: no luck"]

@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# What every process of a node has in its environment. Sourced before each `ray` command, and by logins.
+export PATH="$HOME/unmask-env/bin:$PATH"
+export RAY_AUTH_MODE=token
+export RAY_AUTH_TOKEN_PATH="$HOME/.unmask/ray_token"
+export RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
+# MLflow's clients find name and password in ~/.mlflow/credentials
+MLFLOW_TRACKING_URI="http://$(cat "$HOME/unmask-env/head_ip"):5000"
+export MLFLOW_TRACKING_URI
+# the cluster launcher exports OMP_NUM_THREADS=1; without it a Ray worker has one thread per CPU it was given
+unset OMP_NUM_THREADS

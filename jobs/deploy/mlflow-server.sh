@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# An MLflow server on PostgreSQL (libpq's PGHOST, PGUSER, ... say which) with names and passwords, artifacts in S3.
+# UNMASK_BUCKET: the bucket, if it isn't the account's own. UNMASK_HOSTS: names it may be called by, besides localhost.
+set -euo pipefail
+here=$(dirname "$(readlink -f "$0")")
+. "$here/environment.sh"
+
+account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
+bucket=${UNMASK_BUCKET:-unmask-$(python -c "$account")}
+hosts=${UNMASK_HOSTS:-$(cat ~/unmask-env/head_ip):5000}
+port=${UNMASK_PORT:-5000}
+export PGHOST=${PGHOST:-/var/run/postgresql}
+
+settings=$(mktemp)
+cat >"$settings" <<INI
+[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = postgresql:///mlflow_auth
+admin_username = admin
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+auth_cache_ttl_seconds = 60
+INI
+MLFLOW_AUTH_ADMIN_PASSWORD=$(cat ~/.unmask/mlflow_password)
+MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat ~/.unmask/mlflow_secret_key)
+export MLFLOW_AUTH_CONFIG_PATH=$settings MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
+# with the default pool, dozens of clients get errors that they don't repeat
+export MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=20 MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW=20
+
+exec mlflow server --host 0.0.0.0 --port "$port" --workers 2 --app-name basic-auth \
+  --backend-store-uri postgresql:///mlflow --artifacts-destination "s3://$bucket/mlflow" \
+  --allowed-hosts "localhost:$port,127.0.0.1:$port,$hosts"

@@ -1,0 +1,110 @@
+"""What nodes may do on AWS, and who may read the bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AUTOSCALER_CALLS = {
+    # what Ray's AWSNodeProvider calls for spot workers (its source has no other call on this path) ...
+    *("ec2:DescribeInstances", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
+    # ... and what EC2 asks of whoever starts a machine with a role, from a public parameter's image
+    *("iam:PassRole", "ssm:GetParameters"),
+}
+
+
+def statements(*documents: dict[str, Any]) -> list[dict[str, Any]]:
+    return [statement for document in documents for statement in document["Statement"]]
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def head_policy(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    (policy,) = stack["HeadRole"]["Properties"]["Policies"]
+    return {statement["Sid"]: statement for statement in statements(policy["PolicyDocument"])}
+
+
+def test_workers_may_use_the_bucket_and_nothing_else(stack: dict[str, Any]) -> None:
+    role = stack["WorkerRole"]["Properties"]
+    assert role["ManagedPolicyArns"] == ["${BucketAccess}"]
+    assert "Policies" not in role
+    for statement in statements(stack["BucketAccess"]["Properties"]["PolicyDocument"]):
+        assert set(listed(statement["Resource"])) <= {"${Bucket.Arn}", "${Bucket.Arn}/*"}
+        assert all(action.startswith("s3:") and "*" not in action for action in statement["Action"])
+        changes_the_bucket = {a for a in statement["Action"] if "Policy" in a or a in ("s3:DeleteBucket", "s3:PutAcl")}
+        assert not changes_the_bucket
+
+
+def test_checkpoints_can_be_written_whole_read_listed_and_pruned(stack: dict[str, Any]) -> None:
+    granted = {
+        (resource, action)
+        for statement in statements(stack["BucketAccess"]["Properties"]["PolicyDocument"])
+        for resource in listed(statement["Resource"])
+        for action in statement["Action"]
+    }
+    assert ("${Bucket.Arn}", "s3:ListBucket") in granted
+    for action in ("GetObject", "PutObject", "DeleteObject", "AbortMultipartUpload"):
+        assert ("${Bucket.Arn}/*", f"s3:{action}") in granted
+
+
+def test_head_may_do_what_the_autoscaler_calls(stack: dict[str, Any]) -> None:
+    assert stack["HeadRole"]["Properties"]["ManagedPolicyArns"] == ["${BucketAccess}"]
+    granted = {action for statement in head_policy(stack).values() for action in listed(statement["Action"])}
+    assert granted == AUTOSCALER_CALLS
+
+
+def test_only_looking_at_machines_is_unlimited(stack: dict[str, Any]) -> None:
+    unlimited = [sid for sid, statement in head_policy(stack).items() if "*" in listed(statement["Resource"])]
+    assert unlimited == ["SeeMachines"]
+    assert listed(head_policy(stack)["SeeMachines"]["Action"]) == ["ec2:DescribeInstances"]
+
+
+def test_head_starts_only_spot_machines_of_the_clusters_types(stack: dict[str, Any], cluster: dict[str, Any]) -> None:
+    start = head_policy(stack)["StartSpotWorkers"]
+    workers = {t for t in cluster["available_node_types"] if t != cluster["head_node_type"]}
+    condition = start["Condition"]["StringEquals"]
+    assert set(condition["ec2:InstanceType"]) == workers
+    assert condition["ec2:InstanceMarketType"] == "spot"
+    assert condition["aws:RequestTag/ray-cluster-name"] == cluster["cluster_name"]
+    assert start["Resource"].endswith(":instance/*")
+    assert not [r for r in head_policy(stack)["WithTheirParts"]["Resource"] if r.endswith(":instance/*")]
+
+
+def test_head_ends_only_its_own_machines(stack: dict[str, Any], cluster: dict[str, Any]) -> None:
+    end = [s for s in head_policy(stack).values() if "ec2:TerminateInstances" in listed(s["Action"])]
+    (own,) = end
+    assert own["Condition"] == {"StringEquals": {"aws:ResourceTag/ray-cluster-name": cluster["cluster_name"]}}
+
+
+def test_head_gives_machines_the_workers_role_only(stack: dict[str, Any]) -> None:
+    passed = head_policy(stack)["GiveWorkersTheirRoleOnly"]
+    assert passed["Resource"] == "${WorkerRole.Arn}"
+    assert passed["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+def test_profiles_are_those_of_the_cluster_file(stack: dict[str, Any], cluster: dict[str, Any]) -> None:
+    made = {
+        stack[name]["Properties"]["InstanceProfileName"]: stack[name]["Properties"]["Roles"]
+        for name in ("HeadProfile", "WorkerProfile")
+    }
+    assert made == {"unmask-head": ["${HeadRole}"], "unmask-worker": ["${WorkerRole}"]}
+    used = {node["node_config"]["IamInstanceProfile"]["Name"] for node in cluster["available_node_types"].values()}
+    assert used == set(made)
+
+
+def test_image_parameters_of_the_cluster_file_can_be_read(stack: dict[str, Any], cluster: dict[str, Any]) -> None:
+    readable = [r.partition(":parameter")[2].rstrip("*") for r in head_policy(stack)["ReadPublicImageIds"]["Resource"]]
+    for node in cluster["available_node_types"].values():
+        parameter = node["node_config"]["ImageId"].removeprefix("resolve:ssm:")
+        assert any(parameter.startswith(prefix) for prefix in readable), parameter
+
+
+def test_bucket_is_private_encrypted_and_outlives_the_stack(stack: dict[str, Any]) -> None:
+    bucket = stack["Bucket"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["Properties"]["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["Properties"]["BucketEncryption"]
+    (deny,) = statements(stack["BucketPolicy"]["Properties"]["PolicyDocument"])
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})

@@ -1,0 +1,176 @@
+"""Commands of the nodes, run in a home folder like theirs."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.conftest import DEPLOY
+
+SCRIPTS = sorted(DEPLOY.glob("*.sh"))
+KEYS = [
+    *("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"),
+    *("head_start_ray_commands", "worker_start_ray_commands"),
+]
+NODE_ID = "0123456789abcdef" * 3 + "01234567"
+
+
+def run(command: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """As Ray's command runner does, in a shell whose environment has nothing of ours."""
+    clean = {"HOME": str(home), "PATH": "/usr/bin:/bin", "USER": "ubuntu", "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.run(["bash", "-c", command], env=clean, capture_output=True, text=True, timeout=60, check=False)
+
+
+def calls(recorded: Path) -> list[tuple[str, dict[str, str]]]:
+    """Arguments and environment of each call of ``ray``."""
+    found = []
+    for block in recorded.read_text().strip().split("\n\n"):
+        arguments, *environment = block.splitlines()
+        found.append((arguments, dict(line.split("=", 1) for line in environment if "=" in line)))
+    return found
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_script_is_bash(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_command_is_bash_and_its_scripts_exist(prepared: dict[str, Any], key: str, home: Path) -> None:
+    for command in prepared[key]:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+        scripts = [word.rstrip(";") for word in command.split() if word.startswith("~/unmask/")]
+        assert scripts, command
+        assert all((home / script[2:]).is_file() for script in scripts), command
+
+
+@pytest.mark.parametrize("key", KEYS[-2:])
+def test_every_ray_process_has_the_token_and_no_telemetry(
+    prepared: dict[str, Any], key: str, home: Path, recorded: Path
+) -> None:
+    for command in prepared[key]:
+        if "watch-spot" not in command:
+            result = run(command, home, RAY_HEAD_IP="10.0.0.7")
+            assert result.returncode == 0, result.stderr
+    made = calls(recorded)
+    assert [arguments.split()[1] for arguments, _ in made] == ["stop", "start"]
+    for _, environment in made:
+        assert environment["RAY_AUTH_MODE"] == "token"
+        assert Path(environment["RAY_AUTH_TOKEN_PATH"]).read_text().strip() == "a" * 64
+        assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+        assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+        assert environment["MLFLOW_TRACKING_URI"] == "http://10.0.0.7:5000"
+        assert "OMP_NUM_THREADS" not in environment
+        assert "a" * 64 not in environment.values()
+
+
+def test_workers_join_the_head_and_its_dashboard_stays_on_loopback(
+    prepared: dict[str, Any], home: Path, recorded: Path
+) -> None:
+    run(prepared["head_start_ray_commands"][-1], home)
+    run(prepared["worker_start_ray_commands"][1], home, RAY_HEAD_IP="10.0.0.7")
+    (head, _), (worker, _) = calls(recorded)
+    assert {"--head", "--port=6379", "--dashboard-host=127.0.0.1"} <= set(head.split())
+    assert f"--autoscaling-config={home}/ray_bootstrap_config.yaml" in head.split() or "~/ray_bootstrap" in head
+    assert "--address=10.0.0.7:6379" in worker.split()
+
+
+def test_secrets_are_made_once_and_for_their_owner_only(home: Path) -> None:
+    (home / ".unmask" / "ray_token").unlink()
+    run(f"bash {DEPLOY}/make-secrets.sh", home)
+    made = {file.name: file.read_text() for file in (home / ".unmask").iterdir()}
+    assert set(made) == {"ray_token", "mlflow_password", "mlflow_secret_key"}
+    assert len({len(secret.strip()) for secret in made.values()} | {64}) == 1
+    assert len(set(made.values())) == 3
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (home / ".unmask").iterdir())
+    run(f"bash {DEPLOY}/make-secrets.sh", home)
+    assert {file.name: file.read_text() for file in (home / ".unmask").iterdir()} == made
+
+
+def test_setting_up_a_node_twice_leaves_one_login_line_and_private_credentials(home: Path, tmp_path: Path) -> None:
+    # everything but the installation itself, which takes gigabytes: python3 and pip do nothing here
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for program in (programs / "python3", home / "unmask-env" / "bin" / "pip"):
+        program.write_text(f'#!/bin/bash\necho "$0 $*" >>{tmp_path}/done\n')
+        program.chmod(0o755)
+    (home / ".bashrc").write_text("# the image's own\n")
+    (home / ".unmask" / "mlflow_password").write_text("secret\n")
+    for _ in range(2):
+        result = run(f"bash {DEPLOY}/node-setup.sh", home, RAY_HEAD_IP="10.0.0.9", PATH=f"{programs}:/usr/bin:/bin")
+        assert result.returncode == 0, result.stderr
+    assert (home / ".bashrc").read_text() == f"# the image's own\n. {DEPLOY}/environment.sh\n"
+    assert (home / "unmask-env" / "head_ip").read_text() == "10.0.0.9\n"
+    credentials = home / ".mlflow" / "credentials"
+    assert credentials.stat().st_mode & 0o077 == 0
+    assert (home / ".unmask" / "mlflow_password").stat().st_mode & 0o077 == 0
+    parsed = configparser.ConfigParser()
+    parsed.read(credentials)
+    assert dict(parsed["mlflow"]) == {"mlflow_tracking_username": "admin", "mlflow_tracking_password": "secret"}
+    (install,) = {line for line in (tmp_path / "done").read_text().splitlines() if "/pip " in line}
+    assert install.endswith(f"install --quiet -c {DEPLOY}/constraints.txt -e {DEPLOY}/../..[cluster]")
+    assert "secret" not in result.stdout + result.stderr + (tmp_path / "done").read_text()
+
+
+class Notice(BaseHTTPRequestHandler):
+    """Version 2 of the metadata service: answers only with a token, and has a notice from the second question on."""
+
+    questions = 0
+
+    def do_PUT(self) -> None:
+        self._answer(200 if self.headers["X-aws-ec2-metadata-token-ttl-seconds"] else 400, b"session")
+
+    def do_GET(self) -> None:
+        assert self.path == "/latest/meta-data/spot/instance-action"
+        authorised = self.headers["X-aws-ec2-metadata-token"] == "session"
+        type(self).questions += authorised
+        noticed = authorised and self.questions > 1
+        self._answer(200 if noticed else 404 if authorised else 401, b'{"action": "terminate"}')
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def metadata_service() -> Iterator[str]:
+    Notice.questions = 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notice) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_spot_notice_drains_this_node(home: Path, recorded: Path, metadata_service: str) -> None:
+    # These stand for raylets, of which the script needs only the arguments; the first belongs to another cluster.
+    raylets = [
+        subprocess.Popen(["bash", "-c", f"exec -a 'raylet --node_id={node} --gcs-address={head}:6379 --x' sleep 60"])
+        for node, head in ((NODE_ID[::-1], "10.0.0.8"), (NODE_ID, "10.0.0.7"))
+    ]
+    try:
+        time.sleep(0.3)
+        result = run(f"bash {DEPLOY}/watch-spot.sh", home, AWS_EC2_METADATA_SERVICE_ENDPOINT=metadata_service)
+    finally:
+        for process in raylets:
+            process.kill()
+            process.wait()
+    assert result.returncode == 0, result.stderr
+    assert Notice.questions == 2
+    ((arguments, environment),) = calls(recorded)
+    assert arguments.split()[1] == "drain-node"
+    assert f"--address 10.0.0.7:6379 --node-id {NODE_ID} --reason DRAIN_NODE_REASON_PREEMPTION" in arguments
+    assert environment["RAY_AUTH_MODE"] == "token"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 
 import ray
 from ray.util.state import list_nodes
@@ -14,6 +15,7 @@ DRIVER_BYTES = 1.2e9
 """Memory of a trial's driver-side actors, measured."""
 WORKER_BYTES = 0.7e9
 """Memory of one small training worker, measured; big models need --max-concurrent."""
+STATE_API_SECONDS = 120
 HEAD = "node:__internal_head__"
 HEAD_SHARE = 1e-4
 """A trial's own actor takes this much of the head's label resource, which every cluster has: it needs no CPU."""
@@ -52,13 +54,24 @@ def connect(address: str | None) -> bool:
             ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
     except ConnectionError as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
-    try:
-        list_nodes(limit=1, timeout=90)
-    except Exception as error:
-        raise ValueError(
-            "the cluster's State API does not answer: install ray[default] on its head and don't turn its dashboard off"
-        ) from error
+    _await_state_api()
     return not wanted
+
+
+def _await_state_api() -> None:
+    """Wait until the State API answers: on a busy machine the dashboard comes up well after the cluster."""
+    deadline = time.monotonic() + STATE_API_SECONDS
+    while True:
+        try:
+            list_nodes(limit=1, timeout=STATE_API_SECONDS)
+            return
+        except Exception as error:
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"the cluster's State API did not answer for {STATE_API_SECONDS} s: install ray[default] on its head "
+                    "and don't turn its dashboard off"
+                ) from error
+        time.sleep(1)
 
 
 def with_gpus_of_cluster(run: RunOptions) -> RunOptions:

@@ -68,8 +68,8 @@ def _await_state_api() -> None:
         except Exception as error:
             if time.monotonic() > deadline:
                 raise ValueError(
-                    f"the cluster's State API did not answer for {STATE_API_SECONDS} s: install ray[default] on its head "
-                    "and don't turn its dashboard off"
+                    f"the cluster's State API did not answer for {STATE_API_SECONDS} s: install ray[default] on its "
+                    "head and don't turn its dashboard off"
                 ) from error
         time.sleep(1)
 

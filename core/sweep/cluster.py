@@ -7,6 +7,7 @@ import os
 import time
 
 import ray
+from ray._private.state import state
 from ray.util.state import list_nodes
 
 from core.config import RunOptions
@@ -78,7 +79,8 @@ def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
     """The options with ``gpus_per_worker`` settled: unless given, a whole GPU where the cluster has some."""
     if run.gpus_per_worker is not None:
         return run
-    return run.model_copy(update={"gpus_per_worker": 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0})
+    has_gpus = any(node.get("GPU", 0) for node in [ray.cluster_resources(), _autoscaler_limits()])
+    return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus else 0.0})
 
 
 def fitting_trials(run: RunOptions, workers: int) -> int:
@@ -88,7 +90,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         ValueError: not even one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    ranks = sum(_ranks_on(node, run) for node in nodes)
+    ranks = max(sum(_ranks_on(node, run) for node in nodes), _ranks_on(_autoscaler_limits(), run))
     if ranks < workers:
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         raise ValueError(
@@ -100,6 +102,11 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     by_memory = int(memory / (DRIVER_BYTES + WORKER_BYTES * workers))
     fitting = max(1, min(ranks // workers, by_memory))
     return min(fitting, run.max_concurrent or fitting)
+
+
+def _autoscaler_limits() -> dict[str, float]:
+    """What the cluster may grow to, all nodes together; empty where nothing scales it."""
+    return state.get_max_resources_from_cluster_config() or {}
 
 
 def _ranks_on(node: dict[str, float], run: RunOptions) -> int:

@@ -91,7 +91,10 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
         help="seeds per cell of the quick sweep that is run (default: 1)",
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write header and all repeats to this file, too")
-    return parser.parse_args(args)
+    given = parser.parse_args(args)
+    if given.json and not given.json.resolve().parent.is_dir():
+        parser.error(f"--json {given.json}: its folder does not exist")
+    return given
 
 
 def analyse(records: Sequence[Any], path: Path) -> None:

@@ -44,7 +44,7 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
     for size in sizes:
         setting = f"{what}; {size:,} trials x {EPOCHS} epochs"
         yield Result("analysis", f"time; {setting}", tuple(cost.seconds for cost in costs[size]), "s")
-        note = f"at its largest; {costs[size][0].before:.0f} MB of it were there before, most of it records"
+        note = f"at its largest; {costs[size][0].before:.0f} MB of it were modules and records before"
         yield Result("analysis", f"memory; {setting}", tuple(cost.peak for cost in costs[size]), "MB", None, note)
     for small, large in itertools.pairwise(sizes):
         growth = tuple(b.seconds / a.seconds for a, b in zip(costs[small], costs[large], strict=True))

@@ -21,7 +21,14 @@ def test_prints_and_writes_what_it_measured(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     "args",
-    [["--only", "no-such-row"], ["--repeats", "0"], ["--seconds", "-1"], ["--seconds", "nan"], ["--onyl", "ddp"]],
+    [
+        ["--only", "no-such-row"],
+        ["--repeats", "0"],
+        ["--seconds", "-1"],
+        ["--seconds", "nan"],
+        ["--onyl", "ddp"],
+        ["--json", "no/such/folder.json"],
+    ],
 )
 def test_bad_options_end_with_code_2(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -103,7 +103,7 @@ def run_and_print(request: Request, console: Console) -> int:
     from analysis.design import countable
     from analysis.rates import cell_rates
     from analysis.report import main_table, render
-    from core.sweep import Adaptive, Output, run_sweep
+    from core.sweep.driver import Adaptive, Output, run_sweep
 
     sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
 

@@ -1,5 +1,4 @@
-"""Everything Ray: the Tune driver, the Train worker group of one trial, progress, resume."""
+"""Everything Ray: the Tune driver, the Train worker group of one trial, progress, resume.
 
-from core.sweep.driver import Adaptive, Output, SweepResult, run_sweep
-
-__all__ = ["Adaptive", "Output", "SweepResult", "run_sweep"]
+Nothing is imported here: a trial's actors load `core.sweep.trainable` and `core.sweep.worker` and should load no more.
+"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 
 import ray
 from ray._private.state import state
@@ -61,10 +62,11 @@ def connect(address: str | None) -> bool:
 
 def _await_state_api() -> None:
     """Wait until the State API answers: on a busy machine the dashboard comes up well after the cluster."""
+    address = ray.get_runtime_context().gcs_address
     deadline = time.monotonic() + STATE_API_SECONDS
     while True:
         try:
-            list_nodes(limit=1, timeout=STATE_API_SECONDS)
+            list_nodes(address, limit=1, timeout=STATE_API_SECONDS)
             return
         except Exception as error:
             if time.monotonic() > deadline:
@@ -104,12 +106,12 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     return min(fitting, run.max_concurrent or fitting)
 
 
-def _autoscaler_limits() -> dict[str, float]:
+def _autoscaler_limits() -> Mapping[str, float]:
     """What the cluster may grow to, all nodes together; empty where nothing scales it."""
     return state.get_max_resources_from_cluster_config() or {}
 
 
-def _ranks_on(node: dict[str, float], run: RunOptions) -> int:
+def _ranks_on(node: Mapping[str, float], run: RunOptions) -> int:
     limits = [node.get("CPU", 0) / run.cpus_per_worker] if run.cpus_per_worker else []
     if run.gpus_per_worker:
         # a fraction of a GPU comes from one GPU: 0.4 fits twice on each, not five times on two

@@ -61,6 +61,6 @@ def test_dry_run_lists_cells_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main("--dry-run --beta 1 3 6 --batch-size 128 256 --seeds 10".split()) == 0
+    assert main(["--dry-run", "--beta", "1", "3", "6", "--batch-size", "128", "256", "--seeds", "10"]) == 0
     assert "6 cells, 60 trials" in " ".join(capsys.readouterr().out.split())
     assert list(tmp_path.iterdir()) == []

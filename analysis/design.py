@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.intervals import IntervalKind
+from analysis.rates import Label
 from core.allocation.replay import in_seed_order
 from core.records import TrialRecord
 
@@ -29,6 +30,15 @@ def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> 
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
     return in_seed_order(records, first) + running, "anytime"
+
+
+def asked_label(records: Sequence[TrialRecord]) -> Label:
+    """The question a sweep answers unless told otherwise.
+
+    An adaptive sweep decides by *ever* unstable, which means the same in stopped and in audited trials; what it shows
+    must be what it decided by.
+    """
+    return "ever" if is_adaptive(records) else "any"
 
 
 def _not_overtaking(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from scipy.stats import t as student
 
-from analysis.evaluation_table import Spread
 from analysis.rates import group_by_cell, has_label, varying_factors
+from analysis.report.evaluation_table import Spread
 from core.records import CheckpointName, Evidence, TrialRecord
 
 Group = Literal["regular", "unstable", "fixed"]

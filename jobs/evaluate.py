@@ -72,7 +72,7 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
-    from analysis.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
+    from analysis.report.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
     from core.evaluation.driver import evaluate_sweep
     from core.evaluation.plan import summary_name
 

@@ -106,9 +106,17 @@ def read_request(args: list[str]) -> Request:
 
 def report(request: Request, said: Console) -> None:
     """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
-    from analysis.design import countable, why
+    from analysis.design import asked_label, countable, why
     from analysis.rates import cell_rates
-    from analysis.report import answer, main_table, paper_sections, render, section_for_terminal, write_report
+    from analysis.report import (
+        answer,
+        evaluation_sections,
+        main_table,
+        paper_sections,
+        render,
+        section_for_terminal,
+        write_report,
+    )
     from core.sweep.records import find_records
     from core.tracking import log_sweep_files
 
@@ -116,7 +124,8 @@ def report(request: Request, said: Console) -> None:
     found = find_records(request.sweep, request.mlflow_uri, request.storage)
     counted, honest = countable(found.records)
     interval = options.interval or honest
-    cells = cell_rates(counted, options.label, options.level, interval)
+    label = options.label or asked_label(found.records)
+    cells = cell_rates(counted, label, options.level, interval)
     if options.format:
         sys.stdout.write(render(cells, options.format))
     else:
@@ -128,7 +137,7 @@ def report(request: Request, said: Console) -> None:
     say(f"Interval: {interval}, {100 * options.level:g} %, because {why(interval, found.records)}.")
     if uncounted := len(found.records) - len(counted):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
-    for section in paper_sections(counted, cells, options.level):
+    for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level)]:
         said.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, found.records, say) if request.figures else []
     links = _links(request.mlflow_uri)
@@ -137,7 +146,7 @@ def report(request: Request, said: Console) -> None:
         request.output,
         sweep=request.sweep,
         interval=interval,
-        label=options.label,
+        label=label,
         generated_at=datetime.now(UTC),
         level=options.level,
         mlflow_ui_url=links[0],

@@ -43,6 +43,9 @@ def main(args: list[str]) -> int:
             print_estimate(request.sweep, request.run, console)
             return DONE
         return run_and_print(request, console)
+    except KeyboardInterrupt:
+        console.print("Interrupted before training began; nothing is lost, run the same command again.")
+        return INTERRUPTED
     except ValueError as error:
         Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return BAD_INPUT
@@ -100,7 +103,7 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
-    from analysis.design import countable
+    from analysis.design import asked_label, countable
     from analysis.rates import cell_rates
     from analysis.report import main_table, render
     from core.sweep.driver import Adaptive, Output, run_sweep
@@ -109,7 +112,7 @@ def run_and_print(request: Request, console: Console) -> int:
 
     def rates(records: Sequence[TrialRecord]) -> list[CellRate]:
         counted, interval = countable(records, sweep.first_seed)
-        return cell_rates(counted, interval=interval)
+        return cell_rates(counted, asked_label(records), interval=interval)
 
     mlflow_uri = tracking_uri(run.mlflow_uri)
     console.print(
@@ -138,8 +141,9 @@ def run_and_print(request: Request, console: Console) -> int:
     if result.untracked:
         console.print(f"{result.untracked} tracking entries wait for the MLflow server; run the same command again.")
     if result.interrupted or result.unfinished:
+        saved = sum(record.key not in result.unfinished for record in result.records)
         console.print(
-            f"{len(result.records)} trials are saved, {len(result.unfinished)} are not finished; "
+            f"{saved} trials are saved, {len(result.unfinished)} are not finished or crashed; "
             f"to continue, run the same command again (--name {sweep.name}).",
             soft_wrap=True,
             highlight=False,

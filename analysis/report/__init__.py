@@ -3,6 +3,7 @@
 from analysis.report.figures.paper import Panel, landscape_panels, paper_panels, write_figures
 from analysis.report.figures.series import landscape_pair
 from analysis.report.html import write_report
+from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.summary import answer
 from analysis.report.table import main_table
@@ -13,6 +14,7 @@ __all__ = [
     "Panel",
     "TableFormat",
     "answer",
+    "evaluation_sections",
     "landscape_pair",
     "landscape_panels",
     "main_table",

@@ -24,6 +24,7 @@ from analysis.report.sections.cost import cost_section
 from analysis.report.sections.detection import detector_section
 from analysis.report.sections.dynamics import example_section, trajectory_section
 from analysis.report.sections.effects import effect_section
+from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.onset import onset_section
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_section
@@ -122,6 +123,7 @@ def _sections(
         trajectory_section(records),
         example_section(records, landscapes),
         *self_healing_sections(records, cells),
+        *evaluation_sections(counted),
         detector_section(records, level),
         stopping_section(counted, corrected, level, interval),
         cost_section(records, cells, corrected, price),

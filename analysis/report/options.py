@@ -14,7 +14,9 @@ class ReportOptions(Options):
     """How a sweep's results are shown. Nothing here changes a record."""
 
     format: TableFormat | None = Field(None, description="print only the table, in this format (default: a table here)")
-    label: Label = Field("any", description="what counts as unstable")
+    label: Label | None = Field(
+        None, description="what counts as unstable (default: any; ever where seeds were added while looking)"
+    )
     interval: IntervalKind | None = Field(
         None, description="of rates (default: wilson where the number of seeds was fixed, anytime where it was not)"
     )

@@ -9,7 +9,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from analysis.rates import CellRate
+from analysis.rates import LABEL_QUESTIONS, CellRate
 from analysis.report.format import NOTHING, format_percent, format_rate, format_value, time_unit
 from analysis.report.grid import distinct_factors
 
@@ -96,7 +96,7 @@ def table_caption(cells: Sequence[CellRate]) -> str:
         return "No trial yet."
     first = cells[0]
     return (
-        f"unstable: label '{first.label}'; {100 * first.interval.level:g} % interval: {first.interval.kind}; "
+        f"{LABEL_QUESTIONS[first.label]} {100 * first.interval.level:g} % interval: {first.interval.kind}; "
         "censored: crashed, diverged, timed out or unmeasured, in no rate; accuracies in %, selected checkpoint, test."
     )
 

@@ -120,6 +120,8 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         raise ValueError("\n".join(explain(error))) from error
     if adaptive:
         _check_adaptive(sweep, given["seeds"], " ".join(adaptive))
+    if goal and given["dry_run"]:
+        raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")
     if plan and not goal:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
     if plan and bool(plan.pilot) == bool(given["assume_rate"]):

@@ -27,7 +27,7 @@ from core.sweep.callback import Backstop, SweepCallback
 from core.sweep.cluster import HEAD, HEAD_SHARE, connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.design import continued_allocator, fixed_trials, make_trial
 from core.sweep.display import Display, Summarise, working
-from core.sweep.ledger import Ledger
+from core.sweep.ledger import Ledger, crashed
 from core.sweep.places import journal_folder, only_driver, scratch_folder
 from core.sweep.trainable import run_worker_group
 from core.sweep.worker import WorkerTask
@@ -99,7 +99,7 @@ def run_sweep(sweep: Sweep, run: RunOptions, output: Output, adaptive: Adaptive 
     store.probe()
     ledger = Ledger(store, sweep.name)
     with only_driver(store, sweep.name), scratch_folder() as scratch:
-        ledger.enter(sweep)
+        ledger.describe(sweep)
         uri = prepare_store(output.mlflow_uri)
         with SweepTracker(
             uri, sweep.name, "unmask", journal_folder(store), protocol=sweep.protocol, commit=git_commit()
@@ -136,11 +136,12 @@ class Training:
         self.board = Board(finished, None if adaptive else len(self.pending))
 
     def run(self, output: Output) -> bool:
-        """Train what is to be trained; True if the run was interrupted."""
+        """Train what is to be trained; True if the run was interrupted. The sweep is entered once it can start."""
         self.tracker.reconcile([])
         for record in self.board.finished.values():
             self.tracker.finish_trial(record)
         if not self.pending and not self.allocator:
+            self.ledger.enter(self.sweep)
             return False
         with Display(self.board, output.console, output.summarise) as display:
             interrupted = self._tune(display)
@@ -150,19 +151,21 @@ class Training:
 
     @property
     def unfinished(self) -> list[str]:
-        """Keys of trials that should have a record by now and have none."""
+        """Keys of trials that should have ended by now, and have not or crashed."""
         missing = {trial.key for trial in self.ledger.unfinished(self.pending)} | self.board.running.keys()
-        return sorted(missing)
+        return sorted(missing | {key for key, record in self.board.finished.items() if crashed(record)})
 
     def _tune(self, display: Display) -> bool:
         where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
-        with working(display.console, where):
-            connect(self.options.address)
         previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
+            with working(display.console, where):
+                connect(self.options.address)
             self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
-            self._tuner(fitting_trials(self.options, workers), display).fit()
+            concurrent = fitting_trials(self.options, workers)
+            self.ledger.enter(self.sweep)
+            self._tuner(concurrent, display).fit()
         except KeyboardInterrupt:
             return True
         finally:
@@ -217,6 +220,7 @@ class Training:
 
     def _config(self, trial: Trial) -> dict[str, Any]:
         options = self.options
+        self.ledger.reopen(trial.key)
         task = WorkerTask(
             trial=trial.model_dump(mode="json"),
             protocol=self.sweep.protocol.model_dump(mode="json"),

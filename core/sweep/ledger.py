@@ -30,8 +30,8 @@ class Ledger:
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
 
-    def enter(self, sweep: Sweep) -> None:
-        """Note what the sweep consists of; seeds, cells and groups of pinned trials may be added to those there.
+    def describe(self, sweep: Sweep) -> dict[str, Any]:
+        """What the sweep consists of, with what is there; seeds, cells and groups of pinned trials may be added.
 
         Raises:
             ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
@@ -61,7 +61,7 @@ class Ledger:
             cells = {**known["cells"], **cells}
             counterparts = {**known["counterparts"], **counterparts}
             groups = max(known["pin_groups"], groups, key=len)
-        description = {
+        return {
             "name": sweep.name,
             "preset": sweep.preset,
             **fixed,
@@ -69,7 +69,20 @@ class Ledger:
             "counterparts": counterparts,
             "cells": cells,
         }
-        self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
+
+    def enter(self, sweep: Sweep) -> None:
+        """Note what the sweep consists of; from now on its name stands for these experiments.
+
+        Raises:
+            ValueError: see `describe`.
+        """
+        self.store.write(DESCRIPTION, json.dumps(self.describe(sweep), indent=1).encode())
+
+    def reopen(self, key: str) -> None:
+        """Forget that a trial crashed: it is about to be tried again."""
+        record = self.record(key)
+        if record is not None and crashed(record):
+            self.trial_store(key).delete(RECORD)
 
     def trial_store(self, key: str) -> Store:
         """Where a trial keeps its files."""

@@ -81,7 +81,7 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     os.kill(driver.pid, signal.SIGINT)
     assert driver.wait(timeout=60) == 130, sweep.text
-    assert "0 trials are saved, 1 are not finished" in sweep.text
+    assert "0 trials are saved, 1 are not finished or crashed" in sweep.text
     assert "--name long" in sweep.text
     assert sweep.processes("ray::") == []
 
@@ -103,3 +103,21 @@ def test_more_workers_than_the_cluster_has_are_refused(sweep: Sweep) -> None:
     printed = sweep.run("--name", "big", "--seeds", "1", "--workers", "20", code=2)
     assert "--workers 20" in printed
     assert "the cluster has" in printed
+
+
+def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks_no_name(
+    sweep: Sweep, undisturbed: Sweep
+) -> None:
+    one = ("--name", "tiny", "--seeds", "1", "--epochs", "40")
+    sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "7", "--workers", "20", code=2)
+    driver = sweep.start(*one, "--max-failures", "0")
+    trials = sweep.folder / "results" / "tiny" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    sweep.processes("ray::RayTrainWorker")[0].kill()
+    assert driver.wait(timeout=300) == 3, sweep.text
+    (censored,) = sweep.records("tiny").values()
+    assert censored["verdict"]["outcome"] == "censored"
+    assert "crashed" in censored["verdict"]["censor_reason"]
+    sweep.run(*one)
+    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 1}
+    assert sweep.records("tiny") == expected

@@ -15,6 +15,7 @@ from core.records import TrialRecord
 from core.storage import Store
 from core.sweep.design import fixed_trials, make_trial
 from core.sweep.ledger import Ledger
+from core.verdict import censor
 
 INIT = ({"init": 0}, {"init": 1}, {"init": 7})
 
@@ -99,3 +100,25 @@ def test_a_name_keeps_the_sweep_that_its_seeds_come_from(make_sweep: Callable[..
         ledger.enter(make_sweep(rerun=Rerun(sweep="quick", where=("healed",), counterparts={})))
     with pytest.raises(ValueError, match="seeds from sweep: quick there, None here"):
         ledger.enter(make_sweep())
+
+
+def test_a_refused_sweep_leaves_its_name_free(make_sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "first")
+    ledger.describe(make_sweep())
+    ledger.enter(make_sweep(protocol=make_sweep().protocol.model_copy(update={"fosc_threshold": 1.0})))
+    with pytest.raises(ValueError, match=r"fosc_threshold: 1\.0 there, 2\.5 here"):
+        ledger.describe(make_sweep())
+
+
+def test_a_crashed_trial_is_open_again_and_others_stay_closed(
+    make_sweep: Callable[..., Sweep], make_record: Callable[..., TrialRecord], tmp_path: Path
+) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "first")
+    crashed, diverged, *_ = fixed_trials(make_sweep())
+    ledger.write(make_record(crashed, "censored").model_copy(update={"verdict": censor("crashed: a node went away")}))
+    ledger.write(make_record(diverged, "censored").model_copy(update={"verdict": censor("diverged: at epoch 3")}))
+    assert [trial.key for trial in ledger.unfinished([crashed, diverged])] == [crashed.key]
+    ledger.reopen(crashed.key)
+    ledger.reopen(diverged.key)
+    assert ledger.record(crashed.key) is None
+    assert ledger.record(diverged.key) is not None

@@ -103,8 +103,10 @@ def evaluation_rows(
 
 def evaluation_table(rows: Sequence[EvaluationRow]) -> Table:
     """The table for a terminal."""
-    table = Table(box=SIMPLE_HEAD, caption=_caption(rows), caption_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    lines = _lines(rows)
+    table = Table(
+        box=SIMPLE_HEAD, caption=table_caption(rows), caption_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    lines = table_lines(rows)
     factors = len(lines[0]) - len(_attacks(rows)) - 1
     for index, header in enumerate(lines[0]):
         table.add_column(header.replace("_", "\n"), justify="left" if index < factors else "right")
@@ -115,12 +117,13 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> Table:
 
 def evaluation_markdown(rows: Sequence[EvaluationRow]) -> str:
     """The table in GitHub's Markdown."""
-    lines = _lines(rows)
+    lines = table_lines(rows)
     lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{_caption(rows)}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table_caption(rows)}\n"
 
 
-def _lines(rows: Sequence[EvaluationRow]) -> list[list[str]]:
+def table_lines(rows: Sequence[EvaluationRow]) -> list[list[str]]:
+    """Header and rows as text."""
     names, attacks = distinct_factors(rows), _attacks(rows)
     outcomes = any(row.outcome for row in rows)
     header = [*(names or ["cell"]), *(["outcome"] if outcomes else []), "unstable / trials"]
@@ -142,7 +145,8 @@ def _attacks(rows: Sequence[EvaluationRow]) -> list[str]:
     return [*known, *(attack for attack in measured if attack not in HEADERS), *gap]
 
 
-def _caption(rows: Sequence[EvaluationRow]) -> str:
+def table_caption(rows: Sequence[EvaluationRow]) -> str:
+    """What was attacked, how, and whether rows can be compared."""
     if not rows:
         return "No evaluation yet."
     images = sorted({count for row in rows for count in row.images})

@@ -17,7 +17,7 @@ TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
 def test_sweep_prints_its_table_and_where_to_look(undisturbed: Sweep) -> None:
     assert "/ trials" in undisturbed.text
     assert f"mlflow ui --backend-store-uri sqlite:///{undisturbed.folder}/mlflow.db" in undisturbed.text
-    assert undisturbed.processes() == []
+    undisturbed.wait_for(lambda: not undisturbed.processes(), seconds=60)
 
 
 def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
@@ -83,7 +83,7 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
     assert driver.wait(timeout=60) == 130, sweep.text
     assert "0 trials are saved, 1 are not finished or crashed" in sweep.text
     assert "--name long" in sweep.text
-    assert sweep.processes("ray::") == []
+    sweep.wait_for(lambda: not sweep.processes("ray::"), seconds=60)
 
 
 def test_two_ddp_workers_make_one_trial(sweep: Sweep) -> None:

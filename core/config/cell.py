@@ -91,6 +91,18 @@ class Trial(Options):
         """Identity of the trial within its sweep: the cell's hash, the seed and what is pinned."""
         return trial_key(self.cell.id, self.seed, {str(stream): pinned for stream, pinned in self.pins.items()})
 
+    def record_fields(self) -> dict[str, Any]:
+        """What every record of the trial says of it, however it ended."""
+        return {
+            "cell_id": self.cell.id,
+            "cell": self.cell.flat(),
+            "seed": self.seed,
+            "pins": {str(stream): seed for stream, seed in self.pins.items()},
+            "audit": self.audit,
+            "allocation": self.allocation,
+            "epochs_planned": self.cell.training.epochs,
+        }
+
 
 def digest(value: Any) -> str:
     """First 12 hex digits of the SHA-256 of ``value`` as canonical JSON."""

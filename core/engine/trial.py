@@ -277,15 +277,9 @@ class TrialRun:
                 weights[name] = (best.epoch, best.weights)
         record = TrialRecord(
             sweep=self.around.sweep,
-            cell_id=trial.cell.id,
-            cell=trial.cell.flat(),
-            seed=trial.seed,
-            pins={str(stream): seed for stream, seed in trial.pins.items()},
-            audit=trial.audit,
-            allocation=trial.allocation,
+            **trial.record_fields(),
             protocol=self.protocol.model_dump(mode="json"),
             verdict=verdict,
-            epochs_planned=trial.cell.training.epochs,
             epochs_run=progress.epoch,
             stopped_early=stopped_early,
             trace=progress.rows,

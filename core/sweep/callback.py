@@ -68,15 +68,9 @@ class SweepCallback(Callback):
         state = self.board.running.get(trial.key)
         record = TrialRecord(
             sweep=self.ledger.name,
-            cell_id=trial.cell.id,
-            cell=trial.cell.flat(),
-            seed=trial.seed,
-            pins={str(stream): seed for stream, seed in trial.pins.items()},
-            audit=trial.audit,
-            allocation=trial.allocation,
+            **trial.record_fields(),
             protocol=self.protocol,
             verdict=censor(reason),
-            epochs_planned=trial.cell.training.epochs,
             epochs_run=state.epoch if state else 0,
             attempts=self.attempts.get(trial.key, 1),
             provenance={"commit": self.commit, "unmask": package_version("unmask")},

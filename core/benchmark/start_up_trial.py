@@ -22,7 +22,7 @@ def run_near_empty_trial(config: dict[str, Any]) -> None:
     from ray.tune.integration.ray_train import TuneReportCallback
 
     if run["trainer"] == LEAN:
-        from core.sweep.trainable import LeanTrainer as Trainer
+        from core.sweep.worker_group import LeanTrainer as Trainer
 
         os.environ[POLL] = run["poll_s"]
     else:

@@ -24,12 +24,12 @@ from core.records import TrialRecord
 from core.storage import Store
 from core.sweep.board import Board
 from core.sweep.callback import Backstop, SweepCallback
-from core.sweep.cluster import HEAD, HEAD_SHARE, connect, fitting_trials, with_gpus_of_cluster
+from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.design import continued_allocator, fixed_trials, make_trial
 from core.sweep.display import Display, Summarise, working
 from core.sweep.ledger import Ledger, crashed
 from core.sweep.places import journal_folder, only_driver, scratch_folder
-from core.sweep.trainable import run_worker_group
+from core.sweep.trainable import run_trial, trial_resources
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker, prepare_store
 
@@ -185,12 +185,14 @@ class Training:
         )
         searcher = AllocatingSearcher(allocator, self._allocated, self._result) if allocator else None
         return tune.Tuner(
-            tune.with_resources(run_worker_group, {"CPU": 0, HEAD: HEAD_SHARE}),
+            tune.with_resources(run_trial, trial_resources),
             param_space=None if searcher else {"run": tune.grid_search([self._config(t) for t in self.pending])},
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1 if searcher else 1,
                 max_concurrent_trials=concurrent,
+                # the actor of a worker group that was stopped would keep its workers
+                reuse_actors=all(entry.cell.training.workers == 1 for entry in self.sweep.entries),
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
             run_config=tune.RunConfig(

@@ -1,13 +1,15 @@
-"""What one Ray Train worker runs: join the trial's process group, load the data, train."""
+"""What a worker runs, alone or as one of a Ray Train group: join the group, load the data, train."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
 import ray.train
+from ray import tune
 from ray.train.collective import broadcast_from_rank_zero
 
 GROUP_TIMEOUT = timedelta(hours=12)
@@ -27,8 +29,22 @@ class WorkerTask(TypedDict):
     timeout_s: float | None
 
 
-def train_worker(task: WorkerTask) -> None:
-    """Run the trial on this rank. Imports torch here, so that the actors that only pass this function on need not."""
+def train_alone(task: WorkerTask) -> None:
+    """Run the trial as its only worker, in a Tune trial's process."""
+    import torch
+
+    from core.engine.ranks import Ranks
+
+    _train(task, Ranks(0, 1, torch.device(_device())), tune.report)
+
+
+def train_rank(task: WorkerTask) -> None:
+    """Run the trial on this rank of a Ray Train worker group."""
+    _train(task, _join_group(), ray.train.report)
+
+
+def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
+    # torch is imported here, so that actors that only pass these functions on need not
     from core.config import ProtocolOptions, Trial
     from core.data import load_dataset
     from core.engine.trial import Cadence, Surroundings, run_trial
@@ -38,8 +54,8 @@ def train_worker(task: WorkerTask) -> None:
     around = Surroundings(
         sweep=task["sweep"],
         store=Store(task["store"]),
-        ranks=_join_group(),
-        report=lambda epoch, rows, decided: ray.train.report({"epoch": epoch, "rows": rows, "decided": decided}),
+        ranks=ranks,
+        report=lambda epoch, rows, decided: report({"epoch": epoch, "rows": rows, "decided": decided}),
         commit=task["commit"],
         cadence=Cadence(checkpoint_s=task["checkpoint_s"]),
         timeout_s=task["timeout_s"],
@@ -56,17 +72,19 @@ def _join_group() -> Any:
 
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
-    on_gpu = bool(ray.get_gpu_ids())
-    if workers > 1:
-        address = broadcast_from_rank_zero(_free_address() if rank == 0 else None)
-        dist.init_process_group(
-            "nccl" if on_gpu else "gloo",
-            init_method=f"tcp://{address}",
-            rank=rank,
-            world_size=workers,
-            timeout=GROUP_TIMEOUT,
-        )
-    return Ranks(rank, workers, torch.device("cuda" if on_gpu else "cpu"))
+    address = broadcast_from_rank_zero(_free_address() if rank == 0 else None)
+    dist.init_process_group(
+        "nccl" if _device() == "cuda" else "gloo",
+        init_method=f"tcp://{address}",
+        rank=rank,
+        world_size=workers,
+        timeout=GROUP_TIMEOUT,
+    )
+    return Ranks(rank, workers, torch.device(_device()))
+
+
+def _device() -> str:
+    return "cuda" if ray.get_gpu_ids() else "cpu"
 
 
 def _free_address() -> str:

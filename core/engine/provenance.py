@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import platform
-import subprocess
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 import torch
 
+from core.source import git_commit, package_version, source_tree
+
+__all__ = ["git_commit", "hardware", "package_version", "provenance"]
+
 PACKAGES = ("unmask", "torch", "torchvision", "numpy", "ray", "mlflow", "pyautoattack")
-
-
-def package_version(name: str) -> str:
-    """Installed version, or ``source`` where the code runs without being installed (a Ray job's working directory)."""
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "source"
-
-
-@cache
-def git_commit() -> str:
-    """Commit of the code, with ``-dirty`` if files differ from it; ``unknown`` outside a checkout."""
-    folder = Path(__file__).parent
-    try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def hardware(device: torch.device) -> str:
@@ -43,7 +25,7 @@ def hardware(device: torch.device) -> str:
 
 
 def provenance(device: torch.device, commit: str) -> dict[str, str]:
-    """Versions, commit, host and hardware, as a record stores them.
+    """Versions, commit, code, host and hardware, as a record stores them.
 
     Args:
         device: where the trial ran.
@@ -53,6 +35,7 @@ def provenance(device: torch.device, commit: str) -> dict[str, str]:
         **{name: package_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "commit": commit,
+        "core": source_tree(),
         "host": platform.node(),
         "hardware": hardware(device),
     }

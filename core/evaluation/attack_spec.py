@@ -7,7 +7,7 @@ from typing import Literal
 
 from core.config import digest
 from core.config.base import Options
-from core.engine.provenance import package_version
+from core.source import code_version
 
 
 class AttackSpec(Options):
@@ -43,4 +43,4 @@ class AttackSpec(Options):
     @property
     def provider(self) -> str:
         """Library and version."""
-        return f"{self.library} {package_version(self.library)}"
+        return code_version() if self.library == "unmask" else f"{self.library} {metadata.version(self.library)}"

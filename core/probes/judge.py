@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Literal
 
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from core.attacks import Attack, build_attack, robust_accuracy
 from core.config import ProtocolOptions
 from core.records import Evidence, Measurement
+from core.source import code_version
 
 
 def collect_evidence(
@@ -63,15 +63,8 @@ def collect_evidence(
                 split=split,
                 epsilon=None if attack is None else epsilon,
                 seed=None if attack is None else seed,
-                library=_library(),
+                library=code_version(),
             )
             for name, attack in attacks.items()
         ),
     )
-
-
-def _library() -> str:
-    try:
-        return f"unmask {metadata.version('unmask')}"
-    except metadata.PackageNotFoundError:  # a Ray job runs from its working directory, without an installation
-        return "unmask source"

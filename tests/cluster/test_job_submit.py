@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from core.source.tree import tree_id
 from tests.cluster.conftest import TINY, Sweep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -64,4 +65,6 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert "/ trials" in submitted.stdout
     (path,) = sweep.folder.glob("results/job/trials/*/record.json")
-    assert "psutil" in json.loads(path.read_text())["provenance"]
+    made_by = json.loads(path.read_text())["provenance"]
+    assert "psutil" in made_by
+    assert made_by["commit"] == f"core-tree-{made_by['core']}" == f"core-tree-{tree_id(code / 'core')[:12]}"

@@ -1,0 +1,7 @@
+"""Which code runs: its commit, its version, and what its files themselves say."""
+
+from core.source.commit import git_commit
+from core.source.tree import source_tree
+from core.source.version import code_version, package_version
+
+__all__ = ["code_version", "git_commit", "package_version", "source_tree"]

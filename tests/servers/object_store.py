@@ -1,0 +1,187 @@
+"""A real S3 server that checks signatures: Ceph's gateway over one monitor and one store in memory."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.servers.daemon import Daemon, answers, free_port, program
+
+CONFIGURATION = """
+[global]
+fsid = {fsid}
+mon host = [v2:127.0.0.1:{ports[0]},v1:127.0.0.1:{ports[1]}]
+public addr = 127.0.0.1
+auth cluster required = none
+auth service required = none
+auth client required = none
+ms mon client mode = crc
+ms mon cluster mode = crc
+ms mon service mode = crc
+admin socket =
+run dir = {folder}
+log file = {folder}/$name.log
+mon cluster log file = {folder}/cluster.log
+mon allow pool size one = true
+paxos propose interval = 0.05
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 1
+osd pool default pgp num = 1
+osd pool default pg autoscale mode = off
+osd crush chooseleaf type = 0
+rgw rados pool pg num min = 1
+[mon.a]
+mon data = {folder}/mon
+[osd.0]
+osd data = {folder}/osd
+osd objectstore = memstore
+memstore device bytes = 4294967296
+[client.admin]
+rgw data = {folder}
+rgw frontends = beast endpoint={host}:{port}
+rgw thread pool size = 32
+rgw enable apis = s3
+"""
+
+
+class ObjectStore:
+    """Ceph RGW at ``endpoint``, with one account.
+
+    ``stop``, ``kill``, ``pause`` and ``resume`` are about the gateway: objects live in the store behind it until
+    `close`.
+
+    Args:
+        folder: where it keeps its files.
+        host: address to serve at.
+    """
+
+    access_key = "unmask-test-key"
+    secret_key = "not-a-word-of-any-list"
+    region = "us-east-1"
+
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        self.programs = {
+            name: program(name, package)
+            for package, names in {
+                "ceph-mon": ("ceph-mon",),
+                "ceph-osd": ("ceph-osd",),
+                "ceph-base": ("monmaptool",),
+                "ceph-common": ("ceph", "radosgw-admin"),
+                "radosgw": ("radosgw",),
+            }.items()
+            for name in names
+        }
+        self.folder, self.host, self.port = folder, host, free_port(host)
+        self.endpoint = f"http://{host}:{self.port}"
+        self._configuration = folder / "ceph.conf"
+        self._monitor = self._daemon("ceph-mon", "-f", "-i", "a")
+        self._disk = self._daemon("ceph-osd", "-f", "-i", "0")
+        self._gateway = self._daemon("radosgw", "-f", "-n", "client.admin")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a user sets to work with it; nothing else of this machine's AWS settings counts."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, access_key: str | None = None, secret_key: str | None = None) -> Any:
+        """A boto3 client of it, with its own or other keys."""
+        import boto3  # takes a moment, and every test run imports this file
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            region_name=self.region,
+            aws_access_key_id=access_key or self.access_key,
+            aws_secret_access_key=secret_key or self.secret_key,
+            config=Config(request_checksum_calculation="when_required", response_checksum_validation="when_required"),
+        )
+
+    def make_bucket(self, name: str | None = None) -> str:
+        """Create a bucket (of a new name, unless given) and return its name."""
+        name = name or f"bucket-{uuid.uuid4().hex[:12]}"
+        self.client().create_bucket(Bucket=name)
+        return name
+
+    def add_user(self, name: str, access_key: str, secret_key: str) -> None:
+        """Another account, which may read and write nothing of the first one's."""
+        keys = (f"--access-key={access_key}", f"--secret={secret_key}")
+        self._run("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
+
+    def start(self) -> None:
+        """Serve; the first time, with a new and empty store."""
+        if self._monitor.process is None:
+            self._make_store()
+        self._gateway.start(lambda: answers(self.endpoint))
+
+    def stop(self) -> None:
+        """End the gateway in order."""
+        self._gateway.stop()
+
+    def kill(self) -> None:
+        """SIGKILL the gateway."""
+        self._gateway.kill()
+
+    def pause(self) -> None:
+        """SIGSTOP the gateway."""
+        self._gateway.pause()
+
+    def resume(self) -> None:
+        """SIGCONT the gateway."""
+        self._gateway.resume()
+
+    def close(self) -> None:
+        """End everything; the objects are gone."""
+        for daemon in (self._gateway, self._disk, self._monitor):
+            daemon.kill()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _make_store(self) -> None:
+        identity, disk = str(uuid.uuid4()), str(uuid.uuid4())
+        ports = (free_port("127.0.0.1"), free_port("127.0.0.1"))
+        for name in ("mon", "osd"):
+            (self.folder / name).mkdir()
+        self._configuration.write_text(
+            CONFIGURATION.format(fsid=identity, ports=ports, folder=self.folder, host=self.host, port=self.port)
+        )
+        where = f"[v2:127.0.0.1:{ports[0]},v1:127.0.0.1:{ports[1]}]"
+        self._run("monmaptool", "--create", "--fsid", identity, "--addv", "a", where, str(self.folder / "monmap"))
+        self._run("ceph-mon", "--mkfs", "-i", "a", "--monmap", str(self.folder / "monmap"))
+        self._monitor.start(lambda: True)
+        self._run("ceph", "osd", "new", disk)
+        self._run("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", disk)
+        self._disk.start(lambda: True)
+        self.add_user("unmask", self.access_key, self.secret_key)
+
+    def _daemon(self, name: str, *arguments: str) -> Daemon:
+        return Daemon([self.programs[name], *arguments, "-c", self._configuration], self.folder / f"{name}.out")
+
+    def _run(self, name: str, *arguments: str) -> None:
+        command = [str(self.programs[name]), *arguments]
+        if name != "monmaptool":
+            command += ["-c", str(self._configuration)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")

@@ -1,0 +1,130 @@
+"""A real PostgreSQL server with a cluster of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.servers.daemon import Daemon, free_port, program
+
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+UNPRIVILEGED = "postgres"
+"""PostgreSQL refuses to run as root; Debian's package makes this user."""
+
+
+class Postgres:
+    """PostgreSQL at ``host:port``, by TCP and password only. It survives kills, not power cuts (fsync is off).
+
+    Its files are in a new folder of the system's temporary one, which the unprivileged user can reach.
+
+    Args:
+        databases: names of databases to make.
+        host: address to serve at.
+    """
+
+    user = "unmask"
+    password = "not-a-word-of-any-list"
+
+    def __init__(self, databases: tuple[str, ...] = ("mlflow", "mlflow_auth"), host: str = "127.0.0.1") -> None:
+        self.programs = {name: program(name, "postgresql", PROGRAMS) for name in ("initdb", "postgres", "createdb")}
+        self.databases, self.host, self.port = databases, host, free_port(host)
+        self.folder = Path(tempfile.mkdtemp(prefix="unmask-pg-"))
+        self._own(self.folder)
+        self._daemon = Daemon(
+            [
+                *(self.programs["postgres"], "-D", self.folder / "data", "-h", host, "-p", str(self.port), "-k", ""),
+                *("-c", "fsync=off", "-c", "full_page_writes=off"),
+            ],
+            self.folder / "log",
+            user=UNPRIVILEGED,
+        )
+
+    def uri(self, database: str) -> str:
+        """SQLAlchemy's address of a database."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What libpq and its programs read."""
+        return {"PGHOST": self.host, "PGPORT": str(self.port), "PGUSER": self.user, "PGPASSWORD": self.password}
+
+    def query(self, database: str, sql: str) -> str:
+        """What ``psql`` prints, unaligned and without headers."""
+        psql = program("psql", "postgresql-client", PROGRAMS)
+        done = subprocess.run(
+            [str(psql), database, "-Atc", sql], env=self._client(), capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    def start(self) -> None:
+        """Serve; the first time, with a new cluster."""
+        new = not (self.folder / "data").exists()
+        if new:
+            self._make_cluster()
+        self._daemon.start(self._accepts)
+        if new:
+            for name in self.databases:
+                command = [str(self.programs["createdb"]), name]
+                subprocess.run(command, env=self._client(), check=True, capture_output=True)
+
+    def stop(self) -> None:
+        """End it in order ("fast": open transactions are rolled back)."""
+        self._daemon.stop(signal.SIGINT)
+
+    def kill(self) -> None:
+        """SIGKILL, all its processes."""
+        self._daemon.kill()
+
+    def pause(self) -> None:
+        """SIGSTOP, all its processes."""
+        self._daemon.pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._daemon.resume()
+
+    def close(self) -> None:
+        """End it and remove its files."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _make_cluster(self) -> None:
+        password = self.folder / "password"
+        password.write_text(self.password)
+        self._own(password)
+        command = [self.programs["initdb"], "-D", self.folder / "data", "-U", self.user, "--no-sync"]
+        command += ["-A", "scram-sha-256", f"--pwfile={password}", "--locale=C", "-E", "UTF8"]
+        as_user = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": ()} if os.geteuid() == 0 else {}
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/", **as_user)
+        if done.returncode:
+            raise RuntimeError(f"initdb:\n{done.stdout}{done.stderr}")
+
+    def _accepts(self) -> bool:
+        ready = program("pg_isready", "postgresql-client", PROGRAMS)
+        return subprocess.run([str(ready), "-q", "-t", "2"], env=self._client()).returncode == 0
+
+    def _client(self) -> dict[str, str]:
+        return {**os.environ, **self.environment}
+
+    def _own(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            shutil.chown(path, UNPRIVILEGED, UNPRIVILEGED)

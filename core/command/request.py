@@ -28,6 +28,8 @@ from core.config import (
 from core.config.base import Number, Options
 from core.config.flags import FlagField, grid_flags, parse, single_flags
 from core.config.home import storage_root
+from core.config.names import SweepName, checked_name
+from core.config.sweep import MOST_GROUPS, MOST_SEEDS
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
@@ -37,8 +39,7 @@ SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", gr
 class PlanOptions(Options):
     """What a forecast assumes."""
 
-    pilot: str | None = Field(None, description="plan from the rates and seconds of this earlier sweep's trials")
-    price: Number | None = Field(None, ge=0, description="price of a device-hour, for --plan")
+    pilot: SweepName | None = Field(None, description="plan from the rates and seconds of this earlier sweep's trials")
     simulations: int = Field(200, ge=10, le=100_000, description="simulated sweeps of --plan")
 
 
@@ -92,11 +93,11 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     flags += single_flags(PlanOptions, {})
     flags += single_flags(AllocationGoal, {})
     flags += grid_flags(OPTION_FIELDS)
-    flags += single_flags(ProtocolOptions, {**inherited, **preset.protocol})
+    flags += single_flags(ProtocolOptions, {**inherited, **preset.own_protocol})
     flags += single_flags(RunOptions, {})
     given = parse("sweep_trades", flags, f"{about}\nPreset {preset_name}: {preset.description}", args)
-    if given["seeds"] is not None and given["seeds"] < 1:
-        raise ValueError(f"--seeds {given['seeds']}: must be at least 1")
+    if given["seeds"] is not None and not 1 <= given["seeds"] <= MOST_SEEDS:
+        raise ValueError(f"--seeds {given['seeds']}: must be at least 1 and at most {MOST_SEEDS}")
     name = given["name"] or _default_name(preset_name, preset, earlier)
     if earlier and name == earlier.trials.sweep:
         raise ValueError(f"--name {name}: is the sweep whose seeds are taken; give another")
@@ -151,7 +152,8 @@ def _preset(early: argparse.Namespace, presets: Path, storage: str) -> tuple[str
         raise ValueError(f"--seeds-from {early.seeds_from}: its cells are taken, not those of --preset {early.preset}")
     trials = preset.earlier
     if early.seeds_from:
-        trials = (trials or EarlierTrials(sweep="")).model_copy(update={"sweep": early.seeds_from})
+        source = checked_name("--seeds-from", early.seeds_from)
+        trials = trials.model_copy(update={"sweep": source}) if trials else EarlierTrials(sweep=source)
     elif early.where and trials is None:
         raise ValueError(f"--where {' '.join(early.where)}: needs --seeds-from")
     if trials is None or early.help:
@@ -186,9 +188,12 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
     unknown = sorted(set(named) - set(STREAMS))
     if unknown:
         raise ValueError(f"--pin-seed {' '.join(unknown)}: allowed are {', '.join(STREAMS)}")
-    if not values or len(set(values)) < len(values) or min(values) < 0:
-        shown = " ".join(map(str, values))
-        raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers from 0 on")
+    if not 0 < len(set(values)) == len(values) <= MOST_GROUPS or min(values) < 0 or max(values) >= 2**32:
+        shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
+        raise ValueError(
+            f"--pin-value {shown}: allowed are one or more different numbers from 0 on, "
+            f"at most {MOST_GROUPS}, each below 2^32"
+        )
     pinned = [stream for stream in STREAMS if stream in named]
     if not pinned and len(values) > 1:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")

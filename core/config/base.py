@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class Options(BaseModel):
@@ -13,12 +13,27 @@ class Options(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, given: Any) -> Any:
+        """YAML's ``yes`` and ``off`` are switches; where there is none, pydantic would take them for 1 and 0."""
+        if not isinstance(given, dict):
+            return given
+        switches = {name for name, info in cls.model_fields.items() if info.annotation is bool}
+        return {name: value if name in switches else _spelled_out(value) for name, value in given.items()}
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return [_spelled_out(part) for part in value] if isinstance(value, list) else value
+
 
 def _parse_fraction(value: Any) -> Any:
     if isinstance(value, str) and "/" in value:
         try:
             return float(Fraction(value.replace(" ", "")))
-        except (ValueError, ZeroDivisionError) as error:
+        except (ValueError, ArithmeticError) as error:
             raise ValueError(f"{value!r} is not a number or a fraction such as 8/255") from error
     return value
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from core.config.base import Options
 from core.config.data import DataOptions
@@ -46,6 +46,24 @@ class Cell(Options):
         for name, value in values.items():
             parts[OPTION_OWNER[name]][name] = value
         return cls.model_validate(parts)
+
+    @classmethod
+    def stored(cls, values: Mapping[str, Any], where: str) -> Cell:
+        """What a file from an earlier run says of its cell.
+
+        Raises:
+            ValueError: this version has no such cell; the message begins with ``where``.
+        """
+        try:
+            return cls.from_flat(values)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            option = ".".join(map(str, problem["loc"]))
+            raise ValueError(
+                f"{where} is of a cell that this version can't train: {option}: {problem['msg']}"
+            ) from error
+        except ValueError as error:
+            raise ValueError(f"{where} is of a cell that this version can't train: {error}") from error
 
     @model_validator(mode="after")
     def _has_batches(self) -> Cell:

@@ -51,10 +51,10 @@ class DataOptions(Options):
     channels: int = Field(ge=1, le=16, description="image channels (free for `fields` only)")
     image_size: int = Field(ge=4, le=512, description="image side in pixels (free for `fields` only)")
     train_images: int | None = Field(
-        None, ge=1, description="generated training images, validation split included (`fields` only)"
+        None, ge=1, le=10_000_000, description="generated training images, validation split included (`fields` only)"
     )
-    test_images: int | None = Field(None, ge=1, description="generated test images (`fields` only)")
-    data_seed: int | None = Field(None, ge=0, description="seed of the generated images (`fields` only)")
+    test_images: int | None = Field(None, ge=1, le=10_000_000, description="generated test images (`fields` only)")
+    data_seed: int | None = Field(None, ge=0, lt=2**32, description="seed of the generated images (`fields` only)")
     validation_images: int = Field(400, ge=1, description="images held out of the training set, stratified by class")
     augment: Literal["none", "crop-flip"] = Field(
         "none", description="training augmentation: random crop with 4-pixel padding and horizontal flip"
@@ -65,7 +65,7 @@ class DataOptions(Options):
     def _resolve_shape(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        name = given.get("dataset", "fields")
+        name = str(given.get("dataset", "fields"))
         if name in FIXED_SHAPES:
             for option, actual in FIXED_SHAPES[name]._asdict().items():
                 if str(given.get(option, actual)) != str(actual):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 
 from core.config.base import Options
-from core.config.cell import Cell
+from core.config.cell import OPTION_FIELDS, Cell
+from core.config.names import SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
@@ -15,14 +16,24 @@ from core.records import Outcome
 class EarlierTrials(Options):
     """Which trials of which sweep, by how they ended and by options of their cells."""
 
-    sweep: str
+    sweep: SweepName
     where: tuple[Outcome, ...] = Field(("unstable",), min_length=1)
     cells: dict[str, Any] = Field(default_factory=dict, description="values of options; others may have any")
+
+    @field_validator("cells")
+    @classmethod
+    def _known(cls, cells: dict[str, Any]) -> dict[str, Any]:
+        if unknown := sorted(cells.keys() - OPTION_FIELDS.keys()):
+            raise ValueError(f"unknown options: {', '.join(unknown)}")
+        return cells
 
     def takes(self, cell: Cell) -> bool:
         """Has the cell all values of `cells`?"""
         flat = cell.flat()
-        return all(Cell.from_flat({**flat, name: value}) == cell for name, value in self.cells.items())
+        try:
+            return all(Cell.from_flat({**flat, name: value}) == cell for name, value in self.cells.items())
+        except ValidationError as error:
+            raise ValueError(f"cells {self.cells} of the earlier sweep: {error.errors()[0]['msg']}") from error
 
 
 class EarlierCell(NamedTuple):

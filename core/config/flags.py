@@ -35,10 +35,18 @@ def single_flags(model: type[BaseModel], defaults: Mapping[str, Any]) -> list[Fl
 
 
 def parse(title: str, fields: Sequence[FlagField], description: str, args: Sequence[str]) -> dict[str, Any]:
-    """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0)."""
+    """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0).
+
+    Raises:
+        ValueError: a value is empty, as that of an unset variable in a shell is.
+    """
     flags = dataclasses.make_dataclass(title, [(n, t, dataclasses.field(default=d)) for n, t, d in fields])
     parsed: Any = tyro.cli(flags, args=list(args), description=description, config=(tyro.conf.AvoidSubcommands,))
-    return {name: getattr(parsed, name) for name, _, _ in fields}
+    values = {name: getattr(parsed, name) for name, _, _ in fields}
+    for name, value in values.items():
+        if value == "" or (isinstance(value, tuple) and "" in value):
+            raise ValueError(f"--{name.replace('_', '-')} '': is empty; give a value or leave the option out")
+    return values
 
 
 def _described(flag_type: Any, info: FieldInfo, hint: str | None = None) -> Any:

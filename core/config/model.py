@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from core.config.base import Options
 
 NAMED_MODELS = ("small-cnn", "resnet18", "preact-resnet18")
-WIDE_RESNET = re.compile(r"wrn-(\d+)-(\d+)")
+WIDE_RESNET = re.compile(r"wrn-([0-9]{1,3})-([0-9]{1,2})")
+"""At most 999 layers of 99 times the width: more is a slip of the pen, and takes hours to build."""
 
 
 class ModelOptions(Options):

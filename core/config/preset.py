@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.config.base import Options
@@ -16,17 +16,22 @@ from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import FIELDS_DEFAULTS, FIXED_SHAPES
 from core.config.earlier import EarlierSweep, EarlierTrials
 from core.config.protocol import ProtocolOptions
-from core.config.sweep import Rerun, Seeded, Sweep
+from core.config.sweep import MOST_SEEDS, Rerun, Seed, Seeded, Sweep
+from core.config.yaml_file import read_yaml
 
 LIST_OPTIONS = frozenset({"milestones"})
 """Options whose one value is a list."""
+MOST_CELLS = 10_000
+"""Of one grid."""
+LONGEST_VALUE = 100
+"""Characters of a wrong value that a message shows."""
 
 
 class Grid(Options):
     """Options and their values; every combination is a cell."""
 
     options: dict[str, Any]
-    seeds: int | None = Field(None, ge=1)
+    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS)
 
     @field_validator("options")
     @classmethod
@@ -50,10 +55,13 @@ class Grid(Options):
         for name, values in listed.items():
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: needs at least one value")
+        if (cells := math.prod(map(len, listed.values()))) > MOST_CELLS:
+            axes = ", ".join(f"{len(values)} of {name}" for name, values in listed.items() if len(values) > 1)
+            raise ValueError(f"{axes} are {cells} cells; allowed are {MOST_CELLS}")
         found = []
         for chosen in itertools.product(*listed.values()):
             options = dict(zip(listed, chosen, strict=True))
-            if "dataset" in overrides and options["dataset"] in FIXED_SHAPES:
+            if "dataset" in overrides and str(options["dataset"]) in FIXED_SHAPES:
                 options = {k: v for k, v in options.items() if k in overrides or k not in FIELDS_DEFAULTS}
             found.append(options)
         return found
@@ -68,10 +76,10 @@ class Preset(Options):
 
     description: str
     grids: tuple[Grid, ...] = Field(min_length=1)
-    seeds: int | None = Field(None, ge=1)
-    protocol: dict[str, Any] = Field(default_factory=dict)
+    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS)
+    protocol: ProtocolOptions = Field(default_factory=ProtocolOptions)
     pin_seed: tuple[Stream, ...] = ()
-    pin_value: tuple[int, ...] = (0,)
+    pin_value: tuple[Seed, ...] = (0,)
     earlier: EarlierTrials | None = None
 
     @model_validator(mode="after")
@@ -80,6 +88,11 @@ class Preset(Options):
             raise ValueError("seeds: needs a number of seeds per cell")
         return self
 
+    @property
+    def own_protocol(self) -> dict[str, Any]:
+        """The options of the protocol that the file sets."""
+        return self.protocol.model_dump(mode="json", exclude_unset=True)
+
 
 def load_preset(name: str, folder: Path) -> Preset:
     """The preset called ``name`` in ``folder``, or the YAML file at path ``name``.
@@ -87,14 +100,15 @@ def load_preset(name: str, folder: Path) -> Preset:
     Raises:
         ValueError: there is none, or the file is not a preset.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in folder.glob("*.yaml"))
-        raise ValueError(f"--preset {name}: no such preset; allowed: {', '.join(known)}, or a path to a .yaml file")
+    known = {file.stem: file for file in folder.glob("*.yaml")}
+    path = Path(name) if name.endswith((".yaml", ".yml")) else known.get(name)
+    if path is None:
+        allowed = ", ".join(sorted(known))
+        raise ValueError(f"--preset {name}: no such preset; allowed: {allowed}, or a path to a .yaml file")
     try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--preset {name}: {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        content = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"--preset {name}: {error}") from error
     try:
         return Preset.model_validate(content)
     except ValidationError as error:
@@ -139,7 +153,7 @@ def build_sweep(
     protocol = ProtocolOptions()
     inherited = earlier.protocol.model_dump() if earlier else {}
     try:
-        protocol = ProtocolOptions.model_validate({**inherited, **preset.protocol, **protocol_overrides})
+        protocol = ProtocolOptions.model_validate({**inherited, **preset.own_protocol, **protocol_overrides})
     except ValidationError as error:
         problems += explain(error)
     if problems:
@@ -180,8 +194,13 @@ def explain(error: ValidationError) -> list[str]:
         message = problem["msg"].removeprefix("Value error, ")
         is_part = len(names) == 1 and option in Cell.model_fields
         is_flag = option and not is_part
-        lines.append(f"--{option.replace('_', '-')} {problem['input']}: {message}" if is_flag else message)
+        lines.append(f"--{option.replace('_', '-')} {_shown(problem['input'])}: {message}" if is_flag else message)
     return lines
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} ... ({len(text)} characters)"
 
 
 def _values(name: str, value: Any) -> list[Any]:

@@ -44,4 +44,4 @@ class ProtocolOptions(Options):
         0.08, gt=0, le=1, description="PGD-10 minus Square accuracy that labels overestimation"
     )
     catastrophic_gap: Number = Field(0.2, gt=0, le=1, description="FGSM minus PGD-10 accuracy that labels catastrophic")
-    eval_seed: int = Field(0, ge=0, description="seed of all evaluation attacks, shared by all trials")
+    eval_seed: int = Field(0, ge=0, lt=2**32, description="seed of all evaluation attacks, shared by all trials")

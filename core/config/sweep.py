@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from core.config.base import Number, Options
 from core.config.cell import Cell, Stream
+from core.config.names import SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
-SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
 MOST_SEEDS = 100_000
 """Per cell; also how far apart the seeds of two groups of pinned trials are."""
+MOST_TRIALS = 1_000_000
+MOST_GROUPS = 10_000
+"""Of pinned trials: with so many, seeds still fit into 32 bits."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -36,7 +36,7 @@ class Seeded(Options):
 class Rerun(Options):
     """Where a sweep's seeds come from, if it trains some trials of an earlier sweep again."""
 
-    sweep: str
+    sweep: SweepName
     where: tuple[Outcome, ...] = Field(min_length=1)
     counterparts: dict[str, str] = Field(description="cell id -> id of the earlier sweep's cell whose seeds it has")
 
@@ -48,7 +48,7 @@ class Sweep(Options):
     no other group has (``MOST_SEEDS`` further on from group to group), so that groups differ by chance alone.
     """
 
-    name: str
+    name: SweepName
     preset: str
     entries: tuple[Seeded, ...] = Field(min_length=1)
     protocol: ProtocolOptions
@@ -56,12 +56,19 @@ class Sweep(Options):
     pin_groups: tuple[dict[Stream, int], ...] = Field(({},), min_length=1)
     rerun: Rerun | None = None
 
-    @field_validator("name")
-    @classmethod
-    def _safe(cls, name: str) -> str:
-        if not SAFE_NAME.fullmatch(name):
-            raise ValueError("must be 1 to 100 letters, digits, '.', '_' or '-', starting with a letter or digit")
-        return name
+    @property
+    def trials(self) -> int:
+        """Number of trials, if seeds are not added while looking."""
+        return len(self.pin_groups) * sum(len(entry.numbered(self.first_seed)) for entry in self.entries)
+
+    @model_validator(mode="after")
+    def _can_be_listed(self) -> Sweep:
+        if self.trials > MOST_TRIALS:
+            raise ValueError(
+                f"{len(self.entries)} cells x seeds x {len(self.pin_groups)} pinned groups are {self.trials} trials; "
+                f"allowed are {MOST_TRIALS}: take fewer values, or fewer --seeds"
+            )
+        return self
 
 
 class RunOptions(Options):
@@ -82,8 +89,11 @@ class RunOptions(Options):
     max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
     max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
     trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")
-    device_tflops: Number = Field(30, gt=0, description="sustained TFLOP/s of a device, for --dry-run's estimate")
+    device_tflops: Number = Field(
+        30, ge=1e-6, le=1e6, description="sustained TFLOP/s of a device, for --dry-run's estimate"
+    )
     checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
+    price: Number | None = Field(None, ge=0, description="price of a device-hour: the cost so far, and expected")
 
     @model_validator(mode="after")
     def _possible(self) -> RunOptions:

@@ -13,7 +13,7 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from core.config.data import FIXED_SHAPES
 from core.data.image_set import ImageSet
-from core.data.published import PublishedFiles, unreadable
+from core.data.published import PublishedFiles, unreadable, whole_labels
 
 SOURCES: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
@@ -49,7 +49,7 @@ def _read_batch(path: Path, classes: int) -> ImageSet:
         with path.open("rb") as file:
             batch = _ArrayUnpickler(file, encoding="latin1").load()
         data = np.asarray(batch["data"])
-        labels = np.asarray(batch["labels"] if "labels" in batch else batch["fine_labels"], dtype=np.int64)
+        labels = whole_labels(batch["labels"] if "labels" in batch else batch["fine_labels"])
     except Exception as error:  # a damaged pickle can raise anything
         raise unreadable(path, f"{type(error).__name__}: {error}") from error
     if data.dtype != np.uint8 or data.shape != (len(labels), 3 * 32 * 32):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from torchvision.datasets.utils import check_integrity
 
 
@@ -59,6 +61,18 @@ class PublishedFiles:
             self.fetch(data_dir)
         except (OSError, RuntimeError) as error:
             raise ValueError(f"--download of dataset {self.dataset} into {data_dir} failed: {error}") from error
+
+
+def whole_labels(stored: ArrayLike) -> NDArray[np.int64]:
+    """Labels of a file as int64 [N].
+
+    Raises:
+        ValueError: they are not a list of whole numbers.
+    """
+    labels = np.asarray(stored)
+    if labels.ndim != 1 or labels.dtype.kind not in "iuf" or not np.array_equal(labels, np.rint(labels)):
+        raise ValueError(f"labels are {labels.dtype} {labels.shape}, not a list of whole numbers")
+    return labels.astype(np.int64)
 
 
 def unreadable(path: Path, problem: str) -> ValueError:

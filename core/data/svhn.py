@@ -10,7 +10,7 @@ from scipy.io import loadmat
 from torchvision.datasets import SVHN
 
 from core.data.image_set import ImageSet
-from core.data.published import PublishedFiles, unreadable
+from core.data.published import PublishedFiles, unreadable, whole_labels
 
 CLASSES = 10
 SPLITS = ("train", "test")
@@ -40,7 +40,7 @@ def _read_mat(path: Path) -> ImageSet:
     try:
         with path.open("rb") as file:
             content = loadmat(file)
-        images, labels = content["X"], content["y"].reshape(-1).astype(np.int64)
+        images, labels = content["X"], whole_labels(content["y"].reshape(-1))
     except Exception as error:  # a damaged file can raise anything
         raise unreadable(path, f"{type(error).__name__}: {error}") from error
     if images.dtype != np.uint8 or images.shape != (32, 32, 3, len(labels)):

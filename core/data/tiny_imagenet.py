@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.config.names import SAFE_NAME
 from core.data.decoded_cache import decoded_once
 from core.data.image_set import ImageSet
 from core.data.published import unreadable
@@ -24,8 +25,9 @@ Labelled = list[tuple[Path, int]]
 def require_tiny_imagenet(data_dir: Path) -> None:
     """Raise ValueError where a file list or a folder of images is missing."""
     root = data_dir / FOLDER
-    for part in ("wnids.txt", "train", "val/val_annotations.txt", "val/images"):
-        if not (root / part).exists():
+    for part in ("wnids.txt", "train/", "val/val_annotations.txt", "val/images/"):
+        path = root / part
+        if not (path.is_dir() if part.endswith("/") else path.is_file()):
             raise ValueError(
                 f"dataset {FOLDER} needs {root / part}, not found; set --data-dir to the folder that holds the"
                 f" unpacked {FOLDER} (--download is impossible with this dataset)"
@@ -55,10 +57,19 @@ def _read(root: Path, split: str, listed: Labelled) -> ImageSet:
 
 
 def _wnids(root: Path) -> list[str]:
-    wnids = sorted(set((root / "wnids.txt").read_text().split()))
+    wnids = sorted(set(_read_text(root / "wnids.txt").split()))
+    if odd := next((wnid for wnid in wnids if not SAFE_NAME.fullmatch(wnid)), None):
+        raise unreadable(root / "wnids.txt", f"{odd[:100]!r} is not the name of a folder")
     if len(wnids) != CLASSES:
         raise unreadable(root / "wnids.txt", f"it lists {len(wnids)} classes, not {CLASSES}")
     return wnids
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise unreadable(path, str(error)) from error
 
 
 def _class_folders(root: Path) -> list[tuple[str, Path]]:
@@ -79,10 +90,10 @@ def _list_validation(root: Path) -> Labelled:
     annotations = root / "val" / "val_annotations.txt"
     labels = {wnid: label for label, wnid in enumerate(_wnids(root))}
     listed: Labelled = []
-    for number, line in enumerate(annotations.read_text().splitlines(), start=1):
+    for number, line in enumerate(_read_text(annotations).splitlines(), start=1):
         columns = line.split("\t")
-        if len(columns) < 2 or columns[1] not in labels:
-            raise unreadable(annotations, f"line {number} is {line!r}, not an image's name and its class")
+        if len(columns) < 2 or columns[1] not in labels or not SAFE_NAME.fullmatch(columns[0]):
+            raise unreadable(annotations, f"line {number} is {line[:100]!r}, not an image's name and its class")
         listed.append((root / "val" / "images" / columns[0], labels[columns[1]]))
     if not listed:
         raise unreadable(annotations, "it lists no images")

@@ -68,11 +68,18 @@ def pack(progress: Progress, parts: dict[str, Any]) -> bytes:
 
 
 def unpack(checkpoint: bytes, parts: dict[str, Any]) -> Progress:
-    """Load every part from a checkpoint made by `pack` and return its progress. Nothing is unpickled."""
+    """Load every part from a checkpoint made by `pack` and return its progress. Nothing is unpickled.
+
+    Other bytes raise any exception, and leave the parts in any state.
+    """
     stored = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu")
     for name, part in parts.items():
         part.load_state_dict(copy.deepcopy(stored["parts"][name]))
     plain = stored["progress"]
     plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])
     plain["alarms"] = [Evidence.model_validate_json(text) for text in plain["alarms"]]
-    return Progress(**plain)
+    progress = Progress(**plain)
+    for name, usual in vars(Progress()).items():
+        if type(getattr(progress, name)) is not type(usual):
+            raise TypeError(f"{name} is {getattr(progress, name)!r:.100}")
+    return progress

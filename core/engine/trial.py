@@ -77,22 +77,25 @@ class TrialRun:
     def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: Surroundings) -> None:
         self.trial, self.protocol, self.around = trial, protocol, around
         self.ranks = around.ranks
-        cell = trial.cell
         device = self.ranks.device
         self.train, self.validation = dataset.train.to(device), dataset.validation.to(device)
         self.test = dataset.test.to(device)
-        streams = Streams.spawn(trial.seed, trial.pins)
+        self._start_anew()
+        self.progress = self._resume()
+        self.progress.attempts += 1
+        self._unreported: list[Row] = []
+        self._decided = False
+        self._reported_at = self._saved_at = self._counted_at = time.monotonic()
+
+    def _start_anew(self) -> None:
+        cell, protocol = self.trial.cell, self.protocol
+        streams = Streams.spawn(self.trial.seed, self.trial.pins)
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
         self.trainer = Trainer(cell, model, streams, self.ranks)
         self.detector = FoscDetector(
             threshold=protocol.fosc_threshold, patience=protocol.fosc_patience, grace=protocol.fosc_grace
         )
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
-        self.progress = self._resume()
-        self.progress.attempts += 1
-        self._unreported: list[Row] = []
-        self._decided = False
-        self._reported_at = self._saved_at = self._counted_at = time.monotonic()
 
     def run(self) -> TrialRecord | None:
         """Run to the end or to the verdict that makes going on pointless."""
@@ -263,7 +266,15 @@ class TrialRun:
             except CorruptFileError as error:
                 print(f"{error}; the trial starts anew", flush=True)
         checkpoint = self.ranks.from_leader(checkpoint)
-        return unpack(checkpoint, self.parts) if checkpoint else Progress()
+        if checkpoint is None:
+            return Progress()
+        try:
+            return unpack(checkpoint, self.parts)
+        except Exception as error:  # whole bytes, but of another version or by another hand; the same on every rank
+            where = f"{self.around.store.root}/{RESUME}"
+            print(f"{where} is no checkpoint of this trial ({type(error).__name__}); the trial starts anew", flush=True)
+            self._start_anew()
+            return Progress()
 
     def _finish(self, verdict: Verdict, *, stopped_early: bool) -> TrialRecord | None:
         self._report(time.monotonic())
@@ -287,7 +298,7 @@ class TrialRun:
             device_seconds=progress.device_seconds,
             attempts=progress.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
-            provenance=provenance(self.ranks.device, self.around.commit),
+            provenance=provenance(self.ranks, self.around.commit),
         )
         store.write(RECORD, record.model_dump_json().encode())
         store.delete(RESUME)

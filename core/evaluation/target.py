@@ -63,7 +63,7 @@ class Planner:
         for name in dict.fromkeys(self.options.which):
             if sha256 := record.checkpoints.get(f"{name}.pt"):
                 names.setdefault(sha256, []).append(name)
-        cell = Cell.from_flat(record.cell)
+        cell = Cell.stored(record.cell, f"trial {record.key} of sweep {record.sweep}")
         targets = []
         for sha256, same in names.items():
             label = f"{record.key} {' = '.join(same)}"

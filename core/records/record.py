@@ -86,7 +86,7 @@ class TrialRecord(_Plain):
     cell_id: str
     cell: dict[str, Any]
     """The cell's options, flat: ``{"beta": 1.0, "batch_size": 16, ...}``."""
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
     pins: dict[str, int] = Field(default_factory=dict)
     audit: bool = False
     allocation: Literal["fixed", "adaptive"] = "fixed"

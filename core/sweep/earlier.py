@@ -28,7 +28,8 @@ def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
     seeds: dict[Cell, list[int]] = {}
     for record in sorted(records, key=lambda r: r.seed):
         if record.verdict is not None and record.verdict.outcome in trials.where:
-            seeds.setdefault(Cell.from_flat(record.cell), []).append(record.seed)
+            cell = Cell.stored(record.cell, f"trial {record.key} of sweep {trials.sweep}")
+            seeds.setdefault(cell, []).append(record.seed)
     cells = tuple(EarlierCell(cell, tuple(numbers)) for cell, numbers in seeds.items() if trials.takes(cell))
     if not cells:
         ended = Counter(record.verdict.outcome for record in records if record.verdict)

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from core.config import Cell, ModelOptions, ProtocolOptions, RunOptions, Shape, Sweep
-from core.sweep.design import fixed_trials
 
 BACKWARD = 2
 """A full backward costs about two forwards: gradients of the activations and of the weights."""
@@ -82,7 +81,7 @@ def print_estimate(sweep: Sweep, run: RunOptions, console: Console) -> None:
         table.add_row(*map(str, row))
     console.print(table)
     console.print(
-        f"{len(sweep.entries)} cells, {len(fixed_trials(sweep))} trials, {total:.3g} device-hours at "
+        f"{len(sweep.entries)} cells, {sweep.trials} trials, {total:.3g} device-hours at "
         f"{run.device_tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
         soft_wrap=True,
     )

@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 Entry = dict[str, Any]
 SEGMENT_BYTES = 4_000_000
+PREFIX = "journal-"
 _logger = logging.getLogger(__name__)
 
 
@@ -120,10 +122,11 @@ class Journal:
             self._lock_file.close()
 
     def _segments(self) -> Iterator[Path]:
-        return iter(sorted(self.folder.glob("journal-*.jsonl")))
+        found = self.folder.glob(f"{PREFIX}*.jsonl")
+        return iter(sorted(path for path in found if re.fullmatch("[0-9]{20}", path.stem.removeprefix(PREFIX))))
 
     def _open_segment(self) -> Any:
-        segment = (self.folder / f"journal-{self._last + 1:020d}.jsonl").open("ab", buffering=0)
+        segment = (self.folder / f"{PREFIX}{self._last + 1:020d}.jsonl").open("ab", buffering=0)
         folder = os.open(self.folder, os.O_RDONLY)
         os.fsync(folder)  # a synced file whose name is lost in a power cut is lost too
         os.close(folder)
@@ -137,7 +140,7 @@ class Journal:
 
 
 def _first_number(segment: Path) -> int:
-    return int(segment.stem.removeprefix("journal-"))
+    return int(segment.stem.removeprefix(PREFIX))
 
 
 def _read(segment: Path, offset: int = 0) -> Iterator[Entry]:
@@ -149,7 +152,7 @@ def _read(segment: Path, offset: int = 0) -> Iterator[Entry]:
             try:
                 entry = json.loads(line)
                 yield {**entry, "n": int(entry["n"]), "_end": (first, offset)}
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 _logger.warning("unreadable line before byte %d of %s skipped", offset, segment)
 
 

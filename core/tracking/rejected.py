@@ -8,7 +8,7 @@ from pathlib import Path
 from core.tracking.journal import Entry, Journal
 
 # A late change of status would overwrite a newer one; what the others carry is right at any time.
-_TIMELESS = ("epochs", "finish", "metrics", "artifact")
+_TIMELESS = ("epochs", "finish", "artifact")
 
 
 class Rejected:
@@ -26,16 +26,16 @@ class Rejected:
         """Put the entries at the end of the journal again."""
         if not self._file.exists():
             return
-        for line in self._file.read_text().splitlines():
+        for line in self._file.read_bytes().splitlines():
             try:
                 entry = json.loads(line)
-            except ValueError:  # the half line of a crash: the journal still has that entry
+            except (ValueError, RecursionError):  # the half line of a crash: the journal still has that entry
                 continue
-            if entry["kind"] in _TIMELESS:
+            if isinstance(entry, dict) and entry.get("kind") in _TIMELESS:
                 journal.append({name: value for name, value in entry.items() if name not in ("n", "_end", "reason")})
         self._file.unlink()
 
     @property
     def count(self) -> int:
         """Entries set aside."""
-        return len(self._file.read_text().splitlines()) if self._file.exists() else 0
+        return len(self._file.read_bytes().splitlines()) if self._file.exists() else 0

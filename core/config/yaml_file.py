@@ -1,0 +1,48 @@
+"""YAML files that users write: read strictly, so that a slip of the pen is an error and not another experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MOST_BYTES = 1_000_000
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """No key twice in a mapping, of which YAML would keep the last; no aliases, which multiply without end."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            where = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases (*name) are not allowed", problem_mark=where)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for (key, _), value in zip(node.value, keys, strict=False):
+            if keys.count(value) > 1:
+                raise yaml.MarkedYAMLError(problem=f"{value!r} is there twice", problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML file of at most 1 MB.
+
+    Raises:
+        ValueError: it can't be read, or is not YAML in UTF-8; in one line.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"{path} can't be read: {error.strerror or error}") from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path} is larger than {MOST_BYTES / 1e6:g} MB")
+    try:
+        return yaml.load(content.decode(), _StrictLoader)
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or date that is none, bytes that are no text
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from error

@@ -13,8 +13,8 @@ from ray.util.state import list_nodes
 
 from core.config import RunOptions
 
-DRIVER_BYTES = 1.2e9
-"""Memory of a trial's driver-side actors, measured."""
+GROUP_BYTES = 1.2e9
+"""Memory of the actors beside the workers of a group of several, measured."""
 WORKER_BYTES = 0.7e9
 """Memory of one small training worker, measured; big models need --max-concurrent."""
 STATE_API_SECONDS = 120
@@ -101,7 +101,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
             f" on {len(nodes)} node(s)"
         )
     memory = sum(node.get("memory", 0) + node.get("object_store_memory", 0) for node in nodes)
-    by_memory = int(memory / (DRIVER_BYTES + WORKER_BYTES * workers))
+    by_memory = int(memory / (WORKER_BYTES * workers + (GROUP_BYTES if workers > 1 else 0)))
     fitting = max(1, min(ranks // workers, by_memory))
     return min(fitting, run.max_concurrent or fitting)
 

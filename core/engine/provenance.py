@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from core.engine.ranks import Ranks
 from core.source import git_commit, package_version, source_tree
 
 __all__ = ["git_commit", "hardware", "package_version", "provenance"]
@@ -24,11 +25,11 @@ def hardware(device: torch.device) -> str:
     return f"{platform.processor() or platform.machine()} ({torch.get_num_threads()} threads)"
 
 
-def provenance(device: torch.device, commit: str) -> dict[str, str]:
-    """Versions, commit, code, host and hardware, as a record stores them.
+def provenance(ranks: Ranks, commit: str) -> dict[str, str]:
+    """Versions, commit, code, hosts and hardware, as a record stores them.
 
     Args:
-        device: where the trial ran.
+        ranks: where the trial ran.
         commit: the driver's `git_commit`; a job's working directory on a worker has no history.
     """
     return {
@@ -36,6 +37,6 @@ def provenance(device: torch.device, commit: str) -> dict[str, str]:
         "python": platform.python_version(),
         "commit": commit,
         "core": source_tree(),
-        "host": platform.node(),
-        "hardware": hardware(device),
+        "host": ", ".join(dict.fromkeys(ranks.hosts)),
+        "hardware": hardware(ranks.device),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -14,11 +15,16 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Rank, number of workers and device of this process; a single worker needs no process group."""
+    """Rank, number of workers and device of this process; a single worker needs no process group.
+
+    Attributes:
+        hosts: names of the machines that the ranks run on, in the order of ranks.
+    """
 
     rank: int = 0
     workers: int = 1
     device: torch.device = CPU
+    hosts: tuple[str, ...] = (platform.node(),)
 
     @property
     def leads(self) -> bool:

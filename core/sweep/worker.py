@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypedDict
 
+import psutil
 import ray.train
 from ray import tune
 from ray.train.collective import broadcast_from_rank_zero
@@ -70,6 +73,8 @@ def _join_group() -> Any:
 
     from core.engine.ranks import Ranks
 
+    # gloo would take the address of the machine's own name, which Debian and Ubuntu set to 127.0.1.1
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_of(ray.util.get_node_ip_address()))
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     address = broadcast_from_rank_zero(_free_address() if rank == 0 else None)
@@ -80,7 +85,15 @@ def _join_group() -> Any:
         world_size=workers,
         timeout=GROUP_TIMEOUT,
     )
-    return Ranks(rank, workers, torch.device(_device()))
+    hosts: list[str] = [""] * workers
+    dist.all_gather_object(hosts, platform.node())
+    return Ranks(rank, workers, torch.device(_device()), tuple(hosts))
+
+
+def interface_of(address: str) -> str:
+    """Name of this machine's network interface that has the IP address."""
+    interfaces = psutil.net_if_addrs().items()
+    return next(name for name, addresses in interfaces if address in [entry.address for entry in addresses])
 
 
 def _device() -> str:

@@ -11,6 +11,7 @@ Goals are bounds on a row's median. Nothing else should run on the machine meanw
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from rich.markup import escape
 from core.benchmark.report import header, table, write_json
 from core.benchmark.result import Result, Settings
 from core.benchmark.rows import ROWS
+from core.command.complaint import complain
+from core.command.paths import can_be_file
 from core.config import build_sweep, load_preset
 
 JOBS = Path(__file__).resolve().parent
@@ -58,7 +61,7 @@ def main(args: Sequence[str]) -> int:
         for name in given.only:
             results += ROWS[name](settings)
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
     console.print(table(head, results))
     if given.json:
@@ -92,8 +95,8 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write header and all repeats to this file, too")
     given = parser.parse_args(args)
-    if given.json and not given.json.resolve().parent.is_dir():
-        parser.error(f"--json {given.json}: its folder does not exist")
+    if given.json and not can_be_file(given.json):
+        parser.error(f"--json {given.json}: must be a file in a folder that exists")
     return given
 
 
@@ -111,15 +114,18 @@ def analyse(records: Sequence[Any], path: Path) -> None:
 
 
 def _at_least_one(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1")
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1 and below a billion")
     return int(text)
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be above 0")
+        raise argparse.ArgumentTypeError(f"{text} must be a number above 0")
     return value
 
 

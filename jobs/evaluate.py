@@ -23,9 +23,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from core.command.complaint import complain
 from core.config import RunOptions, explain
 from core.config.flags import FlagField, parse, single_flags
 from core.config.home import storage_root, tracking_uri
+from core.config.names import checked_name
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
 
@@ -35,13 +37,15 @@ LISTS = ("which", "attacks")
 
 
 def main(args: list[str]) -> int:
-    """Parse, evaluate, print. Exit code: 0 done, 1 an attack failed, 2 bad input, 130 interrupted."""
+    """Parse, evaluate, print. Exit code: 0 done, 1 an attack, file or store failed, 2 bad input, 130 interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    given = _parse(args)
     try:
+        given = _parse(args)
         options, run = read_options(given)
         if (given["sweep"] is None) == (given["checkpoint"] is None):
             raise ValueError("give either --sweep NAME or --checkpoint PATH")
+        if given["sweep"] is not None:
+            checked_name("--sweep", given["sweep"])
         from core.evaluation.pool import EvaluationError
 
         try:
@@ -49,11 +53,14 @@ def main(args: list[str]) -> int:
                 return evaluate_one(given["checkpoint"], options, run, console)
             return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
         except EvaluationError as error:
-            _complain(error)
+            complain(error)
             return FAILED
     except ValueError as error:
-        _complain(error)
+        complain(error)
         return BAD_INPUT
+    except OSError as error:
+        complain(error)
+        return FAILED
 
 
 def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
@@ -137,10 +144,6 @@ def _parse(args: list[str]) -> dict[str, Any]:
 def _interrupted(console: Console) -> int:
     console.print("Interrupted; to continue, run the same command again.")
     return INTERRUPTED
-
-
-def _complain(error: Exception) -> None:
-    Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
 
 
 def _text(value: float | int | str) -> str:

@@ -1,0 +1,26 @@
+"""Can a path that a user gave be written? Asked before the work whose result it is to hold."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def can_be_file(path: Path) -> bool:
+    """Is it a file that may be replaced, or a new name in a folder that may be written?"""
+    try:
+        if path.exists() or path.is_symlink():
+            return path.is_file() and os.access(path, os.W_OK)
+        return path.parent.is_dir() and os.access(path.parent, os.W_OK)
+    except OSError:  # a name that is too long
+        return False
+
+
+def can_be_folder(path: Path) -> bool:
+    """Is it a folder that may be written, or a new name in one?"""
+    try:
+        if path.exists() or path.is_symlink():
+            return path.is_dir() and os.access(path, os.W_OK)
+        return path != path.parent and can_be_folder(path.parent)
+    except OSError:
+        return False

@@ -83,7 +83,7 @@ def print_plan(request: Request, console: Console) -> int:
         pilot=counts,
         continue_pilot=plan.pilot == sweep.name,
         concurrency=run.max_concurrent or 1,
-        price_per_device_hour=plan.price,
+        price_per_device_hour=run.price,
         simulations=plan.simulations,
     )
     factors = varying(cell.flat() for cell in cells)
@@ -104,6 +104,8 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
     from analysis.design import asked_label, countable
+    from analysis.progress import sweep_cells
+    from analysis.progress_table import ProgressTable
     from analysis.rates import cell_rates
     from analysis.report import main_table, render
     from core.sweep.driver import Adaptive, Output, run_sweep
@@ -114,6 +116,7 @@ def run_and_print(request: Request, console: Console) -> int:
         counted, interval = countable(records, sweep.first_seed)
         return cell_rates(counted, asked_label(records), interval=interval)
 
+    cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
     mlflow_uri = tracking_uri(run.mlflow_uri)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
@@ -128,7 +131,7 @@ def run_and_print(request: Request, console: Console) -> int:
             storage=storage,
             mlflow_uri=mlflow_uri,
             console=console,
-            summarise=lambda records: main_table(rates(records)),
+            tabulate=lambda records, progress: ProgressTable(sweep_cells(records, progress, cells)),
             markdown=lambda records: render(rates(records), "markdown"),
         ),
         Adaptive(goal, anytime) if goal else None,

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from core.records import Measurement
-from core.sweep.display import HEARTBEAT_S, duration
+from core.sweep.headline import duration
+
+HEARTBEAT_S = 15.0
 
 
 class Progress:

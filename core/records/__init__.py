@@ -1,6 +1,17 @@
-"""What a trial leaves behind: the only thing that `analysis` reads."""
+"""What a trial leaves behind, and what a running sweep says of itself: the only things that `analysis` reads."""
 
 from core.records.key import trial_key
+from core.records.progress import RunningTrial, SweepProgress
 from core.records.record import CheckpointName, Evidence, Measurement, Outcome, TrialRecord, Verdict
 
-__all__ = ["CheckpointName", "Evidence", "Measurement", "Outcome", "TrialRecord", "Verdict", "trial_key"]
+__all__ = [
+    "CheckpointName",
+    "Evidence",
+    "Measurement",
+    "Outcome",
+    "RunningTrial",
+    "SweepProgress",
+    "TrialRecord",
+    "Verdict",
+    "trial_key",
+]

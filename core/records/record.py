@@ -119,6 +119,10 @@ class TrialRecord(_Plain):
         """Identity within the sweep."""
         return trial_key(self.cell_id, self.seed, self.pins)
 
+    def without_traces(self) -> TrialRecord:
+        """The same without what was measured per epoch and per batch: a hundredth of the memory."""
+        return self.model_copy(update={"trace": [], "gradients": []})
+
     def evaluation(self, checkpoint: CheckpointName, attack: str) -> Evidence | None:
         """The evaluation of a checkpoint that measured ``attack`` on the most images (the later of two); None: none."""
         found = [

@@ -13,6 +13,7 @@ from core.records import TrialRecord
 from core.sweep.board import Board
 from core.sweep.display import Display
 from core.sweep.ledger import Ledger
+from core.sweep.metrics import RayMetrics
 from core.tracking import SweepTracker
 from core.verdict import censor
 
@@ -23,11 +24,19 @@ class SweepCallback(Callback):
     """Passes what happens to the tracker and the display, and records trials whose workers died."""
 
     def __init__(
-        self, ledger: Ledger, tracker: SweepTracker, board: Board, display: Display, protocol: dict, commit: str
+        self,
+        ledger: Ledger,
+        tracker: SweepTracker,
+        board: Board,
+        display: Display,
+        metrics: RayMetrics,
+        protocol: dict,
+        commit: str,
     ) -> None:
-        self.ledger, self.tracker, self.board, self.display = ledger, tracker, board, display
+        self.ledger, self.tracker, self.board, self.display, self.metrics = ledger, tracker, board, display, metrics
         self.protocol, self.commit = protocol, commit
         self.attempts: dict[str, int] = {}
+        self._keys: dict[str, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore; a sweep is continued from its ledger instead
@@ -35,20 +44,21 @@ class SweepCallback(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
-        self.attempts[mine.key] = self.attempts.get(mine.key, 0) + 1
-        self.tracker.start_trial(mine, self.attempts[mine.key])
-        self.board.start(mine)
-        again = f" (attempt {self.attempts[mine.key]})" if self.attempts[mine.key] > 1 else ""
-        self.display.say(f"{mine.key} starts{again}")
+        key = self._keys[trial.trial_id] = mine.key
+        attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
+        self.tracker.start_trial(mine, attempt)
+        self.board.start(mine, key, attempt)
+        self.metrics.started(attempt)
+        self.display.say(f"{key} starts" + (f" (attempt {attempt})" if attempt > 1 else ""))
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         rows = result.get("rows")
         if rows:
-            key = trial_of(trial).key
+            key = self._keys[trial.trial_id]
             self.tracker.log_epochs(key, rows)
-            self.board.advance(key, rows[-1])
+            self.metrics.reported(len(rows), self.board.advance(key, rows))
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
@@ -62,6 +72,7 @@ class SweepCallback(Callback):
     def _finish(self, record: TrialRecord) -> None:
         self.tracker.finish_trial(record)
         self.board.finish(record)
+        self.metrics.ended(record)
         self.display.finished(record)
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:

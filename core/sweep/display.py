@@ -1,44 +1,55 @@
-"""Live progress: a table that redraws itself on a terminal, plain lines in a log."""
+"""Live progress: a picture that redraws itself on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from core.records import TrialRecord
-from core.sweep.board import Board, Running
+from core.records import RunningTrial, TrialRecord
+from core.sweep.headline import costs, headline, running_cells, running_line, running_summary
+from core.sweep.overview import LiveTable
 
-Summarise = Callable[[Sequence[TrialRecord]], RenderableType]
-HEARTBEAT_S = 15.0
-SHOWN_METRICS = {"clean": "val/clean_acc", "pgd10": "val/pgd10_acc", "fosc": "val/fosc", "sgcs": "val/sgcs"}
+FEW = 4
+"""So many running trials are named in a log; of more, only a summary is given."""
+PAGE_S = 6.0
+"""A table with more cells than the terminal has lines turns its pages."""
+TENTHS_APART_S = 60.0
+"""A log has the table of cells after every tenth of the trials, not more often than that."""
 
 
 class Display:
-    """Shows a board until it is left.
+    """Shows a sweep until it is left.
 
     Args:
-        board: what to show.
+        table: the sweep's cells as they stand.
         console: where to.
-        summarise: the table of finished trials by cell.
     """
 
-    def __init__(self, board: Board, console: Console, summarise: Summarise) -> None:
-        self.board, self.console, self.summarise = board, console, summarise
+    def __init__(self, table: LiveTable, console: Console) -> None:
+        self.board, self.console, self.table = table.board, console, table
         self._live: Live | None = None
-        self._spoken_at = time.monotonic()
+        self._started = self._spoken_at = self._table_at = time.monotonic()
+        self._tenth = 0
         self._done = threading.Event()
 
     def __enter__(self) -> Display:
         if self.console.is_terminal:
-            self._live = Live(get_renderable=self._picture, console=self.console, refresh_per_second=2, transient=True)
+            self._live = Live(
+                get_renderable=self._picture,
+                console=self.console,
+                refresh_per_second=2,
+                transient=True,
+                vertical_overflow="crop",
+            )
             self._live.start()
         else:
             threading.Thread(target=self._heartbeat, daemon=True).start()
@@ -53,37 +64,56 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self.console.print(line, highlight=False, soft_wrap=True)
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
         self._spoken_at = time.monotonic()
 
     def finished(self, record: TrialRecord) -> None:
         """Say how a trial ended."""
-        self.say(ending(record, len(self.board.finished), self._total))
-
-    @property
-    def _total(self) -> str:
-        board = self.board
-        return "?" if board.waiting is None else str(len(board.finished) + len(board.running) + board.waiting)
+        progress = self.board.progress()
+        self.say(ending(record, progress.done, "?" if progress.total is None else str(progress.total)))
 
     def _heartbeat(self) -> None:
         while not self._done.wait(1.0):
-            if time.monotonic() - self._spoken_at >= HEARTBEAT_S:
-                self.say("; ".join([self._headline(), *(_line(state) for state in list(self.board.running.values()))]))
+            now = time.monotonic()
+            if now - self._spoken_at >= heartbeat_s(now - self._started):
+                self.say(self._line())
+            progress = self.board.progress()
+            tenth = 10 * progress.done // progress.total if progress.total else progress.done // 10
+            if tenth > self._tenth and now - self._table_at >= TENTHS_APART_S and progress.done != progress.total:
+                self._tenth, self._table_at = tenth, now
+                self.console.print(self.table().whole())
+                self.say(self._line())
 
-    def _headline(self) -> str:
-        board = self.board
-        eta = "" if board.eta_seconds is None else f", about {duration(board.eta_seconds)} left"
-        return (
-            f"{len(board.finished)} of {self._total} trials done, {len(board.running)} running, "
-            f"{'more' if board.waiting is None else board.waiting} waiting, {duration(board.seconds)} passed{eta}"
-        )
+    def _line(self) -> str:
+        progress = self.board.progress()
+        few = len(progress.running) <= FEW
+        running = map(running_line, progress.running) if few else [running_summary(progress.running)]
+        return "; ".join([headline(progress), *filter(None, [costs(progress)]), *running])
+
+    def _lines(self, text: Text) -> int:
+        return len(text.wrap(self.console, self.console.width))
 
     def _picture(self) -> RenderableType:
-        running = Table.grid(padding=(0, 2))
-        for state in list(self.board.running.values()):
-            running.add_row(*_cells(state))
-        finished = list(self.board.finished.values())
-        return Group(Text(self._headline(), style="bold"), running, self.summarise(finished) if finished else "")
+        progress, table = self.board.progress(), self.table()
+        height = self.console.size.height - 1
+        head = [Text(text, style=style) for text, style in ((headline(progress), "bold"), (costs(progress), ""))]
+        summary = Text(running_summary(progress.running))
+        room = height - sum(self._lines(text) for text in head)
+        running, lines = cast(RenderableType, summary), self._lines(summary)
+        if len(progress.running) <= lines or len(progress.running) + table.height <= room:
+            running, lines = _running_table(progress.running), len(progress.running)
+        rows = room - lines
+        pages = table.pages(rows)
+        if pages == 1:
+            return Group(*head, running, table.page(rows))
+        number = int(time.monotonic() / PAGE_S) % pages
+        note = Text(f"cells: page {number + 1} of {pages}", style="dim")
+        return Group(*head, running, table.page(rows - 1, number), note)
+
+
+def heartbeat_s(elapsed: float) -> float:
+    """Silence after which a log gets a line: 15 s at first, 5 min in a sweep of days."""
+    return min(max(15.0, elapsed / 50), 300.0)
 
 
 @contextmanager
@@ -93,15 +123,6 @@ def working(console: Console, what: str) -> Iterator[None]:
     console.print(f"{what} ...", highlight=False, soft_wrap=True)
     yield
     console.print(f"{what} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 20 s``, ``5 h 10 min``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
 
 
 def ending(record: TrialRecord, done: int, total: str) -> str:
@@ -128,11 +149,8 @@ def ending(record: TrialRecord, done: int, total: str) -> str:
     )
 
 
-def _cells(state: Running) -> tuple[str, ...]:
-    row = state.row
-    shown = [f"{label} {value:.2f}" for label, name in SHOWN_METRICS.items() if (value := row.get(name)) is not None]
-    return (state.trial.key, f"epoch {state.epoch}/{state.trial.cell.training.epochs}", *shown)
-
-
-def _line(state: Running) -> str:
-    return " ".join(_cells(state))
+def _running_table(trials: Sequence[RunningTrial]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for trial in trials:
+        table.add_row(*running_cells(trial))
+    return table

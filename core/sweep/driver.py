@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,16 @@ from core.engine.provenance import git_commit
 from core.records import TrialRecord
 from core.storage import Store
 from core.sweep.board import Board
+from core.sweep.broadcast import Broadcast
 from core.sweep.callback import Backstop, SweepCallback
 from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.design import continued_allocator, fixed_trials, make_trial
-from core.sweep.display import Display, Summarise, working
-from core.sweep.ledger import Ledger, crashed
+from core.sweep.display import Display, working
+from core.sweep.ledger import Ledger, crashed, unfinished
+from core.sweep.metrics import RayMetrics
+from core.sweep.overview import LiveTable, Tabulate
 from core.sweep.places import journal_folder, only_driver, scratch_folder
+from core.sweep.reach import check_reach
 from core.sweep.trainable import run_trial, trial_resources
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker, prepare_store
@@ -44,14 +48,14 @@ class Output:
         storage: absolute folder or URI; the sweep's files go below its name.
         mlflow_uri: MLflow tracking URI.
         console: where progress goes.
-        summarise: table of finished trials for the live display.
-        markdown: the same for the parent run's description.
+        tabulate: table of the cells while the sweep runs.
+        markdown: table of the finished trials for the parent run's description.
     """
 
     storage: str
     mlflow_uri: str
     console: Console
-    summarise: Summarise
+    tabulate: Tabulate
     markdown: Markdown
 
 
@@ -85,8 +89,21 @@ class SweepResult:
     untracked: int
 
 
-def run_sweep(sweep: Sweep, run: RunOptions, output: Output, adaptive: Adaptive | None = None) -> SweepResult:
+def run_sweep(
+    sweep: Sweep,
+    run: RunOptions,
+    output: Output,
+    adaptive: Adaptive | None = None,
+    trainable: Callable[[dict[str, Any]], None] = run_trial,
+) -> SweepResult:
     """Train every trial of the sweep that has no record yet.
+
+    Args:
+        sweep: what is trained.
+        run: where and with what.
+        output: where results go.
+        adaptive: None: the number of seeds is fixed.
+        trainable: what Tune runs per trial.
 
     Raises:
         ValueError: an option cannot work; nothing was started.
@@ -102,15 +119,21 @@ def run_sweep(sweep: Sweep, run: RunOptions, output: Output, adaptive: Adaptive 
         ledger.describe(sweep)
         uri = prepare_store(output.mlflow_uri)
         with SweepTracker(
-            uri, sweep.name, "unmask", journal_folder(store), protocol=sweep.protocol, commit=git_commit()
+            uri,
+            sweep.name,
+            "unmask",
+            journal_folder(store),
+            ledger.record,
+            protocol=sweep.protocol,
+            commit=git_commit(),
         ) as tracker:
-            training = Training(sweep, run, ledger, tracker, scratch, adaptive)
+            training = Training(sweep, run, ledger, tracker, scratch, adaptive, trainable)
             interrupted = training.run(output)
-            records = list(ledger.records().values())
+            records = ledger.records()
             if records:
-                tracker.set_summary(output.markdown(records))
+                tracker.set_summary(output.markdown(list(records.values())))
             untracked = tracker.close("KILLED" if interrupted else "FINISHED")
-    return SweepResult(records, training.unfinished, interrupted, untracked)
+    return SweepResult(list(records.values()), training.unfinished(records), interrupted, untracked)
 
 
 class Training:
@@ -124,48 +147,52 @@ class Training:
         tracker: SweepTracker,
         scratch: Path,
         adaptive: Adaptive | None,
+        trainable: Callable[[dict[str, Any]], None],
     ) -> None:
+        self.trainable = trainable
         self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
         if adaptive:
             self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, ledger)
-        self.pending = [] if adaptive else ledger.unfinished(fixed_trials(sweep))
+        records = ledger.records()
+        self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
-        finished = {key: record for key, record in ledger.records().items() if key not in repeated}
-        self.board = Board(finished, None if adaptive else len(self.pending))
+        finished = {key: record for key, record in records.items() if key not in repeated}
+        self.board = Board(sweep, finished, None if adaptive else self.pending, run.price)
 
     def run(self, output: Output) -> bool:
         """Train what is to be trained; True if the run was interrupted. The sweep is entered once it can start."""
-        self.tracker.reconcile([])
-        for record in self.board.finished.values():
-            self.tracker.finish_trial(record)
+        self.tracker.reconcile([], finished=[record.key for record in self.board.finished])
         if not self.pending and not self.allocator:
             self.ledger.enter(self.sweep)
             return False
-        with Display(self.board, output.console, output.summarise) as display:
-            interrupted = self._tune(display)
+        table = LiveTable(self.board, output.tabulate)
+        with Display(table, output.console) as display:
+            interrupted = self._tune(display, table)
         for key in self.board.running:
             self.tracker.interrupt_trial(key)
         return interrupted
 
-    @property
-    def unfinished(self) -> list[str]:
+    def unfinished(self, records: Mapping[str, TrialRecord]) -> list[str]:
         """Keys of trials that should have ended by now, and have not or crashed."""
-        missing = {trial.key for trial in self.ledger.unfinished(self.pending)} | self.board.running.keys()
-        return sorted(missing | {key for key, record in self.board.finished.items() if crashed(record)})
+        missing = {trial.key for trial in unfinished(self.pending, records)} | self.board.running.keys()
+        return sorted(missing | {record.key for record in self.board.finished if crashed(record)})
 
-    def _tune(self, display: Display) -> bool:
+    def _tune(self, display: Display, table: LiveTable) -> bool:
         where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
         previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
             with working(display.console, where):
                 connect(self.options.address)
+                check_reach(self.ledger.store)
             self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
             concurrent = fitting_trials(self.options, workers)
             self.ledger.enter(self.sweep)
-            self._tuner(concurrent, display).fit()
+            metrics = RayMetrics(self.sweep.name)
+            with Broadcast(table, self.ledger, self.tracker, metrics):
+                self._tuner(concurrent, display, metrics).fit()
         except KeyboardInterrupt:
             return True
         finally:
@@ -173,19 +200,18 @@ class Training:
             ray.shutdown()
         return bool(self.board.running or self.board.waiting)
 
-    def _tuner(self, concurrent: int, display: Display) -> tune.Tuner:
+    def _tuner(self, concurrent: int, display: Display, metrics: RayMetrics) -> tune.Tuner:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         allocator = self.allocator
         display.say(
             f"{'As many trials as certainty needs' if allocator else f'{len(self.pending)} trials to run'}, "
             f"{concurrent} at a time"
         )
-        callback = SweepCallback(
-            self.ledger, self.tracker, self.board, display, self.sweep.protocol.model_dump(mode="json"), self.commit
-        )
+        protocol = self.sweep.protocol.model_dump(mode="json")
+        callback = SweepCallback(self.ledger, self.tracker, self.board, display, metrics, protocol, self.commit)
         searcher = AllocatingSearcher(allocator, self._allocated, self._result) if allocator else None
         return tune.Tuner(
-            tune.with_resources(run_trial, trial_resources),
+            tune.with_resources(self.trainable, trial_resources),
             param_space=None if searcher else {"run": tune.grid_search([self._config(t) for t in self.pending])},
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
@@ -227,6 +253,7 @@ class Training:
             trial=trial.model_dump(mode="json"),
             protocol=self.sweep.protocol.model_dump(mode="json"),
             sweep=self.sweep.name,
+            storage=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
             data_dir=str(options.data_dir.resolve()),
             commit=self.commit,

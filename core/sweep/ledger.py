@@ -11,17 +11,38 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
 from core.engine.files import RECORD
-from core.records import Evidence, TrialRecord
+from core.records import Evidence, SweepProgress, TrialRecord
 from core.storage import Store
+from core.sweep.description import DESCRIPTION, read_description
 
-DESCRIPTION = "sweep.json"
 EVALUATION = "evaluation.json"
+PROGRESS = "progress.json"
+MOST_NAMED = 10
+"""Damaged files that one message names."""
 _EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
 FACTORS = OPTION_FIELDS.keys() - {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
 }
 """Options in which a sweep may gain cells. A new value of another (epochs, precision, ...) is another experiment."""
+
+
+class DamagedRecordError(ValueError):
+    """Stored files of finished trials can't be understood; the message names them and says what to do.
+
+    Args:
+        files: each one's place and, in brackets, what is wrong with it.
+    """
+
+    def __init__(self, *files: str) -> None:
+        self.file = files[0]
+        more = "" if len(files) <= MOST_NAMED else f"\n  ... and {len(files) - MOST_NAMED} more"
+        super().__init__(
+            "damaged, or of another version:\n  "
+            + "\n  ".join(files[:MOST_NAMED])
+            + f"{more}\nMove these files away and run the same command again: a trial without its {RECORD} "
+            f"is trained again by the sweep, one without its {EVALUATION} is evaluated again; all others stay."
+        )
 
 
 class Ledger:
@@ -36,7 +57,7 @@ class Ledger:
         Raises:
             ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
         """
-        earlier = self.store.read(DESCRIPTION)
+        known = read_description(self.store)
         cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
         fixed: dict[str, dict[str, Any]] = {
             "protocol": sweep.protocol.model_dump(mode="json"),
@@ -44,13 +65,12 @@ class Ledger:
         }
         groups = [{str(stream): seed for stream, seed in pins.items()} for pins in sweep.pin_groups]
         counterparts = sweep.rerun.counterparts if sweep.rerun else {}
-        if earlier is not None:
-            known = json.loads(earlier)
+        if known is not None:
             differences = [
-                *_changed("protocol", known["protocol"], fixed["protocol"]),
-                *_changed("seeds from", known["rerun"], fixed["rerun"]),
-                *_changed_groups(known["pin_groups"], groups),
-                *_changed_settings(known["cells"].values(), cells.values()),
+                *_changed("protocol", known.protocol, fixed["protocol"]),
+                *_changed("seeds from", known.rerun, fixed["rerun"]),
+                *_changed_groups(known.pin_groups, groups),
+                *_changed_settings(known.cells.values(), cells.values()),
             ]
             if differences:
                 raise ValueError(
@@ -58,9 +78,9 @@ class Ledger:
                     + "\n  ".join(differences)
                     + "\nTake another --name, or the same values."
                 )
-            cells = {**known["cells"], **cells}
-            counterparts = {**known["counterparts"], **counterparts}
-            groups = max(known["pin_groups"], groups, key=len)
+            cells = {**known.cells, **cells}
+            counterparts = {**known.counterparts, **counterparts}
+            groups = max(known.pin_groups, groups, key=len)
         return {
             "name": sweep.name,
             "preset": sweep.preset,
@@ -89,31 +109,49 @@ class Ledger:
         return self.store.child("trials").child(key)
 
     def record(self, key: str) -> TrialRecord | None:
-        """The record of a finished trial, with its evaluations; None if it isn't finished."""
+        """The record of a finished trial, with its evaluations; None if it isn't finished.
+
+        Raises:
+            DamagedRecordError: a file of the trial can't be understood.
+        """
         store = self.trial_store(key)
         content = store.read(RECORD)
         if content is None:
             return None
-        evaluated = store.read(EVALUATION)
+        file = RECORD
         try:
             record = TrialRecord.model_validate_json(content)
-            return (
-                record.model_copy(update={"evaluations": _EVALUATIONS.validate_json(evaluated)})
-                if evaluated
-                else record
-            )
+            file = EVALUATION
+            evaluated = store.read(EVALUATION)
+            evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
         except ValidationError as error:
-            raise ValueError(
-                f"{store.root} holds a damaged {RECORD} or {EVALUATION} ({error.errors()[0]['msg']}); "
-                "move that folder away to train the trial again"
-            ) from error
+            problem = error.errors()[0]
+            at = "".join(f"{part}." for part in problem["loc"]).removesuffix(".")
+            raise DamagedRecordError(f"{store.root}/{file} ({at}{': ' if at else ''}{problem['msg']})") from error
+        if record.key != key or record.verdict is None:
+            problem = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
+            raise DamagedRecordError(f"{store.root}/{RECORD} ({problem})")
+        return record.model_copy(update={"evaluations": evaluations})
 
     def records(self) -> dict[str, TrialRecord]:
-        """All finished trials by key."""
+        """All finished trials by key.
+
+        Raises:
+            DamagedRecordError: of all trials whose files can't be understood. None is left out silently.
+        """
         keys = self.store.child("trials").folders()
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(self.record, keys)
-        return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
+            found = list(pool.map(self._record_or_error, keys))
+        damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
+        if damaged:
+            raise DamagedRecordError(*damaged)
+        return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
+
+    def _record_or_error(self, key: str) -> TrialRecord | DamagedRecordError | None:
+        try:
+            return self.record(key)
+        except DamagedRecordError as error:
+            return error
 
     def write(self, record: TrialRecord) -> None:
         """Store the record of a trial that could not write its own."""
@@ -125,13 +163,34 @@ class Ledger:
 
     def protocol(self) -> ProtocolOptions | None:
         """The sweep's protocol; None if there is no such sweep in the store."""
-        description = self.store.read(DESCRIPTION)
-        return None if description is None else ProtocolOptions.model_validate(json.loads(description)["protocol"])
+        description = read_description(self.store)
+        return None if description is None else description.protocol_options()
 
-    def unfinished(self, trials: Iterable[Trial]) -> list[Trial]:
-        """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""
-        done = {key for key, record in self.records().items() if not crashed(record)}
-        return [trial for trial in trials if trial.key not in done]
+    def progress(self) -> SweepProgress | None:
+        """What the last driver said of the sweep; None if none ever did.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        content = self.store.read(PROGRESS)
+        if content is None:
+            return None
+        try:
+            return SweepProgress.model_validate_json(content)
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            file = f"{self.store.root}/{PROGRESS}"
+            raise ValueError(f"{file} is damaged ({problem}); delete it, the next driver writes it anew") from error
+
+    def write_progress(self, progress: SweepProgress) -> None:
+        """Say how the sweep stands to whoever looks from elsewhere."""
+        self.store.write(PROGRESS, progress.model_dump_json().encode())
+
+
+def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:
+    """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""
+    done = {key for key, record in records.items() if not crashed(record)}
+    return [trial for trial in trials if trial.key not in done]
 
 
 def crashed(record: TrialRecord) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from core.records import TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import (
+    OUTCOMES,
     describe_record,
     encode_param,
     evaluation_metrics,
@@ -53,7 +54,9 @@ class SweepRuns:
     def forget(self) -> None:
         """Look everything up again: after an error nobody knows what the store has."""
         self._parent_id: str | None = None
-        self._run_ids: dict[str, str] = {}
+        self._parent_start = 0
+        self._run_ids: dict[str, str] | None = None
+        self._described: set[str] = set()
         self._stored_epochs: dict[str, set[int]] = {}
 
     @property
@@ -71,8 +74,7 @@ class SweepRuns:
 
     def start_trial(self, trial: Mapping[str, Any], time: int) -> None:
         """Find or create the trial's run and mark it RUNNING; ``trial`` as `describe` gives it."""
-        run_id = self._trial(trial["key"], trial, time)
-        self._set_tags(run_id, {"outcome": "running", "attempts": str(trial["attempts"])})
+        run_id = self._trial(trial["key"], trial, time, {"outcome": "running", "attempts": str(trial["attempts"])})
         self.client.update_run(run_id, status="RUNNING")
 
     def log_epochs(self, key: str, rows: Iterable[EpochRow]) -> None:
@@ -104,7 +106,7 @@ class SweepRuns:
 
     def finish_trial(self, record: TrialRecord, time: int) -> None:
         """Store artifacts, missing epochs, outcome metrics, tags and the final status, in this order."""
-        from mlflow.entities import Metric
+        from mlflow.entities import Metric, RunTag
 
         assert record.verdict is not None
         run_id = self._trial(record.key, describe_record(record), time)
@@ -118,8 +120,8 @@ class SweepRuns:
             for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
             if logged.get(name) != value  # the same record finished twice is one row
         ]
-        self.client.log_batch(run_id, metrics=metrics)
-        self._set_tags(run_id, verdict_tags(record))
+        tags = [RunTag(name, value) for name, value in verdict_tags(record).items()]
+        self.client.log_batch(run_id, metrics=metrics, tags=tags)
         self.client.set_terminated(run_id, FINAL_STATUS[record.verdict.outcome], time)
         self._stored_epochs.pop(record.key, None)
 
@@ -134,16 +136,28 @@ class SweepRuns:
         alive = set(alive)
         for run in list(self.search("tags.role = 'trial' and attributes.status = 'RUNNING'")):
             if (key := run.data.tags["trial_key"]) not in alive:
-                self._run_ids[key] = run.info.run_id
                 self.interrupt_trial(key, time)
 
-    def log_sweep(self, time: int, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Metrics and tags of the parent run."""
-        from mlflow.entities import Metric
+    def not_finished(self, keys: Iterable[str]) -> list[str]:
+        """Those of the trials that have no run yet, or one that has not ended with an outcome."""
+        ended = {
+            run.data.tags["trial_key"]
+            for run in self.search("tags.role = 'trial'")
+            if run.data.tags.get("outcome") in OUTCOMES and run.info.status in FINAL_STATUS.values()
+        }
+        return [key for key in keys if key not in ended]
 
-        values = [Metric(name, finite_or_nan(value), time, 0) for name, value in metrics.items()]
-        self.client.log_batch(self._parent(time), metrics=values)
-        self._set_tags(self._parent(time), tags)
+    def log_sweep(self, time: int, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Metrics and tags of the parent run; a metric's step is the number of seconds since the run was created."""
+        from mlflow.entities import Metric, RunTag
+
+        parent = self._parent(time)
+        step = max(0, time - self._parent_start) // 1000
+        self.client.log_batch(
+            parent,
+            metrics=[Metric(name, finite_or_nan(value), time, step) for name, value in metrics.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
 
     def log_sweep_artifact(self, path: Path, time: int) -> None:
         """A file of the parent run."""
@@ -159,31 +173,40 @@ class SweepRuns:
 
     def _parent(self, time: int) -> str:
         if self._parent_id is None:
-            tags = {"role": "sweep", "sweep": self._sweep, **self._tags}
-            found = self._find("tags.role = 'sweep'")
-            if found is None:
-                found = self._create(self._sweep, tags, time)
-                self.client.set_terminated(found, "FINISHED", time)  # whoever runs the sweep marks it RUNNING
-            self._parent_id = found
+            run = next(iter(self.search("tags.role = 'sweep'")), None)
+            if run is None:
+                tags = {"role": "sweep", "sweep": self._sweep, **self._tags}
+                self._parent_id, self._parent_start = self._create(self._sweep, tags, time), time
+                self.client.set_terminated(self._parent_id, "FINISHED", time)  # whoever runs it marks it RUNNING
+            else:
+                self._parent_id, self._parent_start = run.info.run_id, run.info.start_time
         return self._parent_id
 
-    def _trial(self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0) -> str:
-        if key not in self._run_ids:
-            run_id = self._find(f"tags.role = 'trial' and tags.trial_key = '{key}'")
-            if run_id is None and trial is None:
+    def _trial(
+        self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Id of the trial's run. With ``trial`` it is made if there is none, and gets its params and ``tags``."""
+        run_id = self._known().get(key)
+        if trial is None:
+            if run_id is None:
                 raise LookupError(f"trial {key} of sweep {self._sweep} has no run")
-            if trial is not None:
-                if run_id is None:
-                    tags = {"mlflow.parentRunId": self._parent(time), **identity_tags(trial, self._sweep), **self._tags}
-                    run_id = self._create(key, tags, time)
-                self._set_params(run_id, {**trial["cell"], **self._protocol})
-            assert run_id is not None
-            self._run_ids[key] = run_id
-        return self._run_ids[key]
+            return run_id
+        if run_id is None:
+            first = {"mlflow.parentRunId": self._parent(time), **identity_tags(trial, self._sweep), **self._tags}
+            run_id = self._known()[key] = self._create(key, first, time)
+        # of a run that was there already nobody knows whether its driver came that far
+        params = {} if key in self._described else {**trial["cell"], **self._protocol}
+        if params or tags:
+            self._set_params(run_id, params, tags or {})
+            self._described.add(key)
+        return run_id
 
-    def _find(self, condition: str) -> str | None:
-        run = next(iter(self.search(condition)), None)
-        return run.info.run_id if run else None
+    def _known(self) -> dict[str, str]:
+        """Ids of the trials' runs by key, asked for once: a search per trial takes longer the more trials there are."""
+        if self._run_ids is None:
+            found = self.search("tags.role = 'trial'")
+            self._run_ids = {run.data.tags["trial_key"]: run.info.run_id for run in reversed(list(found))}
+        return self._run_ids
 
     def _create(self, name: str, tags: dict[str, str], time: int) -> str:
         experiment_id = experiment_id_of(self.client, self._experiment)
@@ -200,10 +223,14 @@ class SweepRuns:
 
         self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
 
-    def _set_params(self, run_id: str, options: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
+    def _set_params(self, run_id: str, options: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        from mlflow.entities import Param, RunTag
 
-        self.client.log_batch(run_id, params=[Param(name, encode_param(value)) for name, value in options.items()])
+        self.client.log_batch(
+            run_id,
+            params=[Param(name, encode_param(value)) for name, value in options.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
 
 
 def experiment_id_of(client: MlflowClient, experiment: str) -> str:

@@ -119,7 +119,7 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
-        reason = str(error).splitlines()[0][:300]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _refused(error) else ""
         raise ValueError(f"--mlflow-uri {uri} is not a usable MLflow store: {reason}{hint}; {ALLOWED}") from error
 

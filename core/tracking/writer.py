@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time as clock
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 
 from core.records import TrialRecord
@@ -13,26 +14,29 @@ from core.tracking.rejected import Rejected
 from core.tracking.runs import EpochRow, SweepRuns
 
 NOTE = "mlflow.note.content"
-BUFFERED_ENTRIES = 50
+BUFFERED_ENTRIES = 500
 FIRST_DELAY, LONGEST_DELAY, CLOSING_DELAY = 0.25, 15.0, 1.0
 REFUSALS = 8
 """Answers with an error after which an entry is set aside. An overloaded server also answers 400, so not the first."""
 _REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "NOT_FOUND")
+FindRecord = Callable[[str], TrialRecord | None]
 _logger = logging.getLogger(__name__)
 
 
 class Writer:
     """One daemon thread; `finish` ends it."""
 
-    def __init__(self, runs: SweepRuns, journal: Journal) -> None:
+    def __init__(self, runs: SweepRuns, journal: Journal, find_record: FindRecord) -> None:
         self.rejected = Rejected(journal.folder)
         self.last_error = ""
         self._runs = runs
         self._journal = journal
+        self._find_record = find_record
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._stop = threading.Event()
         self._summary: str | None = None
+        self._progress: tuple[int, Mapping[str, float]] | None = None
         self._refusals = 0
         self._buffer: list[Entry] = []
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
@@ -50,11 +54,24 @@ class Writer:
         self._summary = markdown
         self._wake.set()
 
-    def finish(self, deadline_s: float) -> None:
-        """Return when everything is written, or after ``deadline_s`` seconds."""
+    def offer_progress(self, time: int, metrics: Mapping[str, float]) -> None:
+        """Replace the sweep's metrics that wait to be written."""
+        self._progress = (time, metrics)
+        self._wake.set()
+
+    def finish(self, deadline_s: float, patient: bool = False) -> None:
+        """Return when everything is written, or after ``deadline_s`` seconds.
+
+        ``patient``: only once the store took nothing for as long.
+        """
         self._closing.set()
         self._wake.set()
-        self._thread.join(deadline_s)
+        left = None
+        while self._thread.is_alive() and left != self._journal.left:
+            left = self._journal.left if patient else None
+            self._thread.join(deadline_s)
+            if not patient:
+                break
         self._stop.set()
         self._wake.set()
 
@@ -80,7 +97,7 @@ class Writer:
 
     def _write_some(self) -> bool:
         if not self._buffer:
-            self._write_summary()
+            self._write_offered()
             self._buffer = self._journal.pending(BUFFERED_ENTRIES)
         if self._buffer:
             group = self._next_group()
@@ -90,7 +107,7 @@ class Writer:
         return bool(self._buffer) or self._journal.left > 0
 
     def _next_group(self) -> list[Entry]:
-        epochs = list(takewhile(lambda entry: entry["kind"] == "epochs", self._buffer))
+        epochs = list(takewhile(lambda entry: entry.get("kind") == "epochs", self._buffer))
         return epochs if epochs and not self._refusals else self._buffer[:1]
 
     def _write(self, group: list[Entry]) -> None:
@@ -107,12 +124,14 @@ class Writer:
                 for key, of_trial in rows.items():
                     self._runs.log_epochs(key, of_trial)
             case "finish":
-                self._runs.finish_trial(TrialRecord.model_validate(entry["record"]), time)
+                self._finish(entry["key"], time)
             case "interrupt":
                 self._runs.interrupt_trial(entry["key"], time)
             case "reconcile":
                 self._runs.reconcile(entry["alive"], time)
-            case "metrics":
+                for key in self._runs.not_finished(entry["finished"]):
+                    self._finish(key, time)
+            case "progress":
                 self._runs.log_sweep(time, entry["metrics"], {})
             case "summary":
                 self._runs.log_sweep(time, {}, {NOTE: entry["text"]})
@@ -122,8 +141,17 @@ class Writer:
             case "close":
                 self._runs.close_sweep(entry["status"], time)
 
-    def _write_summary(self) -> None:
-        text = self._summary
+    def _finish(self, key: str, time: int) -> None:
+        record = self._find_record(key)
+        if record is not None:  # else it crashed, and is being tried again: another entry tells how that ended
+            self._runs.finish_trial(record, time)
+
+    def _write_offered(self) -> None:
+        text, progress = self._summary, self._progress
+        if progress is not None:
+            self._runs.log_sweep(*progress, {})
+            if self._progress is progress:
+                self._progress = None
         if text is not None:
             self._runs.log_sweep(int(clock.time() * 1000), {}, {NOTE: text})
             if self._summary is text:
@@ -139,7 +167,7 @@ class Writer:
         self._refusals += 1
         if self._refusals >= REFUSALS:
             entry = self._buffer.pop(0)
-            _logger.warning("MLflow refused a %r entry, kept aside: %s", entry["kind"], self.last_error)
+            _logger.warning("MLflow refused a %r entry, kept aside: %s", entry.get("kind"), self.last_error)
             self.rejected.add(entry, self.last_error)
             self._journal.confirm(entry)
             self._refusals = 0

@@ -71,6 +71,7 @@ class Tracked:
         data = load_dataset(CELL.data, Path())
         prepare_store(self.uri)
         self.records = []
+        self.of_live: dict[str, TrialRecord] = {}
         with self.tracker(folder / "journal") as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
@@ -83,7 +84,10 @@ class Tracked:
                 self.records.append(record)
 
     def tracker(self, journal: Path, sweep: str = "tiny") -> SweepTracker:
-        return SweepTracker(prepare_store(self.uri), sweep, "unmask", journal, protocol=PROTOCOL, commit="abc")
+        def stored(key: str) -> TrialRecord | None:
+            return self.of_live.get(key) if sweep == "live" else self.ledger.record(key)
+
+        return SweepTracker(prepare_store(self.uri), sweep, "unmask", journal, stored, protocol=PROTOCOL, commit="abc")
 
     def parent(self, sweep: str = "tiny") -> Run:
         client = MlflowClient(self.uri)
@@ -174,6 +178,7 @@ def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, c
     with tracked.tracker(Path("journal").resolve(), "live") as driver:
         running = Trial(cell=CELL, seed=1)
         driver.start_trial(Trial(cell=CELL, seed=0), 1)
+        tracked.of_live[done.key] = done
         driver.finish_trial(done)
         driver.start_trial(running, 1)
         driver.log_epochs(running.key, done.trace[:1])
@@ -193,6 +198,7 @@ def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, ca
             trial = Trial(cell=OTHER, seed=seed, allocation="adaptive")
             record = tracked.records[2].model_copy(update={"sweep": "live", "seed": seed, "allocation": "adaptive"})
             driver.start_trial(trial, 1)
+            tracked.of_live[record.key] = record
             driver.finish_trial(record)
         while driver.waiting:
             time.sleep(0.02)

@@ -14,7 +14,7 @@ from core.engine.seeding import Streams
 from core.records import TrialRecord
 from core.storage import Store
 from core.sweep.design import fixed_trials, make_trial
-from core.sweep.ledger import Ledger
+from core.sweep.ledger import Ledger, unfinished
 from core.verdict import censor
 
 INIT = ({"init": 0}, {"init": 1}, {"init": 7})
@@ -117,7 +117,7 @@ def test_a_crashed_trial_is_open_again_and_others_stay_closed(
     crashed, diverged, *_ = fixed_trials(make_sweep())
     ledger.write(make_record(crashed, "censored").model_copy(update={"verdict": censor("crashed: a node went away")}))
     ledger.write(make_record(diverged, "censored").model_copy(update={"verdict": censor("diverged: at epoch 3")}))
-    assert [trial.key for trial in ledger.unfinished([crashed, diverged])] == [crashed.key]
+    assert [trial.key for trial in unfinished([crashed, diverged], ledger.records())] == [crashed.key]
     ledger.reopen(crashed.key)
     ledger.reopen(diverged.key)
     assert ledger.record(crashed.key) is None

@@ -19,6 +19,8 @@ from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.tracking import SweepTracker, prepare_store
 
 EXPERIMENT = "unmask"
+STORED: dict[str, TrialRecord] = {}
+"""Every record made here counts as stored by its trial."""
 
 
 def make_trial(seed: int = 0, **options: object) -> Trial:
@@ -71,7 +73,9 @@ def make_record(trial: Trial, outcome: str = "unstable", epochs: int = 6, **chan
         "device_seconds": 3.5,
         "provenance": {"host": "somewhere", "commit": "abc"},
     }
-    return TrialRecord(**{**values, **changes})
+    record = TrialRecord(**{**values, **changes})
+    STORED[record.key] = record
+    return record
 
 
 def runs_of(uri: str, role: str) -> list[Run]:
@@ -141,7 +145,8 @@ def store(empty_store: bytes, tmp_path: Path) -> str:
 @pytest.fixture
 def driver(tmp_path: Path) -> Callable[..., SweepTracker]:
     def start(uri: str, journal: str = "journal") -> SweepTracker:
-        return SweepTracker(uri, "demo", EXPERIMENT, tmp_path / journal, protocol=ProtocolOptions(), commit="abc")
+        folder, protocol = tmp_path / journal, ProtocolOptions()
+        return SweepTracker(uri, "demo", EXPERIMENT, folder, STORED.get, protocol=protocol, commit="abc")
 
     return start
 

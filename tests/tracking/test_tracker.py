@@ -25,15 +25,15 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
         tracker.start_trial(trial, 1)
         tracker.log_epochs(trial.key, sample.rows(trial, 4))
         tracker.finish_trial(sample.record(trial))
+        tracker.set_progress({"progress/done": 1}, "| cell | done |")
         tracker.set_summary("| cell | rate |")
-        tracker.log_sweep_metrics({"sweep/done": 1})
 
     (parent,) = sample.runs(store, "sweep")
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name == "demo"
     assert parent.data.tags["mlflow.note.content"] == "| cell | rate |"
     assert parent.data.tags["mlflow.source.git.commit"] == "abc"
-    assert parent.data.metrics == {"sweep/done": 1}
+    assert parent.data.metrics == {"progress/done": 1}
 
     run = sample.run(store, trial)
     assert run.info.status == "FINISHED"
@@ -207,7 +207,7 @@ def test_a_sweep_name_that_could_be_a_path_or_a_query_is_refused(store: str, tmp
     from core.config import ProtocolOptions
 
     with pytest.raises(ValueError, match="--name"):
-        SweepTracker(store, name, "unmask", tmp_path / "j", protocol=ProtocolOptions(), commit="abc")
+        SweepTracker(store, name, "unmask", tmp_path / "j", {}.get, protocol=ProtocolOptions(), commit="abc")
 
 
 WORKLOAD = """
@@ -219,7 +219,9 @@ from core.tracking import SweepTracker
 uri, journal, *records = sys.argv[1:]
 records = [TrialRecord.model_validate_json(Path(r).read_text()) for r in records]
 from core.config import Cell
-with SweepTracker(uri, "demo", "unmask", Path(journal), protocol=ProtocolOptions(), commit="abc") as tracker:
+stored = {r.key: r for r in records}
+folder, protocol = Path(journal), ProtocolOptions()
+with SweepTracker(uri, "demo", "unmask", folder, stored.get, protocol=protocol, commit="abc") as tracker:
     for r in records:
         trial = Trial(cell=Cell.from_flat(r.cell), seed=r.seed, pins=r.pins, audit=r.audit)
         tracker.start_trial(trial, 1)

@@ -1,0 +1,177 @@
+"""Say how a sweep stands, from anywhere its storage can be read; neither Ray nor MLflow is needed.
+
+    python jobs/status.py --sweep quick
+    python jobs/status.py --sweep mine --storage s3://bucket/results --price 2.5
+    python jobs/status.py --sweep quick --watch                    # until the sweep ends
+
+What runs is what the sweep's driver last said, every quarter of a minute; what has ended is read from its records.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from analysis.progress import sweep_cells
+from analysis.progress_table import ProgressTable
+from core.command.complaint import complain
+from core.config.flags import FlagField, parse
+from core.config.home import storage_root
+from core.config.names import checked_name
+from core.records import SweepProgress, TrialRecord
+from core.storage import Store
+from core.sweep.description import read_description
+from core.sweep.headline import costs, duration, headline, running_line, running_summary
+from core.sweep.ledger import Ledger, crashed
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FEW = 8
+"""So many running trials are listed; of more, a summary is given."""
+WATCH_S = 5.0
+THREADS = 16
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    sweep: str
+    storage: str
+    price: float | None
+    watch: bool
+
+
+def main(args: list[str]) -> int:
+    """Parse, read, print. Exit code: 0 done, 1 the store failed, 2 bad input, 130 interrupted."""
+    try:
+        request = read_request(args)
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        watch(request, console)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ValueError as error:
+        complain(error)
+        return BAD_INPUT
+    except OSError as error:
+        complain(error)
+        return FAILED
+    return DONE
+
+
+def read_request(args: list[str]) -> Request:
+    """What to look at, from flags.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    flags: list[FlagField] = [
+        ("sweep", _flag(str | None, "name of the sweep"), None),
+        ("storage", _flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
+        ("price", _flag(float | None, "price of a device-hour (default: the sweep's)"), None),
+        ("watch", _flag(bool, "look again every few seconds until the sweep ends"), False),
+    ]
+    given = parse("status", flags, __doc__ or "", args)
+    if given["sweep"] is None:
+        raise ValueError("--sweep is missing: the name of a sweep")
+    checked_name("--sweep", given["sweep"])
+    price = given["price"]
+    if price is not None and not 0 <= price < float("inf"):
+        raise ValueError(f"--price {price:g}: must be at least 0")
+    return Request(given["sweep"], storage_root(given["storage"]), price, given["watch"])
+
+
+def watch(request: Request, console: Console) -> None:
+    """Print how the sweep stands, once or until it ends."""
+    pictures = look(request)
+    if not request.watch:
+        console.print(next(pictures)[0])
+        return
+    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
+        for picture, alive in pictures:
+            if console.is_terminal:
+                live.update(picture, refresh=True)
+            else:
+                console.print(picture)
+            if not alive:
+                return
+            time.sleep(WATCH_S)
+
+
+def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
+    """Again and again: what there is to say, and whether a driver is at work.
+
+    Raises:
+        ValueError: there is no such sweep.
+    """
+    parent = Store(request.storage)
+    ledger = Ledger(parent.child(request.sweep), request.sweep)
+    description = read_description(ledger.store)
+    if description is None:
+        known = ", ".join(name for name in parent.folders() if read_description(parent.child(name))) or "none"
+        raise ValueError(f"--sweep {request.sweep}: there is no such sweep in {request.storage}; known are {known}")
+    finished: dict[str, TrialRecord] = {}
+    while True:
+        progress = ledger.progress()
+        _read_new(ledger, finished)
+        records = list(finished.values())
+        now = time.time()
+        alive = progress is not None and progress.is_alive(now)
+        if progress is not None:
+            price = progress.price if request.price is None else request.price
+            progress = progress.model_copy(update={"price": price})
+            progress = progress if alive else progress.stopped()
+        table = ProgressTable(sweep_cells(records, progress, description.cells)).whole()
+        yield Group(*map(Text, _lines(request.sweep, progress, len(records), now)), table), alive
+
+
+def _read_new(ledger: Ledger, finished: dict[str, TrialRecord]) -> None:
+    """Read the records that are not known yet. One that crashed may have been tried again since."""
+    keys = [
+        key for key in ledger.store.child("trials").folders() if (known := finished.get(key)) is None or crashed(known)
+    ]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for key, record in zip(keys, pool.map(ledger.record, keys), strict=True):
+            finished.pop(key, None)
+            if record is not None:
+                finished[key] = record.without_traces()
+
+
+def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float) -> Iterator[str]:
+    if progress is None:
+        yield f"Sweep {sweep}: {records} trials have ended; no driver ever said what is running or waiting."
+        return
+    driver = f"the driver on {progress.host} (process {progress.pid})"
+    age = f"{duration(max(0.0, progress.age_s(now)))} ago"
+    match progress.state:
+        case "running" if progress.is_alive(now):
+            yield f"Sweep {sweep}: {driver} is at work, heard of {age}"
+        case "running":
+            yield (
+                f"Sweep {sweep}: nothing was heard of {driver} since {age}: it died, or it can't reach the storage. "
+                "If it died, run the sweep's command again to go on."
+            )
+        case "interrupted" | "failed":
+            yield f"Sweep {sweep}: {driver} was {progress.state} {age}; run the sweep's command again to go on."
+        case "finished":
+            yield f"Sweep {sweep}: finished {age}"
+    yield headline(progress)
+    yield costs(progress)
+    if len(progress.running) > FEW:
+        yield running_summary(progress.running)
+    else:
+        yield from map(running_line, progress.running)
+
+
+def _flag(kind: Any, text: str) -> Any:
+    return Annotated[kind, tyro.conf.arg(help=text)]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The trial of the start-up row: a Train worker group whose loop has hardly a line."""
+"""The trials of the start-up row: as near to nothing as a training loop gets."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import tempfile
 import time
 from typing import Any
 
-LEAN, STOCK = "lean", "stock"
+ALONE, GROUP, STOCK = "alone", "group", "stock"
 POLL = "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"
 
 
 def run_near_empty_trial(config: dict[str, Any]) -> None:
-    """A worker group of one worker, by our `LeanTrainer` or by a TorchTrainer with Train's own defaults.
+    """Alone in the Tune trial's process, or in a worker group of one: our `LeanTrainer`'s or a stock TorchTrainer's.
 
     ``config["run"]`` holds the ``trainer``'s name, a ``scratch`` folder and ``poll_s``, the seconds between polls of
-    our trainer. Nothing of ours is imported for the stock one.
+    our group. Nothing of ours is imported for the stock one, which polls as Train does by default.
     """
     run = config["run"]
+    if run["trainer"] == ALONE:
+        import torch  # noqa: F401
+        from ray import tune
+
+        tune.report({"first_line": time.time()})
+        return
     import ray.train
     from ray.tune.integration.ray_train import TuneReportCallback
 
-    if run["trainer"] == LEAN:
+    if run["trainer"] == GROUP:
         from core.sweep.worker_group import LeanTrainer as Trainer
 
         os.environ[POLL] = run["poll_s"]

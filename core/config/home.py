@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from core.storage.address import parse_s3
+
 
 def home() -> Path:
     """The current folder; in a Ray job, whose folder is a throw-away copy, ``unmask`` in the user's home."""
@@ -12,9 +14,18 @@ def home() -> Path:
 
 
 def storage_root(given: str | None) -> str:
-    """The absolute folder, or URI, of sweeps: as given, or ``results`` at home."""
+    """The absolute folder, or ``s3://`` address, of sweeps: as given, or ``results`` at home.
+
+    Raises:
+        ValueError: it is another kind of address, or holds keys.
+    """
     storage = given or str(home() / "results")
-    return storage if "://" in storage else str(Path(storage).resolve())
+    if "://" not in storage:
+        return str(Path(storage).resolve())
+    try:
+        return str(parse_s3(storage))
+    except ValueError as error:
+        raise ValueError(f"--storage: {error}") from error
 
 
 def tracking_uri(given: str | None) -> str:

@@ -54,5 +54,6 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
 
 def locate(path: str) -> tuple[Store, str]:
     """The store and the file name of a path or URI to a checkpoint."""
-    folder, _, file = (path if "://" in path else str(Path(path).resolve())).rpartition("/")
-    return Store(folder), file
+    place, mark, query = path.partition("?") if "://" in path else (str(Path(path).resolve()), "", "")
+    folder, _, file = place.rpartition("/")
+    return Store(folder + mark + query), file

@@ -1,5 +1,7 @@
-"""Where trials keep their checkpoints and records: a folder or any store that pyarrow can open."""
+"""Where trials keep their checkpoints and records: a folder or a bucket of any S3 server."""
 
-from core.storage.store import CorruptFileError, Store
+from core.storage.errors import CorruptFileError, StoreError
+from core.storage.lease import HeldError, Holder, Lease
+from core.storage.store import Store
 
-__all__ = ["CorruptFileError", "Store"]
+__all__ = ["CorruptFileError", "HeldError", "Holder", "Lease", "Store", "StoreError"]

@@ -5,60 +5,83 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Protocol
 
-from pyarrow import fs
+from core.storage.address import check_inside, is_s3, parse_s3
+from core.storage.errors import CorruptFileError, StoreError
+from core.storage.folder import Folder
+from core.storage.machine import this_machine
+from core.storage.s3 import Bucket
 
 DIGEST_BYTES = 32
 
 
-class CorruptFileError(RuntimeError):
-    """A stored file's content does not match its checksum."""
+class Files(Protocol):
+    """Where files are: `core.storage.folder.Folder` or `core.storage.s3.Bucket`. Paths are relative to ``root``.
+
+    Every method raises StoreError where the file system or the server can't do it.
+    """
+
+    root: str
+
+    def at(self, path: str) -> str: ...
+    def patient(self, seconds: float) -> Files: ...
+    def read(self, path: str) -> bytes | None: ...
+    def write(self, path: str, content: bytes) -> None: ...
+    def create(self, path: str, content: bytes) -> bool: ...
+    def delete(self, path: str) -> None: ...
+    def list(self, path: str) -> tuple[list[str], list[str]]: ...
+    def age(self, path: str) -> float | None: ...
+    def probe(self, path: str) -> None: ...
 
 
 class Store:
-    """Files by name under ``root``: an absolute folder, or a URI such as ``s3://bucket/prefix``.
+    """Files by name under ``root``: an absolute folder, or ``s3://bucket/prefix``.
 
-    A write replaces the old file in one step. In an object store it is read back, because such a store may refuse an
-    upload that the client reports as done.
+    A write replaces the old file in one step and is verified; see `core.storage.s3.Bucket` for how, and for what
+    happens while a server is away. Names may have parts joined by ``/`` and can't lead out of the store.
+
+    Raises:
+        ValueError: the root is neither.
     """
 
     def __init__(self, root: str) -> None:
-        self.root = root.rstrip("/")
-        if "://" in self.root:
-            self._fs, self._base = fs.FileSystem.from_uri(self.root)
-        else:
-            if not Path(self.root).is_absolute():
-                raise ValueError(f"--storage {root!r} must be an absolute path or a URI such as s3://bucket/prefix")
-            self._fs, self._base = fs.LocalFileSystem(), self.root
+        self._files = open_files(root)
+        self._path = ""
+
+    @property
+    def root(self) -> str:
+        """The address of this very store, endpoint and region included: it means the same on other machines."""
+        place, mark, query = self._files.root.partition("?") if is_s3(self._files.root) else (self._files.root, "", "")
+        return self._below(place) + mark + query
 
     def child(self, name: str) -> Store:
         """The store below ``name``."""
-        path, _, query = self.root.partition("?")
-        return Store(f"{path}/{name}" + (f"?{query}" if query else ""))
+        return self._like(self._files, self._at(name))
+
+    def patient(self, seconds: float) -> Store:
+        """The same store, whose server may be away no longer than this before it is an error."""
+        return self._like(self._files.patient(seconds), self._path)
 
     def write(self, name: str, content: bytes) -> str:
         """Store ``content`` whole or not at all, and return its SHA-256.
 
         Raises:
-            OSError: the store refused, or what it kept is not what was sent.
+            StoreError: the store refused, or what it kept is not what was sent.
         """
-        path = f"{self._base}/{name}"
-        if isinstance(self._fs, fs.LocalFileSystem):
-            _replace_file(Path(path), content)
-        else:
-            with self._fs.open_output_stream(path) as stream:
-                stream.write(content)
-            if self.read(name) != content:
-                raise OSError(f"{self.root}/{name}: the store did not keep what was written")
+        self._files.write(self._at(name), content)
         return hashlib.sha256(content).hexdigest()
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Store ``content`` unless there is such a file; False if there is. Of several writers, one succeeds.
+
+        The content must be this writer's alone: a server's lost answer is told by it from another writer's success.
+        """
+        return self._files.create(self._at(name), content)
 
     def read(self, name: str) -> bytes | None:
         """Content of ``name``, or None if it does not exist."""
-        try:
-            with self._fs.open_input_stream(f"{self._base}/{name}") as stream:
-                return stream.read()
-        except FileNotFoundError:
-            return None
+        return self._files.read(self._at(name))
 
     def write_sealed(self, name: str, content: bytes) -> None:
         """Store ``content`` behind its SHA-256."""
@@ -74,42 +97,62 @@ class Store:
         if sealed is None:
             return None
         if hashlib.sha256(sealed[DIGEST_BYTES:]).digest() != sealed[:DIGEST_BYTES]:
-            raise CorruptFileError(f"{self.root}/{name} is damaged: its content does not match its checksum")
+            raise CorruptFileError(f"{self._shown(name)} is damaged: its content does not match its checksum")
         return sealed[DIGEST_BYTES:]
 
     def delete(self, name: str) -> None:
         """Remove ``name`` if it exists."""
-        path = f"{self._base}/{name}"
-        if self._fs.get_file_info(path).type != fs.FileType.NotFound:
-            self._fs.delete_file(path)
+        self._files.delete(self._at(name))
 
     def folders(self) -> list[str]:
         """Names of the stores directly below this one."""
-        selector = fs.FileSelector(self._base, allow_not_found=True)
-        return sorted(info.base_name for info in self._fs.get_file_info(selector) if info.type == fs.FileType.Directory)
+        return self._files.list(self._path)[0]
+
+    def names(self) -> list[str]:
+        """Names of the files directly in this store."""
+        return self._files.list(self._path)[1]
+
+    def age(self, name: str) -> float | None:
+        """Seconds since ``name`` was written, by the store's own clock; None if it does not exist."""
+        return self._files.age(self._at(name))
 
     def probe(self) -> None:
-        """Write, read and delete a file.
+        """Write, read and delete a file; nothing stays, not even a folder.
 
         Raises:
             ValueError: it did not work; the message says what did not.
         """
-        name = f".probe-{os.getpid()}"
+        name = f"probe-{this_machine()}-{os.getpid()}"
         try:
-            self.write(name, b"unmask")
-            self.delete(name)
-        except OSError as error:
-            raise ValueError(f"--storage {self.root}: cannot write, read back and delete there ({error})") from error
+            self._files.probe(self._at(name))
+        except StoreError as error:
+            raise ValueError(f"--storage {error}") from error
+
+    @staticmethod
+    def _like(files: Files, path: str) -> Store:
+        store = object.__new__(Store)
+        store._files, store._path = files, path
+        return store
+
+    def _at(self, name: str) -> str:
+        check_inside(name)
+        return f"{self._path}/{name}" if self._path else name
+
+    def _below(self, place: str) -> str:
+        return f"{place.rstrip('/')}/{self._path}" if self._path else place
+
+    def _shown(self, name: str) -> str:
+        return self._files.at(self._at(name))
 
 
-def _replace_file(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def open_files(root: str) -> Files:
+    """The files under an absolute folder or an ``s3://`` address.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if "://" in root:
+        return Bucket(parse_s3(root))
+    if not Path(root).is_absolute():
+        raise ValueError(f"--storage {root!r} must be an absolute path or a URI such as s3://bucket/prefix")
+    return Folder(root)

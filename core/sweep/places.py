@@ -1,35 +1,46 @@
-"""Folders and locks of one driver."""
+"""What one driver has for itself: the sweep, and folders on its machine."""
 
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from core.config import digest
-from core.storage import Store
+from core.storage import HeldError, Holder, Lease, Store
 
 
 @contextmanager
 def only_driver(store: Store, name: str) -> Iterator[None]:
-    """Hold the sweep's lock, so that no second driver of this machine works on the same trials."""
-    folder = Path(tempfile.gettempdir()) / f"unmask-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(folder / f"{digest(store.root)}.lock")
+    """Hold the sweep's lease, so that no second driver, on this machine or another, works on the same trials.
+
+    A driver that was killed on this machine is followed at once; one on another machine when it has been silent for
+    `core.storage.lease.STALE_S`. A driver that another one has followed is interrupted.
+
+    Raises:
+        ValueError: another driver is at work, or has taken the sweep over meanwhile.
+    """
+    taken_by: list[Holder] = []
+
+    def stop(holder: Holder) -> None:
+        taken_by.append(holder)
+        os.kill(os.getpid(), signal.SIGINT)
+
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        with Lease(store, "driver", stop):
+            yield
+    except HeldError as held:
         raise ValueError(
-            f"--name {name}: another driver is running this sweep in {store.root}; wait or stop it"
+            f"--name {name}: another driver, {held.holder}, is running this sweep in {store.root}; wait or stop it"
         ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    except KeyboardInterrupt:
+        if not taken_by:
+            raise
+    if taken_by:
+        raise ValueError(f"--name {name}: another driver, {taken_by[0]}, has taken this sweep over; this one stopped")
 
 
 @contextmanager

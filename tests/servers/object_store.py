@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +45,7 @@ memstore device bytes = 4294967296
 rgw data = {folder}
 rgw frontends = beast endpoint={host}:{port}
 rgw thread pool size = 32
+rgw cache enabled = false
 rgw enable apis = s3
 """
 
@@ -57,13 +59,16 @@ class ObjectStore:
     Args:
         folder: where it keeps its files.
         host: address to serve at.
+        gateway: further environment variables of the gateway.
     """
 
     access_key = "unmask-test-key"
     secret_key = "not-a-word-of-any-list"
     region = "us-east-1"
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, host: str = "127.0.0.1", gateway: Mapping[str, str] | None = None
+    ) -> None:
         self.programs = {
             name: program(name, package)
             for package, names in {
@@ -80,7 +85,7 @@ class ObjectStore:
         self._configuration = folder / "ceph.conf"
         self._monitor = self._daemon("ceph-mon", "-f", "-i", "a")
         self._disk = self._daemon("ceph-osd", "-f", "-i", "0")
-        self._gateway = self._daemon("radosgw", "-f", "-n", "client.admin")
+        self._gateway = self._daemon("radosgw", "-f", "-n", "client.admin", environment=gateway)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -175,8 +180,9 @@ class ObjectStore:
         self._disk.start(lambda: True)
         self.add_user("unmask", self.access_key, self.secret_key)
 
-    def _daemon(self, name: str, *arguments: str) -> Daemon:
-        return Daemon([self.programs[name], *arguments, "-c", self._configuration], self.folder / f"{name}.out")
+    def _daemon(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Daemon:
+        command = [self.programs[name], *arguments, "-c", self._configuration]
+        return Daemon(command, self.folder / f"{name}.out", environment)
 
     def _run(self, name: str, *arguments: str) -> None:
         command = [str(self.programs[name]), *arguments]

@@ -5,53 +5,106 @@ from __future__ import annotations
 import hashlib
 import os
 import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import fs
 
 from core.storage import CorruptFileError, Store
 
 
-@pytest.fixture(params=["folder", "uri"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return Store(str(tmp_path) if request.param == "folder" else f"file://{tmp_path}")
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.server)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    if request.param == "folder":
+        return Store(str(tmp_path))
+    server = request.getfixturevalue("object_store")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return Store(f"s3://{server.make_bucket()}/some where")
 
 
-def test_files_come_back_and_are_where_pyarrow_finds_them(store: Store, tmp_path: Path) -> None:
+def test_files_come_back_as_they_were(store: Store) -> None:
     content = bytes(range(256)) * 100
     assert store.write("weights.pt", content) == hashlib.sha256(content).hexdigest()
     assert store.read("weights.pt") == content
-    with fs.LocalFileSystem().open_input_stream(str(tmp_path / "weights.pt")) as stream:
-        assert stream.read() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["weights.pt"]
+    store.write("weights.pt", b"")
+    assert store.read("weights.pt") == b""
+    assert store.names() == ["weights.pt"]
+
+
+def test_a_folders_files_are_there_and_nothing_else(tmp_path: Path) -> None:
+    Store(str(tmp_path)).child("a").write("b", b"content")
+    assert [(p.relative_to(tmp_path).as_posix(), p.is_file()) for p in sorted(tmp_path.rglob("*"))] == [
+        ("a", False),
+        ("a/b", True),
+    ]
+    assert (tmp_path / "a" / "b").read_bytes() == b"content"
 
 
 def test_missing_files_are_none_and_may_be_deleted(store: Store) -> None:
     assert store.read("nothing") is None
     assert store.read_sealed("nothing") is None
+    assert store.age("nothing") is None
     store.delete("nothing")
     store.write("something", b"x")
     store.delete("something")
     assert store.read("something") is None
 
 
-def test_children_are_folders(store: Store, tmp_path: Path) -> None:
-    assert store.child("trials").folders() == []
+def test_children_are_folders(store: Store) -> None:
+    trials = store.child("trials")
+    assert (trials.folders(), trials.names()) == ([], [])
     for name in ("b-1", "a-0"):
-        store.child("trials").child(name).write("record.json", b"{}")
-    store.child("trials").write("file", b"")
-    assert store.child("trials").folders() == ["a-0", "b-1"]
-    assert (tmp_path / "trials" / "a-0" / "record.json").is_file()
+        trials.child(name).write("record.json", b"{}")
+    trials.write("file", b"")
+    assert (trials.folders(), trials.names()) == (["a-0", "b-1"], ["file"])
+    assert store.read("trials/a-0/record.json") == b"{}"
+    assert Store(trials.child("a-0").root).read("record.json") == b"{}"
 
 
-def test_a_query_stays_at_the_end_of_a_childs_uri() -> None:
-    assert Store("s3://bucket/prefix?region=eu").child("sweep").root == "s3://bucket/prefix/sweep?region=eu"
+def test_hundreds_of_trials_are_all_listed(store: Store) -> None:
+    """A server lists 1,000 at once."""
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda n: store.write(f"trials/t-{n:04d}/record.json", b"{}"), range(1100)))
+    assert store.child("trials").folders() == [f"t-{n:04d}" for n in range(1100)]
+
+
+def test_of_many_who_create_a_file_one_succeeds(store: Store) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        made = list(pool.map(lambda n: store.create("driver", str(n).encode()), range(32)))
+    assert made.count(True) == 1
+    assert store.read("driver") == str(made.index(True)).encode()
+    assert store.names() == ["driver"]
+
+
+def test_age_is_the_time_since_the_last_write(store: Store) -> None:
+    store.write("beat", b"1")
+    time.sleep(2.2)
+    age = store.age("beat")
+    assert age is not None
+    assert 1 <= age < 8
+    store.write("beat", b"2")
+    assert store.age("beat") < age
+    assert store.names() == ["beat"]
+
+
+def test_a_probe_leaves_nothing(store: Store) -> None:
+    store.child("refused").probe()
+    assert store.folders() == store.names() == []
+
+
+@pytest.mark.parametrize("name", ["../up", "a/../../b", "", "/etc/passwd", "a//b", ".", "a\\b", "a\0b"])
+def test_no_name_leads_out_of_a_store(store: Store, name: str) -> None:
+    for use in (store.read, store.child, store.delete, lambda n: store.write(n, b""), lambda n: store.create(n, b"")):
+        with pytest.raises(ValueError, match="not a name inside a store"):
+            use(name)
 
 
 @settings(max_examples=50, deadline=None)
@@ -128,7 +181,7 @@ def test_a_folder_that_refuses_is_an_os_error(tmp_path: Path) -> None:
     try:
         with pytest.raises(OSError, match="Permission denied"):
             store.write("state", b"new")
-        with pytest.raises(ValueError, match="cannot write"):
+        with pytest.raises(ValueError, match="cannot write it: Permission denied"):
             store.probe()
         assert store.read("state") == b"old"
     finally:
@@ -137,11 +190,40 @@ def test_a_folder_that_refuses_is_an_os_error(tmp_path: Path) -> None:
 
 def test_probe_names_the_storage_that_does_not_work(tmp_path: Path) -> None:
     Store(str(tmp_path / "new" / "folder")).probe()
+    assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(ValueError, match=f"--storage {tmp_path}/file/below: cannot write"):
+    with pytest.raises(ValueError, match=rf"--storage {tmp_path}/file/below/\S+: cannot write it: Not a directory"):
         Store(str(tmp_path / "file" / "below")).probe()
 
 
 def test_relative_folders_are_refused() -> None:
     with pytest.raises(ValueError, match=r"--storage 'results' must be an absolute path or a URI"):
         Store("results")
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_ones_is_not(tmp_path: Path) -> None:
+    writer = f"""
+import os, signal
+from pathlib import Path
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from core.storage import Store
+Store({str(tmp_path)!r}).write("state", bytes(1000))
+"""
+    assert subprocess.run([sys.executable, "-c", writer]).returncode == -signal.SIGKILL
+    (draft,) = tmp_path.iterdir()
+    alive = tmp_path / f"{draft.name.rsplit('-', 2)[0]}-{os.getpid()}-1"
+    alive.write_bytes(b"another thread's")
+    other_machine = tmp_path / ".state.0123456789ab-1-1"
+    other_machine.write_bytes(b"another machine's")
+    store = Store(str(tmp_path))
+    store.child("sub").write("x", b"")
+    assert draft.exists()
+    store.write_sealed("state2", b"other file")
+    assert draft.exists()
+    store.delete("state")
+    assert not draft.exists()
+    assert alive.exists()
+    assert other_machine.exists()
+    os.utime(other_machine, (0, 0))
+    store.delete("state")
+    assert not other_machine.exists()

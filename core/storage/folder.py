@@ -1,0 +1,140 @@
+"""Files in a folder of a local or shared file system."""
+
+from __future__ import annotations
+
+import glob
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.storage.errors import folder_error
+from core.storage.machine import started_at, this_machine
+
+ABANDONED_AFTER_S = 3600
+
+
+class Folder:
+    """Paths below ``root``. A write goes to a draft beside the file and is renamed once it is on the disk."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/") or "/"
+
+    def at(self, path: str) -> str:
+        """The file's name for people."""
+        return f"{self.root}/{path}" if path else self.root
+
+    def patient(self, seconds: float) -> Folder:
+        """The same folder: a file system answers or fails by itself."""
+        return self
+
+    def read(self, path: str) -> bytes | None:
+        """Content; None if there is no such file."""
+        with _explained(self.at(path), "read"):
+            try:
+                return Path(self.at(path)).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace the file in one step."""
+        with _explained(self.at(path), "write"), _draft(Path(self.at(path)), content) as draft:
+            draft.replace(self.at(path))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write the file if there is none; False if there is."""
+        with _explained(self.at(path), "write"), _draft(Path(self.at(path)), content) as draft:
+            try:
+                os.link(draft, self.at(path))
+            except FileExistsError:
+                return False
+            return True
+
+    def delete(self, path: str) -> None:
+        """Remove the file if it exists, and what killed writers left of it."""
+        file = Path(self.at(path))
+        with _explained(str(file), "delete"):
+            file.unlink(missing_ok=True)
+            _drop_abandoned(file)
+
+    def list(self, path: str) -> tuple[list[str], list[str]]:
+        """Names of the folders and of the files directly below ``path``; drafts are left out."""
+        with _explained(self.at(path), "list"):
+            try:
+                found = sorted(Path(self.at(path)).iterdir())
+            except FileNotFoundError:
+                return [], []
+            folders = [entry.name for entry in found if entry.is_dir()]
+            return folders, [e.name for e in found if e.is_file() and not e.name.startswith(".")]
+
+    def age(self, path: str) -> float | None:
+        """Seconds since the file was written, by the file system's clock; None if there is no such file."""
+        file = Path(self.at(path))
+        clock = _draft_of(file)
+        with _explained(str(file), "read"):
+            try:
+                written = file.stat().st_mtime
+                clock.touch()
+                return clock.stat().st_mtime - written
+            except FileNotFoundError:
+                return None
+            finally:
+                clock.unlink(missing_ok=True)
+
+    def probe(self, path: str) -> None:
+        """Write, read and delete a file; a folder that this made is removed again."""
+        file = Path(self.at(path))
+        new = [folder for folder in file.parents if not folder.exists()]
+        try:
+            self.write(path, b"unmask")
+            self.read(path)
+            self.delete(path)
+        finally:
+            for folder in new:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+
+
+@contextmanager
+def _explained(where: str, action: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise folder_error(where, action, error) from error
+
+
+@contextmanager
+def _draft(file: Path, content: bytes) -> Iterator[Path]:
+    """The content on the disk beside ``file``, removed at the end unless it was renamed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _drop_abandoned(file)
+    draft = _draft_of(file)
+    try:
+        with draft.open("wb") as output:
+            output.write(content)
+            output.flush()
+            os.fsync(output.fileno())
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _draft_of(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{this_machine()}-{os.getpid()}-{threading.get_native_id()}")
+
+
+def _drop_abandoned(file: Path) -> None:
+    """Remove drafts whose writers were killed: of this machine at once, of others when they are old."""
+    for draft in file.parent.glob(f".{glob.escape(file.name)}.*-*-*"):
+        machine, pid, _ = draft.name.removeprefix(f".{file.name}.").split("-", 2)
+        here = machine == this_machine() and pid.isdigit()
+        try:
+            old = time.time() - draft.stat().st_mtime > ABANDONED_AFTER_S
+            if (here and not started_at(int(pid))) or old:
+                draft.unlink(missing_ok=True)
+        except OSError:  # another process was faster
+            continue

@@ -1,0 +1,210 @@
+"""Files in a bucket of any S3 server, through boto3."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import random
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
+
+from core.storage.address import S3Address
+from core.storage.s3_errors import Problem, explain
+
+OUTAGE_S = 600.0
+"""A server may be away, stalled or overloaded this long before a file is given up."""
+PROBE_S = 15.0
+"""The same at start-up, where a user waits."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 20.0
+CONNECT_S, ANSWER_S = 10, 60
+_jitter = random.Random()
+_logger = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+
+class Bucket:
+    """Objects below an address.
+
+    Keys, profile and region are boto3's (environment, ``~/.aws``, the machine's role), the endpoint too
+    (``AWS_ENDPOINT_URL``) unless the address has one; ``root`` names the endpoint and region found, so that processes
+    that are given it talk to the same server.
+
+    An upload carries its MD5, and a server must refuse what arrived otherwise. If the ETag that it answers is that MD5,
+    the upload is verified; an ETag may be something else (encryption by KMS), and then the object is read back.
+
+    What may pass (no connection, no answer within `ANSWER_S`, 5xx, throttling, a wrong clock) is tried again for
+    `OUTAGE_S` seconds, with growing pauses; what won't (keys, rights, no such bucket) is an error at once.
+    """
+
+    def __init__(self, address: S3Address, patience_s: float = OUTAGE_S) -> None:
+        self._client = _client(address.endpoint, address.region)
+        meta = self._client.meta
+        region = None if meta.region_name in (None, "aws-global") else meta.region_name
+        endpoint = meta.endpoint_url if _is_custom(meta.endpoint_url) else None
+        self.address = S3Address(address.bucket, address.prefix, endpoint, region)
+        self.root = str(self.address)
+        self.patience_s = patience_s
+
+    def patient(self, seconds: float) -> Bucket:
+        """The same bucket, but a server that does not answer fails after ``seconds``."""
+        return Bucket(self.address, seconds)
+
+    def at(self, path: str) -> str:
+        """The object's name for people."""
+        return f"s3://{self.address.bucket}/{self._key(path)}".rstrip("/")
+
+    def read(self, path: str) -> bytes | None:
+        """Content; None if there is no such object."""
+
+        def get() -> bytes:
+            content: bytes = self._client.get_object(Bucket=self.address.bucket, Key=self._key(path))["Body"].read()
+            return content
+
+        return self._unless("NoSuchKey", None, "read", path, get)
+
+    def write(self, path: str, content: bytes) -> None:
+        """Replace the object; the server shows the old one until it has the new one whole."""
+        self._call("write", path, lambda: self._put(path, content))
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write the object if there is none; False if there is."""
+
+        def put() -> bool:
+            self._put(path, content, IfNoneMatch="*")
+            return True
+
+        if self._unless("PreconditionFailed", False, "write", path, put):
+            return True
+        return self.read(path) == content  # the answer to our own request may have been lost, and repeated
+
+    def delete(self, path: str) -> None:
+        """Remove the object if it exists."""
+        self._call("delete", path, lambda: self._client.delete_object(**self._object(path)))
+
+    def list(self, path: str) -> tuple[list[str], list[str]]:
+        """Names of the folders and of the objects directly below ``path``."""
+        start = f"{self._key(path)}/" if self._key(path) else ""
+
+        def pages() -> list[dict[str, Any]]:
+            pager = self._client.get_paginator("list_objects_v2")
+            return list(pager.paginate(Bucket=self.address.bucket, Prefix=start, Delimiter="/"))
+
+        found = self._call("list", path, pages)
+        folders = [entry["Prefix"][len(start) : -1] for page in found for entry in page.get("CommonPrefixes", ())]
+        files = [entry["Key"][len(start) :] for page in found for entry in page.get("Contents", ())]
+        return sorted(folders), sorted(name for name in files if name)
+
+    def age(self, path: str) -> float | None:
+        """Seconds since the object was written, by the server's clock; None if there is no such object."""
+
+        def head() -> float:
+            found = self._client.head_object(**self._object(path))
+            now = found["ResponseMetadata"]["HTTPHeaders"]["date"]
+            return _seconds(now) - float(found["LastModified"].timestamp())
+
+        return self._unless("404", None, "read", path, head)
+
+    def probe(self, path: str) -> None:
+        """Write, read, list and delete an object; a server that does not answer fails soon."""
+        hasty = self.patient(PROBE_S)
+        hasty.write(path, b"unmask")
+        hasty.read(path)
+        hasty.list("")
+        hasty.delete(path)
+
+    def _put(self, path: str, content: bytes, **condition: str) -> None:
+        md5 = hashlib.md5(content, usedforsecurity=False)
+        checked = {"ContentMD5": base64.b64encode(md5.digest()).decode(), **condition}
+        stored = self._client.put_object(**self._object(path), Body=content, **checked)
+        if stored.get("ETag", "").strip('"') == md5.hexdigest():
+            return
+        if self._client.get_object(**self._object(path))["Body"].read() != content:
+            raise NotKeptError
+
+    def _call(self, action: str, path: str, request: Callable[[], Answer]) -> Answer:
+        """The answer, asking again as long as asking may help.
+
+        Raises:
+            StoreError: it can't be had.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import HTTPClientError as NoAnswerError
+
+        started, delay = time.monotonic(), FIRST_DELAY_S
+        while True:
+            try:
+                return request()
+            except (ClientError, BotoCoreError, NoAnswerError, NotKeptError) as error:
+                problem = explain(error, self.address)
+                waited = time.monotonic() - started
+                if not problem.may_pass or waited + delay > self.patience_s:
+                    raise problem.as_error(self.at(path), action, waited) from error
+                self._warn(problem, waited)
+            time.sleep(delay * _jitter.uniform(0.5, 1.0))
+            delay = min(2 * delay, LONGEST_DELAY_S)
+
+    def _unless(self, code: str, answer: Answer, action: str, path: str, request: Callable[[], Answer]) -> Answer:
+        """As `_call`; ``answer`` if the server says ``code``."""
+        from botocore.exceptions import ClientError
+
+        def ask() -> Answer:
+            try:
+                return request()
+            except ClientError as error:
+                if error.response["Error"]["Code"] != code:
+                    raise
+                return answer
+
+        return self._call(action, path, ask)
+
+    def _warn(self, problem: Problem, waited: float) -> None:
+        if waited > 2:
+            _logger.warning("%s; trying again for up to %.0f s", problem.reason, self.patience_s - waited)
+
+    def _object(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.address.bucket, "Key": self._key(path)}
+
+    def _key(self, path: str) -> str:
+        return "/".join(part for part in (self.address.prefix, path) if part)
+
+
+class NotKeptError(Exception):
+    """The server holds something else than what it accepted."""
+
+
+@lru_cache
+def _client(endpoint: str | None, region: str | None) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    session = boto3.session.Session()
+    options = {"endpoint_url": endpoint, "region_name": region or os.environ.get("AWS_REGION")}
+    common = Config(
+        connect_timeout=CONNECT_S,
+        read_timeout=ANSWER_S,
+        retries={"total_max_attempts": 1, "mode": "standard"},  # `Bucket` repeats, and says so
+        max_pool_connections=32,
+        tcp_keepalive=True,
+        # servers that are not Amazon's refuse the newer checksums; every upload carries its MD5
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client = session.client("s3", **options, config=common)
+    if not _is_custom(client.meta.endpoint_url):
+        return client
+    # few other servers have a name for every bucket
+    return session.client("s3", **options, config=common.merge(Config(s3={"addressing_style": "path"})))
+
+
+def _is_custom(endpoint: str) -> bool:
+    return "amazonaws.com" not in endpoint
+
+
+def _seconds(date: str) -> float:
+    from email.utils import parsedate_to_datetime
+
+    return parsedate_to_datetime(date).timestamp()

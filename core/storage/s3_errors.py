@@ -1,0 +1,87 @@
+"""What an S3 server's refusal or silence means, in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from core.storage.address import S3Address
+from core.storage.errors import StoreError
+
+OVERLOADED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
+PASSING = OVERLOADED | {
+    *("InternalError", "ServiceUnavailable", "RequestTimeout", "RequestTimeTooSkewed"),
+    *("ConditionalRequestConflict", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch"),
+}
+FULL = {"QuotaExceeded", "InsufficientStorage", "507"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a request failed."""
+
+    reason: str
+    may_pass: bool
+    """Is waiting the cure?"""
+
+    def as_error(self, where: str, action: str, waited_s: float) -> StoreError:
+        """The error for a file that could not be read or written."""
+        tried = f" (tried for {waited_s:.0f} s)" if waited_s >= 1 else ""
+        return StoreError(f"{where}: cannot {action} it: {self.reason}{tried}")
+
+
+def explain(error: Exception, address: S3Address) -> Problem:
+    """What boto3's error means. No key is part of the answer."""
+    from botocore import exceptions as boto
+
+    server = address.endpoint or "Amazon S3"
+    match error:
+        case boto.ClientError():
+            return _refusal(error, address, server)
+        case boto.CredentialRetrievalError():
+            return Problem(_line(error), True)
+        case boto.NoCredentialsError() | boto.PartialCredentialsError():
+            return Problem(
+                "no access key was found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, or give the "
+                "machine a role",
+                False,
+            )
+        case boto.SSLError():
+            return Problem(f"no secure connection to {server}: {_line(error)}", False)
+        case boto.ReadTimeoutError() | boto.ConnectTimeoutError():
+            return Problem(f"{server} does not answer", True)
+        case boto.ConnectionError():
+            return Problem(f"nobody answers at {server}", True)
+        case boto.HTTPClientError() | boto.IncompleteReadError():
+            return Problem(f"{server} broke off ({type(error).__name__})", True)
+        case boto.BotoCoreError():
+            return Problem(_line(error), False)
+    return Problem(f"{server} did not keep what was written", True)
+
+
+def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
+    answer = error.response  # type: ignore[attr-defined]
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    match code:
+        case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken":
+            what = "access key" if code == "InvalidAccessKeyId" else "secret key"
+            what = "session token" if "Token" in code else what
+            return Problem(f"{server} does not accept the {what} ({code})", False)
+        case "NoSuchBucket":
+            return Problem(f"there is no bucket {address.bucket} at {server}", False)
+        case "RequestTimeTooSkewed":
+            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+            return Problem(f"this machine's clock ({now} UTC) and that of {server} differ too much", True)
+        case "AccessDenied" | "AllAccessDisabled" | "403":
+            return Problem(f"{server} does not allow it with these keys ({code})", False)
+        case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "301":
+            return Problem(f"bucket {address.bucket} is in another region; set AWS_REGION", False)
+    if code in FULL or status == 507:
+        return Problem(f"{server} has no room left ({code})", False)
+    message = str(answer.get("Error", {}).get("Message") or code or f"status {status}")
+    return Problem(f"{server} answered {code or status}: {message}", status >= 500 or code in PASSING)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

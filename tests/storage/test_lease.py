@@ -1,0 +1,166 @@
+"""A lease has one owner at a time, whatever owners die of, on whichever machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core.storage import HeldError, Holder, Lease, Store, lease
+
+REFRESH, STALE = 0.4, 2.5
+HOLD = """
+import sys, time
+from core.storage import Lease, Store, lease
+lease.REFRESH_S, lease.STALE_S, lease.WATCH_S = {refresh}, {stale}, 0.2
+with Lease(Store(sys.argv[1]), "driver", lambda holder: print("lost to", holder, flush=True)):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+"""A process id namespace of its own: nobody outside sees by its ids who is alive there."""
+
+
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.server)])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(lease, "REFRESH_S", REFRESH)
+    monkeypatch.setattr(lease, "STALE_S", STALE)
+    monkeypatch.setattr(lease, "WATCH_S", 0.2)
+    if request.param == "folder":
+        return Store(str(tmp_path))
+    server = request.getfixturevalue("object_store")
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return Store(f"s3://{server.make_bucket()}/sweep")
+
+
+class Others:
+    """Processes that hold the lease."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def hold(self, store: Store, elsewhere: bool = False) -> subprocess.Popen[str]:
+        """Start one; return once it holds."""
+        code = HOLD.format(refresh=REFRESH, stale=STALE)
+        command = [*(ELSEWHERE if elsewhere else ()), sys.executable, "-c", code, store.root]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self.processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        return process
+
+    @staticmethod
+    def signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+        os.killpg(process.pid, number)
+        if number == signal.SIGKILL:
+            process.wait()
+
+
+@pytest.fixture
+def others() -> Iterator[Others]:
+    found = Others()
+    yield found
+    for process in found.processes:
+        if process.poll() is None:
+            found.signal(process, signal.SIGKILL)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def take(store: Store) -> Lease:
+    return Lease(store, "driver", lambda _: None)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process id namespace")
+
+
+def test_one_after_the_other_holds_it_and_one_small_file_stays(store: Store) -> None:
+    for _ in range(3):
+        with take(store):
+            pass
+    assert store.child("driver").names() == ["00000003.json"]
+
+
+def test_a_living_owner_is_named_at_once(store: Store, others: Others) -> None:
+    process = others.hold(store)
+    started = time.monotonic()
+    with pytest.raises(HeldError, match=f"process {process.pid} on "), take(store):
+        pass
+    assert time.monotonic() - started < 1.5
+
+
+def test_an_owner_killed_on_this_machine_is_followed_at_once(store: Store, others: Others) -> None:
+    others.signal(others.hold(store), signal.SIGKILL)
+    started = time.monotonic()
+    with take(store):
+        assert time.monotonic() - started < 1.5
+
+
+@needs_root
+def test_a_dead_owner_elsewhere_is_followed_when_it_was_silent_long_enough(
+    store: Store, others: Others, capsys: pytest.CaptureFixture[str]
+) -> None:
+    process = others.hold(store, elsewhere=True)
+    time.sleep(1)
+    with pytest.raises(HeldError), take(store):  # it lives: it was seen to refresh
+        pass
+    others.signal(process, signal.SIGKILL)
+    started = time.monotonic()
+    with take(store):
+        assert STALE - REFRESH - 1.2 < time.monotonic() - started < STALE + 3
+    assert "waiting up to" in capsys.readouterr().out
+
+
+@needs_root
+def test_an_owner_that_was_stalled_and_followed_learns_it(store: Store, others: Others) -> None:
+    process = others.hold(store, elsewhere=True)
+    others.signal(process, signal.SIGSTOP)
+    subprocess.run(["pkill", "-STOP", "-P", str(process.pid)], check=True)
+    with take(store):
+        subprocess.run(["pkill", "-CONT", "-P", str(process.pid)], check=True)
+        others.signal(process, signal.SIGCONT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"lost to process {os.getpid()} on {os.uname().nodename}\n"
+    assert store.child("driver").names() == ["00000002.json"]
+
+
+def test_of_many_who_want_it_at_once_one_gets_it(store: Store) -> None:
+    holding, most = 0, 0
+    refused: list[Holder] = []
+    mutex = threading.Lock()
+
+    def want(_: int) -> bool:
+        nonlocal holding, most
+        try:
+            with take(store):
+                with mutex:
+                    holding += 1
+                    most = max(most, holding)
+                time.sleep(0.5)
+                with mutex:
+                    holding -= 1
+                return True
+        except HeldError as held:
+            refused.append(held.holder)
+            return False
+
+    with ThreadPoolExecutor(12) as pool:
+        got = sum(pool.map(want, range(12)))
+    assert most == 1
+    assert got + len(refused) == 12
+    assert got >= 1
+
+
+def test_a_damaged_lease_goes_stale(store: Store) -> None:
+    store.write("driver/00000007.json", b"{half")
+    with take(store):
+        assert store.child("driver").names() == ["00000008.json"]

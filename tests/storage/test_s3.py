@@ -1,0 +1,245 @@
+"""What a real S3 server that refuses, stalls, dies or lies does to a store."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from core.config.home import storage_root
+from core.evaluation.checkpoint import locate
+from core.storage import Store, StoreError, s3
+from tests.servers import ObjectStore
+
+pytestmark = pytest.mark.server
+SECRET = ObjectStore.secret_key
+
+
+@pytest.fixture
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A new bucket; the environment says where and with what keys."""
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    s3._client.cache_clear()
+    yield object_store.make_bucket()
+    s3._client.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "environment, says",
+    [
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, r"does not accept the access key \(InvalidAccessKeyId\)"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, r"does not accept the secret key \(SignatureDoesNotMatch\)"),
+        ({"AWS_ENDPOINT_URL": "https://127.0.0.1:{port}"}, "no secure connection to https"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "nobody answers at http://127.0.0.1:9"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no access key was found; set AWS_ACCESS_KEY_ID"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_without_keys(
+    bucket: str,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    says: str,
+) -> None:
+    monkeypatch.setattr(s3, "PROBE_S", 2.0)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value.format(port=object_store.port))
+    with pytest.raises(ValueError, match=says) as error:
+        Store(f"s3://{bucket}/results").probe()
+    assert str(error.value).startswith("--storage s3://")
+    assert "\n" not in str(error.value)
+    assert SECRET not in str(error.value)
+
+
+def test_a_missing_bucket_and_missing_rights_are_told_apart(bucket: str, object_store: ObjectStore) -> None:
+    with pytest.raises(ValueError, match="cannot write it: there is no bucket missing-one at http://"):
+        Store("s3://missing-one/results").probe()
+    foreign = object_store.client()
+    foreign.create_bucket(Bucket=f"{bucket}-half")
+    object_store.add_user("half", "half-key", "half-secret")
+    statement = {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/half"]}}
+    resources = [f"arn:aws:s3:::{bucket}-half", f"arn:aws:s3:::{bucket}-half/*"]
+
+    def allow(*actions: str) -> None:
+        policy = {"Version": "2012-10-17", "Statement": [{**statement, "Action": actions, "Resource": resources}]}
+        foreign.put_bucket_policy(Bucket=f"{bucket}-half", Policy=json.dumps(policy))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "half-key")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "half-secret")
+        s3._client.cache_clear()
+        store = Store(f"s3://{bucket}-half/results")
+        for actions, refused in (
+            ((), "write"),
+            (("s3:PutObject", "s3:GetObject"), "list"),
+            (("s3:PutObject", "s3:GetObject", "s3:ListBucket"), "delete"),
+        ):
+            if actions:
+                allow(*actions)
+            with pytest.raises(ValueError, match=f"cannot {refused} it: .* does not allow it with these keys"):
+                store.probe()
+        allow("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
+        store.probe()
+
+
+def test_a_wrong_clock_is_named(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "botocore.auth.get_current_datetime",
+        lambda *_, **__: datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1),
+    )
+    monkeypatch.setattr(s3, "PROBE_S", 1.0)
+    with pytest.raises(ValueError, match=r"this machine's clock .* and that of http://.* differ too much"):
+        Store(f"s3://{bucket}/results").probe()
+
+
+def test_a_killed_server_that_comes_back_costs_only_delay(bucket: str, object_store: ObjectStore) -> None:
+    store = Store(f"s3://{bucket}/results")
+    store.write("before", b"1")
+    object_store.kill()
+    back = threading.Timer(2.0, object_store.start)
+    back.start()
+    try:
+        started = time.monotonic()
+        store.write("state", b"2")
+        assert time.monotonic() - started > 1.5
+    finally:
+        back.join()
+    assert (store.read("before"), store.read("state")) == (b"1", b"2")
+
+
+def test_a_stalled_server_fails_in_bounded_time(
+    bucket: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "ANSWER_S", 0.5)
+    store = Store(f"s3://{bucket}/results").patient(1.5)
+    store.write("state", b"1")
+    object_store.pause()
+    try:
+        started = time.monotonic()
+        for use in (lambda: store.write("state", b"2"), lambda: store.read("state"), store.names):
+            with pytest.raises(StoreError, match=r"does not answer \(tried for \d s\)"):
+                use()
+        assert time.monotonic() - started < 3 * (1.5 + 0.5 + 2)
+    finally:
+        object_store.resume()
+    assert store.patient(30).read("state") in (b"1", b"2")
+
+
+def test_a_server_that_says_stored_and_did_not_is_found_out(bucket: str, object_store: ObjectStore) -> None:
+    with proxy(object_store, lambda _: FORGET) as endpoint:
+        store = Store(f"s3://{bucket}/results?endpoint={endpoint}").patient(2.0)
+        with pytest.raises(StoreError, match=r"cannot write it: .* (did not keep what was written|NoSuchKey)"):
+            store.write("state", b"content")
+    assert Store(f"s3://{bucket}/results").read("state") is None
+
+
+def test_what_the_network_changes_is_sent_again(bucket: str, object_store: ObjectStore) -> None:
+    seen: list[str] = []
+
+    def damage_first(path: str) -> str:
+        seen.append(path)
+        return DAMAGE if len(seen) == 1 else PASS
+
+    with proxy(object_store, damage_first) as endpoint:
+        Store(f"s3://{bucket}/results?endpoint={endpoint}").write("state", bytes(1000))
+    assert len(seen) == 2
+    assert Store(f"s3://{bucket}/results").read("state") == bytes(1000)
+
+
+def test_an_upload_is_read_back_where_the_etag_is_no_md5(bucket: str, object_store: ObjectStore) -> None:
+    """As with encryption by KMS."""
+    with proxy(object_store, lambda _: OTHER_ETAG) as endpoint:
+        Store(f"s3://{bucket}/results?endpoint={endpoint}").write("state", b"content")
+    assert Store(f"s3://{bucket}/results").read("state") == b"content"
+
+
+@pytest.mark.parametrize(
+    "given, says",
+    [
+        ("s3://key:hidden@bucket/p", "must not hold keys"),
+        ("s3://key:hid/den@bucket/p", "must not hold keys"),
+        ("s3://", "not the name of a bucket"),
+        ("s3://b", "not the name of a bucket"),
+        ("gs://bucket/p", "gs:// is no store"),
+        ("file:///tmp", "file:// is no store"),
+        ("s3://bucket/../p", "not a name inside a store"),
+        ("s3://bucket//p", "not a name inside a store"),
+        ("s3://bucket/p?endpoint=localhost:9000", r"must be http\(s\)://HOST"),
+        ("s3://bucket/p?endpoint=http://me:hidden@host", "must not hold a user name or password"),
+        ("s3://bucket/p?endpoint=http://host:99999", "must be http"),
+        ("s3://bucket/p?access_key=hidden", "unknown option access_key"),
+        ("s3://bucket/p?endpoint", "unknown option|must be http"),
+    ],
+)
+def test_addresses_that_cannot_work_are_refused_and_never_repeat_a_key(given: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says) as error:
+        storage_root(given)
+    assert "hid" not in str(error.value)
+
+
+def test_a_file_in_a_bucket_is_located_with_its_endpoint(bucket: str, object_store: ObjectStore) -> None:
+    Store(f"s3://{bucket}/results/trials").write("last.pt", b"weights")
+    store, file = locate(f"s3://{bucket}/results/trials/last.pt?endpoint={object_store.endpoint}")
+    assert store.read(file) == b"weights"
+
+
+FORGET, DAMAGE, OTHER_ETAG, PASS = "forget", "damage", "other etag", "pass"
+
+
+@contextmanager
+def proxy(server: ObjectStore, fault_of: object) -> Iterator[str]:
+    """Between client and server: does to every upload what ``fault_of(path)`` says."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fault = fault_of(self.path) if self.command == "PUT" else PASS
+            if fault == FORGET:
+                self.send_response(200)
+                self.send_header("ETag", '"0"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            if fault == DAMAGE:
+                body = b"\xff" + body[1:]
+            onward = http.client.HTTPConnection(server.host, server.port)
+            onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() != "expect":
+                    onward.putheader(name, value)
+            onward.endheaders(body)
+            answer = onward.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() in ("etag", "last-modified", "content-type"):
+                    self.send_header(name, '"other"' if fault == OTHER_ETAG and name.lower() == "etag" else value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_PUT = do_GET = do_HEAD = do_DELETE = do  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    middle = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=middle.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{middle.server_port}"
+    finally:
+        middle.shutdown()
+        thread.join()
+        middle.server_close()

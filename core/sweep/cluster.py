@@ -8,7 +8,10 @@ import time
 from collections.abc import Mapping
 
 import ray
+from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
 from ray._private.state import state
+from ray._raylet import GcsClient
+from ray.exceptions import AuthenticationError, RpcError
 from ray.util.state import list_nodes
 
 from core.config import RunOptions
@@ -42,8 +45,8 @@ def connect(address: str | None) -> bool:
         Whether a local cluster was started.
 
     Raises:
-        ValueError: the cluster can't be reached, or its State API doesn't answer (without it, stopped trials keep
-            their resources for ever).
+        ValueError: the cluster can't be reached or refuses the token, or its State API doesn't answer (without it,
+            stopped trials keep their resources for ever).
     """
     wanted = address or os.environ.get("RAY_ADDRESS")
     os.environ.update(ENVIRONMENT)
@@ -51,13 +54,26 @@ def connect(address: str | None) -> bool:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
     try:
         if wanted:
+            if not wanted.startswith(("auto", "local", "ray:")):
+                _try_token(wanted)
             ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
         else:
             ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
-    except ConnectionError as error:
+    except AuthenticationError as error:
+        raise ValueError(
+            f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
+            f"the file that holds it ({error.message.partition('. ')[0]})"
+        ) from error
+    except (ConnectionError, RpcError) as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
     _await_state_api()
     return not wanted
+
+
+def _try_token(address: str) -> None:
+    """Raise AuthenticationError if need be: ray.init tries a wrong token for 20 s and calls it a connection error."""
+    ensure_token_if_auth_enabled(create_token_if_missing=False)  # GcsClient would abort the process without one
+    GcsClient(address=address)
 
 
 def _await_state_api() -> None:

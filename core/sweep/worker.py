@@ -20,11 +20,12 @@ GROUP_TIMEOUT = timedelta(hours=12)
 
 
 class WorkerTask(TypedDict):
-    """What a worker is told, in JSON types."""
+    """What a worker is told, in JSON types. ``storage`` is the sweep's, ``store`` the trial's own."""
 
     trial: dict[str, Any]
     protocol: dict[str, Any]
     sweep: str
+    storage: str
     store: str
     data_dir: str
     commit: str
@@ -52,7 +53,9 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     from core.data import load_dataset
     from core.engine.trial import Cadence, Surroundings, run_trial
     from core.storage import Store
+    from core.sweep.reach import check_here
 
+    check_here(task["storage"])
     trial = Trial.model_validate(task["trial"])
     around = Surroundings(
         sweep=task["sweep"],

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from scipy.stats import t as student
 
 from analysis.rates import group_by_cell, has_label, varying_factors
-from analysis.report.evaluation_table import Spread
+from analysis.spread import Spread
 from core.records import CheckpointName, Evidence, TrialRecord
 
 Group = Literal["regular", "unstable", "fixed"]
@@ -30,6 +30,21 @@ ROWS: tuple[tuple[Group, CheckpointName], ...] = (
     ("fixed", "last"),
 )
 VALUES = ("clean", "fgsm", "pgd-10", "square", "autoattack", "gap", "fosc")
+
+
+@dataclass(frozen=True)
+class Before:
+    """The earlier sweep of which a sweep trains some trials again."""
+
+    sweep: str
+    records: Sequence[TrialRecord]
+    counterparts: Mapping[str, str]
+    """Cell id of the new sweep -> cell id of the earlier one."""
+
+    @property
+    def compared(self) -> list[TrialRecord]:
+        """Trials of the cells that are trained again."""
+        return [record for record in self.records if record.cell_id in self.counterparts.values()]
 
 
 @dataclass(frozen=True)
@@ -78,29 +93,26 @@ class HealingComparison:
     """Unstable trials of the earlier sweep that ended early: their last epoch is that of the alarm."""
 
 
-def compare_healing(
-    earlier: Sequence[TrialRecord], again: Sequence[TrialRecord], counterparts: Mapping[str, str], level: float = 0.95
-) -> list[HealingComparison]:
+def compare_healing(before: Before, again: Sequence[TrialRecord], level: float = 0.95) -> list[HealingComparison]:
     """One comparison per cell of the new sweep that has finished trials.
 
     Accuracies come from later evaluations if all compared checkpoints of the cell have AutoAttack's, and else all from
     the verdicts: a table never mixes image sets.
 
     Args:
-        earlier: the earlier sweep's trials, of all outcomes.
+        before: the earlier sweep's trials, of all outcomes.
         again: the new sweep's.
-        counterparts: cell id of the new sweep -> cell id of the earlier one.
         level: of intervals.
     """
     names = varying_factors(again)
-    there = group_by_cell(earlier)
+    there = group_by_cell(before.records)
     comparisons = []
     for cell_id, members in group_by_cell(again).items():
         fixed = [record for record in members if has_label(record, "any") is not None]
         if not fixed:
             continue
         seeds = {record.seed for record in members}
-        counterpart = there.get(counterparts[cell_id], [])
+        counterpart = there.get(before.counterparts.get(cell_id, ""), [])
         groups: dict[Group, list[TrialRecord]] = {
             "regular": [r for r in counterpart if r.verdict and r.verdict.outcome == "stable"],
             "unstable": [r for r in counterpart if r.verdict and r.seed in seeds],
@@ -138,11 +150,7 @@ def _row(records: Sequence[TrialRecord], group: Group, checkpoint: CheckpointNam
         checkpoint=checkpoint,
         trials=len(measured),
         unstable=sum(has_label(record, "any") is True for record, _ in measured),
-        values={
-            name: Spread(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
-            for name, known in found.items()
-            if known
-        },
+        values={name: Spread.of(known) for name, known in found.items() if known},
     )
 
 

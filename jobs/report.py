@@ -4,6 +4,7 @@
     python jobs/report.py --sweep quick --mlflow-uri http://server:5000
     python jobs/report.py --sweep quick --format csv > rates.csv
     python jobs/report.py --sweep quick --figures                  # the paper's Figures 1 to 7 as svg and png
+    python jobs/report.py --sweep healed --figures                 # Table 3 and Figure 6, with the sweep it heals
 
 Records come from MLflow; where it can't be reached, from --storage if given.
 """
@@ -19,18 +20,21 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import tyro
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 
 from analysis.report.options import ReportOptions
+from core.command.complaint import complain
+from core.command.paths import can_be_file, can_be_folder
 from core.config import explain
 from core.config.flags import FlagField, parse, single_flags
 from core.config.home import home, storage_root, tracking_uri
+from core.config.names import checked_name
 
 if TYPE_CHECKING:
+    from analysis.healing import Before
     from analysis.report import Panel
     from core.records import TrialRecord
 
-DONE, BAD_INPUT = 0, 2
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 Say = Callable[[str], None]
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` is by default."""
@@ -52,15 +56,18 @@ class Request(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Parse, report, print. Exit code: 0 done, 2 bad input."""
+    """Parse, report, print. Exit code: 0 done, 1 a file or store failed, 2 bad input."""
     try:
         request = read_request(args)
         # with --format, stdout is the table alone
         said = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
         report(request, said)
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
+    except OSError as error:
+        complain(error)
+        return FAILED
     return DONE
 
 
@@ -88,11 +95,14 @@ def read_request(args: list[str]) -> Request:
     name, figures = given["sweep"], given["figures"]
     if name is None:
         raise ValueError("--sweep is missing: the name of a sweep")
+    checked_name("--sweep", name)
     output = given["output"] or home() / f"{name}-report.html"
-    if output.is_dir() or not output.parent.is_dir():
+    if not can_be_file(output):
         raise ValueError(f"--output {output}: must be a file in a folder that exists")
     if figures is not None and len(figures) > 1:
         raise ValueError(f"--figures {' '.join(figures)}: takes one folder")
+    if figures and not can_be_folder(Path(figures[0])):
+        raise ValueError(f"--figures {figures[0]}: must be a folder, there already or to be made in one that is")
     return Request(
         sweep=name,
         mlflow_uri=tracking_uri(given["mlflow_uri"]),
@@ -107,6 +117,7 @@ def read_request(args: list[str]) -> Request:
 def report(request: Request, said: Console) -> None:
     """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
     from analysis.design import asked_label, countable, why
+    from analysis.healing import compare_healing
     from analysis.rates import cell_rates
     from analysis.report import (
         answer,
@@ -117,6 +128,7 @@ def report(request: Request, said: Console) -> None:
         section_for_terminal,
         write_report,
     )
+    from analysis.report.healing_table import healing_tables
     from core.sweep.records import find_records
     from core.tracking import log_sweep_files
 
@@ -137,7 +149,11 @@ def report(request: Request, said: Console) -> None:
     say(f"Interval: {interval}, {100 * options.level:g} %, because {why(interval, found.records)}.")
     if uncounted := len(found.records) - len(counted):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
-    for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level)]:
+    before = _before(request, found.records, say)
+    if before:
+        say(f"Trials of sweep {before.sweep} again: regular, unstable and fixed, as in the paper's Table 3.")
+        said.print(healing_tables(compare_healing(before, counted, options.level)))
+    for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level, before)]:
         said.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, found.records, say) if request.figures else []
     links = _links(request.mlflow_uri)
@@ -153,9 +169,10 @@ def report(request: Request, said: Console) -> None:
         links_note=links[1],
         price=None if options.price is None else float(options.price),
         landscapes=[panel for panel in panels if panel.part == "contour"],
+        before=before,
     )
     say(f"Report: {request.output}")
-    figures = _write_figures(request.figures, panels, found.records, say) if request.figures else []
+    figures = _write_figures(request.figures, panels, found.records, before, say) if request.figures else []
     if not found.mlflow_problem:
         page = log_sweep_files(request.mlflow_uri, request.sweep, [request.output])
         log_sweep_files(request.mlflow_uri, request.sweep, figures, "figures")
@@ -164,8 +181,27 @@ def report(request: Request, said: Console) -> None:
             say(links[1])
 
 
+def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Before | None:
+    """The sweep of which this one trains trials again; a sentence where it is missing."""
+    from analysis.healing import Before
+    from core.sweep.earlier import earlier_records
+    from core.sweep.rerun import stored_rerun
+
+    storage = storage_root(request.storage)
+    try:
+        rerun = stored_rerun(storage, request.sweep)
+        if rerun:
+            return Before(rerun.sweep, earlier_records(storage, rerun.sweep), rerun.counterparts)
+    except ValueError as error:
+        say(f"The comparison with the earlier sweep is left out: {error}")
+        return None
+    if all(record.cell["heal"] != "none" for record in records):
+        say(f"No trial without healing to compare with; {storage} does not say which sweep's seeds these are.")
+    return None
+
+
 def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
-    from analysis.report import landscape_pair, landscape_panels
+    from analysis.report import Names, landscape_pair, landscape_panels
     from core.evaluation.landscapes import checkpoint_landscapes
     from core.storage import CorruptFileError, Store
     from core.sweep.ledger import Ledger
@@ -174,7 +210,8 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
     if pair is None:
         say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
         return []
-    titles = {f"{name}, seed {shown.record.seed}, {shown.checkpoint}": shown for name, shown in pair._asdict().items()}
+    names = Names(records)
+    titles = {f"{end}, {names(shown.record)}, {shown.checkpoint}": shown for end, shown in pair._asdict().items()}
     ledger = Ledger(Store(storage_root(request.storage)).child(request.sweep), request.sweep)
     try:
         offsets, losses = checkpoint_landscapes(titles, ledger, request.data_dir)
@@ -184,11 +221,13 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
     return landscape_panels(offsets, losses)
 
 
-def _write_figures(folder: Path, panels: Sequence[Panel], records: Sequence[TrialRecord], say: Say) -> list[Path]:
+def _write_figures(
+    folder: Path, panels: Sequence[Panel], records: Sequence[TrialRecord], before: Before | None, say: Say
+) -> list[Path]:
     from analysis.report import paper_panels, write_figures
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [*panels, *paper_panels(records)]
+    drawn = [*panels, *paper_panels(records, before)]
     files = [file for form in ("svg", "png") for file in write_figures(drawn, folder, form)]
     numbers = sorted({panel.figure for panel in drawn})
     say(f"Figures {', '.join(map(str, numbers)) or '(none yet)'}: {folder}")

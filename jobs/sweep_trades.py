@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from core.command.complaint import complain
 from core.command.request import Request, read_request
 from core.config.home import tracking_uri
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
-DONE, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 2, 3, 130
+DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(args: list[str]) -> int:
-    """Parse, run, print. Exit code: 0 done, 2 bad input, 3 trials without a record, 130 interrupted."""
+    """Parse, run, print. Exit code: 0 done, 1 file error, 2 bad input, 3 trials without a record, 130 interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         request = read_request(args, PRESETS, __doc__ or "")
@@ -47,8 +48,11 @@ def main(args: list[str]) -> int:
         console.print("Interrupted before training began; nothing is lost, run the same command again.")
         return INTERRUPTED
     except ValueError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        complain(error)
         return BAD_INPUT
+    except OSError as error:
+        complain(error)
+        return FAILED
 
 
 def print_plan(request: Request, console: Console) -> int:
@@ -159,14 +163,15 @@ def print_designed(request: Request, records: Sequence[TrialRecord], console: Co
     """Print what a sweep was designed to tell beyond rates: fixed trials beside unstable ones, or shares of luck."""
     from analysis.attribution import VALUES, variance_shares
     from analysis.attribution_table import attribution_table
-    from analysis.healing import compare_healing
-    from analysis.healing_table import healing_tables
+    from analysis.healing import Before, compare_healing
+    from analysis.report.healing_table import healing_tables
 
     if request.sweep.rerun:
         from core.sweep.earlier import earlier_records
 
-        earlier = earlier_records(request.storage, request.sweep.rerun.sweep)
-        console.print(healing_tables(compare_healing(earlier, records, request.sweep.rerun.counterparts)))
+        rerun = request.sweep.rerun
+        before = Before(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
+        console.print(healing_tables(compare_healing(before, records)))
     if request.sweep.pin_groups != ({},):
         console.print(attribution_table([share for outcome in VALUES for share in variance_shares(records, outcome)]))
 

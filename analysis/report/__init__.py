@@ -1,7 +1,7 @@
 """What a sweep says, for people: the main table, figures, and one HTML page."""
 
 from analysis.report.figures.paper import Panel, landscape_panels, paper_panels, write_figures
-from analysis.report.figures.series import landscape_pair
+from analysis.report.figures.series import Names, landscape_pair
 from analysis.report.html import write_report
 from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.paper import paper_sections
@@ -11,6 +11,7 @@ from analysis.report.table_text import TableFormat, render
 from analysis.report.terminal import section_for_terminal
 
 __all__ = [
+    "Names",
     "Panel",
     "TableFormat",
     "answer",

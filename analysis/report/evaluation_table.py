@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from analysis.evaluated import AUTOATTACKS
 from analysis.rates import group_by_cell, has_label, varying_factors
 from analysis.report.format import NOTHING, format_value
 from analysis.report.grid import distinct_factors
+from analysis.spread import Spread
 from core.records import CheckpointName, Evidence, TrialRecord
 
 HEADERS = {
@@ -26,21 +27,7 @@ HEADERS = {
     "autoattack-standard": "AutoAttack standard",
     "autoattack-plus": "AutoAttack plus",
 }
-AUTOATTACKS = ("autoattack", "autoattack-standard", "autoattack-plus")
 GAP = "Gap"
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and sample standard deviation over trials; no deviation with one trial."""
-
-    mean: float
-    deviation: float | None
-    trials: int
-
-    def __str__(self) -> str:
-        deviation = "" if self.deviation is None else f" ± {self.deviation:.4f}"
-        return f"{self.mean:.4f}{deviation}"
 
 
 @dataclass(frozen=True)
@@ -183,7 +170,4 @@ def _accuracies(evaluations: Sequence[Evidence], autoattack: str) -> dict[str, S
                 values.setdefault(attack, []).append(accuracy)
         if autoattack in found:
             values.setdefault(GAP, []).append(found["pgd-10"] - found[autoattack])
-    return {
-        attack: Spread(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
-        for attack, known in values.items()
-    }
+    return {attack: Spread.of(known) for attack, known in values.items()}

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.audit import corrected_rates
 from analysis.design import countable, why
+from analysis.healing import Before
 from analysis.intervals import INTERVAL_QUESTIONS, IntervalKind
 from analysis.intervals import interval as interval_of
 from analysis.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
@@ -25,6 +26,7 @@ from analysis.report.sections.detection import detector_section
 from analysis.report.sections.dynamics import example_section, trajectory_section
 from analysis.report.sections.effects import effect_section
 from analysis.report.sections.evaluation import evaluation_sections
+from analysis.report.sections.healing import healing_sections
 from analysis.report.sections.onset import onset_section
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_section
@@ -52,6 +54,7 @@ def write_report(
     links_note: str = "",
     price: float | None = None,
     landscapes: Sequence[Panel] = (),
+    before: Before | None = None,
 ) -> Path:
     """Write the report of a sweep, finished or still running, to `path`.
 
@@ -68,6 +71,7 @@ def write_report(
         links_note: printed under these links.
         price: of a device-hour; costs are shown as money too.
         landscapes: from `landscape_panels`, shown among the single trials.
+        before: the earlier sweep whose trials this one trains again, if it does.
 
     Raises:
         ValueError: `interval`, `label` or `level` is not one of those allowed, `mlflow_ui_url` no http address, or
@@ -95,7 +99,9 @@ def write_report(
         facts=_facts(records, len(records) - len(counted), cells),
         facets=facets(cells),
         cells_grid=_cells_grid(cells),
-        sections=_sections(records, counted, cells, label, level, interval, price, landscapes) if records else [],
+        sections=_sections(records, counted, cells, label, level, interval, price, landscapes, before)
+        if records
+        else [],
         trials=trial_rows(records, distinct_factors(cells), mlflow_ui_url),
         trial_factors=distinct_factors(cells),
         links_note=links_note,
@@ -115,20 +121,22 @@ def _sections(
     interval: IntervalKind,
     price: float | None,
     landscapes: Sequence[Panel],
+    before: Before | None,
 ) -> list[Section]:
     corrected = corrected_rates(counted, level, "anytime" if interval == "anytime" else "melded")
     return [
         onset_section(records, level),
         effect_section(counted, cells, label, level),
         trajectory_section(records),
-        example_section(records, landscapes),
+        example_section(records, landscapes, before),
+        *healing_sections(counted, before, level),
         *self_healing_sections(records, cells),
         *evaluation_sections(counted),
         detector_section(records, level),
         stopping_section(counted, corrected, level, interval),
         cost_section(records, cells, corrected, price),
         *attribution_sections(counted, level),
-        *paper_sections(counted, cells, level),
+        *paper_sections(counted, cells, level, before),
         provenance_section(records),
     ]
 

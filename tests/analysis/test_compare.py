@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from analysis.compare import compare_with_paper, paper_cells, paper_tables
+from analysis.compare import compare_with_paper
+from analysis.paper_tables import paper_cells, paper_tables
 from core.config import Cell
 
 PAPER = {
@@ -68,6 +69,10 @@ def test_cells_without_counterpart_are_left_out(trials: Callable, record: Callab
     assert compare_with_paper(other) == []
 
 
+def test_healed_trials_and_another_inner_attack_are_no_counterparts_of_table_2(trials: Callable) -> None:
+    assert compare_with_paper(trials(0, 10, heal="fosc") + trials(0, 10, inner="ce")) == []
+
+
 def test_only_the_selected_checkpoint_counts_as_in_the_paper(trials: Callable, evidence: Callable) -> None:
     last = evidence("last", pgd_10=0.5, square=0.1)
     records = [
@@ -81,9 +86,9 @@ def test_a_weaker_verdict_and_stopped_trials_are_named(trials: Callable) -> None
     weak = [r.model_copy(update={"stopped_early": r.seed == 0}) for r in trials(7, 10, protocol={})]
     (found,) = compare_with_paper(weak)
     assert found.differences == [
+        "1 of 10 trials stopped early (paper: none)",
         "square_queries 1000 (paper, not printed but usual: 5000)",
         "verdict_images 400 (paper, not printed but usual: 10000)",
-        "1 of 10 trials stopped early (paper: none)",
     ]
     assert found.conclusion == "consistent"
 
@@ -107,4 +112,9 @@ def test_the_data_has_all_tables_and_no_cell_twice() -> None:
     assert sorted({table["table"] for table in paper_tables()["tables"]}) == [1, 2, 3, 4, 5, 6, 7]
     keys = [tuple(sorted((k, str(v)) for k, v in cell.options.items())) for cell in paper_cells()]
     assert len(keys) == len(set(keys)) == 26
+    counts = {key: (cell.k, cell.n) for key, cell in zip(keys, paper_cells(), strict=True)}
+    again = paper_cells(repeated=True)
+    assert len(again) == 6
+    for cell in again:
+        assert counts[tuple(sorted((k, str(v)) for k, v in cell.options.items()))] == (cell.k, cell.n)
     assert sum(cell.k for cell in paper_cells()) == 48 + 31 + 6 + 3 + 20

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_rel
 
-from analysis.healing import HealingComparison, HealingRow, compare_healing
-from analysis.healing_table import healing_tables
+from analysis.healing import Before, HealingComparison, HealingRow, compare_healing
+from analysis.report.healing_table import healing_tables
 from core.records import Evidence, TrialRecord
 
 Make = Callable[..., Any]
@@ -55,7 +55,7 @@ def again(trial: Make) -> list[TrialRecord]:
 
 
 def compare(earlier: Sequence[TrialRecord], again: Sequence[TrialRecord]) -> HealingComparison:
-    (found,) = compare_healing(earlier, again, {again[0].cell_id: earlier[0].cell_id})
+    (found,) = compare_healing(Before("earlier", earlier, {again[0].cell_id: earlier[0].cell_id}), again)
     return found
 
 
@@ -112,7 +112,7 @@ def test_censored_trials_are_in_no_group(earlier: list[TrialRecord], again: list
     found = compare(earlier, [*again, crashed])
     assert row(found, "fixed", "gated").trials == 2
     assert found.seeds == 3
-    assert compare_healing(earlier, [crashed], {crashed.cell_id: earlier[0].cell_id}) == []
+    assert compare_healing(Before("earlier", earlier, {crashed.cell_id: earlier[0].cell_id}), [crashed]) == []
 
 
 def evaluated(record: TrialRecord, evidence: Make, *checkpoints: str) -> TrialRecord:

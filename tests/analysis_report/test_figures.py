@@ -9,8 +9,9 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.image import imread
 
+from analysis.healing import Before
 from analysis.report.figures.paper import landscape_panels, paper_panels, write_figures
-from analysis.report.figures.series import contrast, heal_pair, self_healed, series
+from analysis.report.figures.series import contrast, heal_pair, outcome, self_healed, series
 from analysis.report.figures.style import LOOKS, SERIES, compose, inline_svg
 from analysis.report.figures.survival import onset_panels
 from analysis.report.figures.trajectories import METRICS, VECTOR_LINES, aligned, trajectories
@@ -105,6 +106,26 @@ def test_twins_share_seed_and_everything_but_healing(make_trial):
     assert self_healed([*unstable, healed]) is None, "a trial that was healed did not heal itself"
     by_itself = make_trial(plain, 5, heal=True)
     assert self_healed([*unstable, healed, by_itself]) is by_itself
+
+
+def test_the_twin_of_a_healed_trial_may_be_in_the_earlier_sweep(make_trial):
+    plain = Cell.from_flat({"epochs": 50})
+    healing, other = Cell.from_flat({**plain.flat(), "heal": "fosc"}), Cell.from_flat({**plain.flat(), "beta": 1.0})
+    earlier = [make_trial(cell, seed, probability=1) for cell in (plain, other) for seed in (1, 2, 3)]
+    again = [
+        make_trial(healing, 1, probability=1),
+        make_trial(healing, 2, heal=True),
+        make_trial(healing, 4, heal=True),
+    ]
+    before = Before("first", earlier, {healing.id: plain.id})
+    pair = heal_pair(again, before)
+    assert [(r.cell_id, r.seed, outcome(r)) for r in pair] == [(plain.id, 2, "unstable"), (healing.id, 2, "healed")]
+    assert heal_pair(again, Before("first", [make_trial(plain, 2, probability=0)], before.counterparts)) is None
+    (panel,) = [panel for panel in paper_panels(again, before) if panel.figure == 6]
+    assert panel.description == "With and without healing, seed 2: at the end unstable without, healed with"
+    drawn_fosc = drawn(panel.draw).axes[0].lines[:2]
+    for line, trial in zip(drawn_fosc, pair, strict=True):
+        assert list(line.get_ydata()) == [row["val/fosc"] for row in trial.trace]
 
 
 def test_paper_figures_are_written_as_files(records, tmp_path):

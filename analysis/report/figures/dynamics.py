@@ -6,18 +6,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.report.figures.series import Pair, caption, has, mark_events, outcome, series
-from analysis.report.figures.style import INK, LOOKS, SERIES, Draw, Look
+from analysis.report.figures.series import Pair, has, mark_events, outcome, series
+from analysis.report.figures.style import INK, LOOKS, SERIES, Draw, Look, wrapped
 from core.records import TrialRecord
 
 FOSC_LOOK, SGCS_LOOK, PGD_LOOK, CLEAN_LOOK = SERIES[1], SERIES[2], SERIES[0], SERIES[3]
 
 
-def masking(record: TrialRecord) -> Draw:
+def masking(record: TrialRecord, name: str) -> Draw:
     """FOSC above, SGCS and PGD-10 accuracy on validation images below, over epochs (Figures 2 and 7)."""
 
     def draw(figure: SubFigure) -> None:
-        top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {caption(record)}")
+        top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {name}")
         _fosc(top, record)
         _line(bottom, record, "val/sgcs", "SGCS", SGCS_LOOK)
         _line(bottom, record, "val/pgd10_acc", "PGD-10 accuracy", PGD_LOOK)
@@ -28,11 +28,11 @@ def masking(record: TrialRecord) -> Draw:
     return draw
 
 
-def accuracy_gap(record: TrialRecord) -> Draw:
+def accuracy_gap(record: TrialRecord, name: str) -> Draw:
     """FOSC above, clean minus adversarial training accuracy below, over epochs (Figure 3)."""
 
     def draw(figure: SubFigure) -> None:
-        top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {caption(record)}")
+        top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {name}")
         _fosc(top, record)
         _line(bottom, record, "train/gap", "train gap", PGD_LOOK)
         bottom.axhline(0, color=INK, linewidth=0.8)
@@ -42,12 +42,12 @@ def accuracy_gap(record: TrialRecord) -> Draw:
     return draw
 
 
-def self_healing(record: TrialRecord) -> Draw:
+def self_healing(record: TrialRecord, name: str) -> Draw:
     """FOSC, clean training accuracy and, where measured, the weight gradient's norm over epochs (Figure 5)."""
 
     def draw(figure: SubFigure) -> None:
         with_norm = has(record, "grad/w_norm")
-        axes = _stacked(figure, f"{outcome(record).capitalize()}: {caption(record)}", rows=3 if with_norm else 2)
+        axes = _stacked(figure, f"{outcome(record).capitalize()}: {name}", rows=3 if with_norm else 2)
         _fosc(axes[0], record)
         _line(axes[1], record, "train/clean_acc", "train acc.", CLEAN_LOOK)
         axes[1].set_ylabel("train acc.")
@@ -59,27 +59,28 @@ def self_healing(record: TrialRecord) -> Draw:
     return draw
 
 
-def healed_or_not(pair: Pair) -> Draw:
+def healed_or_not(pair: Pair, name: str) -> Draw:
     """FOSC and PGD-10 accuracy of a trial without healing and of its twin with it (Figure 6)."""
+    shown = (f"without healing: {outcome(pair.first)}", f"with healing: {outcome(pair.second)}")
 
     def draw(figure: SubFigure) -> None:
-        top, bottom = _stacked(figure, f"With and without healing, seed {pair.first.seed}")
-        for record, name, look in zip(
-            pair, ("not healed", "healed"), (LOOKS["unstable"], LOOKS["healed"]), strict=True
-        ):
-            _line(top, record, "val/fosc", name, look)
-            _line(bottom, record, "val/pgd10_acc", name, look)
-        _threshold(top, pair.first)
+        top, bottom = _stacked(figure, f"With and without healing: {name}")
+        for record, label, look in zip(pair, shown, (LOOKS["unstable"], LOOKS["healed"]), strict=True):
+            _line(top, record, "val/fosc", label, look)
+            _line(bottom, record, "val/pgd10_acc", label, look)
+        _threshold(top, pair.second)
         top.set_ylabel("FOSC")
+        top.set_ylim(bottom=0)
         bottom.set_ylabel("PGD-10 acc.")
-        _legend(top)
+        bottom.set_ylim(bottom=0)
+        figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
     return draw
 
 
 def _stacked(figure: SubFigure, title: str, rows: int = 2) -> list[Axes]:
     axes = list(figure.subplots(rows, 1, sharex=True))
-    axes[0].set_title(title)
+    axes[0].set_title(wrapped(title))
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels(axes)
@@ -94,7 +95,10 @@ def _fosc(ax: Axes, record: TrialRecord) -> None:
 
 
 def _threshold(ax: Axes, record: TrialRecord) -> None:
-    ax.axhline(record.protocol["fosc_threshold"], color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    threshold = record.protocol["fosc_threshold"]
+    ax.axhline(threshold, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    side = "bottom" if threshold < ax.get_ylim()[1] / 2 else "top"
+    ax.annotate("threshold", (0.01, threshold), xycoords=("axes fraction", "data"), va=side, fontsize=7.5)
 
 
 def _line(ax: Axes, record: TrialRecord, metric: str, name: str, look: Look) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.report.figures.series import caption
-from analysis.report.figures.style import INK, SERIES, Draw
+from analysis.report.figures.style import INK, SERIES, Draw, Look, wrapped
 from core.records import TrialRecord
 
+FEW = 60
+"""So many measured steps are drawn as points too."""
 NORMS = {"w_norm": "full loss", "kl_norm": "KL term", "ce_norm": "CE term"}
 
 
-def batch_gradients(record: TrialRecord, *, epochs_around: int = 1) -> Draw:
+def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -> Draw:
     """Gradient norms of the full loss and its terms, and the cosine between successive gradients, by training step.
 
     Args:
         record: a trial with batch-level gradients.
+        name: what it is called.
         epochs_around: epochs before and after the onset's that are shown; all steps are shown without an onset.
     """
 
@@ -25,16 +28,24 @@ def batch_gradients(record: TrialRecord, *, epochs_around: int = 1) -> Draw:
         onset = record.verdict.onset_epoch if record.verdict else None
         rows = [r for r in record.gradients if onset is None or abs((r["epoch"] or 0) - onset) <= epochs_around]
         rows = rows or record.gradients
-        steps = _column(rows, "step")
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        for (name, label), look in zip(NORMS.items(), SERIES, strict=False):
-            top.plot(steps, _column(rows, name), color=look.colour, linestyle=look.dash, linewidth=1.1, label=label)
-        bottom.plot(steps, _column(rows, "cosine"), color=SERIES[3].colour, linewidth=1.1)
+        size = 3.5 if len(rows) <= FEW else 0
+        for (norm, label), look in zip(NORMS.items(), SERIES, strict=False):
+            _steps(top, rows, norm, look, size, label)
+        _steps(bottom, rows, "cosine", SERIES[3], size)
         if onset is not None:
             starts = [r["step"] for r in rows if r["epoch"] == onset and r["step"] is not None]
             for ax in (top, bottom) if starts else ():
                 ax.axvline(min(starts), color=INK, linestyle="dashed", linewidth=0.9)
-        top.set_title(f"Batches: {caption(record)}")
+            if starts:
+                top.annotate(
+                    f" epoch {onset}: onset",
+                    (min(starts), 1),
+                    xycoords=("data", "axes fraction"),
+                    va="top",
+                    fontsize=7.5,
+                )
+        top.set_title(wrapped(f"Batches: {name}"))
         top.set_ylabel("gradient norm")
         top.set_ylim(bottom=0)
         bottom.set_ylabel("cosine")
@@ -45,6 +56,21 @@ def batch_gradients(record: TrialRecord, *, epochs_around: int = 1) -> Draw:
         figure.align_ylabels([top, bottom])
 
     return draw
+
+
+def _steps(
+    ax: Axes, rows: list[dict[str, float | None]], name: str, look: Look, marker_size: float, label: str = ""
+) -> None:
+    ax.plot(
+        _column(rows, "step"),
+        _column(rows, name),
+        color=look.colour,
+        linestyle=look.dash if label else "solid",
+        linewidth=1.1,
+        marker=look.marker,
+        markersize=marker_size,
+        label=label,
+    )
 
 
 def _column(rows: list[dict[str, float | None]], name: str) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.report.figures.style import Draw
+from analysis.report.figures.style import Draw, wrapped
 
 
 def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
@@ -29,10 +29,10 @@ def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
             linewidth=0.1,
             rasterized=True,
         )
-        ax.set_title(title, y=1.0)
+        ax.set_title(wrapped(title), y=1.0)
         ax.set_xlabel("gradient sign", labelpad=-4)
         ax.set_ylabel("Rademacher", labelpad=-4)
-        ax.set_zlabel("loss", labelpad=-6)
+        ax.set_zlabel("loss", labelpad=-2)
         ax.set_zlim(0, loss.max())
         ax.tick_params(labelsize=7, pad=-2)
         ax.locator_params(nbins=5)
@@ -49,7 +49,7 @@ def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
         levels = MaxNLocator(12).tick_values(0, loss.max())
         filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis")
         ax.contour(offsets, offsets, loss.T, levels=levels[::2], colors="white", linewidths=0.6)
-        ax.set_title(title)
+        ax.set_title(wrapped(title))
         ax.set_xlabel("along the gradient's sign")
         ax.set_ylabel("along a Rademacher direction")
         ax.grid(visible=False)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.healing import Before
 from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
 from analysis.report.figures.gradients import batch_gradients
 from analysis.report.figures.landscape import contour, surface
-from analysis.report.figures.series import caption, contrast, has, heal_pair, outcome, self_healed
+from analysis.report.figures.series import Names, contrast, has, heal_pair, outcome, self_healed
 from analysis.report.figures.style import Draw, compose, save
 from core.records import TrialRecord
 
@@ -28,24 +29,33 @@ class Panel:
     """Panels of one figure with different parts are written as different files."""
 
 
-def paper_panels(records: Sequence[TrialRecord]) -> list[Panel]:
-    """Panels of Figures 2 to 6 (and so 7, Figure 2 under a schedule), as far as the sweep has trials that show them."""
+def paper_panels(records: Sequence[TrialRecord], before: Before | None = None) -> list[Panel]:
+    """Panels of Figures 2 to 6 (and so 7, Figure 2 under a schedule), as far as there are trials that show them.
+
+    Args:
+        records: of one sweep.
+        before: the earlier sweep whose trials it trains again, if it does: the other half of Figure 6.
+    """
     found = []
+    names = Names(records)
     if pair := contrast(records):
         for record in pair:
-            name = f"FOSC, SGCS and PGD-10 accuracy, {outcome(record)}: {caption(record)}"
-            found.append(Panel(2, masking(record), name))
+            shows = f"FOSC, SGCS and PGD-10 accuracy, {outcome(record)}: {names(record)}"
+            found.append(Panel(2, masking(record, names(record)), shows))
         if has(pair.second, "train/gap"):
-            name = f"FOSC and the gap of training accuracies: {caption(pair.second)}"
-            found.append(Panel(3, accuracy_gap(pair.second), name))
+            name = names(pair.second)
+            found.append(Panel(3, accuracy_gap(pair.second, name), f"FOSC and the gap of training accuracies: {name}"))
     with_batches = [r for r in records if r.gradients and r.verdict and r.verdict.onset_epoch]
     if with_batches:
         record = max(with_batches, key=lambda r: r.epochs_run)
-        found.append(Panel(4, batch_gradients(record), f"Gradients of batches around the onset: {caption(record)}"))
+        name = names(record)
+        found.append(Panel(4, batch_gradients(record, name), f"Gradients of batches around the onset: {name}"))
     if healed := self_healed(records):
-        found.append(Panel(5, self_healing(healed), f"Self-healing: {caption(healed)}"))
-    if twins := heal_pair(records):
-        found.append(Panel(6, healed_or_not(twins), f"With and without healing, seed {twins.first.seed}"))
+        found.append(Panel(5, self_healing(healed, names(healed)), f"Self-healing: {names(healed)}"))
+    if twins := heal_pair(records, before):
+        ended = f"{outcome(twins.first)} without, {outcome(twins.second)} with"
+        name = names(twins.second)
+        found.append(Panel(6, healed_or_not(twins, name), f"With and without healing, {name}: at the end {ended}"))
     return found
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from analysis.healing import Before
+from analysis.rates import varying_factors
 from analysis.report.figures.style import INK
+from analysis.report.grid import describe, distinct_factors
 from core.config.data import DataOptions
 from core.records import CheckpointName, TrialRecord
 
@@ -72,15 +76,31 @@ def self_healed(records: Sequence[TrialRecord]) -> TrialRecord | None:
     )
 
 
-def heal_pair(records: Sequence[TrialRecord]) -> Pair | None:
-    """An unstable trial without healing and its twin with it: same seed, same options otherwise."""
+def heal_pair(records: Sequence[TrialRecord], before: Before | None = None) -> Pair | None:
+    """An unstable trial without healing and its twin with it: same seed, same options otherwise.
 
-    def twin(record: TrialRecord) -> tuple:
-        return record.seed, tuple(sorted((k, str(v)) for k, v in record.cell.items() if not k.startswith("heal")))
+    Of several pairs it is one whose twin is not unstable, and of these the one whose first trial has most epochs.
 
-    healed = {twin(r): r for r in records if r.cell["heal"] != "none" and r.verdict}
-    unhealed = (r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable" and twin(r) in healed)
-    return next((Pair(r, healed[twin(r)]) for r in unhealed), None)
+    Args:
+        records: of one sweep.
+        before: the earlier sweep whose trials it trains again, if it does.
+    """
+    pairs = _heal_pairs(records, before)
+    return max(pairs, key=lambda pair: (outcome(pair.second) != "unstable", pair.first.epochs_run), default=None)
+
+
+def _heal_pairs(records: Sequence[TrialRecord], before: Before | None) -> list[Pair]:
+    counterparts = before.counterparts if before else {}
+
+    def setting(record: TrialRecord) -> str:
+        return str(sorted((k, str(v)) for k, v in record.cell.items() if not k.startswith("heal")))
+
+    unhealed = [r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable"]
+    there = {(setting(r), r.seed): r for r in unhealed}
+    there |= {(r.cell_id, r.seed): r for r in (before.compared if before else ()) if outcome(r) == "unstable"}
+    healed = [r for r in records if r.cell["heal"] != "none" and r.verdict]
+    keys = [(r, (counterparts.get(r.cell_id, setting(r)), r.seed)) for r in healed]
+    return [Pair(there[key], record) for record, key in keys if key in there]
 
 
 class Shown(NamedTuple):
@@ -152,6 +172,19 @@ def mark_events(axes: Sequence[Axes], record: TrialRecord, *, label_on: int = 0)
         )
 
 
-def caption(record: TrialRecord) -> str:
-    """What identifies a trial under a picture of it."""
-    return f"cell {record.cell_id}, seed {record.seed}"
+class Names:
+    """What trials are called in pictures: by the options that vary in ``records`` and their seed."""
+
+    def __init__(self, records: Sequence[TrialRecord]) -> None:
+        varying = varying_factors(records)
+        cells = [_Cell({name: r.cell.get(name) for name in varying}) for r in {r.cell_id: r for r in records}.values()]
+        self._options = distinct_factors(cells)
+
+    def __call__(self, record: TrialRecord) -> str:
+        """As in ``beta 1, batch_size 16, seed 3``."""
+        return describe({**{name: record.cell.get(name) for name in self._options}, "seed": record.seed})
+
+
+@dataclass(frozen=True)
+class _Cell:
+    factors: dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -110,6 +111,15 @@ PALETTE_DARK = {
     "sky": "#8fd0f5",
 }
 """The same, lighter, on a dark ground."""
+
+TITLE_CHARACTERS = 50
+"""That fit over a panel."""
+
+
+def wrapped(title: str) -> str:
+    """A panel's title in as many lines as it takes."""
+    return "\n".join(textwrap.wrap(title, TITLE_CHARACTERS))
+
 
 _CSS_NAME = {colour: name for name, colour in PALETTE_LIGHT.items()}
 

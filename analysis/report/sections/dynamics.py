@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.healing import Before
 from analysis.report.figures.paper import Panel, paper_panels
 from analysis.report.figures.series import has
 from analysis.report.figures.trajectories import METRICS, aligned, trajectories
@@ -28,11 +29,13 @@ def trajectory_section(records: Sequence[TrialRecord]) -> Section:
     )
 
 
-def example_section(records: Sequence[TrialRecord], landscapes: Sequence[Panel]) -> Section:
+def example_section(
+    records: Sequence[TrialRecord], landscapes: Sequence[Panel], before: Before | None = None
+) -> Section:
     """Single trials as in the paper's Figures 1 to 7, as far as the sweep has them."""
     pictures = [
         picture(panel.draw, panel.description, f"As Figure {panel.figure}. {panel.description}")
-        for panel in [*landscapes, *paper_panels(records)]
+        for panel in [*landscapes, *paper_panels(records, before)]
     ]
     return Section(
         "examples",

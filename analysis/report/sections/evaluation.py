@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from analysis.report.evaluation_table import AUTOATTACKS, evaluation_rows, table_caption, table_lines
+from analysis.evaluated import AUTOATTACKS
+from analysis.report.evaluation_table import evaluation_rows, table_caption, table_lines
 from analysis.report.sections.base import Grid, Section
 from core.records import CheckpointName, TrialRecord
 

@@ -1,0 +1,44 @@
+"""Comparison of two means of which only mean, standard deviation and number are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import hypot, sqrt
+
+from scipy.stats import t as student
+
+from analysis.spread import Spread
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """One mean minus another."""
+
+    difference: float
+    low: float
+    """Ends of the difference's interval."""
+    high: float
+    p_value: float
+    """Two-sided, that both means are equal."""
+
+
+def welch(one: Spread, other: Spread, level: float = 0.95) -> MeanDifference:
+    """Welch's (1947) unequal-variances t-test, with Satterthwaite's degrees of freedom, and its interval.
+
+    Holds for roughly normal values; with two or three trials a side it has little power, and the interval says how
+    little.
+
+    Raises:
+        ValueError: a side has fewer than two trials, or neither varies.
+    """
+    if one.deviation is None or other.deviation is None:
+        raise ValueError("a mean of one trial has no standard deviation to compare it by")
+    errors = one.deviation / sqrt(one.trials), other.deviation / sqrt(other.trials)
+    error = hypot(*errors)
+    if error == 0:
+        raise ValueError("neither side varies")
+    freedom = error**4 / (errors[0] ** 4 / (one.trials - 1) + errors[1] ** 4 / (other.trials - 1))
+    difference = one.mean - other.mean
+    half = float(student.ppf((1 + level) / 2, freedom)) * error
+    p_value = 2 * float(student.sf(abs(difference) / error, freedom))
+    return MeanDifference(difference, difference - half, difference + half, p_value)

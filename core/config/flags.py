@@ -38,8 +38,10 @@ def parse(title: str, fields: Sequence[FlagField], description: str, args: Seque
     """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0).
 
     Raises:
-        ValueError: a value is empty, as that of an unset variable in a shell is.
+        ValueError: a value is empty or None, as that of an unset variable in a shell or a script is.
     """
+    if unset := next((arg for arg in args if arg == "None" or arg.endswith("=None")), None):
+        raise ValueError(f"{unset.removesuffix('=None')}: None is no value; leave the option out")
     flags = dataclasses.make_dataclass(title, [(n, t, dataclasses.field(default=d)) for n, t, d in fields])
     parsed: Any = tyro.cli(flags, args=list(args), description=description, config=(tyro.conf.AvoidSubcommands,))
     values = {name: getattr(parsed, name) for name, _, _ in fields}

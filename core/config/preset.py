@@ -109,10 +109,18 @@ def load_preset(name: str, folder: Path) -> Preset:
         content = read_yaml(path)
     except ValueError as error:
         raise ValueError(f"--preset {name}: {error}") from error
+    problems: list[str] = []
     try:
-        return Preset.model_validate(content)
+        preset = Preset.model_validate(content)
+        for grid in preset.grids if preset.earlier is None else ():
+            _cells(grid, {}, problems)
     except ValidationError as error:
-        raise ValueError("\n".join(f"--preset {name}: {line}" for line in explain(error))) from error
+        problems = explain(error)
+    except ValueError as error:
+        problems = [str(error)]
+    if problems:
+        raise ValueError("\n".join(f"--preset {name}: {line}" for line in dict.fromkeys(problems)))
+    return preset
 
 
 def build_sweep(

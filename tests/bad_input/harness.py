@@ -1,0 +1,78 @@
+"""Runs a job's entry point as the command line does, and says whether what it said was clear."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, settings
+
+FACTOR = int(os.environ.get("UNMASK_BAD_INPUT_FACTOR", "1"))
+"""Cases per test, as a multiple of CI's. Above 1 they are drawn anew each time."""
+JARGON = ("Traceback", "pydantic", "validation error", "<class", "object at 0x", "tokenize", "errno")
+
+
+class Ended(NamedTuple):
+    """How a command ended. Exceptions that it does not catch are not caught here either: they fail the test."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def message(self) -> str:
+        """What it complained about, in one line, without the boxes and wraps of the terminal."""
+        return " ".join(self.error.replace("│", " ").split())
+
+
+def cases(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """So many cases in CI: always the same ones, so that a failure there is not luck."""
+    return settings(
+        max_examples=count * FACTOR,
+        deadline=None,
+        derandomize=FACTOR == 1,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+    )
+
+
+def run(main: Callable[[list[str]], int], args: Sequence[str]) -> Ended:
+    """Run a job in this process."""
+    out, error = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+        try:
+            code = main(list(args))
+        except SystemExit as ended:  # the flag parser's way
+            code = ended.code if isinstance(ended.code, int) else 1
+    return Ended(code, out.getvalue(), error.getvalue())
+
+
+def assert_refused(ended: Ended, *named: str) -> None:
+    """Exit code 2 and one message for people, which names every option of ``named`` (in any spelling)."""
+    assert ended.code == 2, ended
+    message = ended.message
+    assert message, ended
+    assert not [word for word in JARGON if word.lower() in message.lower()], message
+    assert len(message) < 3000, message
+    for option in named:
+        assert mentions(message, option), (option, message)
+
+
+def mentions(message: str, option: str) -> bool:
+    """Is an option named, as ``--batch-size``, ``batch_size`` or ``batch size``?"""
+    pattern = re.sub("[-_]", "[-_ ]", re.escape(option.lstrip("-")).replace(r"\-", "-"))
+    return re.search(rf"(?<![A-Za-z]){pattern}(?![A-Za-z])", message) is not None
+
+
+def snapshot(folder: Path) -> Mapping[str, bytes]:
+    """Everything in a folder; links and special files by their names alone."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        plain = path.is_file() and not path.is_symlink()
+        found[path.relative_to(folder).as_posix()] = path.read_bytes() if plain else b""
+    return found

@@ -14,7 +14,7 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def main(args: Sequence[str]) -> int:
         sweep_dir=given.sweep_dir,
         sweep_seeds=given.sweep_seeds,
         analyse=analyse,
+        tabulate=tabulate,
     )
     head = header(settings.device)
     results: list[Result] = []
@@ -98,6 +99,14 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
     if given.json and not can_be_file(given.json):
         parser.error(f"--json {given.json}: must be a file in a folder that exists")
     return given
+
+
+def tabulate(records: Sequence[Any], progress: Any, cells: Mapping[str, Any]) -> Any:
+    """The cells of a sweep that is running, as the sweep command shows them."""
+    from analysis.progress import sweep_cells
+    from analysis.progress_table import ProgressTable
+
+    return ProgressTable(sweep_cells(records, progress, cells))
 
 
 def analyse(records: Sequence[Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 from core.allocation.allocator import SeedAllocator
@@ -34,8 +35,8 @@ def in_seed_order(records: Iterable[TrialRecord], first_seed: int) -> list[Trial
     trials whose rate doesn't lean towards unstable for that; of a sweep that has ended they are all.
     """
     finished = {(r.cell_id, r.seed): r for r in records if r.status == "finished"}
-    return [
-        record
-        for (cell, seed), record in sorted(finished.items())
-        if all((cell, earlier) in finished for earlier in range(first_seed, seed))
-    ]
+    first_open = {
+        cell: next(seed for seed in itertools.count(first_seed) if (cell, seed) not in finished)
+        for cell in {cell for cell, _ in finished}
+    }
+    return [record for (cell, seed), record in sorted(finished.items()) if seed < first_open[cell]]

@@ -12,7 +12,7 @@ import torch
 
 from core.config import Sweep
 
-Unit = Literal["x", "%", "s", "MB", "CPU-s"]
+Unit = Literal["x", "%", "s", "MB", "CPU-s", "files"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,9 @@ class Settings:
         sweep_dir: folder of a sweep that was run already; None: run one.
         sweep_seeds: seeds per cell of the sweep that is run.
         analyse: everything the analysis does with records, writing to the path; can be sent to another process.
+        tabulate: the table of cells of a sweep that is running; can be sent to another process.
+        driver_trials: sizes of the sweeps of empty trials, multiples of 10, rising.
+        simulated_trials: sizes of the sweeps in the simulator.
         analysis_trials: sizes of the synthetic sweeps, rising.
     """
 
@@ -93,7 +96,10 @@ class Settings:
     sweep_dir: Path | None
     sweep_seeds: int
     analyse: Callable[[Sequence[Any], Path], None]
+    tabulate: Callable[[Sequence[Any], Any, Mapping[str, Any]], Any]
     analysis_trials: Sequence[int] = (1_000, 3_000, 10_000)
+    driver_trials: Sequence[int] = (100, 300, 1_000)
+    simulated_trials: Sequence[int] = (1_000, 3_000, 10_000)
 
     def fewer(self, at_most: int = 3) -> Settings:
         """For comparisons whose turns take many seconds."""

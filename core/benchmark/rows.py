@@ -10,6 +10,7 @@ from core.benchmark.ddp import ddp_speedups
 from core.benchmark.probes import probe_costs
 from core.benchmark.quick_sweep import training_share
 from core.benchmark.result import Result, Settings
+from core.benchmark.scale import scale_costs
 from core.benchmark.square import square_speed
 from core.benchmark.start_up import start_up_costs
 from core.benchmark.trades_step import resnet_steps, small_cnn_steps
@@ -24,5 +25,6 @@ ROWS: dict[str, Callable[[Settings], Iterator[Result]]] = {
     "start-up": start_up_costs,
     "quick-sweep": training_share,
     "analysis": analysis_costs,
+    "scale": scale_costs,
 }
 """A row measures something and yields its results. Adding one is one file and one line here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -77,7 +78,7 @@ class Cell(Options):
         dumped = self.model_dump(mode="json")
         return {name: value for part in dumped.values() for name, value in part.items()}
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A short hash of all options."""
         return digest(self.flat())

@@ -34,6 +34,7 @@ from core.sweep.overview import LiveTable, Tabulate
 from core.sweep.places import journal_folder, only_driver, scratch_folder
 from core.sweep.reach import check_reach
 from core.sweep.trainable import run_trial, trial_resources
+from core.sweep.trial_queue import TrialQueue
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker, prepare_store
 
@@ -209,13 +210,16 @@ class Training:
         )
         protocol = self.sweep.protocol.model_dump(mode="json")
         callback = SweepCallback(self.ledger, self.tracker, self.board, display, metrics, protocol, self.commit)
-        searcher = AllocatingSearcher(allocator, self._allocated, self._result) if allocator else None
+        searcher = (
+            AllocatingSearcher(allocator, self._allocated, self._result)
+            if allocator
+            else TrialQueue({"run": self._config(trial)} for trial in self.pending)
+        )
         return tune.Tuner(
             tune.with_resources(self.trainable, trial_resources),
-            param_space=None if searcher else {"run": tune.grid_search([self._config(t) for t in self.pending])},
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                num_samples=-1 if searcher else 1,
+                num_samples=-1,
                 max_concurrent_trials=concurrent,
                 # the actor of a worker group that was stopped would keep its workers
                 reuse_actors=all(entry.cell.training.workers == 1 for entry in self.sweep.entries),

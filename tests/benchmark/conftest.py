@@ -9,6 +9,7 @@ import torch
 
 from core.benchmark.result import Settings
 from core.config import build_sweep, load_preset
+from jobs.benchmark import tabulate
 
 PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
 
@@ -35,8 +36,11 @@ def settings() -> Callable[..., Settings]:
             "sweep_command": [],
             "sweep_dir": None,
             "sweep_seeds": 1,
+            "tabulate": tabulate,
             "analyse": count_rows,
             "analysis_trials": (54, 108),
+            "driver_trials": (20,),
+            "simulated_trials": (20, 40),
         }
         return Settings(**{**defaults, **options})
 

@@ -16,12 +16,15 @@ from core.benchmark.data_path import data_path_shares, run_data_path
 from core.benchmark.ddp import ddp_speedups
 from core.benchmark.probes import alone, probe_costs, probed
 from core.benchmark.result import Result, Settings
+from core.benchmark.scale import MEASURES, scale_costs
 from core.benchmark.square import square_speed
 from core.benchmark.trades_step import resnet_steps, small_cnn_steps
 from core.config import ProtocolOptions
 from core.data import ImageSet, to_float
 from core.probes import validate
 
+ARTIFACTS = 4
+"""Files of a finished trial in MLflow."""
 MakeSettings = Callable[..., Settings]
 
 
@@ -115,3 +118,15 @@ def test_synthetic_records_are_whole_sweeps() -> None:
     whole = [record for record in records if record.verdict and record.verdict.outcome != "censored"]
     assert len(whole) > 40
     assert {len(record.trace) for record in whole} == {EPOCHS}
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_scale(settings: MakeSettings) -> None:
+    results = list(scale_costs(settings()))
+    assert [result.row for result in results] == ["scale"] * (len(MEASURES) + 2)
+    taken = {result.compared: result.median for result in results}
+    assert len(taken) == len(results)
+    assert taken["files; 20 trials"] >= 20 * (1 + ARTIFACTS), "each trial leaves a record and its artifacts in MLflow"
+    assert all(value > 0 for name, value in taken.items() if "MLflow" not in name)
+    assert "to the power" in results[-1].note

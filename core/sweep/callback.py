@@ -37,6 +37,7 @@ class SweepCallback(Callback):
         self.protocol, self.commit = protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
+        self._furthest: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore; a sweep is continued from its ledger instead
@@ -57,6 +58,10 @@ class SweepCallback(Callback):
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
+            if rows[-1]["epoch"] > self._furthest.get(key, 0):
+                self._furthest[key] = rows[-1]["epoch"]
+                # Tune counts the failures of a trial's whole life; a long one on machines that come and go has many
+                trial.run_metadata.num_failures = 0
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.board.advance(key, rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from core.config import digest
 from core.storage import HeldError, Holder, Lease, Store
+from core.storage.machine import started_at, this_machine
 
 
 @contextmanager
@@ -45,8 +47,15 @@ def only_driver(store: Store, name: str) -> Iterator[None]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for what Tune and Train write about themselves; nobody needs it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True) as folder:
+    """A folder for what Tune and Train write about themselves; nobody needs it afterwards.
+
+    Those that killed drivers left on this machine are removed.
+    """
+    prefix = f"unmask-{this_machine()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        if not started_at(int(left.name.removeprefix(prefix).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

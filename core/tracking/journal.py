@@ -49,6 +49,7 @@ class Journal:
             _drop_half_line(segment)
             self._last = max(self._last, _first_number(segment) - 1, *(entry["n"] for entry in _read(segment)))
         self._output = self._open_segment()
+        self._size = sum(segment.stat().st_size for segment in self._segments())
         self._read_from = (_first_number(path) if (path := next(self._segments(), None)) else self._last + 1, 0)
 
     def append(self, entry: Entry, durable: bool = True) -> None:
@@ -69,6 +70,7 @@ class Journal:
                 self._output.truncate(before)
                 raise
             self._last += 1
+            self._size += len(line)
             if before + len(line) > SEGMENT_BYTES:
                 self._output.close()
                 self._output = self._open_segment()
@@ -100,6 +102,7 @@ class Journal:
             self._read_from = entry["_end"]
             for segment in self._segments():
                 if _first_number(segment) < self._read_from[0]:
+                    self._size -= segment.stat().st_size
                     segment.unlink()
 
     @property
@@ -110,7 +113,7 @@ class Journal:
     @property
     def size(self) -> int:
         """Bytes on disk."""
-        return sum(segment.stat().st_size for segment in self._segments())
+        return self._size
 
     def close(self) -> None:
         """Release the files; what is not confirmed stays."""

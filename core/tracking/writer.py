@@ -14,7 +14,7 @@ from core.tracking.rejected import Rejected
 from core.tracking.runs import EpochRow, SweepRuns
 
 NOTE = "mlflow.note.content"
-BUFFERED_ENTRIES = 500
+BUFFERED_ENTRIES = 5000
 FIRST_DELAY, LONGEST_DELAY, CLOSING_DELAY = 0.25, 15.0, 1.0
 REFUSALS = 8
 """Answers with an error after which an entry is set aside. An overloaded server also answers 400, so not the first."""

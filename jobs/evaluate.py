@@ -33,7 +33,6 @@ from core.records import TrialRecord
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
-LISTS = ("which", "attacks")
 
 
 def main(args: list[str]) -> int:
@@ -79,6 +78,8 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
+    from analysis.design import asked_rates
+    from analysis.report import render
     from analysis.report.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
     from core.evaluation.driver import evaluate_sweep
     from core.evaluation.plan import summary_name
@@ -98,6 +99,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         markdown=lambda records: "\n".join(
             f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
         ),
+        summary=lambda records: render(asked_rates(records), "markdown"),
     )
     for checkpoint in options.which:
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")
@@ -133,10 +135,7 @@ def _parse(args: list[str]) -> dict[str, Any]:
         ("checkpoint", _flag(str | None, "one .pt file of a trial instead of a sweep; changes no record"), None),
         ("by_outcome", _flag(bool, "one row per cell and outcome in the table"), False),
     ]
-    for name in LISTS:
-        field = EvaluationOptions.model_fields[name]
-        flags.append((name, _flag(tuple[str, ...], field.description or ""), field.get_default()))
-    flags += [flag for flag in single_flags(EvaluationOptions, {}) if flag[0] not in LISTS]
+    flags += single_flags(EvaluationOptions, {})
     flags += [flag for flag in single_flags(RunOptions, {}) if flag[0] in RUN_FLAGS]
     return parse("evaluate", flags, __doc__ or "", args)
 

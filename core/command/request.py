@@ -29,11 +29,22 @@ from core.config.base import Number, Options
 from core.config.flags import FlagField, grid_flags, parse, single_flags
 from core.config.home import storage_root
 from core.config.names import SweepName, checked_name
-from core.config.sweep import MOST_GROUPS, MOST_SEEDS
+from core.config.sweep import MOST_GROUPS, MOST_SEEDS, Seed
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
 SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", grids=({"options": {}},), seeds=1)
+
+
+class SeedOptions(Options):
+    """Which seeds, and what a plan assumes of them."""
+
+    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS, description="seeds per cell (default: the preset's)")
+    first_seed: int = Field(0, ge=0, lt=2**31, description="first seed; the k-th seed of every cell is first_seed + k")
+    pin_value: tuple[Seed, ...] = Field((0,), description="seeds of pinned streams; a group of trials for each")
+    assume_rate: tuple[Number, ...] = Field(
+        (), description="instability rate that --plan assumes, of all cells or each"
+    )
 
 
 class PlanOptions(Options):
@@ -80,24 +91,23 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     flags: list[FlagField] = [
         ("preset", _flag(str, f"sweep to run: {known}, or a path to a .yaml file"), preset_name),
         ("name", _flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
-        ("seeds", _flag(int | None, "seeds per cell (default: the preset's)"), None),
-        ("first_seed", _flag(int, "first seed; the k-th seed of every cell is first_seed + k"), 0),
         ("seeds_from", _flag(str | None, "train trials of this sweep again: its cells, protocol and seeds"), None),
         ("where", _flag(tuple[str, ...], "those that ended so: stable, unstable, healed, censored"), ("unstable",)),
         ("pin_seed", _flag(tuple[str, ...], f"streams that trials share: {', '.join(STREAMS)}"), preset.pin_seed),
-        ("pin_value", _flag(tuple[int, ...], "seeds of pinned streams; a group of trials for each"), preset.pin_value),
         ("dry_run", _flag(bool, "list cells, trials and cost; start nothing"), False),
         ("plan", _flag(bool, "forecast trials, device-hours and money to the goal asked for; start nothing"), False),
-        ("assume_rate", _flag(tuple[float, ...], "instability rate that --plan assumes: one, or one per cell"), ()),
     ]
+    flags += single_flags(SeedOptions, {"pin_value": preset.pin_value})
     flags += single_flags(PlanOptions, {})
     flags += single_flags(AllocationGoal, {})
     flags += grid_flags(OPTION_FIELDS)
     flags += single_flags(ProtocolOptions, {**inherited, **preset.own_protocol})
     flags += single_flags(RunOptions, {})
     given = parse("sweep_trades", flags, f"{about}\nPreset {preset_name}: {preset.description}", args)
-    if given["seeds"] is not None and not 1 <= given["seeds"] <= MOST_SEEDS:
-        raise ValueError(f"--seeds {given['seeds']}: must be at least 1 and at most {MOST_SEEDS}")
+    try:
+        chosen = SeedOptions.model_validate(_given(given, SeedOptions.model_fields))
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
     name = given["name"] or _default_name(preset_name, preset, earlier)
     if earlier and name == earlier.trials.sweep:
         raise ValueError(f"--name {name}: is the sweep whose seeds are taken; give another")
@@ -107,9 +117,9 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         name=name,
         cell_overrides={name: given[name] for name in OPTION_FIELDS if given[name] is not None},
         protocol_overrides=_given(given, ProtocolOptions.model_fields),
-        seeds=given["seeds"],
-        first_seed=given["first_seed"],
-        pin_groups=_pin_groups(given["pin_seed"], given["pin_value"]),
+        seeds=chosen.seeds,
+        first_seed=chosen.first_seed,
+        pin_groups=_pin_groups(given["pin_seed"], chosen.pin_value),
         earlier=earlier,
     )
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if given[goal] is not None]
@@ -120,14 +130,14 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     except ValidationError as error:
         raise ValueError("\n".join(explain(error))) from error
     if adaptive:
-        _check_adaptive(sweep, given["seeds"], " ".join(adaptive))
+        _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
     if goal and given["dry_run"]:
         raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")
     if plan and not goal:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
-    if plan and bool(plan.pilot) == bool(given["assume_rate"]):
+    if plan and bool(plan.pilot) == bool(chosen.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    return Request(sweep, run, storage, goal, given["dry_run"], plan, preset.description, given["assume_rate"])
+    return Request(sweep, run, storage, goal, given["dry_run"], plan, preset.description, chosen.assume_rate)
 
 
 def _early(args: Sequence[str]) -> argparse.Namespace:
@@ -188,12 +198,9 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
     unknown = sorted(set(named) - set(STREAMS))
     if unknown:
         raise ValueError(f"--pin-seed {' '.join(unknown)}: allowed are {', '.join(STREAMS)}")
-    if not 0 < len(set(values)) == len(values) <= MOST_GROUPS or min(values) < 0 or max(values) >= 2**32:
+    if not 0 < len(set(values)) == len(values) <= MOST_GROUPS:
         shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
-        raise ValueError(
-            f"--pin-value {shown}: allowed are one or more different numbers from 0 on, "
-            f"at most {MOST_GROUPS}, each below 2^32"
-        )
+        raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers, at most {MOST_GROUPS}")
     pinned = [stream for stream in STREAMS if stream in named]
     if not pinned and len(values) > 1:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,12 +23,14 @@ def grid_flags(fields: Mapping[str, FieldInfo]) -> list[FlagField]:
 
 
 def single_flags(model: type[BaseModel], defaults: Mapping[str, Any]) -> list[FlagField]:
-    """A flag per option of ``model`` that takes one value, with ``defaults`` before the model's own."""
+    """A flag per option of ``model``, with ``defaults`` before the model's own. The model is to check the values."""
     flags: list[FlagField] = []
     for name, info in model.model_fields.items():
         default = defaults.get(name, info.get_default())
         if info.annotation is bool:
             flags.append((name, Annotated[bool, tyro.conf.arg(help=info.description)], bool(default)))
+        elif get_origin(info.annotation) is tuple:
+            flags.append((name, _described(tuple[str, ...], info), tuple(map(str, default))))
         else:
             shown = None if default is None else str(default)
             flags.append((name, _described(str | None, info), shown))
@@ -40,8 +43,10 @@ def parse(title: str, fields: Sequence[FlagField], description: str, args: Seque
     Raises:
         ValueError: a value is empty or None, as that of an unset variable in a shell or a script is.
     """
-    if unset := next((arg for arg in args if arg == "None" or arg.endswith("=None")), None):
-        raise ValueError(f"{unset.removesuffix('=None')}: None is no value; leave the option out")
+    for before, arg in itertools.pairwise(["", *args]):
+        if arg == "None" or arg.endswith("=None"):
+            option = before if arg == "None" else arg.removesuffix("=None")
+            raise ValueError(f"{option} None: is no value; leave the option out")
     flags = dataclasses.make_dataclass(title, [(n, t, dataclasses.field(default=d)) for n, t, d in fields])
     parsed: Any = tyro.cli(flags, args=list(args), description=description, config=(tyro.conf.AvoidSubcommands,))
     values = {name: getattr(parsed, name) for name, _, _ in fields}
@@ -83,4 +88,6 @@ def _metavar(info: FieldInfo) -> str:
     if get_origin(info.annotation) in (Union, types.UnionType):
         kinds = [kind for kind in get_args(info.annotation) if kind is not type(None)]
     kind = kinds[0]
-    return "NUMBER" if kind in (int, float) or get_origin(kind) is Annotated else "VALUE"
+    while get_origin(kind) in (tuple, Annotated):
+        kind = get_args(kind)[0]
+    return "NUMBER" if kind in (int, float) else "VALUE"

@@ -38,7 +38,7 @@ def test_possible_values_are_a_dry_run(given_flags: dict[str, str]) -> None:
     assert "nothing is started" in ended.out
 
 
-@cases(250)
+@cases(150)
 @given(st.data(), st.sampled_from(OPTIONS))
 def test_one_wrong_value_is_refused_and_its_option_named(data: st.DataObject, option: OptionCase) -> None:
     others = data.draw(possible_options(OPTIONS))

@@ -26,7 +26,7 @@ from core.command.complaint import complain
 from core.command.paths import can_be_file, can_be_folder
 from core.config import explain
 from core.config.flags import FlagField, parse, single_flags
-from core.config.home import home, storage_root, tracking_uri
+from core.config.home import data_root, home, storage_root, tracking_uri
 from core.config.names import checked_name
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Request(NamedTuple):
     sweep: str
     mlflow_uri: str
     storage: str | None
-    data_dir: Path
+    data_dir: str
     output: Path
     figures: Path | None
     """Folder of the figures; None: no figures."""
@@ -81,7 +81,7 @@ def read_request(args: list[str]) -> Request:
         ("sweep", _flag(str | None, "name of the sweep"), None),
         ("mlflow_uri", _flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
         ("storage", _flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("data_dir", _flag(Path, "folder of the data sets, for loss landscapes"), Path("data")),
+        ("data_dir", _flag(str, "folder or s3:// address of the data sets, for loss landscapes"), "data"),
         ("output", _flag(Path | None, "the report's file (default: ./SWEEP-report.html)"), None),
         ("figures", _flag(tuple[str, ...] | None, "draw figures into this folder (default: ./SWEEP-figures)"), None),
         *single_flags(ReportOptions, {}),
@@ -107,7 +107,7 @@ def read_request(args: list[str]) -> Request:
         sweep=name,
         mlflow_uri=tracking_uri(given["mlflow_uri"]),
         storage=given["storage"] and storage_root(given["storage"]),
-        data_dir=given["data_dir"],
+        data_dir=data_root(given["data_dir"]),
         output=output.resolve(),
         figures=None if figures is None else Path(*figures or (home() / f"{name}-figures",)).resolve(),
         options=options,

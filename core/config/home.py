@@ -28,6 +28,20 @@ def storage_root(given: str | None) -> str:
         raise ValueError(f"--storage: {error}") from error
 
 
+def data_root(given: str) -> str:
+    """The absolute folder, or ``s3://`` address, of the data sets.
+
+    Raises:
+        ValueError: it is another kind of address, or holds keys.
+    """
+    if "://" not in given:
+        return str(Path(given).resolve())
+    try:
+        return str(parse_s3(given))
+    except ValueError as error:
+        raise ValueError(f"--data-dir: {error}") from error
+
+
 def tracking_uri(given: str | None) -> str:
     """MLflow's tracking URI: as given, the environment's, or a database at home."""
     return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"

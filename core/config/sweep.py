@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -74,9 +73,11 @@ class Sweep(Options):
 class RunOptions(Options):
     """Where and with what a sweep runs. Nothing here changes a result."""
 
-    data_dir: Path = Field(Path("data"), description="folder of the data sets' standard files")
+    data_dir: str = Field("data", description="folder, or s3://BUCKET/PREFIX, of the data sets' standard files")
     download: bool = Field(False, description="fetch missing data files where torchvision can")
-    storage: str | None = Field(None, description="folder or URI for checkpoints and records (default: ./results)")
+    storage: str | None = Field(
+        None, description="folder, or s3://BUCKET/PREFIX, for checkpoints and records (default: ./results)"
+    )
     mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
     address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's, or a new local one)")
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")

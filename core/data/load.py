@@ -14,6 +14,7 @@ from core.config import DataOptions
 from core.data.fields import field_labels, fields
 from core.data.image_set import Dataset, ImageSet
 from core.data.split import stratified_split
+from core.storage.address import is_s3
 
 if TYPE_CHECKING:
     from core.data.published import PublishedFiles
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 TINY_IMAGENET = "tiny-imagenet-200"
 
 
-def load_dataset(options: DataOptions, data_dir: Path, download: bool = False) -> Dataset:
+def load_dataset(options: DataOptions, data_dir: Path | str, download: bool = False) -> Dataset:
     """Training, validation and test images, the same for every trial with these options.
 
     Validation images are held out of the published training set, stratified by class (`stratified_split`); any prefix
@@ -29,7 +30,8 @@ def load_dataset(options: DataOptions, data_dir: Path, download: bool = False) -
 
     Args:
         options: which data set, and how many validation images.
-        data_dir: the folder that holds the standard files; not used by ``fields`` and ``digits``.
+        data_dir: the folder, or ``s3://`` address, that holds the standard files; not used by ``fields`` and
+            ``digits``. From S3 they are fetched once per machine (`core.data.staging`).
         download: fetch missing files first, where torchvision can.
 
     Raises:
@@ -37,36 +39,54 @@ def load_dataset(options: DataOptions, data_dir: Path, download: bool = False) -
     """
     if download:
         download_files(options, data_dir)
-    _require_files(options, data_dir)
-    training, test = _read(options, data_dir)
+    folder = _local_folder(options, data_dir)
+    _require_files(options, folder)
+    training, test = _read(options, folder)
     train, validation = stratified_split(training.labels, options.validation_images)
     return Dataset(training.take(train), training.take(validation), test)
 
 
-def check_files(options: DataOptions, data_dir: Path) -> None:
+def check_files(options: DataOptions, data_dir: Path | str) -> None:
     """Raise the ValueError that `load_dataset` would raise; `fields` is not generated for it.
 
     Files are read in full. The first time, this takes as long as decoding Tiny-ImageNet, whose result every trial then
     shares. Warns about readable files that are not the published ones.
     """
-    _require_files(options, data_dir)
-    stratified_split(_training_labels(options, data_dir), options.validation_images)
+    folder = _local_folder(options, data_dir)
+    _require_files(options, folder)
+    stratified_split(_training_labels(options, folder), options.validation_images)
     published = _published(options)
     if published:
-        published.warn_if_changed(data_dir)
+        published.warn_if_changed(folder)
 
 
-def download_files(options: DataOptions, data_dir: Path) -> None:
+def download_files(options: DataOptions, data_dir: Path | str) -> None:
     """Fetch missing files of CIFAR and SVHN; a data set that needs no files needs no download.
 
     Raises:
         ValueError: the data set can't be downloaded, or the download failed.
     """
     published = _published(options)
+    if published and is_s3(str(data_dir)):
+        raise ValueError(f"--download is impossible into --data-dir {data_dir}; upload the files there")
     if published:
-        published.download(data_dir)
+        published.download(Path(data_dir))
     elif options.dataset == TINY_IMAGENET:
         raise ValueError(f"--download is impossible with dataset {TINY_IMAGENET}; unpack it into --data-dir")
+
+
+def _local_folder(options: DataOptions, data_dir: Path | str) -> Path:
+    """Where the data set's files are on this machine, fetched if they are in a bucket."""
+    if not is_s3(str(data_dir)):
+        return Path(data_dir)
+    from core.data.staging import staged
+
+    published = _published(options)
+    if published:
+        return staged(str(data_dir), options.dataset, published.md5)
+    if options.dataset == TINY_IMAGENET:
+        return staged(str(data_dir), TINY_IMAGENET, {f"{TINY_IMAGENET}.zip": ""}, archive=f"{TINY_IMAGENET}.zip")
+    return Path()
 
 
 def _published(options: DataOptions) -> PublishedFiles | None:

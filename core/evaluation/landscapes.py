@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -32,14 +31,14 @@ class StoredCheckpoint(Protocol):
 
 
 def checkpoint_landscapes(
-    checkpoints: Mapping[str, StoredCheckpoint], ledger: Ledger, data_dir: Path
+    checkpoints: Mapping[str, StoredCheckpoint], ledger: Ledger, data_dir: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Landscapes around the first three test images, in eval mode on the CPU, with the same directions' seed for all.
 
     Args:
         checkpoints: stored weights of trials with one data set and one epsilon, by title.
         ledger: of the sweep, beside which the weights are.
-        data_dir: folder of the data sets.
+        data_dir: folder, or ``s3://`` address, of the data sets.
 
     Returns:
         Offsets ``[points]`` in the images' unit, and losses ``[points, points]`` by ``title, image k``, the checkpoints

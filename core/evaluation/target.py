@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from core.config import Cell, ProtocolOptions
+from core.config.home import data_root
 from core.data import check_files, load_dataset
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.blocks import split_blocks
@@ -37,14 +37,14 @@ class Planner:
 
     Args:
         options: what to measure.
-        data_dir: folder of the data sets.
+        data_dir: folder, or ``s3://`` address, of the data sets.
 
     Raises:
         ValueError: the source can't be read.
     """
 
-    def __init__(self, options: EvaluationOptions, data_dir: Path) -> None:
-        self.options, self.data_dir = options, data_dir.resolve()
+    def __init__(self, options: EvaluationOptions, data_dir: str) -> None:
+        self.options, self.data_dir = options, data_root(data_dir)
         self.source: Checkpoint | None = None
         self._source_at: tuple[str, str, str] | None = None
         self._test_sizes: dict[str, int] = {}
@@ -99,7 +99,7 @@ class Planner:
                 file=file,
                 weights=sha256,
                 data=cell.data.model_dump_json(),
-                data_dir=str(self.data_dir),
+                data_dir=self.data_dir,
                 specs=specs,
                 block=block,
                 size=self.options.block,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -62,7 +61,7 @@ def evaluate_block_on_ray(task: BlockTask) -> Correct:
 
 @lru_cache(maxsize=1)
 def _test_images(options: str, data_dir: str) -> ImageSet:
-    return load_dataset(DataOptions.model_validate(json.loads(options)), Path(data_dir)).test
+    return load_dataset(DataOptions.model_validate(json.loads(options)), data_dir).test
 
 
 @lru_cache(maxsize=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import threading
 import time
@@ -82,6 +83,11 @@ class Folder:
                 return None
             finally:
                 clock.unlink(missing_ok=True)
+
+    def md5(self, path: str) -> str | None:
+        """MD5 of the file; None if there is no such file."""
+        content = self.read(path)
+        return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def probe(self, path: str) -> None:
         """Write, read and delete a file; a folder that this made is removed again."""

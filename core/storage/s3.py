@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import random
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -105,6 +106,15 @@ class Bucket:
             found = self._client.head_object(**self._object(path))
             now = found["ResponseMetadata"]["HTTPHeaders"]["date"]
             return _seconds(now) - float(found["LastModified"].timestamp())
+
+        return self._unless("404", None, "read", path, head)
+
+    def md5(self, path: str) -> str | None:
+        """MD5 of the object if its ETag is one, else empty; None if there is no such object."""
+
+        def head() -> str:
+            etag = str(self._client.head_object(**self._object(path))["ETag"]).strip('"')
+            return etag if re.fullmatch("[0-9a-f]{32}", etag) else ""
 
         return self._unless("404", None, "read", path, head)
 

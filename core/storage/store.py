@@ -32,6 +32,7 @@ class Files(Protocol):
     def delete(self, path: str) -> None: ...
     def list(self, path: str) -> tuple[list[str], list[str]]: ...
     def age(self, path: str) -> float | None: ...
+    def md5(self, path: str) -> str | None: ...
     def probe(self, path: str) -> None: ...
 
 
@@ -115,6 +116,10 @@ class Store:
     def age(self, name: str) -> float | None:
         """Seconds since ``name`` was written, by the store's own clock; None if it does not exist."""
         return self._files.age(self._at(name))
+
+    def md5(self, name: str) -> str | None:
+        """MD5 of ``name`` by the store's own account, empty if it doesn't know; None if it does not exist."""
+        return self._files.md5(self._at(name))
 
     def probe(self) -> None:
         """Write, read and delete a file; nothing stays, not even a folder.

@@ -18,6 +18,7 @@ from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
 from core.allocation.searcher import AllocatingSearcher
 from core.config import RunOptions, Sweep, Trial
+from core.config.home import data_root
 from core.data import check_files, download_files
 from core.engine.provenance import git_commit
 from core.records import TrialRecord
@@ -259,7 +260,7 @@ class Training:
             sweep=self.sweep.name,
             storage=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
-            data_dir=str(options.data_dir.resolve()),
+            data_dir=data_root(options.data_dir),
             commit=self.commit,
             checkpoint_s=float(options.checkpoint_s),
             timeout_s=None if options.trial_timeout_s is None else float(options.trial_timeout_s),

@@ -7,7 +7,6 @@ import platform
 import socket
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypedDict
 
 import psutil
@@ -66,7 +65,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         cadence=Cadence(checkpoint_s=task["checkpoint_s"]),
         timeout_s=task["timeout_s"],
     )
-    dataset = load_dataset(trial.cell.data, Path(task["data_dir"]))
+    dataset = load_dataset(trial.cell.data, task["data_dir"])
     run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, around)
 
 

@@ -66,9 +66,7 @@ class ObjectStore:
     secret_key = "not-a-word-of-any-list"
     region = "us-east-1"
 
-    def __init__(
-        self, folder: Path, host: str = "127.0.0.1", gateway: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1", gateway: Mapping[str, str] | None = None) -> None:
         self.programs = {
             name: program(name, package)
             for package, names in {

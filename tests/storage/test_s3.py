@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -17,6 +14,7 @@ from core.config.home import storage_root
 from core.evaluation.checkpoint import locate
 from core.storage import Store, StoreError, s3
 from tests.servers import ObjectStore
+from tests.servers.proxy import DAMAGE_REQUEST, FORGET, OTHER_ETAG, PASS, proxy
 
 pytestmark = pytest.mark.server
 SECRET = ObjectStore.secret_key
@@ -135,7 +133,7 @@ def test_a_stalled_server_fails_in_bounded_time(
 
 
 def test_a_server_that_says_stored_and_did_not_is_found_out(bucket: str, object_store: ObjectStore) -> None:
-    with proxy(object_store, lambda _: FORGET) as endpoint:
+    with proxy(object_store, lambda method, _: FORGET if method == "PUT" else PASS) as endpoint:
         store = Store(f"s3://{bucket}/results?endpoint={endpoint}").patient(2.0)
         with pytest.raises(StoreError, match=r"cannot write it: .* (did not keep what was written|NoSuchKey)"):
             store.write("state", b"content")
@@ -145,9 +143,9 @@ def test_a_server_that_says_stored_and_did_not_is_found_out(bucket: str, object_
 def test_what_the_network_changes_is_sent_again(bucket: str, object_store: ObjectStore) -> None:
     seen: list[str] = []
 
-    def damage_first(path: str) -> str:
+    def damage_first(method: str, path: str) -> str:
         seen.append(path)
-        return DAMAGE if len(seen) == 1 else PASS
+        return DAMAGE_REQUEST if len(seen) == 1 else PASS
 
     with proxy(object_store, damage_first) as endpoint:
         Store(f"s3://{bucket}/results?endpoint={endpoint}").write("state", bytes(1000))
@@ -157,7 +155,7 @@ def test_what_the_network_changes_is_sent_again(bucket: str, object_store: Objec
 
 def test_an_upload_is_read_back_where_the_etag_is_no_md5(bucket: str, object_store: ObjectStore) -> None:
     """As with encryption by KMS."""
-    with proxy(object_store, lambda _: OTHER_ETAG) as endpoint:
+    with proxy(object_store, lambda method, _: OTHER_ETAG if method == "PUT" else PASS) as endpoint:
         Store(f"s3://{bucket}/results?endpoint={endpoint}").write("state", b"content")
     assert Store(f"s3://{bucket}/results").read("state") == b"content"
 
@@ -190,56 +188,3 @@ def test_a_file_in_a_bucket_is_located_with_its_endpoint(bucket: str, object_sto
     Store(f"s3://{bucket}/results/trials").write("last.pt", b"weights")
     store, file = locate(f"s3://{bucket}/results/trials/last.pt?endpoint={object_store.endpoint}")
     assert store.read(file) == b"weights"
-
-
-FORGET, DAMAGE, OTHER_ETAG, PASS = "forget", "damage", "other etag", "pass"
-
-
-@contextmanager
-def proxy(server: ObjectStore, fault_of: object) -> Iterator[str]:
-    """Between client and server: does to every upload what ``fault_of(path)`` says."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            fault = fault_of(self.path) if self.command == "PUT" else PASS
-            if fault == FORGET:
-                self.send_response(200)
-                self.send_header("ETag", '"0"')
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            if fault == DAMAGE:
-                body = b"\xff" + body[1:]
-            onward = http.client.HTTPConnection(server.host, server.port)
-            onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
-                if name.lower() != "expect":
-                    onward.putheader(name, value)
-            onward.endheaders(body)
-            answer = onward.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() in ("etag", "last-modified", "content-type"):
-                    self.send_header(name, '"other"' if fault == OTHER_ETAG and name.lower() == "etag" else value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_PUT = do_GET = do_HEAD = do_DELETE = do  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    middle = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=middle.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{middle.server_port}"
-    finally:
-        middle.shutdown()
-        thread.join()
-        middle.server_close()

@@ -1,0 +1,82 @@
+"""A proxy in front of an object store that damages, truncates or drops what passes."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.servers.object_store import ObjectStore
+
+PASS = "pass"
+FORGET = "forget"
+"""Answer success without asking the server."""
+DAMAGE_REQUEST, DAMAGE_ANSWER = "damage request", "damage answer"
+"""Change one byte."""
+TRUNCATE_ANSWER = "truncate answer"
+"""Break the connection off in the middle."""
+OTHER_ETAG = "other etag"
+"""As a server that encrypts."""
+Fault = Callable[[str, str], str]
+
+
+@contextmanager
+def proxy(server: ObjectStore, fault_of: Fault) -> Iterator[str]:
+    """An endpoint that does to every request what ``fault_of(method, path)`` says."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fault = fault_of(self.command, self.path)
+            if fault == FORGET:
+                return self._answer(200, {"ETag": '"0"'}, b"")
+            if fault == DAMAGE_REQUEST:
+                body = b"\xff" + body[1:]
+            status, headers, content = self._ask(body)
+            if fault == OTHER_ETAG:
+                headers["ETag"] = '"other"'
+            if fault == DAMAGE_ANSWER:
+                content = bytes([content[0] ^ 1]) + content[1:]
+            return self._answer(status, headers, content, cut=fault == TRUNCATE_ANSWER)
+
+        do_PUT = do_GET = do_HEAD = do_DELETE = do  # noqa: N815
+
+        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+            onward = http.client.HTTPConnection(server.host, server.port)
+            onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() != "expect":
+                    onward.putheader(name, value)
+            onward.endheaders(body)
+            answer = onward.getresponse()
+            kept = {"etag": "ETag", "last-modified": "Last-Modified", "content-type": "Content-Type"}
+            headers = {kept[n.lower()]: v for n, v in answer.getheaders() if n.lower() in kept}
+            content = answer.read()
+            headers["Content-Length"] = answer.getheader("Content-Length") or str(len(content))
+            onward.close()
+            return answer.status, headers, content
+
+        def _answer(self, status: int, headers: dict[str, str], content: bytes, cut: bool = False) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2] if cut else content)
+            self.close_connection = cut
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    middle = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=middle.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{middle.server_port}"
+    finally:
+        middle.shutdown()
+        thread.join()
+        middle.server_close()

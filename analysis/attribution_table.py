@@ -17,8 +17,8 @@ def attribution_table(shares: Sequence[VarianceShare]) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
-        caption="Trials of a group share the pinned seeds, so they are no independent trials of the cell: the rates' "
-        "intervals above are too narrow unless the share is 0. p: permutation test that the pinned seeds do nothing.",
+        caption="Trials of a group share the pinned seeds, so they are no independent trials of the cell, and the "
+        "rates' intervals above allow for that. p: permutation test that the pinned seeds do nothing.",
         caption_justify="left",
     )
     for header in ("question", "cell"):

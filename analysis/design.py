@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.intervals import IntervalKind
-from analysis.rates import Label
+from analysis.rates import CellRate, Label, cell_rates
 from core.allocation.replay import in_seed_order
 from core.records import TrialRecord
 
 FIXED = "the number of seeds was fixed in advance"
+GROUPS = "trials that share a pinned seed are no independent trials"
 ADAPTIVE = "this sweep looked at its results before it chose the next seed"
 
 
@@ -18,15 +19,15 @@ def countable(records: Sequence[TrialRecord], first_seed: int | None = None) -> 
 
     Unstable trials that were stopped are known before stable ones that started with them: while a sweep runs, a trial
     counts only if no trial of its cell with a smaller seed is still without a result. With a fixed number of seeds
-    Wilson's interval holds. An adaptive sweep looked at its results before it chose the next seed, which takes an
-    anytime interval.
+    Wilson's interval holds or, where trials share pinned seeds, one that allows for groups. An adaptive sweep looked at
+    its results before it chose the next seed, which takes an anytime interval.
 
     Args:
         records: of one sweep, running trials too if there are any.
         first_seed: of the sweep; None: the smallest among ``records``.
     """
     if not is_adaptive(records):
-        return _not_overtaking(records), "wilson"
+        return _not_overtaking(records), "clustered" if in_groups(records) else "wilson"
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
     return in_seed_order(records, first) + running, "anytime"
@@ -41,6 +42,12 @@ def asked_label(records: Sequence[TrialRecord]) -> Label:
     return "ever" if is_adaptive(records) else "any"
 
 
+def asked_rates(records: Sequence[TrialRecord]) -> list[CellRate]:
+    """The rates that a sweep is shown with unless told otherwise."""
+    counted, interval = countable(records)
+    return cell_rates(counted, asked_label(records), interval=interval)
+
+
 def _not_overtaking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Without trials that ended before one of their cell with a smaller seed."""
     first_running: dict[str, int] = {}
@@ -48,6 +55,11 @@ def _not_overtaking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
         if record.status == "running":
             first_running[record.cell_id] = min(record.seed, first_running.get(record.cell_id, record.seed))
     return [r for r in records if r.status == "running" or r.seed < first_running.get(r.cell_id, r.seed + 1)]
+
+
+def in_groups(records: Sequence[TrialRecord]) -> bool:
+    """Do trials come in groups that share pinned seeds?"""
+    return len({tuple(sorted(record.pins.items())) for record in records}) > 1
 
 
 def is_adaptive(records: Sequence[TrialRecord]) -> bool:
@@ -58,6 +70,8 @@ def is_adaptive(records: Sequence[TrialRecord]) -> bool:
 def why(interval: IntervalKind, records: Sequence[TrialRecord]) -> str:
     """Why this interval is shown for this sweep, or what is wrong with it."""
     if not is_adaptive(records):
+        if in_groups(records):
+            return GROUPS if interval == "clustered" else f"it was asked for, but {GROUPS}: it is likely too narrow"
         if interval == "anytime":
             return f"it was asked for; {FIXED}, so a shorter one would do unless you decide by it when to stop"
         return FIXED

@@ -6,6 +6,8 @@
 `clopper_pearson`   n was fixed before the first trial; covers at least `level` for every rate and every n.
 `confidence_        Somebody looked at k/n and decided whether to go on: covers *at all looks together* with at least
 sequence`           `level`, whatever the rule for stopping. Wider: the price of curiosity.
+`clustered`         trials that share a pinned seed are no independent trials (in `analysis.clustered`, which needs to
+                    know the groups); n was fixed before the first trial.
 ==================  ===========================================================================================
 """
 
@@ -20,10 +22,13 @@ from scipy.optimize import brentq
 from scipy.special import betaln
 from scipy.stats import binomtest
 
-IntervalKind = Literal["wilson", "clopper-pearson", "anytime"]
+IntervalKind = Literal["wilson", "clopper-pearson", "anytime", "clustered"]
+OF_COUNTS: tuple[IntervalKind, ...] = ("wilson", "clopper-pearson", "anytime")
+"""Intervals that depend on k and n alone."""
 INTERVAL_QUESTIONS: dict[IntervalKind, str] = {
     "wilson": "Which rates are plausible, if the number of trials was fixed in advance?",
     "clopper-pearson": "Which rates can't be excluded, for certain, if the number of trials was fixed in advance?",
+    "clustered": "Which rates can't be excluded, if trials that share a pinned seed may be alike?",
     "anytime": "Which rates can't be excluded, however often one looked and whenever one stopped?",
 }
 
@@ -90,12 +95,12 @@ def interval(kind: IntervalKind, k: int, n: int, level: float = 0.95) -> Interva
     """The interval of this `kind` for k of n trials.
 
     Raises:
-        ValueError: the kind is unknown, k is not in [0, n], or level not in (0, 1).
+        ValueError: the kind is not one of `OF_COUNTS`, k is not in [0, n], or level not in (0, 1).
     """
     if kind == "anytime":
         return confidence_sequence(k, n, level)
-    if kind not in INTERVAL_QUESTIONS:
-        raise ValueError(f"interval {kind!r} must be one of {', '.join(INTERVAL_QUESTIONS)}")
+    if kind not in OF_COUNTS:
+        raise ValueError(f"interval {kind!r} must be one of {', '.join(OF_COUNTS)}")
     return _fixed_design(k, n, level, kind)
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from analysis import intervals
+from analysis.clustered import clustered
+from analysis.evaluated import GAP, evaluated
 from analysis.intervals import Interval, IntervalKind
+from analysis.spread import Spread
 from core.records import TrialRecord
 
 Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
@@ -51,6 +54,10 @@ class CellRate:
     square_accuracy: float | None
     gap: float | None
     """Mean of PGD-10 minus Square accuracy."""
+    autoattack: Spread | None
+    """Accuracy under AutoAttack, over counted trials that `jobs/evaluate.py` attacked; None where there are none."""
+    autoattack_gap: Spread | None
+    """PGD-10 minus AutoAttack accuracy of the same trials, each on the same images: the gap of Tables 3, 5, 6 and 7."""
     epochs_run: int
     epochs_saved: int
     """Planned epochs that stopped trials did not run."""
@@ -142,6 +149,7 @@ def _cell_rate(
     running = sum(record.status == "running" for record in group)
     accuracies = {attack: [selected_accuracy(r, attack) for r in counted] for attack in ("pgd-10", "square")}
     gaps = [p - s for p, s in zip(*accuracies.values(), strict=True) if p is not None and s is not None]
+    attacked = [found.accuracies for record in counted if (found := evaluated(record))]
     return CellRate(
         cell_id=group[0].cell_id,
         factors=factors,
@@ -153,17 +161,30 @@ def _cell_rate(
         healed=sum(record.verdict is not None and record.verdict.outcome == "healed" for record in group),
         stopped=sum(record.stopped_early for record in group),
         rate=unstable / len(counted) if counted else None,
-        interval=intervals.interval(kind, unstable, len(counted), level),
+        interval=clustered(_groups(counted, label), level)
+        if kind == "clustered"
+        else intervals.interval(kind, unstable, len(counted), level),
         clean_accuracy=_mean([selected_accuracy(r, "clean") for r in counted]),
         pgd10_accuracy=_mean(accuracies["pgd-10"]),
         pgd50_accuracy=_mean([selected_accuracy(r, "pgd-50x5") for r in counted]),
         square_accuracy=_mean(accuracies["square"]),
         gap=_mean(gaps),
+        autoattack=Spread.of([found["autoattack"] for found in attacked]) if attacked else None,
+        autoattack_gap=Spread.of([found[GAP] for found in attacked]) if attacked else None,
         epochs_run=sum(record.epochs_run for record in group),
         epochs_saved=sum(epochs_saved(record) for record in group),
         device_seconds=sum(record.device_seconds for record in group),
         device_seconds_saved=sum(device_seconds_saved(record) for record in group),
     )
+
+
+def _groups(counted: Sequence[TrialRecord], label: Label) -> list[tuple[int, int]]:
+    """(k, m) of each group of trials that share pinned seeds; a trial without pins is a group of its own."""
+    groups: dict[tuple, list[bool]] = {}
+    for record in counted:
+        group = tuple(sorted(record.pins.items())) or (record.seed,)
+        groups.setdefault(group, []).append(has_label(record, label) is True)
+    return [(sum(labels), len(labels)) for labels in groups.values()]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -43,6 +43,15 @@ def format_rate(cell: CellRate) -> str:
     return f"{rate} [{format_interval(cell)}]"
 
 
+def format_gap(cell: CellRate) -> str:
+    """PGD-10 minus AutoAttack in points: ``14.7 ± 4.6``, and how many trials it is of, if that's not all: ``(7)``."""
+    gap = cell.autoattack_gap
+    if gap is None:
+        return NOTHING
+    deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.1f}"
+    return f"{100 * gap.mean:.1f}{deviation}" + (f" ({gap.trials})" if gap.trials < cell.trials else "")
+
+
 def format_percent(value: float | None) -> str:
     """A share in [0, 1] in percent, with one decimal and no sign: ``27.3``."""
     return NOTHING if value is None else f"{100 * value:.1f}"

@@ -18,7 +18,9 @@ class ReportOptions(Options):
         None, description="what counts as unstable (default: any; ever where seeds were added while looking)"
     )
     interval: IntervalKind | None = Field(
-        None, description="of rates (default: wilson where the number of seeds was fixed, anytime where it was not)"
+        None,
+        description="of rates (default: wilson where the number of seeds was fixed, anytime where it was not, "
+        "clustered where seeds are pinned in groups)",
     )
     level: Number = Field(0.95, gt=0, lt=1, description="coverage of all intervals")
     price: Number | None = Field(None, ge=0, description="of a device-hour, in any currency; the cost is money then")

@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from analysis.rates import LABEL_QUESTIONS, CellRate
-from analysis.report.format import NOTHING, format_percent, format_rate, format_value, time_unit
+from analysis.report.format import NOTHING, format_gap, format_percent, format_rate, format_value, time_unit
 from analysis.report.grid import distinct_factors
 
 SOFT = "\u00ad"
@@ -33,6 +33,8 @@ class Column:
 
     header: str
     text: Callable[[CellRate], str]
+    wraps: bool = False
+    """May its cells be folded where the table is wide?"""
 
 
 def main_table(cells: Sequence[CellRate]) -> Table:
@@ -44,9 +46,10 @@ def main_table(cells: Sequence[CellRate]) -> Table:
         if index < factor_count(cells):  # may be long: fold it, but never mid-word of its name
             table.add_column(_escape_rich(header), overflow="fold", min_width=max(map(len, header.split("\n"))))
         else:
-            table.add_column(_escape_rich(header), justify="right", no_wrap=True)
+            table.add_column(_escape_rich(header), justify="right", no_wrap=not column.wraps)
     for cell in cells:
-        table.add_row(*(_escape_rich(column.text(cell)) for column in columns))
+        # a folded cell keeps its sign with its deviation
+        table.add_row(*(_escape_rich(column.text(cell).replace("± ", "±\u00a0")) for column in columns))
     return table
 
 
@@ -66,6 +69,8 @@ def table_columns(cells: Sequence[CellRate]) -> list[Column]:
         counts[f"run{SOFT}ning"] = "running"
     numbers += [_field(header, field, lambda count: str(count or NOTHING)) for header, field in counts.items()]
     numbers += [_field(header, field, format_percent) for header, field in ACCURACIES.items()]
+    if any(cell.autoattack_gap for cell in cells):
+        numbers.append(Column("AA\ngap", format_gap, wraps=True))
     unit, seconds = time_unit(max((cell.device_seconds for cell in cells), default=0))
     numbers += [
         Column("epochs\n(saved)", lambda cell: f"{cell.epochs_run} ({cell.epochs_saved})"),
@@ -95,10 +100,13 @@ def table_caption(cells: Sequence[CellRate]) -> str:
     if not cells:
         return "No trial yet."
     first = cells[0]
-    return (
+    text = (
         f"{LABEL_QUESTIONS[first.label]} {100 * first.interval.level:g} % interval: {first.interval.kind}; "
         "censored: crashed, diverged, timed out or unmeasured, in no rate; accuracies in %, selected checkpoint, test."
     )
+    if any(cell.autoattack_gap for cell in cells):
+        text += " AA gap: PGD-10 minus AutoAttack, mean ± sample sd (number of trials, unless it is all)."
+    return text
 
 
 def _escape_rich(text: str) -> str:

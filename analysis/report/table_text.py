@@ -11,6 +11,10 @@ from typing import Any, Literal
 from analysis.rates import CellRate
 from analysis.report.table import ACCURACIES, SOFT, Column, factor_count, table_caption, table_columns
 
+AUTOATTACK_FIELDS = (
+    *("autoattack_trials", "autoattack_accuracy", "autoattack_accuracy_sd"),
+    *("autoattack_gap", "autoattack_gap_sd"),
+)
 TableFormat = Literal["csv", "latex", "markdown"]
 
 
@@ -61,9 +65,10 @@ def to_csv(cells: Sequence[CellRate]) -> str:
         *("censored", "running", "healed", "stopped", *ACCURACIES.values(), "gap"),
         *("epochs_run", "epochs_saved", "device_seconds", "device_seconds_saved"),
     ]
+    attacked = any(cell.autoattack_gap for cell in cells)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["cell", *names, *fields])
+    writer.writerow(["cell", *names, *fields, *(AUTOATTACK_FIELDS if attacked else ())])
     for cell in cells:
         interval = cell.interval
         known = {
@@ -73,8 +78,16 @@ def to_csv(cells: Sequence[CellRate]) -> str:
             "interval_kind": interval.kind,
         }
         values = [known[field] if field in known else getattr(cell, field) for field in fields]
+        values += _autoattack_values(cell) if attacked else []
         writer.writerow([cell.cell_id, *(_csv_value(cell.factors[name]) for name in names), *values])
     return out.getvalue()
+
+
+def _autoattack_values(cell: CellRate) -> list[float | None]:
+    accuracy, gap = cell.autoattack, cell.autoattack_gap
+    if accuracy is None or gap is None:
+        return [0, None, None, None, None]
+    return [gap.trials, accuracy.mean, accuracy.deviation, gap.mean, gap.deviation]
 
 
 _LATEX = {
@@ -85,6 +98,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "–": "--",
+    "±": r"$\pm$",
 }
 
 

@@ -50,6 +50,7 @@ def evaluate_sweep(
     mlflow_uri: str,
     console: Console,
     markdown: Markdown,
+    summary: Markdown,
 ) -> EvaluationResult:
     """Evaluate the asked checkpoints of a sweep's finished trials; what is stored already is not done again.
 
@@ -61,6 +62,7 @@ def evaluate_sweep(
         mlflow_uri: MLflow tracking URI.
         console: where progress goes.
         markdown: the table of evaluations, attached to the sweep's run as ``evaluation.md``.
+        summary: the sweep's own table, now with what was found: its run's description.
 
     Raises:
         ValueError: an option cannot work; nothing was started.
@@ -109,6 +111,7 @@ def evaluate_sweep(
                 table = Path(folder) / "evaluation.md"
                 table.write_text(markdown(list(records.values())))
                 tracker.log_sweep_artifact(table)
+            tracker.set_summary(summary(list(records.values())))
             untracked = tracker.close("FINISHED")
     return EvaluationResult(list(records.values()), interrupted, untracked)
 

@@ -41,6 +41,14 @@ def test_an_adaptive_one_counts_up_to_a_cell_s_first_seed_without_a_result():
     assert [(r.cell_id, r.seed) for r in counted] == [("a", 5), ("a", 6), ("a", 7)]
 
 
+def test_trials_that_share_pinned_seeds_are_counted_in_groups():
+    groups = [trial(seed).model_copy(update={"pins": {"init": seed // 2}}) for seed in range(4)]
+    assert countable(groups) == (groups, "clustered")
+    assert why("clustered", groups) == "trials that share a pinned seed are no independent trials"
+    assert "it is likely too narrow" in why("wilson", groups)
+    assert countable(groups[:2])[1] == "wilson"
+
+
 @pytest.mark.parametrize(
     "allocation, interval, said",
     [

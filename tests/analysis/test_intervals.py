@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.intervals import INTERVAL_QUESTIONS, clopper_pearson, confidence_sequence, interval, wilson
+from analysis.intervals import OF_COUNTS, clopper_pearson, confidence_sequence, interval, wilson
 
 RATES = np.linspace(0.005, 0.995, 199)
 
@@ -66,14 +66,14 @@ def test_peeking_is_free_with_a_confidence_sequence_and_is_not_with_wilson(rate:
     assert missed["wilson"].mean() > 0.1
 
 
-@pytest.mark.parametrize("kind", list(INTERVAL_QUESTIONS))
+@pytest.mark.parametrize("kind", OF_COUNTS)
 def test_no_trials_say_nothing(kind: str) -> None:
     nothing = interval(kind, 0, 0)  # type: ignore[arg-type]
     assert (nothing.low, nothing.high, nothing.kind, nothing.width) == (0, 1, kind, 1)
 
 
 @pytest.mark.parametrize("k, n, level", [(-1, 3, 0.95), (4, 3, 0.95), (1, 3, 1.0), (1, 3, 0.0)])
-@pytest.mark.parametrize("kind", list(INTERVAL_QUESTIONS))
+@pytest.mark.parametrize("kind", OF_COUNTS)
 def test_impossible_counts_and_levels_are_refused(kind: str, k: int, n: int, level: float) -> None:
     with pytest.raises(ValueError, match="between 0 and"):
         interval(kind, k, n, level)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from rich.console import Console
 from analysis.rates import cell_rates
 from analysis.report.table import main_table
 from analysis.report.table_text import escape_latex, render
+from core.records import Evidence, Measurement
 
 
 @pytest.fixture
@@ -54,6 +55,43 @@ def test_terminal_shows_every_cell_whole_at_100_columns(cells):
         line = next(line for line in text.splitlines() if rate in line and f"{cell.factors['batch_size']} " in line)
         assert f"{cell.unstable}/{cell.trials}" in line
         assert f"{cell.epochs_run} ({cell.epochs_saved})" in line
+
+
+def evaluated(record, gap):
+    """With an evaluation in which AutoAttack finds `gap` more than PGD-10."""
+    accuracies = {"clean": 0.5, "pgd-10": 0.25, "autoattack": 0.25 - gap}
+    measured = tuple(Measurement(attack=a, accuracy=v, images=100, split="test") for a, v in accuracies.items())
+    evidence = Evidence(checkpoint="selected", epoch=1, measurements=measured)
+    return record.model_copy(update={"evaluations": (evidence,)})
+
+
+def test_the_gap_to_autoattack_is_shown_once_there_are_evaluations(make_sweep):
+    records = make_sweep(betas=(1, 3), batch_sizes=(64, 256), seeds=3)
+    for form in ("csv", "latex", "markdown"):
+        assert "autoattack" not in render(cell_rates(records), form).lower()
+    gaps = {(1, 0): 0.01, (1, 1): 0.02, (1, 2): 0.06, (3, 0): 0.1, (3, 1): 0.2}
+    cells = cell_rates(
+        [
+            evaluated(r, gaps[key]) if (key := (r.cell["beta"], r.seed)) in gaps and r.cell["batch_size"] == 64 else r
+            for r in records
+        ]
+    )
+    shown = ["3.0 ± 2.6", "–", "15.0 ± 7.1 (2)", "–"]
+    lines = render(cells, "markdown").splitlines()
+    column = lines[0].split(" | ").index("AA gap")
+    assert [line.split(" | ")[column] for line in lines[2:6]] == shown
+    assert r"15.0 $\pm$ 7.1 (2)" in render(cells, "latex")
+    rows = list(csv.DictReader(io.StringIO(render(cells, "csv"))))
+    assert [row["autoattack_trials"] for row in rows] == ["3", "0", "2", "0"]
+    assert float(rows[0]["autoattack_gap"]) == pytest.approx(0.03)
+    assert float(rows[0]["autoattack_accuracy_sd"]) == float(rows[0]["autoattack_gap_sd"])
+    assert float(rows[2]["autoattack_gap_sd"]) == pytest.approx(0.1 / 2**0.5)
+    assert float(rows[2]["autoattack_accuracy"]) == pytest.approx(0.1)
+    assert rows[1]["autoattack_gap"] == ""
+    console = Console(width=100, file=io.StringIO(), legacy_windows=False)
+    console.print(main_table(cells))
+    assert "…" not in console.file.getvalue()
+    assert "±\u00a07.1" in console.file.getvalue()
 
 
 def test_terminal_folds_long_factors_and_keeps_numbers(make_sweep):

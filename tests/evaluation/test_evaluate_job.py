@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 from mlflow import MlflowClient
@@ -113,3 +114,12 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
     assert len(client.get_metric_history(of_trial.info.run_id, "evaluation/selected/square_acc")) == 1
     parent = next(run for run in runs if run.data.tags["role"] == "sweep")
     assert "| AutoAttack |" in Path(client.download_artifacts(parent.info.run_id, "evaluation.md")).read_text()
+    gaps = [
+        e.accuracy("pgd-10") - e.accuracy("autoattack")
+        for r in tracked
+        if (e := r.evaluation("selected", "autoattack"))
+    ]
+    shown = f"| {100 * fmean(gaps):.1f}" + (f" ± {100 * stdev(gaps):.1f} |" if len(gaps) > 1 else " |")
+    description = parent.data.tags["mlflow.note.content"]
+    assert "| AA gap |" in description
+    assert shown in description

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 
 import ray
 from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
-from ray._private.state import state
 from ray._raylet import GcsClient
 from ray.exceptions import AuthenticationError, RpcError
 from ray.util.state import list_nodes
 
 from core.config import RunOptions
+from core.sweep.growth import Growth, growth
 
 GROUP_BYTES = 1.2e9
 """Memory of the actors beside the workers of a group of several, measured."""
@@ -97,7 +97,7 @@ def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
     """The options with ``gpus_per_worker`` settled: unless given, a whole GPU where the cluster has some."""
     if run.gpus_per_worker is not None:
         return run
-    has_gpus = any(node.get("GPU", 0) for node in [ray.cluster_resources(), _autoscaler_limits()])
+    has_gpus = bool(ray.cluster_resources().get("GPU", 0)) or growth().offered("GPU")
     return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus else 0.0})
 
 
@@ -108,23 +108,30 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         ValueError: not even one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    ranks = max(sum(_ranks_on(node, run) for node in nodes), _ranks_on(_autoscaler_limits(), run))
-    if ranks < workers:
+    now = sum(_ranks_on(node, run) for node in nodes)
+    later = _ranks_after_growth(growth(), run)
+    if not now and not later and run.max_concurrent:
+        return run.max_concurrent  # Kubernetes starts nodes too, and tells nobody how many
+    if max(now, later) < workers:
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         raise ValueError(
             f"--workers {workers} with --cpus-per-worker {run.cpus_per_worker:g} and --gpus-per-worker "
             f"{run.gpus_per_worker:g} can never run: the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
-            f" on {len(nodes)} node(s)"
+            f" on {len(nodes)} node(s){'' if now else '; if nodes are still to be started, give --max-concurrent'}"
         )
     memory = sum(node.get("memory", 0) + node.get("object_store_memory", 0) for node in nodes)
     by_memory = int(memory / (WORKER_BYTES * workers + (GROUP_BYTES if workers > 1 else 0)))
-    fitting = max(1, min(ranks // workers, by_memory))
+    # nobody knows the memory of nodes that are still to come
+    fitting = max(1, min(now // workers, by_memory), later // workers)
     return min(fitting, run.max_concurrent or fitting)
 
 
-def _autoscaler_limits() -> Mapping[str, float]:
-    """What the cluster may grow to, all nodes together; empty where nothing scales it."""
-    return state.get_max_resources_from_cluster_config() or {}
+def _ranks_after_growth(growth: Growth, run: RunOptions) -> int:
+    """How many ranks fit on as many workers as may be started, the most spacious first."""
+    nodes = sorted(
+        (ranks for kind in growth.types for ranks in [_ranks_on(kind.resources, run)] * kind.most), reverse=True
+    )
+    return sum(nodes[: growth.most])
 
 
 def _ranks_on(node: Mapping[str, float], run: RunOptions) -> int:

@@ -14,12 +14,12 @@ def home() -> Path:
 
 
 def storage_root(given: str | None) -> str:
-    """The absolute folder, or ``s3://`` address, of sweeps: as given, or ``results`` at home.
+    """The absolute folder, or ``s3://`` address, of sweeps: as given, the environment's, or ``results`` at home.
 
     Raises:
         ValueError: it is another kind of address, or holds keys.
     """
-    storage = given or str(home() / "results")
+    storage = given or os.environ.get("UNMASK_STORAGE") or str(home() / "results")
     if "://" not in storage:
         return str(Path(storage).resolve())
     try:

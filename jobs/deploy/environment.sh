@@ -7,5 +7,10 @@ export RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true DO_NOT_TRACK=true
 # MLflow's clients find name and password in ~/.mlflow/credentials
 MLFLOW_TRACKING_URI="http://$(cat "$HOME/unmask-env/head_ip"):5000"
 export MLFLOW_TRACKING_URI
+# on the head of a cluster with a bucket: where jobs keep their results unless --storage says otherwise
+if [ -s "$HOME/unmask-env/storage" ]; then
+  UNMASK_STORAGE=$(cat "$HOME/unmask-env/storage")
+  export UNMASK_STORAGE
+fi
 # the cluster launcher exports OMP_NUM_THREADS=1; without it a Ray worker has one thread per CPU it was given
 unset OMP_NUM_THREADS

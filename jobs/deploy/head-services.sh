@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The head: PostgreSQL, which listens on this machine only, and an MLflow server on it for the nodes.
+# The head: PostgreSQL, which listens on this machine only, an MLflow server on it for the nodes, and the account's bucket
+# as the place of results.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -12,6 +13,9 @@ for database in mlflow mlflow_auth; do
   sudo -u postgres psql -qtc "select 1 from pg_database where datname = '$database'" | grep -q 1 ||
     sudo -u postgres createdb --owner "$USER" "$database"
 done
+
+account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
+echo "s3://unmask-$(~/unmask-env/bin/python -c "$account")/results" >~/unmask-env/storage
 
 sed "s|@USER@|$USER|; s|@HERE@|$here|" "$here/mlflow.service" | sudo tee /etc/systemd/system/mlflow.service >/dev/null
 sudo systemctl daemon-reload

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.conftest import DEPLOY
+from tests.deploy.conftest import DEPLOY, ROOT
 
 SCRIPTS = sorted(DEPLOY.glob("*.sh"))
 KEYS = [
@@ -174,3 +175,11 @@ def test_a_spot_notice_drains_this_node(home: Path, recorded: Path, metadata_ser
     assert arguments.split()[1] == "drain-node"
     assert f"--address 10.0.0.7:6379 --node-id {NODE_ID} --reason DRAIN_NODE_REASON_PREEMPTION" in arguments
     assert environment["RAY_AUTH_MODE"] == "token"
+
+
+def test_jobs_keep_their_results_in_the_heads_bucket_unless_told_otherwise(home: Path) -> None:
+    code = f"{sys.executable} -c 'from core.config.home import storage_root; print(storage_root(None))'"
+    asked = f". ~/unmask/jobs/deploy/environment.sh; cd ~/unmask; {code}"
+    assert run(asked, home, UNMASK_STORAGE="").stdout == f"{ROOT}/results\n"
+    (home / "unmask-env" / "storage").write_text("s3://unmask-123/results\n")
+    assert run(asked, home).stdout == "s3://unmask-123/results\n"

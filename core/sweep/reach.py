@@ -24,7 +24,7 @@ def check_reach(store: Store) -> None:
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) == 1:
         return
-    name, content = f"reach-{secrets.token_hex(8)}", secrets.token_bytes(16)
+    name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)
     try:
         answers = {

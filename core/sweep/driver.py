@@ -22,7 +22,7 @@ from core.config.home import data_root
 from core.data import check_files, download_files
 from core.engine.provenance import git_commit
 from core.records import TrialRecord
-from core.storage import Store
+from core.storage import Store, StoreError
 from core.sweep.board import Board
 from core.sweep.broadcast import Broadcast
 from core.sweep.callback import Backstop, SweepCallback
@@ -198,6 +198,10 @@ class Training:
                 self._tuner(concurrent, display, metrics).fit()
         except KeyboardInterrupt:
             return True
+        except tune.TuneError as error:
+            if isinstance(error.__context__, StoreError):  # of a callback, whose traceback Tune made a message of
+                raise error.__context__ from None
+            raise
         finally:
             signal.signal(signal.SIGTERM, previous)
             ray.shutdown()

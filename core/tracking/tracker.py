@@ -15,6 +15,7 @@ from typing import Literal, Self
 
 from core.config import ProtocolOptions, Trial
 from core.records import TrialRecord
+from core.storage.errors import folder_error
 from core.tracking.encode import describe
 from core.tracking.journal import Journal
 from core.tracking.runs import SweepRuns
@@ -170,5 +171,8 @@ class SweepTracker:
         return self._journal.left
 
     def _append(self, kind: str, *, durable: bool = True, **content: object) -> None:
-        self._journal.append({"kind": kind, "time": int(time.time() * 1000), **content}, durable)
+        try:
+            self._journal.append({"kind": kind, "time": int(time.time() * 1000), **content}, durable)
+        except OSError as error:
+            raise folder_error(str(self._folder), "write", error) from error
         self._writer.wake()

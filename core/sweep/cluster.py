@@ -127,9 +127,9 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
 
 
 def _ranks_after_growth(growth: Growth, run: RunOptions) -> int:
-    """How many ranks fit on as many workers as may be started, the most spacious first."""
+    """How many ranks fit on as many workers as may be started; Ray takes those that are filled best, the smallest."""
     nodes = sorted(
-        (ranks for kind in growth.types for ranks in [_ranks_on(kind.resources, run)] * kind.most), reverse=True
+        ranks for kind in growth.types if (ranks := _ranks_on(kind.resources, run)) for _ in range(kind.most)
     )
     return sum(nodes[: growth.most])
 

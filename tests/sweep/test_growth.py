@@ -38,12 +38,12 @@ def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_trials_are_as_many_as_the_started_machines_will_hold(launched: None) -> None:
     run = with_gpus_of_cluster(RunOptions())
     assert run.gpus_per_worker == 1
-    # 16 machines at most: 4 + 4 with four GPUs each, 8 with one
-    assert fitting_trials(run, workers=1) == 40
-    assert fitting_trials(run, workers=3) == 13
+    # 16 machines at most; tests/deploy/test_scaling.py asks Ray's scheduler which
+    assert fitting_trials(run, workers=1) == 16
+    assert fitting_trials(run, workers=3) == 5
     assert fitting_trials(run.model_copy(update={"max_concurrent": 7}), workers=1) == 7
-    # 16 machines: 4 + 4 with 48 CPUs, 4 with 16, 4 with 4
-    assert fitting_trials(run.model_copy(update={"gpus_per_worker": 0.0}), workers=1) == 8 * 48 + 4 * 16 + 4 * 4
+    # 12 CPUs beside a GPU: only the eight machines with four GPUs have them
+    assert fitting_trials(run.model_copy(update={"cpus_per_worker": 12}), workers=4) == 8
 
 
 def test_what_no_machine_can_hold_is_refused(launched: None) -> None:

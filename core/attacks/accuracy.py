@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from core.attacks.base import Attack, attack_mode, forward
 from core.attacks.float32 import full_float32
 from core.data import to_float
+from core.fast import FoldedNetwork
 
 
 def resists(
@@ -29,14 +30,15 @@ def resists(
         batch_size: images per forward.
     """
     device = next(model.parameters()).device
+    network = FoldedNetwork.of(model)
     y = labels.to(device)
     x = images.to(device)
     x = to_float(x) if x.dtype == torch.uint8 else x.float()
-    with full_float32(device), attack_mode(model):
+    with full_float32(device), attack_mode(network):
         if attack is not None:
             rng = torch.Generator().manual_seed(seed)
-            x = replace(attack, batch_size=batch_size).perturb(model, x, y, rng)
-        return forward(model, x, batch_size).argmax(1) == y
+            x = replace(attack, batch_size=batch_size).perturb(network, x, y, rng)
+        return forward(network, x, batch_size).argmax(1) == y
 
 
 def robust_accuracy(

@@ -12,6 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from core.attacks.losses import LogitGradient
+from core.fast import FoldedNetwork, by_autograd
+
 BnMode = Literal["eval", "train"]
 
 
@@ -87,3 +90,10 @@ def forward(model: nn.Module, x: Tensor, batch_size: int | None) -> Tensor:
     if batch_size is None or len(x) <= batch_size:
         return model(x)
     return torch.cat([model(part) for part in x.split(batch_size)])
+
+
+def image_gradient(model: nn.Module, x: Tensor, ascent: LogitGradient) -> tuple[Tensor, Tensor]:
+    """Logits, and the gradient at images ``[n, C, H, W]`` of a loss that has the gradient ``ascent(logits)`` there."""
+    if isinstance(model, FoldedNetwork):
+        return model.image_gradient(x, ascent)
+    return by_autograd(model, x, ascent)

@@ -1,6 +1,6 @@
-"""What an attack ascends: functions of the adversarial logits, summed over the batch.
+"""What an attack ascends, as the gradient at the adversarial logits: the chain rule's first link, in closed form.
 
-Sums, not means: the gradient at an image is then its own, whatever the batch size.
+Losses are sums over the batch, not means: the gradient at an image is then its own, whatever the batch size.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 AttackLoss = Literal["ce", "kl", "margin"]
-Objective = Callable[[Tensor], Tensor]
-"""Logits ``[n, classes]`` to a scalar, to be maximised."""
+LogitGradient = Callable[[Tensor], Tensor]
+"""Logits ``[n, classes]`` to the loss's gradient there, of the same shape and type."""
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
@@ -29,22 +29,44 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others.amax(1) - true[:, 0]
 
 
-def cross_entropy(y: Tensor) -> Objective:
+def _through_log_softmax(logits: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient at the logits from that at their log-softmax, with autograd's own rounding.
+
+    Where a network is sure, softmax differences are mostly rounding, and the images' signs follow it: written as a
+    difference of softmaxes, another path is trained.
+    """
+    wide = at_least_float32(logits)
+    by_logits = torch.ops.aten._log_softmax_backward_data(gradient, F.log_softmax(wide, dim=1), 1, wide.dtype)
+    return by_logits.to(logits.dtype)
+
+
+def cross_entropy(y: Tensor, scale: float = 1.0) -> LogitGradient:
     """Cross-entropy to the labels."""
-    return lambda logits: F.cross_entropy(logits, y, reduction="sum")
+
+    def gradient(logits: Tensor) -> Tensor:
+        by_log_softmax = torch.zeros_like(at_least_float32(logits)).scatter_(1, y[:, None], -scale)
+        return _through_log_softmax(logits, by_log_softmax)
+
+    return gradient
 
 
-def target_cross_entropy(target: Tensor) -> Objective:
+def target_cross_entropy(target: Tensor, scale: float = 1.0) -> LogitGradient:
     """Minus the cross-entropy to target classes."""
-    return lambda logits: -F.cross_entropy(logits, target, reduction="sum")
+    return cross_entropy(target, -scale)
 
 
-def kl_from(clean_logits: Tensor) -> Objective:
+def kl_from(clean_logits: Tensor, scale: float = 1.0) -> LogitGradient:
     """``KL(softmax(clean) || softmax(adversarial))``, TRADES' inner loss (Zhang et al. 2019)."""
-    clean = F.softmax(at_least_float32(clean_logits), dim=1)
-    return lambda logits: F.kl_div(F.log_softmax(at_least_float32(logits), dim=1), clean, reduction="sum")
+    by_log_softmax = F.softmax(at_least_float32(clean_logits), dim=1).mul_(-scale)
+    return lambda logits: _through_log_softmax(logits, by_log_softmax)
 
 
-def total_margin(y: Tensor) -> Objective:
+def total_margin(y: Tensor, scale: float = 1.0) -> LogitGradient:
     """Carlini and Wagner's (2017) f6 without its floor: the best wrong logit minus the true one."""
-    return lambda logits: margin(logits, y).sum()
+
+    def gradient(logits: Tensor) -> Tensor:
+        best = logits.scatter(1, y[:, None], -torch.inf).argmax(1, keepdim=True)
+        signs = torch.zeros_like(logits).scatter_(1, best, scale)
+        return signs.scatter_(1, y[:, None], -scale)
+
+    return gradient

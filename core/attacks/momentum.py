@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.attacks.base import Attack, attack_mode, bounds
+from core.attacks.base import Attack, attack_mode, bounds, image_gradient
 from core.attacks.losses import cross_entropy
 
 
@@ -31,14 +31,11 @@ class MiFgsm(Attack):
 
     def _steps(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         limits = bounds(x, self.epsilon)
-        objective = cross_entropy(y)
+        ascent = cross_entropy(y)
         momentum = torch.zeros_like(x)
         x_adv = x
         for _ in range(self.steps):
-            leaf = x_adv.detach().requires_grad_()
-            with torch.enable_grad():
-                loss = objective(model(leaf))
-            (gradient,) = torch.autograd.grad(loss, leaf)
+            _, gradient = image_gradient(model, x_adv, ascent)
             length = gradient.flatten(1).abs().sum(1).clamp(min=torch.finfo(x.dtype).tiny)
             momentum = momentum * self.decay + gradient / length[:, None, None, None]
             x_adv = torch.add(x_adv, momentum.sign(), alpha=self.epsilon / self.steps).clamp_(*limits)

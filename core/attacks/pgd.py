@@ -9,8 +9,15 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from core.attacks.base import Attack, BnMode, attack_mode, bounds, forward, gaussian, uniform
-from core.attacks.losses import AttackLoss, Objective, cross_entropy, kl_from, target_cross_entropy, total_margin
+from core.attacks.base import Attack, BnMode, attack_mode, bounds, forward, gaussian, image_gradient, uniform
+from core.attacks.losses import (
+    AttackLoss,
+    LogitGradient,
+    cross_entropy,
+    kl_from,
+    target_cross_entropy,
+    total_margin,
+)
 from core.attacks.targets import least_likely_targets, random_targets
 
 Observer = Callable[[int, Tensor, Tensor], None]
@@ -50,13 +57,13 @@ class Pgd(Attack):
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         """Adversarial images, see `Attack.perturb`."""
         with attack_mode(model, self.bn_mode):
-            result = self._ascend(model, x, y, rng, None)
+            result = self._attack_all(model, x, y, rng, None)
             for _ in range(self.restarts - 1):
                 alive = (forward(model, result, self.batch_size).argmax(1) == y).nonzero()[:, 0]
                 if len(alive) == 0:
                     break
                 # every image's numbers are drawn, so that those of one don't depend on the fate of the others
-                result[alive] = self._ascend(model, x, y, rng, None, alive)
+                result[alive] = self._attack_all(model, x, y, rng, None, alive)
         return result
 
     @torch.no_grad()
@@ -70,7 +77,7 @@ class Pgd(Attack):
         called for one part after the other.
         """
         with attack_mode(model, self.bn_mode):
-            return self._ascend(model, x, y, rng, observe)
+            return self._attack_all(model, x, y, rng, observe)
 
     @torch.no_grad()
     def perturb_from(
@@ -81,9 +88,9 @@ class Pgd(Attack):
         With a ``target``, ``y`` are the target classes.
         """
         with attack_mode(model, self.bn_mode):
-            return self._steps(model, start, bounds(x, self.epsilon), self._objective(model, x, y), observe)
+            return self._steps(model, start, bounds(x, self.epsilon), self._ascent(model, x, y), observe)
 
-    def _ascend(
+    def _attack_all(
         self,
         model: nn.Module,
         x: Tensor,
@@ -103,8 +110,8 @@ class Pgd(Attack):
         size = self.batch_size or len(x)
         parts = []
         for x_part, start_part, goal_part in zip(x.split(size), start.split(size), goal.split(size), strict=True):
-            objective = self._objective(model, x_part, goal_part)
-            parts.append(self._steps(model, start_part, bounds(x_part, self.epsilon), objective, observe))
+            ascent = self._ascent(model, x_part, goal_part)
+            parts.append(self._steps(model, start_part, bounds(x_part, self.epsilon), ascent, observe))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def start_points(self, x: Tensor, rng: torch.Generator) -> Tensor:
@@ -115,30 +122,23 @@ class Pgd(Attack):
             return uniform(x, rng).mul_(self.epsilon).add_(x).clamp_(0, 1)
         return x.detach()
 
-    def _objective(self, model: nn.Module, x: Tensor, goal: Tensor) -> Objective:
-        objective = self._unscaled_objective(model, x, goal)
-        return objective if self.loss_scale == 1 else lambda logits: self.loss_scale * objective(logits)
-
-    def _unscaled_objective(self, model: nn.Module, x: Tensor, goal: Tensor) -> Objective:
+    def _ascent(self, model: nn.Module, x: Tensor, goal: Tensor) -> LogitGradient:
         if self.loss == "kl":
-            return kl_from(model(x))
+            return kl_from(model(x), self.loss_scale)
         if self.loss == "margin":
-            return total_margin(goal)
-        return cross_entropy(goal) if self.target == "none" else target_cross_entropy(goal)
+            return total_margin(goal, self.loss_scale)
+        return (cross_entropy if self.target == "none" else target_cross_entropy)(goal, self.loss_scale)
 
     def _steps(
         self,
         model: nn.Module,
         x_adv: Tensor,
         limits: tuple[Tensor, Tensor],
-        objective: Objective,
+        ascent: LogitGradient,
         observe: Observer | None,
     ) -> Tensor:
         for step in range(self.steps):
-            leaf = x_adv.detach().requires_grad_()
-            with torch.enable_grad():
-                loss = objective(model(leaf))
-            (gradient,) = torch.autograd.grad(loss, leaf)
+            _, gradient = image_gradient(model, x_adv, ascent)
             if observe is not None:
                 observe(step, x_adv, gradient)
             x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size).clamp_(*limits)

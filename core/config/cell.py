@@ -17,6 +17,9 @@ from core.config.model import ModelOptions
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
+ADDED_LATER: tuple[tuple[str, Any], ...] = (("fast", True),)
+"""Options that old sweeps' cells don't have, and the values at which they change no more than rounding: a sweep begun
+without them is continued."""
 Stream = Literal["init", "order", "augmentation", "attack"]
 Allocation = Literal["fixed", "adaptive"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "augmentation", "attack")
@@ -80,8 +83,9 @@ class Cell(Options):
 
     @cached_property
     def id(self) -> str:
-        """A short hash of all options."""
-        return digest(self.flat())
+        """A short hash of all options; those that came later count only if they are not as before they came."""
+        flat = self.flat()
+        return digest({name: flat[name] for name in flat if (name, flat[name]) not in ADDED_LATER})
 
 
 def _part_model(part: str) -> type[Options]:

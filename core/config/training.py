@@ -26,6 +26,11 @@ class TrainingOptions(Options):
         "fp32", description="arithmetic of training; verdicts are fp32"
     )
     channels_last: bool = Field(False, description="channels-last memory format (helps deep nets, hurts small ones)")
+    fast: bool = Field(
+        True,
+        description="fold BatchNorm for the attack and use matrix products for tiny images; equal to plain torch up to "
+        "rounding, but can't be differentiated twice",
+    )
     compile: bool = Field(False, description="torch.compile the network")
     workers: int = Field(1, ge=1, le=1024, description="DDP ranks per trial")
 

@@ -16,6 +16,7 @@ from core.engine.gradient_probe import GradientProbe
 from core.engine.precision import Precision
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
+from core.fast import FoldedNetwork
 from core.methods import Method, Objective, build_method
 
 Row = dict[str, float | None]
@@ -48,8 +49,14 @@ class Trainer:
         options = cell.training
         self.memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
         self.model = model.to(ranks.device, memory_format=self.memory_format)  # type: ignore[call-overload]
-        self.network: nn.Module = torch.compile(self.model) if options.compile else self.model  # type: ignore[assignment]
+        self.network = self._maybe_compiled(self.model)
         self.method = build_method(cell)
+        self.precision = Precision(options.precision, ranks.device)
+        folds = options.fast and cell.attack.attack_bn == "eval"
+        # a step from 0.001 away ascends a difference that bfloat16 hardly holds: if it is the only one, it is float32
+        attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
+        self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
+        self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=options.lr,
@@ -62,7 +69,6 @@ class Trainer:
             # the fused SGD allocates momentum in its first step, and leaves it uninitialised if fp16 overflows there
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self.precision = Precision(options.precision, ranks.device)
         self.awp = WeightPerturbation(cell.awp.awp_radius)
         module: nn.Module = ObjectiveModule(self.network, self.method)
         # ranks keep their own BatchNorm statistics while training; `Ranks.copy_buffers` aligns them before measuring
@@ -112,8 +118,14 @@ class Trainer:
     def attack(self, batch: Batch) -> Tensor:
         """Adversarial images of a batch, by the method's inner attack."""
         x = batch.x.contiguous(memory_format=self.memory_format)
+        if self.folded:
+            self.folded.refresh()
+            return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
         with self.precision.autocast():
-            return self.method.attack.perturb_from(self.network, x, batch.y, batch.start)
+            return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
+
+    def _maybe_compiled(self, network: nn.Module) -> nn.Module:
+        return torch.compile(network) if self.cell.training.compile else network  # type: ignore[return-value]
 
     def _step(self, batch: Batch, perturb_weights: bool, probe: GradientProbe | None) -> Objective:
         x_adv = self.attack(batch)

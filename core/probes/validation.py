@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.attacks import Pgd
-from core.attacks.base import attack_mode, uniform
+from core.attacks.base import attack_mode, image_gradient, uniform
 from core.attacks.float32 import full_float32
+from core.attacks.losses import cross_entropy
 from core.config import ProtocolOptions
 from core.data import to_float
+from core.fast import FoldedNetwork
 from core.probes.fosc import fosc
 from core.probes.sgcs import StepCosine
 
@@ -81,12 +83,13 @@ def validation_sums(
     noise = uniform(torch.empty(images.images.shape), torch.Generator().manual_seed(seed))
     first, last = rank * total // workers, (rank + 1) * total // workers
     sums = torch.zeros(len(METRICS) + 1, dtype=torch.float64, device=labels.device)
-    with attack_mode(model), full_float32(labels.device):
+    network = FoldedNetwork.of(model)
+    with attack_mode(network), full_float32(labels.device):
         for begin in range(first, last, batch_size):
             part = slice(begin, min(begin + batch_size, last))
             x = to_float(images.images[part])
             start = noise[part].to(x.device).mul_(epsilon).add_(x).clamp_(0, 1)
-            sums += _measure(model, attack, x, labels[part], start, protocol.fosc_center)
+            sums += _measure(network, attack, x, labels[part], start, protocol.fosc_center)
     return sums
 
 
@@ -118,9 +121,5 @@ def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor,
 
 
 def _forward_backward(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    leaf = x.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = model(leaf)
-        loss = F.cross_entropy(logits, y, reduction="none")
-    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-    return logits.detach(), loss.detach(), gradient
+    logits, gradient = image_gradient(model, x, cross_entropy(y))
+    return logits, F.cross_entropy(logits, y, reduction="none"), gradient

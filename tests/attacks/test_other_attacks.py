@@ -112,8 +112,21 @@ def test_names():
             build_attack(name, 0.1)
 
 
+class Recorder(torch.nn.Module):
+    """Passes images on and keeps what ``look`` sees in them."""
+
+    def __init__(self, look):
+        super().__init__()
+        self.seen, self.look = [], look
+
+    def forward(self, x):
+        self.seen.append(self.look(x))
+        return x
+
+
 def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
-    model = network().train()
+    recorder = Recorder(lambda x: x @ torch.eye(8))  # autocast would let it compute in bfloat16
+    model = torch.nn.Sequential(recorder, network()).train()
     x, _ = batch(60)
     images = (x * 255).round().to(torch.uint8)
     y = network().eval()(images.float() / 255).argmax(1)
@@ -121,23 +134,20 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     plain = resists(model, attack, images, y, seed=3)
     assert 0 < plain.sum() < len(y)
     assert torch.equal(plain, resists(model, attack, images.float() / 255, y, seed=3, batch_size=7))
-    dtypes, inputs = set(), []
-    model[0].register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
-    model[0].register_forward_hook(lambda module, args, output: dtypes.add(output.dtype))
+    recorder.seen.clear()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(plain, resists(model, attack, images, y, seed=3))
         assert torch.is_autocast_enabled("cpu")
-    assert dtypes == {torch.float32}
+    assert {output.dtype for output in recorder.seen} == {torch.float32}
     assert robust_accuracy(model, attack, images, y, seed=3) == int(plain.sum()) / len(y)
     assert robust_accuracy(model, None, images, y, seed=3) == 1
-    assert torch.equal(inputs[-1], images.float() / 255)
+    assert torch.equal(recorder.seen[-1], images.float() / 255)
     assert model.training
 
 
 def test_tf32_is_off_inside_and_as_before_outside(network, batch):
-    model = network()
-    seen = []
-    model[0].register_forward_hook(lambda *_: seen.append(_tf32()))
+    recorder = Recorder(lambda x: _tf32())
+    model = torch.nn.Sequential(recorder, network())
     before = _tf32()
     torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32"
     try:
@@ -145,7 +155,7 @@ def test_tf32_is_off_inside_and_as_before_outside(network, batch):
         assert _tf32() == ("tf32", "tf32")
     finally:
         torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision = before
-    assert seen == [("ieee", "ieee")]
+    assert recorder.seen == [("ieee", "ieee")]
 
 
 def _tf32() -> tuple[str, str]:

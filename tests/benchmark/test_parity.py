@@ -23,7 +23,7 @@ class Float64(nn.Module):
         self.network = network.double()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x.double())
+        return self.network(x.to(torch.float64))
 
 
 def tiny_cell(**options: Any) -> Cell:

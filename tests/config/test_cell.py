@@ -21,7 +21,7 @@ CHANGED = {
     "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
     "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "precision": "bf16", "channels_last": True, "compile": True,
-    "workers": 2,
+    "fast": False, "workers": 2,
 }  # fmt: skip
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}
 

@@ -1,0 +1,130 @@
+"""A chain of convolutions, ReLUs and linear layers on tiny images, as matrix products on a CPU.
+
+oneDNN's backward-by-data runs at a tenth of the CPU's rate when channels are few and images a few pixels wide, and
+autograd's bookkeeping costs as much as the arithmetic. The matrix of a whole convolution has more multiplications, but
+a matrix product runs at the full rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from core.fast.placement import LARGEST_MATRIX, Band, Placement, Size, place
+
+WHOLE: Band = (slice(None), slice(None))
+
+
+class Layer:
+    """An affine map of feature vectors, by a matrix of a few blocks, and perhaps a ReLU after it."""
+
+    def __init__(self, matrix: Tensor, bias: Tensor, bands: Sequence[Band]) -> None:
+        self.matrix, self.bias, self.activated = matrix, bias, False
+        self.blocks = [(rows, columns, matrix[rows, columns], bias[rows]) for rows, columns in bands]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, inputs]`` to ``[n, outputs]``."""
+        x = x.to(self.matrix.dtype)
+        if len(self.blocks) == 1:
+            y = torch.addmm(self.bias, x, self.matrix.t())
+        else:
+            y = x.new_empty(len(x), len(self.matrix))
+            for rows, columns, block, bias in self.blocks:
+                torch.addmm(bias, x[:, columns], block.t(), out=y[:, rows])
+        return y.relu_() if self.activated else y
+
+    def backward(self, gradient: Tensor, output: Tensor) -> Tensor:
+        """Gradient by the inputs, from that by the ``output``."""
+        gradient = gradient.to(output.dtype)
+        if self.activated:
+            gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
+        if len(self.blocks) == 1:
+            return gradient @ self.matrix
+        result = gradient.new_zeros(len(gradient), self.matrix.shape[1])
+        for rows, columns, block, _ in self.blocks:
+            result[:, columns].addmm_(gradient[:, rows], block)
+        return result
+
+
+class Chain:
+    """Logits and gradients by images of one size, for the layers of a network without BatchNorm.
+
+    Args:
+        layers: see `chains`.
+        size: of an image.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], size: Size) -> None:
+        self.layers: list[Layer] = []
+        self._convolutions: list[tuple[nn.Conv2d, Placement, Layer]] = []
+        last = [layer for layer in layers if isinstance(layer, nn.Conv2d)][-1]
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d):
+                placed = place(layer, size, by_row=(bool(self.layers), layer is not last))
+                matrix = layer.weight.new_zeros(math.prod(placed.size), math.prod(size))
+                self.layers.append(Layer(matrix, matrix.new_zeros(len(matrix)), placed.bands))
+                self._convolutions.append((layer, placed, self.layers[-1]))
+                size = placed.size
+            elif isinstance(layer, nn.Linear):
+                self.layers.append(Layer(layer.weight, layer.bias, [WHOLE]))
+            elif isinstance(layer, nn.ReLU):
+                self.layers[-1].activated = True
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over the convolutions' weights as they are now."""
+        for convolution, placed, layer in self._convolutions:
+            kernel = convolution.weight.contiguous().view(-1)
+            layer.matrix.view(-1).index_copy_(0, placed.entries, kernel.index_select(0, placed.weights))
+            if convolution.bias is not None:
+                channels, height, width = placed.size
+                shape = (height, channels, width) if placed.by_row else (channels, height * width)
+                layer.bias.view(shape).copy_(convolution.bias[:, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``[n, C, H, W]`` to logits ``[n, classes]``."""
+        y = x.flatten(1)
+        for layer in self.layers:
+            y = layer.forward(y)
+        return y
+
+    def image_gradient(self, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits, and the gradient by ``x`` of what has the gradient ``ascent(logits)`` by them."""
+        outputs = [x.flatten(1)]
+        for layer in self.layers:
+            outputs.append(layer.forward(outputs[-1]))
+        gradient = ascent(outputs[-1])
+        for layer, output in zip(self.layers[::-1], outputs[:0:-1], strict=True):
+            gradient = layer.backward(gradient, output)
+        return outputs[-1], gradient.to(x.dtype).view(x.shape)
+
+
+def chains(layers: Sequence[nn.Module], x: Tensor) -> bool:
+    """Can these layers, applied one after the other, be a `Chain` that pays for images like ``x``?
+
+    Convolutions first, then linear layers; between them ReLUs, dropout and flattening.
+    """
+    if x.device.type != "cpu" or not layers or not isinstance(layers[0], nn.Conv2d):
+        return False
+    size: Size = (x.shape[1], x.shape[2], x.shape[3])
+    flat = False
+    for layer in layers:
+        if isinstance(layer, nn.Conv2d):
+            plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+            if flat or not plain or isinstance(layer.padding, str):
+                return False
+            after = place(layer, size, (False, False)).size
+            if math.prod(size) * math.prod(after) > LARGEST_MATRIX:
+                return False
+            size = after
+        elif isinstance(layer, nn.Linear):
+            if not flat or layer.bias is None:
+                return False
+        elif isinstance(layer, nn.Flatten):
+            flat = True
+        elif not isinstance(layer, nn.ReLU | nn.Dropout | nn.Identity):
+            return False
+    return flat

@@ -1,0 +1,178 @@
+"""A network in eval mode without the BatchNorm layers that follow a convolution: folded into its kernel."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from core.fast.chain import Chain, chains
+
+
+class Fold(NamedTuple):
+    """A convolution, the BatchNorm layer after it, and the convolution that does the work of both."""
+
+    convolution: Any
+    norm: Any
+    folded: Any
+
+
+class FoldedNetwork(nn.Module):
+    """The same function of the images as a model in eval mode, to rounding.
+
+    ``gamma * (conv(x) - mean) / sqrt(var + eps) + beta`` is one convolution, its kernel ``gamma / sqrt(var + eps)``
+    times the old one. The network has no parameters and nothing that a training flag changes: an attack on it computes
+    no gradient by weights and can leave no trace in the model. `refresh` takes over what the model has learnt.
+
+    Args:
+        model: of torch's own layers. Its tensors may change, but not be replaced by others.
+        dtype: of weights and activations, if not the model's own. The first and the last layer with weights keep the
+            model's, because images and logits differ by less than bfloat16 resolves.
+
+    Raises:
+        torch.fx.proxy.TraceError: the model's forward branches on values.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        graph = _LayerTracer().trace(model)
+        modules = dict(model.named_modules())
+        called = [node for node in graph.nodes if node.op == "call_module"]
+        names = [node.target for node in called]
+        norms = [node for node in called if _follows_convolution(node, modules, names)]
+        learnt = [node for node in called if _tensors(modules[node.target]) and node not in norms]
+        inner = {node.target for node in learnt[1:-1]} if dtype else set()
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        layers = {name: self._twin(modules[name], dtype if name in inner else None) for name in names}
+        self._folds = [Fold(modules[n.args[0].target], modules[n.target], layers[n.args[0].target]) for n in norms]
+        for _, norm, folded in self._folds:
+            folded._buffers["weight"] = torch.empty_like(folded.weight)
+            folded._buffers["bias"] = torch.empty_like(norm.running_mean, dtype=folded.weight.dtype)
+        for norm_node in norms:
+            norm_node.replace_all_uses_with(norm_node.args[0])
+            graph.erase_node(norm_node)
+        if inner:
+            _cast(graph, learnt[0], dtype)
+            _cast(graph, learnt[-1].args[0], next(model.parameters()).dtype, only_for=learnt[-1])
+        self.network = fx.GraphModule(layers, graph).eval()
+        self._layers = _in_a_row(graph, layers)
+        self._chains: dict[tuple[torch.Size, torch.device], Chain | None] = {}
+        self.refresh()
+
+    @classmethod
+    def of(cls, model: nn.Module) -> nn.Module:
+        """The folded network, or the model itself if its forward branches on values."""
+        try:
+            return cls(model)
+        except fx.proxy.TraceError:
+            return model
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images ``[n, C, H, W]`` to logits ``[n, classes]``."""
+        chain = None if torch.is_grad_enabled() or torch.compiler.is_compiling() else self._chain(x)
+        return chain.forward(x) if chain else self.network(x)
+
+    def image_gradient(self, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits, and the gradient by ``x`` of what has the gradient ``ascent(logits)`` by them."""
+        if chain := self._chain(x):
+            return chain.image_gradient(x, ascent)
+        return by_autograd(self.network, x, ascent)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the model's weights and BatchNorm statistics as they are now."""
+        self._fold()
+        for chain in self._chains.values():
+            if chain:
+                chain.refresh()
+
+    def _chain(self, x: Tensor) -> Chain | None:
+        key = (x.shape[1:], x.device)
+        if key not in self._chains:
+            pays = chains(self._layers, x)
+            self._chains[key] = Chain(self._layers, tuple(x.shape[1:])) if pays else None  # type: ignore[arg-type]
+        return self._chains[key]
+
+    def _fold(self) -> None:
+        if self._copies:
+            torch._foreach_copy_([held for _, held in self._copies], [source for source, _ in self._copies])
+        if not self._folds:
+            return
+        norms = [norm for _, norm, _ in self._folds]
+        deviations = torch._foreach_add([norm.running_var for norm in norms], [norm.eps for norm in norms])
+        torch._foreach_sqrt_(deviations)
+        scales = torch._foreach_div([norm.weight for norm in norms], deviations)
+        kernels = torch._foreach_mul([c.weight for c, _, _ in self._folds], [s.view(-1, 1, 1, 1) for s in scales])
+        means = [n.running_mean if c.bias is None else n.running_mean - c.bias for c, n, _ in self._folds]
+        biases = torch._foreach_sub([norm.bias for norm in norms], torch._foreach_mul(means, scales))
+        targets = [folded.weight for _, _, folded in self._folds] + [folded.bias for _, _, folded in self._folds]
+        torch._foreach_copy_(targets, [*kernels, *biases])
+
+    def _twin(self, module: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+        """The layer in eval mode, its weights as buffers: the model's own tensors, or copies in ``dtype``."""
+        twin = copy.copy(module)
+        twin.training = False
+        twin._parameters, twin._buffers = {}, dict.fromkeys(module._parameters)
+        for name, tensor in _tensors(module).items():
+            held = tensor.detach()
+            if dtype is not None and tensor.is_floating_point():
+                held = held.to(dtype)
+                self._copies.append((tensor, held))
+            twin._buffers[name] = held
+        return twin
+
+
+def by_autograd(network: nn.Module, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """`FoldedNetwork.image_gradient` by autograd, of any network; no gradient is computed for its weights."""
+    leaf = x.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = network(leaf)
+    (gradient,) = torch.autograd.grad(logits, leaf, ascent(logits.detach()))
+    return logits.detach(), gradient
+
+
+def _in_a_row(graph: fx.Graph, layers: dict[str, nn.Module]) -> list[nn.Module]:
+    """The layers in the order of their calls, if each takes the one before's output and nothing else; else none."""
+    nodes = [node for node in graph.nodes if node.op != "output"]
+    for before, node in itertools.pairwise(nodes):
+        cast = node.op == "call_method" and node.target == "to"
+        if not (cast or node.op == "call_module") or node.args[0] is not before or len(before.users) != 1:
+            return []
+    return [layers[node.target] for node in nodes if node.op == "call_module"]
+
+
+class _LayerTracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return not any(m.children())
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    held = {**module._parameters, **module._buffers}
+    return {name: tensor for name, tensor in held.items() if tensor is not None}
+
+
+def _cast(graph: fx.Graph, node: fx.Node, dtype: torch.dtype | None, only_for: fx.Node | None = None) -> None:
+    """Let the users of a node's output (or one of them) see it in ``dtype``."""
+    with graph.inserting_after(node):
+        cast = graph.call_method("to", (node, dtype))
+    node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast and only_for in (None, user))
+
+
+def _follows_convolution(node: fx.Node, modules: dict[str, nn.Module], called: list[object]) -> bool:
+    """Is the node a BatchNorm layer that can be folded: alone after a convolution, each of the two called once?"""
+    norm, before = modules[str(node.target)], node.args[0]
+    return (
+        isinstance(norm, _BatchNorm)
+        and norm.affine
+        and norm.track_running_stats
+        and isinstance(before, fx.Node)
+        and before.op == "call_module"
+        and isinstance(modules[str(before.target)], nn.Conv2d)
+        and len(before.users) == 1
+        and called.count(before.target) == called.count(node.target) == 1
+    )

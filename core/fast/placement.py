@@ -1,0 +1,79 @@
+"""Where the entries of a convolution's kernel stand in the matrix that the convolution is."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LARGEST_MATRIX = 2**18
+"""Entries of a convolution's matrix above which the convolution is faster (1 MB in float32: an L2 cache)."""
+LARGEST_WHOLE = 2**16
+"""Entries above which a matrix is used in blocks, image row by image row, leaving out most of its zeros."""
+
+Size = tuple[int, int, int]
+"""Channels, height, width."""
+Pair = tuple[int, int]
+Band = tuple[slice, slice]
+
+
+class Placement(NamedTuple):
+    """The matrix ``[output features, input features]`` of a convolution.
+
+    Between convolutions features count row by row of the image (height, channel, width), so that what belongs to a few
+    image rows is one block. Where that isn't asked for, they count as in torch (channel, height, width).
+
+    Attributes:
+        size: of the output.
+        by_row: does the output count row by row?
+        entries: ``[k]``, places in the flat matrix that are not 0.
+        weights: ``[k]``, which entry of the flat kernel stands there.
+        bands: rows and columns of blocks outside which the matrix is 0.
+    """
+
+    size: Size
+    by_row: bool
+    entries: Tensor
+    weights: Tensor
+    bands: tuple[Band, ...]
+
+
+def place(convolution: nn.Conv2d, size: Size, by_row: tuple[bool, bool]) -> Placement:
+    """Of a convolution on images of ``size``; ``by_row`` tells how its input and its output count."""
+    return _place(tuple(convolution.weight.shape), convolution.stride, convolution.padding, size, by_row)  # type: ignore[arg-type]
+
+
+@cache
+def _place(kernel: tuple[int, ...], stride: Pair, padding: Pair, size: Size, by_row: tuple[bool, bool]) -> Placement:
+    outputs, inputs, *window = kernel
+    _, height, width = size
+    # numbering the pixels from 1 and unfolding shows which one each output position sees at each place of the window
+    numbers = torch.arange(1.0, height * width + 1).view(1, 1, height, width)
+    seen = F.unfold(numbers, window, padding=padding, stride=stride)[0].long() - 1
+    rows = (height + 2 * padding[0] - window[0]) // stride[0] + 1
+    after: Size = (outputs, rows, seen.shape[1] // rows)
+    tap, position = (seen >= 0).nonzero(as_tuple=True)
+    out_channel, in_channel = torch.arange(outputs)[:, None, None], torch.arange(inputs)[None, :, None]
+    row = _feature(out_channel, position, after, by_row[1])
+    column = _feature(in_channel, seen[tap, position], size, by_row[0])
+    weights = (out_channel * inputs + in_channel) * len(seen) + tap
+    bands: list[Band] = [(slice(0, math.prod(after)), slice(0, math.prod(size)))]
+    if all(by_row) and math.prod(after) * math.prod(size) > LARGEST_WHOLE:
+        above, below = inputs * width, outputs * after[2]
+        bands = []
+        for i in range(rows):
+            first = i * stride[0] - padding[0]
+            columns = slice(max(first, 0) * above, min(first + window[0], height) * above)
+            bands.append((slice(i * below, (i + 1) * below), columns))
+    return Placement(after, by_row[1], (row * math.prod(size) + column).flatten(), weights.flatten(), tuple(bands))
+
+
+def _feature(channel: Tensor, pixel: Tensor, size: Size, by_row: bool) -> Tensor:
+    channels, height, width = size
+    if not by_row:
+        return channel * (height * width) + pixel
+    return (pixel // width * channels + channel) * width + pixel % width

@@ -14,12 +14,14 @@ from core.benchmark.scale import scale_costs
 from core.benchmark.square import square_speed
 from core.benchmark.start_up import start_up_costs
 from core.benchmark.trades_step import resnet_steps, small_cnn_steps
+from core.benchmark.verdict_agreement import verdict_agreement
 
 ROWS: dict[str, Callable[[Settings], Iterator[Result]]] = {
     "trades-small-cnn": small_cnn_steps,
     "trades-resnet18": resnet_steps,
     "probes": probe_costs,
     "square": square_speed,
+    "verdict-agreement": verdict_agreement,
     "data-path": data_path_shares,
     "ddp": ddp_speedups,
     "start-up": start_up_costs,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Every node: this project and exactly the packages of constraints.txt, and the secrets where Ray and MLflow look for them.
+# --without-mlflow: the head runs no MLflow server.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -10,6 +11,7 @@ fi
 python3 -m venv ~/unmask-env
 ~/unmask-env/bin/pip install --quiet -c "$here/constraints.txt" -e "$here/../..[cluster]"
 echo "${RAY_HEAD_IP:-$(hostname -I | awk '{print $1}')}" >~/unmask-env/head_ip
+[ "${1:-}" = --without-mlflow ] || echo "http://$(cat ~/unmask-env/head_ip):5000" >~/unmask-env/mlflow_uri
 
 chmod -R go= ~/.unmask
 mkdir -p ~/.mlflow

@@ -57,6 +57,7 @@ def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
     (home / "unmask-env" / "bin").mkdir(parents=True)
     (home / "unmask-env" / "head_ip").write_text("10.0.0.7\n")
+    (home / "unmask-env" / "mlflow_uri").write_text("http://10.0.0.7:5000\n")
     (home / "unmask").symlink_to(ROOT)
     (home / ".unmask").mkdir()
     (home / ".unmask" / "ray_token").write_text("a" * 64 + "\n")

@@ -110,6 +110,7 @@ def test_setting_up_a_node_twice_leaves_one_login_line_and_private_credentials(h
         assert result.returncode == 0, result.stderr
     assert (home / ".bashrc").read_text() == f"# the image's own\n. {DEPLOY}/environment.sh\n"
     assert (home / "unmask-env" / "head_ip").read_text() == "10.0.0.9\n"
+    assert (home / "unmask-env" / "mlflow_uri").read_text() == "http://10.0.0.9:5000\n"
     credentials = home / ".mlflow" / "credentials"
     assert credentials.stat().st_mode & 0o077 == 0
     assert (home / ".unmask" / "mlflow_password").stat().st_mode & 0o077 == 0
@@ -183,3 +184,10 @@ def test_jobs_keep_their_results_in_the_heads_bucket_unless_told_otherwise(home:
     assert run(asked, home, UNMASK_STORAGE="").stdout == f"{ROOT}/results\n"
     (home / "unmask-env" / "storage").write_text("s3://unmask-123/results\n")
     assert run(asked, home).stdout == "s3://unmask-123/results\n"
+
+
+def test_nodes_without_a_server_name_none(home: Path) -> None:
+    asked = ". ~/unmask/jobs/deploy/environment.sh; echo ${MLFLOW_TRACKING_URI-none}"
+    assert run(asked, home).stdout == "http://10.0.0.7:5000\n"
+    (home / "unmask-env" / "mlflow_uri").unlink()
+    assert run(asked, home).stdout == "none\n"

@@ -25,7 +25,6 @@ RAY = str(Path(sys.executable).with_name("ray"))
 # no host can reach a package index: instead of node-setup.sh's new environment, the tests' own
 SET_UP = f"""
 mkdir -p ~/unmask-env && ln -sfn {sys.prefix}/* ~/unmask-env/
-echo "${{RAY_HEAD_IP:-$(hostname -I)}}" >~/unmask-env/head_ip
 echo '. ~/unmask/jobs/deploy/environment.sh' >~/.bashrc
 """
 
@@ -76,7 +75,7 @@ class LaunchedCluster:
             [RAY, *arguments],
             env={**self.environment, **(env or {})},
             cwd=CHECKOUT,
-            timeout=300,
+            timeout=500,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -146,7 +145,7 @@ class LaunchedCluster:
             "worker_ips": [worker.address for worker in self.workers],
         }
         cluster["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.key)}
-        assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh"]
+        assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh --without-mlflow"]
         cluster["setup_commands"] = [SET_UP]
         return cluster
 

@@ -80,8 +80,6 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
     """Evaluate a sweep and print its tables."""
     from analysis.design import asked_rates
     from analysis.report import render
-    from analysis.design import asked_rates
-    from analysis.report import render
     from analysis.report.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
     from core.evaluation.driver import evaluate_sweep
     from core.evaluation.plan import summary_name
@@ -101,7 +99,6 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         markdown=lambda records: "\n".join(
             f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
         ),
-        summary=lambda records: render(asked_rates(records), "markdown"),
         summary=lambda records: render(asked_rates(records), "markdown"),
     )
     for checkpoint in options.which:

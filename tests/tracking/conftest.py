@@ -1,12 +1,5 @@
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +10,8 @@ from mlflow.entities import Run
 from core.config import Cell, ProtocolOptions, Trial
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.tracking import SweepTracker, prepare_store
+from tests.servers.daemon import MissingProgramError
+from tests.servers.mlflow_server import MlflowServer
 
 EXPERIMENT = "unmask"
 STORED: dict[str, TrialRecord] = {}
@@ -151,71 +146,21 @@ def driver(tmp_path: Path) -> Callable[..., SweepTracker]:
     return start
 
 
-class Server:
-    """A real ``mlflow server`` that can be killed and started again on the same database and port."""
-
-    def __init__(self, folder: Path, environment: dict[str, str] | None = None, options: tuple[str, ...] = ()) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.options = options
-        self.environment = {
-            **os.environ,
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            **(environment or {}),
-        }
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.folder}/server.db"]
-        command += ["--artifacts-destination", str(self.folder / "artifacts"), *self.options]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=self.environment, stdout=log, stderr=log, start_new_session=True, cwd=self.folder
-            )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"{self.uri}/health", timeout=2).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise TimeoutError((self.folder / "server.log").read_text())
-
-    def kill(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture
-def server(empty_store: bytes, tmp_path: Path) -> Iterator[Server]:
+def server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
+    """An MLflow server that lets everybody in; on sqlite, which is enough for one client and starts sooner."""
     (tmp_path / "server.db").write_bytes(empty_store)
-    running = Server(tmp_path)
-    running.start()
-    yield running
-    running.kill()
-
-
-@pytest.fixture
-def auth_server(empty_store: bytes, tmp_path: Path) -> Iterator[Server]:
-    pytest.importorskip("flask_wtf", reason="needs mlflow[auth], from the extra `cluster`")
-    (tmp_path / "server.db").write_bytes(empty_store)
-    (tmp_path / "auth.ini").write_text(
-        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/auth.db\nadmin_username = admin\n"
-        "admin_password = correct-horse-battery\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    environment = {
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": "any",
-        "MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "auth.ini"),
-        "MLFLOW_AUTH_ADMIN_PASSWORD": "correct-horse-battery",
-    }
-    running = Server(tmp_path, environment, ("--app-name", "basic-auth"))
-    try:
-        running.start()
+    with MlflowServer(tmp_path, f"sqlite:///{tmp_path}/server.db") as running:
         yield running
-    finally:
-        running.kill()
+
+
+@pytest.fixture
+def auth_server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
+    """The same, but it asks for a name and a password."""
+    (tmp_path / "server.db").write_bytes(empty_store)
+    try:
+        server = MlflowServer(tmp_path, f"sqlite:///{tmp_path}/server.db", users=f"sqlite:///{tmp_path}/auth.db")
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+    with server:
+        yield server

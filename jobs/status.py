@@ -125,7 +125,8 @@ def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
         alive = progress is not None and progress.is_alive(now)
         if progress is not None:
             price = progress.price if request.price is None else request.price
-            progress = progress.model_copy(update={"price": price})
+            running = tuple(trial for trial in progress.running if trial.key not in finished)
+            progress = progress.model_copy(update={"price": price, "running": running, "done": len(finished)})
             progress = progress if alive else progress.stopped()
         table = ProgressTable(sweep_cells(records, progress, description.cells)).whole()
         yield Group(*map(Text, _lines(request.sweep, progress, len(records), now)), table), alive

@@ -89,6 +89,12 @@ class RunOptions(Options):
     )
     max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
     max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
+    silence_s: Number = Field(
+        14400,
+        gt=0,
+        description="seconds of silence, or 20 times the trial's longest if more, after which a trial is taken to "
+        "hang, is ended and goes on from its checkpoint; verdicts are silent, too",
+    )
     trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")
     device_tflops: Number = Field(
         30, ge=1e-6, le=1e6, description="sustained TFLOP/s of a device, for --dry-run's estimate"

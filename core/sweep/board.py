@@ -44,6 +44,10 @@ class Running:
     """Epochs that it had behind it before this driver started it; None until it reports."""
     device_seconds: float = 0.0
     """Of the epochs reported to this driver."""
+    process: tuple[str, int] | None = None
+    """Node id and pid of its Tune trial, once it has said so."""
+    silenced_s: float | None = None
+    """How long it had been silent when it was ended for that."""
 
     @property
     def epoch(self) -> int:
@@ -112,13 +116,27 @@ class Board:
             self.running[key] = Running(trial, key, trial.cell.id, attempt)
             self._first_start = self._first_start or time.monotonic()
 
+    def locate(self, key: str, node: str, pid: int) -> None:
+        """A trial said where its process is."""
+        with self._mutex:
+            state = self.running[key]
+            state.process, state.reported = (node, pid), time.monotonic()
+
+    def excuse(self, seconds: float) -> None:
+        """Nobody could have heard a trial for so long."""
+        with self._mutex:
+            now = time.monotonic()
+            for state in self.running.values():
+                state.reported = min(now, state.reported + seconds)
+
     def advance(self, key: str, rows: Sequence[Row]) -> float:
         """A running trial reported epochs, at least one; returns what they cost in device-seconds."""
         with self._mutex:
             state, now = self.running[key], time.monotonic()
             if state.before is None:
                 state.before = int(rows[0]["epoch"] or 1) - 1
-            state.slowest_s = max(state.slowest_s, now - state.reported)
+            if state.row:
+                state.slowest_s = max(state.slowest_s, now - state.reported)
             state.row, state.reported = rows[-1], now
             seconds = sum(row.get(name) or 0.0 for row in rows for name in ("time/train_s", "time/eval_s"))
             seconds *= state.trial.cell.training.workers

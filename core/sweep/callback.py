@@ -12,8 +12,10 @@ from core.engine.provenance import package_version
 from core.records import TrialRecord
 from core.sweep.board import Board
 from core.sweep.display import Display
+from core.sweep.headline import duration
 from core.sweep.ledger import Ledger
 from core.sweep.metrics import RayMetrics
+from core.sweep.watchdog import Watchdog
 from core.tracking import SweepTracker
 from core.verdict import censor
 
@@ -30,11 +32,12 @@ class SweepCallback(Callback):
         board: Board,
         display: Display,
         metrics: RayMetrics,
+        watchdog: Watchdog,
         protocol: dict,
         commit: str,
     ) -> None:
         self.ledger, self.tracker, self.board, self.display, self.metrics = ledger, tracker, board, display, metrics
-        self.protocol, self.commit = protocol, commit
+        self.watchdog, self.protocol, self.commit = watchdog, protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
         self._furthest: dict[str, float] = {}
@@ -55,6 +58,8 @@ class SweepCallback(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
+        if "node" in result:
+            self.board.locate(self._keys[trial.trial_id], result["node"], result["pid"])
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
@@ -65,6 +70,10 @@ class SweepCallback(Callback):
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.board.advance(key, rows))
 
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        for line in self.watchdog.look():
+            self.display.say(line)
+
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
         record = self.ledger.record(mine.key)
@@ -72,13 +81,20 @@ class SweepCallback(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
-        self._finish(self.ledger.record(mine.key) or self._censored(mine, f"crashed: {_reason(trial)}"))
+        self._finish(self.ledger.record(mine.key) or self._censored(mine, f"crashed: {self._reason(mine.key, trial)}"))
 
     def _finish(self, record: TrialRecord) -> None:
         self.tracker.finish_trial(record)
         self.board.finish(record)
         self.metrics.ended(record)
         self.display.finished(record)
+
+    def _reason(self, key: str, trial: TuneTrial) -> str:
+        state = self.board.running.get(key)
+        if state and state.silenced_s is not None:
+            return f"silent for {duration(state.silenced_s)} in attempt {state.attempt}"
+        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+        return lines[-1][:300] if lines else "its workers died"
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.board.running.get(trial.key)
@@ -115,9 +131,3 @@ class Backstop(Stopper):
 def trial_of(trial: TuneTrial) -> Trial:
     """The sweep's trial that a Tune trial runs."""
     return Trial.model_validate(trial.config["run"]["task"]["trial"])
-
-
-def _reason(trial: TuneTrial) -> str:
-    message = trial.get_error()
-    lines = [line.strip() for line in str(message).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "its workers died"

@@ -36,6 +36,7 @@ from core.sweep.places import journal_folder, only_driver, scratch_folder
 from core.sweep.reach import check_reach
 from core.sweep.trainable import run_trial, trial_resources
 from core.sweep.trial_queue import TrialQueue
+from core.sweep.watchdog import Watchdog
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker, prepare_store
 
@@ -215,7 +216,10 @@ class Training:
             f"{concurrent} at a time"
         )
         protocol = self.sweep.protocol.model_dump(mode="json")
-        callback = SweepCallback(self.ledger, self.tracker, self.board, display, metrics, protocol, self.commit)
+        watchdog = Watchdog(self.board, float(self.options.silence_s))
+        callback = SweepCallback(
+            self.ledger, self.tracker, self.board, display, metrics, watchdog, protocol, self.commit
+        )
         searcher = (
             AllocatingSearcher(allocator, self._allocated, self._result)
             if allocator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ray
 from ray import tune
 
 from core.sweep.cluster import HEAD, HEAD_SHARE
@@ -17,6 +18,8 @@ def run_trial(config: dict[str, Any]) -> None:
     trial finds torch imported (`jobs/benchmark.py --only start-up`).
     """
     run = config["run"]
+    # whoever watches over the trial must know which process to end should it hang
+    tune.report({"node": ray.get_runtime_context().get_node_id()})
     if run["workers"] == 1:
         train_alone(run["task"])
     else:

@@ -1,0 +1,63 @@
+"""A sweep watched from outside while one of its workers hangs: nothing hides it, and no record shows it afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import Sweep
+from tests.cluster.test_sweep import LONE_WORKER, TWO_TRIALS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+STATUS = Path(__file__).parents[2] / "jobs" / "status.py"
+
+
+def status(sweep: Sweep, folder: Path) -> str:
+    """What `jobs/status.py` says, started in another folder."""
+    command = [sys.executable, str(STATUS), "--sweep", "tiny", "--storage", str(sweep.folder / "results")]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def metrics(sweep: Sweep) -> dict[str, float]:
+    """The project's metrics as the sweep's own node exports them to Prometheus, by name and outcome."""
+    (raylet,) = sweep.processes("raylet/raylet")
+    (session,) = (part.partition("=")[2] for part in raylet.cmdline() if part.startswith("--session_dir="))
+    (found,) = json.loads((Path(session) / "prom_metrics_service_discovery.json").read_text())
+    text = "".join(urllib.request.urlopen(f"http://{target}/metrics").read().decode() for target in found["targets"])
+    values: dict[str, float] = {}
+    for name, labels, value in re.findall(r"^ray_unmask_(\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
+        assert 'sweep="tiny"' in labels
+        outcome = re.search('outcome="(.*?)"', labels)
+        values[f"{name}:{outcome[1]}" if outcome else name] = float(value)
+    return values
+
+
+def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed: Sweep, tmp_path: Path) -> None:
+    driver = sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
+    trials = sweep.folder / "results" / "tiny" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    hung = sweep.processes(LONE_WORKER)[0]
+    hung.send_signal(signal.SIGSTOP)
+    sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)
+    said = status(sweep, tmp_path)
+    assert "is at work, heard of" in said
+    assert re.search(r"\d of 2 trials done, [12] running", said)
+    assert driver.wait(timeout=300) == 0, sweep.text
+    assert not hung.is_running()
+    assert len(re.findall(r"was silent for \d+ s: its process is ended", sweep.text)) == 1
+    assert sweep.text.count("(attempt 2)") == 1
+
+    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
+    assert sweep.records("tiny") == expected
+    said = status(sweep, tmp_path)
+    assert "Sweep tiny: finished" in said
+    assert "2 of 2 trials done, 0 running, 0 waiting" in said
+    seconds = sum(json.loads(path.read_text())["device_seconds"] for path in trials.glob("*/record.json"))
+    assert f"cost {seconds:.2f}" in said

@@ -43,8 +43,12 @@ def _database_file(uri: str) -> Path:
     file = Path.cwd() / name
     if not file.parent.is_dir():
         raise ValueError(f"--mlflow-uri {uri!r}: the folder {file.parent} does not exist; {ALLOWED}")
-    file = file.resolve()
-    if file.is_dir():
+    try:
+        file = file.resolve()
+        is_folder = file.is_dir()
+    except (OSError, RuntimeError) as error:  # too long a name; a link that leads in circles
+        raise ValueError(f"--mlflow-uri {uri[:300]!r} can't be a file; {ALLOWED}") from error
+    if is_folder:
         raise ValueError(f"--mlflow-uri {uri!r}: {file} is a folder; {ALLOWED}")
     return file
 

@@ -16,6 +16,7 @@ from typing import Any
 Entry = dict[str, Any]
 SEGMENT_BYTES = 4_000_000
 PREFIX = "journal-"
+MOST_ENTRIES = 10**19
 _logger = logging.getLogger(__name__)
 
 
@@ -137,9 +138,11 @@ class Journal:
 
     def _read_confirmed(self) -> int:
         try:
-            return int((self.folder / "confirmed").read_text())
-        except (FileNotFoundError, ValueError):  # cut by a crash: replaying everything is harmless
+            content = (self.folder / "confirmed").read_bytes()
+        except FileNotFoundError:
             return 0
+        # cut by a crash: replaying everything is harmless
+        return int(content) if re.fullmatch(rb"[0-9]{20}\n", content) else 0
 
 
 def _first_number(segment: Path) -> int:
@@ -154,6 +157,8 @@ def _read(segment: Path, offset: int = 0) -> Iterator[Entry]:
             offset += len(line)
             try:
                 entry = json.loads(line)
+                if not 0 < int(entry["n"]) < MOST_ENTRIES:
+                    raise ValueError("not a number that this journal gives")
                 yield {**entry, "n": int(entry["n"]), "_end": (first, offset)}
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
                 _logger.warning("unreadable line before byte %d of %s skipped", offset, segment)

@@ -111,14 +111,16 @@ def _create_database(database: Path) -> None:
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """Turn whatever a store that fails raises into a ValueError of one line."""
-    from alembic.util.exc import CommandError
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    """Turn whatever a store that fails raises into a ValueError of one line.
 
+    Behind an address may be anything: MLflow's client answers a server that is none with errors of many libraries.
+    Only a plain ValueError is this project's own, and stays as it is.
+    """
     try:
         yield
-    except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
+    except Exception as error:
+        if type(error) is ValueError:
+            raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
         hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _refused(error) else ""
         raise ValueError(f"--mlflow-uri {uri} is not a usable MLflow store: {reason}{hint}; {ALLOWED}") from error

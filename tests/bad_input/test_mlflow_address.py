@@ -1,0 +1,171 @@
+"""MLflow addresses behind which there is no MLflow: refused in seconds, in one line, with a hint where one helps."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.tracking import prepare_store, read_sweep
+from jobs import report, sweep_trades
+from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
+from tests.bad_input.strategies import damaged
+
+ANSWERS: dict[str, tuple[int, str, bytes]] = {
+    "401": (401, "text/plain", b"You are not authenticated"),
+    "403": (403, "application/json", b'{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'),
+    "404": (404, "text/html", b"<html><h1>Not Found</h1></html>"),
+    "500": (500, "text/plain", b""),
+    "503": (503, "text/html", b"<html>upstream\nconnect error</html>" * 100),
+    "a web page": (200, "text/html", b"<!doctype html><title>Welcome to nginx!</title>"),
+    "nothing": (200, "application/json", b""),
+    "a list": (200, "application/json", b"[]"),
+    "a number": (200, "application/json", b"7"),
+    "other json": (200, "application/json", b'{"experiment": 5, "experiments": {"a": 1}, "runs": "x"}'),
+    "bytes": (200, "application/json", bytes(range(256))),
+    "half an answer": (200, "application/json", b'{"experiment": {"experiment_id": "1", "name": "unm'),
+    "a redirect to itself": (302, "text/plain", b""),
+}
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Gives every request the server's one answer."""
+
+    def _answer(self) -> None:
+        status, kind, body = self.server.answer  # type: ignore[attr-defined]
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if status == 302:
+            self.send_header("Location", self.path)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.shutdown()
+
+
+def address(server: ThreadingHTTPServer) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def assert_clear(message: str, *named: str) -> None:
+    assert not [word for word in JARGON if word.lower() in message.lower()], message
+    assert len(message) < 1200, message
+    for text in named:
+        assert text in message
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_server_that_is_none(
+    kind: str, server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answer = ANSWERS[kind]  # type: ignore[attr-defined]
+    monkeypatch.chdir(tmp_path)
+    for call in (prepare_store, lambda uri: read_sweep(uri, "quick")):
+        with pytest.raises(ValueError) as refused:
+            call(address(server))
+        assert_clear(str(refused.value), address(server))
+        if kind in ("401", "403"):
+            assert "MLFLOW_TRACKING_USERNAME" in str(refused.value)
+    ended = run(sweep_trades.main, ["--mlflow-uri", address(server)])
+    assert_refused(ended, "--mlflow-uri")
+    assert "Starting Ray" not in ended.out
+    assert "quick/trials" not in str(snapshot(tmp_path)), "nothing was trained"
+    ended = run(report.main, ["--sweep", "quick", "--mlflow-uri", address(server)])
+    assert_refused(ended)
+    assert address(server) in ended.message
+
+
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.tracking.store.ANSWER_SECONDS", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering, bind_and_activate=True) as deaf:  # accepts, and no one serves
+        started = time.monotonic()
+        with pytest.raises(ValueError, match="is not a usable MLflow store") as refused:
+            prepare_store(address(deaf))
+    assert_clear(str(refused.value))
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "  ",
+        "mlruns",
+        "file:///tmp",
+        "databricks",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///:memory:",
+        "sqlite:///a?b",
+        "http://",
+        "http://:5000",
+        "http://[::1",
+        "http://h:99999",
+        "http://user:secret@h:5000",
+        "http://h/#x",
+        "ftp://h",
+        "http://127.0.0.1:9",
+        "postgresql://user:secret@h/db",
+        "sqlite:///none/mlflow.db",
+        "sqlite:////",
+        "http://�",
+        f"sqlite:///{'x' * 300}.db",
+        "http://no-such-host.invalid:5000",
+        "HTTP://127.0.0.1:9",
+        "http://a b:1",
+    ],
+)
+def test_an_address_that_is_none(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for main, args in ((sweep_trades.main, []), (report.main, ["--sweep", "quick"])):
+        ended = run(main, [*args, f"--mlflow-uri={uri}"])
+        assert_refused(ended, "--mlflow-uri")
+        assert "secret" not in ended.message + ended.out
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    prepare_store(f"sqlite:///{path}")
+    return path
+
+
+@cases(10)
+@given(data=st.data())
+def test_a_damaged_database(data: st.DataObject, database: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    damage = tmp_path_factory.mktemp("damaged") / "mlflow.db"
+    damage.write_bytes(data.draw(damaged(database.read_bytes())))
+    try:
+        prepare_store(f"sqlite:///{damage}")
+        assert read_sweep(f"sqlite:///{damage}", "quick") == []
+    except ValueError as error:
+        assert_clear(str(error), str(damage))
+
+
+def test_a_database_that_is_a_text_or_a_link_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database\n" * 100)
+    (tmp_path / "loop.db").symlink_to("loop.db")
+    for name in ("text.db", "loop.db"):
+        with pytest.raises(ValueError, match="--mlflow-uri") as refused:
+            prepare_store(f"sqlite:///{tmp_path}/{name}")
+        assert_clear(str(refused.value), name)
+    assert (tmp_path / "text.db").read_text().startswith("no database")

@@ -1,0 +1,228 @@
+"""``sweep.json``, ``record.json`` and ``evaluation.json`` after a crash, a bad disk, another version or hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from rich.table import Table
+
+from analysis.design import asked_rates
+from analysis.report import main_table
+from core.config import Cell, Seeded, Sweep, Trial
+from core.records import Evidence, TrialRecord
+from core.storage import Store
+from core.sweep.design import fixed_trials
+from core.sweep.ledger import EVALUATION, DamagedRecordError, Ledger, unfinished
+from jobs import evaluate, report, sweep_trades
+from tests.analysis_report.conftest import synthetic_trial
+from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
+from tests.bad_input.strategies import changed_json, damaged
+
+NAME = "mine"
+NO_MLFLOW = ["--mlflow-uri", "sqlite:///none/mlflow.db"]
+
+
+class Stored(NamedTuple):
+    """A finished sweep in a folder."""
+
+    storage: Path
+    ledger: Ledger
+    sweep: Sweep
+    trials: list[Trial]
+
+    def file(self, trial: int, name: str = "record.json") -> Path:
+        return self.storage / NAME / "trials" / self.trials[trial].key / name
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Two cells with two seeds each, one of them evaluated."""
+    storage = tmp_path_factory.mktemp("results")
+    cells = [Cell.from_flat({"beta": beta, "epochs": 12}) for beta in (1, 6)]
+    records = [synthetic_trial(cell, seed, sweep=NAME, epochs=12) for seed in (0, 1) for cell in cells]
+    entries = tuple(Seeded(cell=cell, seeds=2) for cell in cells)
+    sweep = Sweep(name=NAME, preset="quick", entries=entries, protocol=records[0].protocol)
+    ledger = Ledger(Store(str(storage)).child(NAME), NAME)
+    ledger.enter(sweep)
+    for record in records:
+        ledger.write(record)
+    ledger.write_evaluations(records[0].model_copy(update={"evaluations": _evidence(records[0])}))
+    return Stored(storage, ledger, sweep, fixed_trials(sweep))
+
+
+def _evidence(record: TrialRecord) -> tuple[Evidence, ...]:
+    assert record.verdict is not None
+    return record.verdict.evidence[-1:]
+
+
+def outcome(call: object) -> object:
+    """What a call gave, or its complaint, which must be for people."""
+    try:
+        return call()  # type: ignore[operator]
+    except ValidationError:  # a ValueError, but one for programmers
+        raise
+    except ValueError as error:
+        message = str(error)
+        assert not [word for word in JARGON if word.lower() in message.lower()], message
+        assert len(message) < 3000
+        return error
+
+
+def any_damage(file: Path) -> st.SearchStrategy[bytes]:
+    content = file.read_bytes()
+    return damaged(content) | changed_json(content)
+
+
+@cases(400)
+@given(data=st.data())
+def test_the_description(data: st.DataObject, stored: Stored) -> None:
+    """It is named where it can't be understood; where it says something else, the sweep is another one."""
+    file = stored.storage / NAME / "sweep.json"
+    whole = file.read_bytes()
+    file.write_bytes(data.draw(any_damage(file)))
+    try:
+        described, protocol = outcome(lambda: stored.ledger.describe(stored.sweep)), outcome(stored.ledger.protocol)
+        if isinstance(described, ValueError):
+            assert "sweep.json is damaged" in str(described) or "exists and differs" in str(described)
+        if isinstance(protocol, ValueError):
+            assert "sweep.json is damaged" in str(protocol) or "another version" in str(protocol)
+        assert len(stored.ledger.records()) == 4, "finished trials don't need it"
+    finally:
+        file.write_bytes(whole)
+
+
+def test_a_description_of_an_older_version_is_continued(stored: Stored) -> None:
+    file = stored.storage / NAME / "sweep.json"
+    whole = file.read_bytes()
+    now = json.loads(whole)
+    older = {name: value for name, value in now.items() if name not in ("pin_groups", "rerun", "counterparts")}
+    file.write_text(json.dumps(older))
+    assert stored.ledger.describe(stored.sweep) == now
+    file.write_bytes(whole)
+
+
+@cases(500)
+@given(data=st.data(), trial=st.integers(0, 3))
+def test_one_record(data: st.DataObject, trial: int, stored: Stored) -> None:
+    """It is a record, or it is named; moved away, its trial alone is trained again and no other is lost."""
+    file = stored.file(trial)
+    others = [t.key for t in stored.trials if t.key != stored.trials[trial].key]
+    whole = file.read_bytes()
+    file.write_bytes(data.draw(any_damage(file)))
+    try:
+        found = outcome(stored.ledger.records)
+        if isinstance(found, ValueError):
+            assert isinstance(found, DamagedRecordError)
+            assert str(file) in str(found)
+            assert not any(key in str(found) for key in others)
+            file.unlink()
+            left = stored.ledger.records()
+            assert sorted(left) == sorted(others)
+            assert [t.key for t in unfinished(stored.trials, left)] == [stored.trials[trial].key]
+        else:
+            assert isinstance(found, dict)
+            assert sorted(found) == sorted(t.key for t in stored.trials)
+    finally:
+        file.write_bytes(whole)
+
+
+@cases(200)
+@given(data=st.data())
+def test_evaluations(data: st.DataObject, stored: Stored) -> None:
+    """Damaged ones never cost the trial."""
+    file = stored.file(0, EVALUATION)
+    whole = file.read_bytes()
+    file.write_bytes(data.draw(any_damage(file)))
+    try:
+        found = outcome(stored.ledger.records)
+        if isinstance(found, ValueError):
+            assert str(file) in str(found)
+            file.unlink()
+            assert len(stored.ledger.records()) == 4
+    finally:
+        file.write_bytes(whole)
+
+
+def test_all_damaged_files_are_named_at_once_by_every_command(
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    storage = tmp_path / "results"
+    shutil.copytree(stored.storage, storage)
+    files = [
+        storage / NAME / "trials" / stored.trials[0].key / EVALUATION,
+        storage / NAME / "trials" / stored.trials[1].key / "record.json",
+        storage / NAME / "trials" / stored.trials[3].key / "record.json",
+    ]
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1])
+    before = snapshot(tmp_path)
+    commands = {
+        report.main: ["--sweep", NAME, *NO_MLFLOW],
+        evaluate.main: ["--sweep", NAME, *NO_MLFLOW],
+        sweep_trades.main: ["--seeds-from", NAME, "--name", "again", "--dry-run"],
+    }
+    for main, args in commands.items():
+        ended = run(main, [*args, "--storage", str(storage)])
+        assert_refused(ended)
+        assert all(str(file) in ended.message for file in files)
+        assert "trained again" in ended.message
+        assert "evaluated again" in ended.message
+    assert snapshot(tmp_path) == before
+    for file in files:
+        file.unlink()
+    assert run(report.main, ["--sweep", NAME, *NO_MLFLOW, "--storage", str(storage)]).code == 0
+
+
+def test_a_record_in_another_trials_folder_is_not_counted_twice(stored: Stored, tmp_path: Path) -> None:
+    shutil.copytree(stored.storage, tmp_path / "results")
+    trials = tmp_path / "results" / NAME / "trials"
+    shutil.copytree(trials / stored.trials[0].key, trials / "copy-of-it")
+    with pytest.raises(DamagedRecordError, match=f"copy-of-it/record.json .it is of trial {stored.trials[0].key}"):
+        Ledger(Store(str(tmp_path / "results")).child(NAME), NAME).records()
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@cases(150)
+@given(data=st.data())
+def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, stored: Stored) -> None:
+    """Another version's values, or another hand's, that pass as a record."""
+    records = list(stored.ledger.records().values())
+    content = data.draw(changed_json(records[2].model_dump_json().encode()))
+    try:
+        changed = TrialRecord.model_validate_json(content)
+    except ValidationError:
+        return
+    counted = outcome(lambda: main_table(asked_rates([*records[:2], changed, *records[3:]])))
+    assert isinstance(counted, (Table, ValueError))
+
+
+@cases(3)
+@given(data=st.data())
+def test_a_record_that_is_taken_is_one_that_can_be_reported(
+    data: st.DataObject, stored: Stored, elsewhere: Path
+) -> None:
+    """Another version's values, or another hand's, that pass as a record: the report says what is wrong, or is made."""
+    file = stored.file(2)
+    whole = file.read_bytes()
+    file.write_bytes(data.draw(changed_json(whole)))
+    try:
+        ended = run(
+            report.main,
+            ["--sweep", NAME, *NO_MLFLOW, "--storage", str(stored.storage), "--output", str(elsewhere / "r.html")],
+        )
+        if ended.code:
+            assert_refused(ended)
+    finally:
+        file.write_bytes(whole)

@@ -48,8 +48,7 @@ def main_table(cells: Sequence[CellRate]) -> Table:
         else:
             table.add_column(_escape_rich(header), justify="right", no_wrap=not column.wraps)
     for cell in cells:
-        # a folded cell keeps its sign with its deviation
-        table.add_row(*(_escape_rich(column.text(cell).replace("± ", "±\u00a0")) for column in columns))
+        table.add_row(*(_escape_rich(column.text(cell)) for column in columns))
     return table
 
 

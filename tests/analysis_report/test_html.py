@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from analysis.rates import cell_rates
+from analysis.report import section_for_terminal
 from analysis.report.html import write_report
+from analysis.report.sections.base import Grid, Section
 from core.config import Cell
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -120,6 +124,24 @@ def test_under_one_megabyte_at_500_trials_of_200_epochs(report, make_sweep):
     )
     assert len(records) > 500
     assert len(report(records, mlflow_ui_url=UI).encode()) < 1_000_000
+
+
+@pytest.mark.parametrize("width", [110, 200])
+def test_a_section_s_table_is_whole_on_a_terminal_of_any_width(width):
+    attacks = [f"ATTACK-{i}" for i in range(8)]
+    rows = [["1", "3/4", *(f"0.{i}{i}{i}{i} ± 0.0{i}{i}{i}" for i in range(8))]]
+    grid = Grid(["beta", "unstable / trials", *attacks], rows, caption="All of it.")
+    console = Console(width=width, file=io.StringIO(), legacy_windows=False)
+    console.print(*section_for_terminal(Section("x", "Title", "Text.", grids=[grid])), sep="\n")
+    words = console.file.getvalue().split()
+    for wanted in [
+        "beta",
+        "3/4",
+        *attacks,
+        *(f"0.{i}{i}{i}{i}" for i in range(8)),
+        *(f"0.0{i}{i}{i}" for i in range(8)),
+    ]:
+        assert wanted in words
 
 
 EVIL = '"><script>alert(1)</script>'

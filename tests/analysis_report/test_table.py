@@ -91,7 +91,7 @@ def test_the_gap_to_autoattack_is_shown_once_there_are_evaluations(make_sweep):
     console = Console(width=100, file=io.StringIO(), legacy_windows=False)
     console.print(main_table(cells))
     assert "…" not in console.file.getvalue()
-    assert "±\u00a07.1" in console.file.getvalue()
+    assert "± 7.1" in console.file.getvalue()
 
 
 def test_terminal_folds_long_factors_and_keeps_numbers(make_sweep):

@@ -84,7 +84,7 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
     again = run()
     assert "0 blocks to attack" in again
 
-    planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), Path())
+    planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), ".")
     for record in trained.records:
         (target,) = planner.trial_targets(record, trained.ledger.trial_store(record.key), ProtocolOptions())
         blocks = [evaluate_block(elsewhere(task, record.key), "cpu") for task in target.tasks]

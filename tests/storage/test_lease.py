@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from core.storage import HeldError, Holder, Lease, Store, lease
@@ -60,7 +61,8 @@ class Others:
 
     @staticmethod
     def signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
-        os.killpg(process.pid, number)
+        for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]:
+            one.send_signal(number)
         if number == signal.SIGKILL:
             process.wait()
 
@@ -124,9 +126,7 @@ def test_a_dead_owner_elsewhere_is_followed_when_it_was_silent_long_enough(
 def test_an_owner_that_was_stalled_and_followed_learns_it(store: Store, others: Others) -> None:
     process = others.hold(store, elsewhere=True)
     others.signal(process, signal.SIGSTOP)
-    subprocess.run(["pkill", "-STOP", "-P", str(process.pid)], check=True)
     with take(store):
-        subprocess.run(["pkill", "-CONT", "-P", str(process.pid)], check=True)
         others.signal(process, signal.SIGCONT)
         assert process.stdout is not None
         assert process.stdout.readline() == f"lost to process {os.getpid()} on {os.uname().nodename}\n"

@@ -1,38 +1,66 @@
-"""Folders of one driver, and of those that were killed."""
+"""One driver per sweep, and what it is told about others."""
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
-import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
-from core.sweep.places import scratch_folder
+from core.storage import Holder, Store, lease
+from core.sweep.places import only_driver
 
 HOLD = """
-import sys, tempfile
-tempfile.tempdir = sys.argv[1]
-from core.sweep.places import scratch_folder
-with scratch_folder() as folder:
-    print(folder, flush=True)
-    sys.stdin.read()
+import sys, time
+from core.storage import Store
+from core.sweep.places import only_driver
+with only_driver(Store(sys.argv[1]), "mine"):
+    print("held", flush=True)
+    time.sleep(600)
 """
 
 
-def test_a_killed_drivers_scratch_folder_is_removed_by_the_next_and_a_living_ones_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": Path(__file__).parents[2]}
-    killed, alive = (subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], **pipes) for _ in range(2))
-    left, kept = (Path(process.stdout.readline().strip()) for process in (killed, alive))
-    killed.kill()
-    killed.communicate()
-    assert left.exists()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with scratch_folder() as mine:
-        assert not left.exists()
-        assert {mine, kept} == set(tmp_path.iterdir())
-    alive.communicate()
-    assert not list(tmp_path.iterdir())
+def test_a_second_driver_is_refused_until_the_first_one_is_killed(tmp_path: Path) -> None:
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    with first.stdout as printed:
+        assert printed.readline() == "held\n"
+        with (
+            pytest.raises(ValueError, match=rf"--name mine: another driver, process {first.pid} on .* is running"),
+            only_driver(Store(str(tmp_path)), "mine"),
+        ):
+            pass
+        first.kill()
+        first.wait()
+    before = time.monotonic()
+    with only_driver(Store(str(tmp_path)), "mine"):
+        assert time.monotonic() - before < 2
+
+
+def test_a_driver_that_was_followed_stops_and_says_by_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "REFRESH_S", 0.2)
+    store = Store(str(tmp_path))
+    other = Holder(host="elsewhere", machine="another", pid=7, started="1", token="t")
+
+    def drive() -> None:
+        with only_driver(store, "mine"):
+            store.write("driver/00000002.json", other.model_dump_json().encode())
+            time.sleep(20)
+
+    with pytest.raises(ValueError, match="another driver, process 7 on elsewhere, has taken this sweep over"):
+        drive()
+    assert Holder.model_validate_json(store.read("driver/00000002.json") or b"") == other
+
+
+def test_an_interrupt_of_the_user_stays_one(tmp_path: Path) -> None:
+    def drive() -> None:
+        with only_driver(Store(str(tmp_path)), "mine"):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        drive()

@@ -14,6 +14,9 @@ from core.attacks.losses import margin
 P_STEPS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Iterations of a budget of 10,000 after which the squares' share of the image halves."""
 
+DRAWN_AT_ONCE = 64
+"""Queries whose random numbers are drawn together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Square(Attack):
@@ -50,29 +53,32 @@ class Square(Attack):
         best = torch.where(stripes[alive], high, low)
         worst = margin(forward(model, best, self.batch_size), y) if len(alive) else x.new_empty(0)
 
-        rows = torch.arange(height, device=x.device)
-        columns = torch.arange(width, device=x.device)
+        side, squares = 0, x.new_empty(0)
         for query in range(1, self.queries):
+            if (query - 1) % DRAWN_AT_ONCE == 0:
+                size = (min(DRAWN_AT_ONCE, self.queries - query), count, 2 + channels)
+                draws = torch.rand(size, generator=rng, device=rng.device).to(x.device)
             fooled = worst > 0
             if fooled.any():
                 result[alive[fooled]] = best[fooled]
-                keep = ~fooled
-                alive, best, low, high = alive[keep], best[keep], low[keep], high[keep]
-                y, worst = y[keep], worst[keep]
+                kept = (~fooled).nonzero()[:, 0]
+                alive, best, low, high = alive[kept], best[kept], low[kept], high[kept]
+                y, worst = y[kept], worst[kept]
             if len(alive) == 0:
                 return result
-            side = self.side(query - 1, height, width)
-            draws = torch.rand((count, 2 + channels), generator=rng, device=rng.device).to(x.device)[alive]
-            top = (draws[:, 0] * (height - side + 1)).long()
-            left = (draws[:, 1] * (width - side + 1)).long()
-            inside = _within(rows, top, side)[:, None, :, None] & _within(columns, left, side)[:, None, None, :]
+            if side != self.side(query - 1, height, width):
+                side = self.side(query - 1, height, width)
+                squares = squares_of(side, height, width).to(x.device)
+            mine = draws[(query - 1) % DRAWN_AT_ONCE, alive]
+            top = (mine[:, 0] * (height - side + 1)).long()
+            left = (mine[:, 1] * (width - side + 1)).long()
+            inside = squares[top * (width - side + 1) + left]
             # 2 epsilon times +-1 from anywhere in the ball, projected: one of the ball's two limits
-            colours = torch.where((draws[:, 2:] < 0.5)[:, :, None, None], high, low)
+            colours = torch.where((mine[:, 2:] < 0.5)[:, :, None, None], high, low)
             proposal = torch.where(inside, colours, best)
             value = margin(forward(model, proposal, self.batch_size), y)
-            better = value > worst
-            best = torch.where(better[:, None, None, None], proposal, best)
-            worst = torch.where(better, value, worst)
+            best = torch.where((value > worst)[:, None, None, None], proposal, best)
+            worst = torch.maximum(value, worst)
         result[alive] = best
         return result
 
@@ -83,6 +89,12 @@ class Square(Attack):
         return min(max(round(math.sqrt(share * height * width)), 1), height, width)
 
 
-def _within(positions: Tensor, first: Tensor, length: int) -> Tensor:
-    offset = positions[None, :] - first[:, None]
-    return (offset >= 0) & (offset < length)
+def squares_of(side: int, height: int, width: int) -> Tensor:
+    """Every square within the image, row by row: ``[places, 1, height, width]`` bool."""
+    rows, columns = (_intervals(side, length) for length in (height, width))
+    return (rows[:, None, :, None] & columns[None, :, None, :]).view(-1, 1, height, width)
+
+
+def _intervals(side: int, length: int) -> Tensor:
+    offset = torch.arange(length)[None, :] - torch.arange(length - side + 1)[:, None]
+    return (offset >= 0) & (offset < side)

@@ -124,7 +124,7 @@ def analyse(records: Sequence[Any], path: Path) -> None:
 
 def _at_least_one(text: str) -> int:
     if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} must be a whole number of at least 1 and below a billion")
+        raise argparse.ArgumentTypeError(f"{text[:50]} must be a whole number of at least 1 and below a billion")
     return int(text)
 
 
@@ -134,7 +134,7 @@ def _positive(text: str) -> float:
     except ValueError:
         value = 0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} must be a number above 0")
+        raise argparse.ArgumentTypeError(f"{text[:50]} must be a number above 0")
     return value
 
 

@@ -21,7 +21,7 @@ def storage_root(given: str | None) -> str:
     """
     storage = given or os.environ.get("UNMASK_STORAGE") or str(home() / "results")
     if "://" not in storage:
-        return str(Path(storage).resolve())
+        return _absolute("--storage", storage)
     try:
         return str(parse_s3(storage))
     except ValueError as error:
@@ -35,7 +35,7 @@ def data_root(given: str) -> str:
         ValueError: it is another kind of address, or holds keys.
     """
     if "://" not in given:
-        return str(Path(given).resolve())
+        return _absolute("--data-dir", given)
     try:
         return str(parse_s3(given))
     except ValueError as error:
@@ -45,3 +45,12 @@ def data_root(given: str) -> str:
 def tracking_uri(given: str | None) -> str:
     """MLflow's tracking URI: as given, the environment's, or a database at home."""
     return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+def _absolute(option: str, path: str) -> str:
+    try:
+        absolute = Path(path).resolve()
+        absolute.exists()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{option} {path[:300]}: has too long a name, or is a link that leads in circles") from error
+    return str(absolute)

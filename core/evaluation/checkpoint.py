@@ -55,7 +55,7 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
 
 
 def _check_crc(content: bytes) -> None:
-    """Raise an exception where a part of a `torch.save` file has another checksum than its own; torch.load does not look."""
+    """Raise an exception where a part of a `torch.save` file does not have its own checksum, which torch ignores."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")

@@ -122,6 +122,8 @@ def explained(uri: str) -> Iterator[None]:
         if type(error) is ValueError:
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        if isinstance(error, OSError) and error.strerror:
+            reason = f"{error.strerror}: {error.filename}"
         hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _refused(error) else ""
         raise ValueError(f"--mlflow-uri {uri} is not a usable MLflow store: {reason}{hint}; {ALLOWED}") from error
 

@@ -39,9 +39,8 @@ def test_whole_lines_survive_any_damage_elsewhere(
     segment.write_bytes(content)
     journal = Journal(segment.parent)
     found = values(journal)
-    same = next(
-        (i for i, (a, b) in enumerate(zip(whole, content, strict=False)) if a != b), min(len(whole), len(content))
-    )
+    shorter = min(len(whole), len(content))
+    same = next((i for i in range(shorter) if whole[i] != content[i]), shorter)
     lines = whole[:same].count(b"\n")
     assert found[:lines] == [entry["metrics"] for entry in ENTRIES[:lines]], "lines before the damage"
     journal.append({"kind": "metrics", "time": 1, "metrics": "new"})

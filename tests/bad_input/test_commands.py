@@ -1,0 +1,35 @@
+"""The real commands, as processes: what the other tests call in-process is what a user gets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jobs
+from tests.bad_input.harness import snapshot
+
+JOBS = Path(jobs.__file__).parent
+LINES = {
+    "sweep_trades": ([b"--beta", b"1", b"\xff"], "--beta"),
+    "report": ([b"--sweep", b"../\xc3\x28"], "--sweep"),
+    "evaluate": ([b"--checkpoint", b"none.pt"], "none.pt"),
+    "benchmark": ([b"--repeats", b"0"], "--repeats"),
+}
+
+
+@pytest.mark.parametrize("job", LINES)
+def test_one_message_and_exit_code_2(job: str, tmp_path: Path) -> None:
+    args, named = LINES[job]
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONPATH": str(JOBS.parent)}
+    ended = subprocess.run(
+        [sys.executable, JOBS / f"{job}.py", *args], cwd=tmp_path, env=ascii_only, capture_output=True, check=False
+    )
+    message = ended.stderr.decode(errors="replace")
+    assert ended.returncode == 2, message
+    assert named in message
+    assert "Traceback" not in message
+    assert snapshot(tmp_path) == {}

@@ -28,7 +28,7 @@ def check_reach(store: Store) -> None:
     store.write(name, content)
     try:
         answers = {
-            f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})": _read.options(  # type: ignore[attr-defined]
+            f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})": _read.options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             ).remote(store.root, name)
             for node in nodes

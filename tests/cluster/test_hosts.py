@@ -96,6 +96,7 @@ def test_a_lost_host_changes_no_record(
     expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
     assert sweep.records("tiny") == expected
     assert cluster.alive() == {host.address for host in cluster.hosts if host is not lost}
+    cluster.switch_on(lost)
 
 
 def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
@@ -138,6 +139,10 @@ def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
             ("sweep", "FINISHED"),
             ("trial", "FINISHED"),
         ]
+
+
+def test_a_host_that_comes_back_is_taken_in_again(cluster: LaunchedCluster) -> None:
+    cluster.wait_for(lambda: cluster.alive() == {host.address for host in cluster.hosts})
 
 
 def test_ray_down_ends_the_head(cluster: LaunchedCluster) -> None:

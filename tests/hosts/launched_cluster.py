@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tests.hosts.host import DISK
+from tests.hosts.host import DISK, Host
 from tests.hosts.network import Network
 from tests.hosts.ssh import make_key, serve_ssh
 
@@ -88,6 +88,11 @@ class LaunchedCluster:
         """``ray up``, until all workers have joined."""
         self.ray("up", "--yes", "--no-config-cache", str(self.file))
         self.wait_for(lambda: len(self.alive()) == len(self.hosts))
+
+    def switch_on(self, host: Host) -> None:
+        """A host that was switched off boots; the head's autoscaler does the rest."""
+        host.start()
+        serve_ssh(host, self.key)
 
     def down(self) -> None:
         """``ray down``."""

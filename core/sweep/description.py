@@ -21,7 +21,7 @@ class SweepDescription(BaseModel):
     preset: str
     protocol: dict[str, Any]
     rerun: dict[str, Any] = Field(default_factory=dict)
-    pin_groups: list[dict[str, int]] = Field(default_factory=lambda: [{}])
+    pin_groups: list[dict[str, int]] = [{}]
     counterparts: dict[str, str] = Field(default_factory=dict)
     cells: dict[str, dict[str, Any]]
     """Flat options by the cell's id."""

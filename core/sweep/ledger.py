@@ -129,8 +129,8 @@ class Ledger:
             at = "".join(f"{part}." for part in problem["loc"]).removesuffix(".")
             raise DamagedRecordError(f"{store.root}/{file} ({at}{': ' if at else ''}{problem['msg']})") from error
         if record.key != key or record.verdict is None:
-            problem = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
-            raise DamagedRecordError(f"{store.root}/{RECORD} ({problem})")
+            reason = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
+            raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
         return record.model_copy(update={"evaluations": evaluations})
 
     def records(self) -> dict[str, TrialRecord]:

@@ -150,9 +150,9 @@ def report(request: Request, said: Console) -> None:
     if uncounted := len(found.records) - len(counted):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
     before = _before(request, found.records, say)
-    if before:
+    if before and (compared := compare_healing(before, counted, options.level)):
         say(f"Trials of sweep {before.sweep} again: regular, unstable and fixed, as in the paper's Table 3.")
-        said.print(healing_tables(compare_healing(before, counted, options.level)))
+        said.print(healing_tables(compared))
     for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level, before)]:
         said.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, found.records, say) if request.figures else []

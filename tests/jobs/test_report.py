@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from mlflow.entities import Run
 from analysis.intervals import clopper_pearson, wilson
 from analysis.report.figures.series import Shown
 from core.config import Cell, ProtocolOptions, Sweep, Trial
-from core.config.sweep import Seeded
+from core.config.sweep import Rerun, Seeded
 from core.data import load_dataset, to_float
 from core.engine.ranks import Ranks
 from core.engine.trial import Surroundings, run_trial
@@ -110,7 +111,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield
-    assert {path.name for path in tmp_path.iterdir()} <= {"journal", "profile", "out"} | {
+    assert {path.name for path in tmp_path.iterdir()} <= {"journal", "profile", "out", "out.html"} | {
         f"{sweep}-{what}" for sweep in ("tiny", "live") for what in ("report.html", "figures")
     }, "nothing else is left behind"
 
@@ -252,12 +253,66 @@ def test_figures_as_files_and_in_the_run(tracked: Tracked, capsys: Capture) -> N
     assert {path.name for path in Path("tiny-figures").iterdir()} == names
     assert {path.name for path in tracked.logged("figures").iterdir()} == names
     drawn = Path("tiny-figures/figure-1-contour.svg").read_text()
-    assert re.findall(r"(?:un)?stable, seed \d, \w+, image \d", drawn) == [
-        f"{outcome}, seed {seed}, selected, image {i}"
+    drawn = re.sub(r"\s+", " ", drawn)
+    assert re.findall(r"(?:un)?stable, beta \d, seed \d, \w+, image \d", drawn) == [
+        f"{outcome}, beta 3, seed {seed}, selected, image {i}"
         for i in range(IMAGES)
         for outcome, seed in (("stable", 0), ("unstable", 1))
     ], "of one cell, stable beside unstable"
     assert "Loss landscape: unstable" in Path("tiny-report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def healed(tracked: Tracked) -> Tracked:
+    """Sweep ``again``: the unstable seed of one cell of ``tiny`` once more, healed, with a clean gated checkpoint."""
+    cell = Cell.from_flat({**CELL.flat(), "heal": "fosc"})
+    first = tracked.records[1]
+    gated = first.verdict.evidence[0].model_copy(update={"checkpoint": "gated"})
+    verdict = first.verdict.model_copy(update={"outcome": "healed", "evidence": (*first.verdict.evidence, gated)})
+    what = {"sweep": "again", "cell": cell.flat(), "cell_id": cell.id, "verdict": verdict}
+    record = first.model_copy(update=what)
+    rerun = Rerun(sweep="tiny", where=("unstable",), counterparts={cell.id: CELL.id})
+    entries = (Seeded(cell=cell, seeds=(1,)),)
+    ledger = Ledger(Store(tracked.storage).child("again"), "again")
+    ledger.enter(Sweep(name="again", preset="none", entries=entries, protocol=PROTOCOL, rerun=rerun))
+    ledger.write(record)
+    journal = Path(tracked.storage).parent / "again-journal"
+    with SweepTracker(
+        tracked.uri, "again", "unmask", journal, ledger.record, protocol=PROTOCOL, commit="abc"
+    ) as tracker:
+        tracker.start_trial(Trial(cell=cell, seed=1), 1)
+        tracker.finish_trial(record)
+    return tracked
+
+
+def test_a_healed_sweep_finds_the_one_it_heals(healed: Tracked, capsys: Capture) -> None:
+    flags = ["--sweep", "again", "--mlflow-uri", healed.uri, "--storage", healed.storage, "--figures", "out"]
+    assert main([*flags, "--output", "out.html"]) == 0
+    said = capsys.readouterr().out
+    assert "Trials of sweep tiny again: regular, unstable and fixed" in said
+    rows = re.findall(r"^ (regular|unstable|fixed) +(\w+) +(\d/\d)", said, re.MULTILINE)
+    assert rows == [
+        ("regular", "selected", "0/1"),
+        ("unstable", "selected", "1/1"),
+        ("fixed", "gated", "0/1"),
+        ("unstable", "last", "1/1"),
+        ("fixed", "last", "0/1"),
+    ]
+    assert re.search(r"Figures [\d, ]*6: ", said)
+    assert Path("out/figure-6.png").exists()
+    page = Path("out.html").read_text()
+    assert "Regular, unstable and fixed" in page
+    assert "As Figure 6. With and without healing, seed 1: at the end unstable without, healed with" in page
+
+
+def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path: Path, capsys: Capture) -> None:
+    alone = tmp_path / "out"
+    shutil.copytree(Path(healed.storage) / "again", alone / "again")
+    flags = ["--sweep", "again", "--mlflow-uri", healed.uri, "--output", "out.html"]
+    assert main([*flags, "--storage", str(alone)]) == 0
+    assert "The comparison with the earlier sweep is left out: there is no sweep tiny in" in capsys.readouterr().out
+    assert main([*flags, "--storage", "profile"]) == 0
+    assert "No trial without healing to compare with" in capsys.readouterr().out
 
 
 def test_without_weights_all_but_the_first_figure(tracked: Tracked, capsys: Capture) -> None:
@@ -271,7 +326,7 @@ def test_without_weights_all_but_the_first_figure(tracked: Tracked, capsys: Capt
 def test_landscape_of_stored_weights_is_the_loss_along_the_gradient_s_sign(tracked: Tracked) -> None:
     record = tracked.records[1]
 
-    offsets, losses = checkpoint_landscapes({"x": Shown(record, "last")}, tracked.ledger, Path())
+    offsets, losses = checkpoint_landscapes({"x": Shown(record, "last")}, tracked.ledger, ".")
     assert list(losses) == [f"x, image {i}" for i in range(IMAGES)]
     assert offsets[[0, POINTS // 2, -1]] == pytest.approx([-0.12, 0, 0.12], abs=1e-6)
     stored = torch.load(Path(tracked.storage) / "tiny" / "trials" / record.key / "last.pt", weights_only=True)

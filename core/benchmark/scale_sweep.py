@@ -54,12 +54,11 @@ def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
     entries = tuple(Seeded(cell=cell, seeds=trials // len(cells)) for cell in cells)
     sweep = Sweep(name="empty", preset="none", entries=entries, protocol=ProtocolOptions())
     with tempfile.TemporaryDirectory(prefix="unmask-benchmark-", ignore_cleanup_errors=True) as folder:
-        log = io.StringIO()
-        clock = Stopwatch(log)
+        log = Stopwatch()
         output = Output(
             storage=folder,
             mlflow_uri=f"sqlite:///{folder}/mlflow.db",
-            console=Console(file=clock, width=120),
+            console=Console(file=log, width=120),
             tabulate=lambda records, progress: tabulate(records, progress, flat),
             markdown=lambda records: f"{len(records)} trials",
         )
@@ -70,8 +69,8 @@ def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
             raise RuntimeError(f"{trials} empty trials left {len(result.records)} records: {log.getvalue()[-2000:]}")
         found = [path for path in Path(folder).rglob("*") if path.is_file()]
         return DriverCost(
-            seconds=clock.last_end - clock.first_start,
-            written=ended - clock.last_end,
+            seconds=log.last_end - log.first_start,
+            written=ended - log.last_end,
             cpu=cpu,
             megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             files=len(found),
@@ -79,12 +78,10 @@ def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
         )
 
 
-class Stopwatch(io.TextIOBase):
+class Stopwatch(io.StringIO):
     """A log that notes when the first trial started and the last one ended."""
 
-    def __init__(self, log: io.StringIO) -> None:
-        self.log = log
-        self.first_start = self.last_end = 0.0
+    first_start = last_end = 0.0
 
     def write(self, text: str) -> int:
         """Take a line."""
@@ -92,7 +89,7 @@ class Stopwatch(io.TextIOBase):
             self.first_start = time.perf_counter()
         if text.startswith("["):
             self.last_end = time.perf_counter()
-        return self.log.write(text)
+        return super().write(text)
 
 
 def record_at_once(config: dict[str, Any]) -> None:

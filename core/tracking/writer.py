@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from itertools import takewhile
 
 from core.records import TrialRecord
+from core.storage.address import check_inside
 from core.tracking.journal import Entry, Journal
 from core.tracking.rejected import Rejected
 from core.tracking.runs import EpochRow, SweepRuns
@@ -136,6 +137,7 @@ class Writer:
             case "summary":
                 self._runs.log_sweep(time, {}, {NOTE: entry["text"]})
             case "artifact":
+                check_inside(entry["path"])  # whoever may write a store must not get any other file of this machine
                 file = self._journal.folder / entry["path"]
                 self._runs.log_sweep_artifact(file, time)
             case "close":

@@ -63,6 +63,19 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
     }
 
 
+@pytest.mark.parametrize("path", ["../secret.txt", "/etc/hostname"])
+def test_a_forged_journal_gives_no_other_file_away(
+    store: str, driver: Driver, sample: type, tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "secret.txt").write_text("hidden")
+    with driver(store) as tracker:
+        tracker._append("artifact", path=path)
+        tracker._append("metrics", metrics={"after": 1.0})
+        assert tracker.close("FINISHED", deadline_s=1) > 0
+    (parent,) = sample.runs(store, "sweep")
+    assert MlflowClient(store).list_artifacts(parent.info.run_id) == []
+
+
 def test_artifacts_hold_the_whole_record(store: str, driver: Driver, sample: type, tmp_path: Path) -> None:
     trial = sample.trial()
     record = sample.record(trial)

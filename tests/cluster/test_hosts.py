@@ -50,7 +50,9 @@ def jobs(cluster: LaunchedCluster) -> Iterator[str]:
 
 def submit(cluster: LaunchedCluster, jobs: str, *options: str, code: int = 0, **environment: str) -> str:
     job = ("python", "jobs/sweep_trades.py", *TINY, *WHOLE_HOST, *options)
-    where = (f"--address={jobs}", f"--working-dir={CHECKOUT}")
+    # Ray gives a worker as many threads as CPUs, and sums differ with their number
+    one_thread = f"--runtime-env-json={json.dumps({'env_vars': {'OMP_NUM_THREADS': '1'}})}"
+    where = (f"--address={jobs}", f"--working-dir={CHECKOUT}", one_thread)
     return " ".join(cluster.ray("job", "submit", *where, "--", *job, code=code, env=environment).split())
 
 

@@ -16,6 +16,8 @@ from core.sweep.headline import duration
 
 SLOWEST_TIMES = 20.0
 """A trial may be silent for so many times its longest silence so far."""
+START_S = 600.0
+"""At least so long until the first epoch: libraries are loaded, data fetched and decoded, on a machine that is busy."""
 LOOK_EVERY_S = 1.0
 STALL_S = 10.0
 """A driver that did not look for this long was stopped or starved itself: the trials' silence then tells nothing."""
@@ -29,7 +31,7 @@ class Watchdog:
 
     Args:
         board: the running trials.
-        silence_s: seconds without a report that are always allowed, a start included.
+        silence_s: seconds without a report that are always allowed.
         kill: ends a process by node id and pid; returns at once.
     """
 
@@ -51,7 +53,7 @@ class Watchdog:
 
     def limit_s(self, state: Running) -> float:
         """How long this trial may be silent."""
-        return max(self.silence_s, SLOWEST_TIMES * state.slowest_s)
+        return max(self.silence_s, SLOWEST_TIMES * state.slowest_s if state.row else START_S)
 
     def _hangs(self, state: Running, now: float) -> bool:
         return state.process is not None and now - state.reported > self.limit_s(state)

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed
     driver = sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
     trials = sweep.folder / "results" / "tiny" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    time.sleep(2)  # a trial that has saved reports within a second; until then it may be silent for longer
     hung = sweep.processes(LONE_WORKER)[0]
     hung.send_signal(signal.SIGSTOP)
     sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)

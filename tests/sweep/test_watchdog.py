@@ -11,7 +11,7 @@ from core.sweep import board as board_module
 from core.sweep import watchdog as module
 from core.sweep.board import Board
 from core.sweep.design import fixed_trials
-from core.sweep.watchdog import SLOWEST_TIMES, STALL_S, Watchdog, _kill
+from core.sweep.watchdog import SLOWEST_TIMES, STALL_S, START_S, Watchdog, _kill
 
 SWEEP = Sweep(
     name="s",
@@ -34,6 +34,7 @@ class Watched:
         for number, trial in enumerate(TRIALS):
             self.board.start(trial, trial.key, 1)
             self.board.locate(trial.key, f"node{number}", 100 + number)
+        self.board.advance(QUIET, [{"epoch": 1}])
         self.epoch = 0
         self.watchdog = Watchdog(self.board, SILENCE_S, lambda node, pid: self.ended.append((node, pid)))
 
@@ -77,9 +78,8 @@ def test_a_silent_trial_is_ended_once_and_again_if_it_survives(watched: Watched)
 
 
 def test_a_slow_trial_may_be_silent_for_longer(watched: Watched) -> None:
-    for epoch in (1, 2):  # what it takes to start doesn't count
-        watched.live(10)
-        watched.board.advance(QUIET, [{"epoch": epoch}])
+    watched.live(10)
+    watched.board.advance(QUIET, [{"epoch": 2}])
     limit = 10 * SLOWEST_TIMES
     assert limit > SILENCE_S
     assert watched.live(limit) == []
@@ -96,8 +96,16 @@ def test_a_driver_that_was_stopped_itself_blames_nobody(watched: Watched) -> Non
 
 def test_a_trial_whose_process_nobody_knows_is_left_alone(watched: Watched) -> None:
     watched.board.start(TRIALS[0], QUIET, 2)
-    assert watched.live(10 * SILENCE_S) == []
+    assert watched.live(2 * START_S) == []
     assert watched.ended == []
+
+
+def test_a_start_takes_its_time(watched: Watched) -> None:
+    watched.board.start(TRIALS[0], QUIET, 2)
+    watched.board.locate(QUIET, "node2", 300)
+    assert watched.live(START_S) == []
+    assert len(watched.live(1)) == 1
+    assert watched.ended == [("node2", 300)]
 
 
 def test_only_a_process_of_rays_is_ended() -> None:

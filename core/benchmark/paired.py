@@ -47,7 +47,7 @@ class PairedCounts:
         return float(binomtest(self.first, discordant).pvalue) if discordant else 1.0
 
     def _phi(self) -> float:
-        product = self.both * self.neither - self.first * self.second
+        product = float(self.both * self.neither - self.first * self.second)
         if product > 0:
             product = max(product - self.cases / 2, 0)  # Newcombe's continuity correction
         margins = (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from core.benchmark.analysis_cost import analysis_costs
 from core.benchmark.data_path import data_path_shares
 from core.benchmark.ddp import ddp_speedups
+from core.benchmark.precision import attack_precision
 from core.benchmark.probes import probe_costs
 from core.benchmark.quick_sweep import training_share
 from core.benchmark.result import Result, Settings
@@ -21,6 +22,7 @@ ROWS: dict[str, Callable[[Settings], Iterator[Result]]] = {
     "trades-resnet18": resnet_steps,
     "probes": probe_costs,
     "square": square_speed,
+    "precision": attack_precision,
     "verdict-agreement": verdict_agreement,
     "data-path": data_path_shares,
     "ddp": ddp_speedups,

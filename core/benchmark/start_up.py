@@ -13,7 +13,6 @@ from core.benchmark.cpu_meter import PROC, CpuMeter
 from core.benchmark.result import Result, Settings, Unit
 from core.benchmark.start_up_trial import ALONE, GROUP, POLL, STOCK, run_near_empty_trial
 
-
 TRIALS = 3
 
 

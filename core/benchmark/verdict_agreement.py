@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from core.benchmark.paired import PairedCounts
 from core.benchmark.result import Result, Settings

@@ -44,7 +44,7 @@ class Placement(NamedTuple):
 
 def place(convolution: nn.Conv2d, size: Size, by_row: tuple[bool, bool]) -> Placement:
     """Of a convolution on images of ``size``; ``by_row`` tells how its input and its output count."""
-    return _place(tuple(convolution.weight.shape), convolution.stride, convolution.padding, size, by_row)  # type: ignore[arg-type]
+    return _place(tuple(convolution.weight.shape), convolution.stride, convolution.padding, size, by_row)
 
 
 @cache
@@ -53,7 +53,7 @@ def _place(kernel: tuple[int, ...], stride: Pair, padding: Pair, size: Size, by_
     _, height, width = size
     # numbering the pixels from 1 and unfolding shows which one each output position sees at each place of the window
     numbers = torch.arange(1.0, height * width + 1).view(1, 1, height, width)
-    seen = F.unfold(numbers, window, padding=padding, stride=stride)[0].long() - 1
+    seen = F.unfold(numbers, (window[0], window[1]), padding=padding, stride=stride)[0].long() - 1
     rows = (height + 2 * padding[0] - window[0]) // stride[0] + 1
     after: Size = (outputs, rows, seen.shape[1] // rows)
     tap, position = (seen >= 0).nonzero(as_tuple=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,14 +15,18 @@ from core.benchmark import subjects
 from core.benchmark.analysis_cost import EPOCHS, analysis_costs, make_records, measure
 from core.benchmark.data_path import data_path_shares, run_data_path
 from core.benchmark.ddp import ddp_speedups
+from core.benchmark.precision import attack_precision, sign_agreement
 from core.benchmark.probes import alone, probe_costs, probed
 from core.benchmark.result import Result, Settings
 from core.benchmark.scale import MEASURES, scale_costs
 from core.benchmark.square import square_speed
 from core.benchmark.trades_step import resnet_steps, small_cnn_steps
-from core.config import ProtocolOptions
+from core.benchmark.verdict_agreement import summarise, verdict_agreement
+from core.config import Cell, ProtocolOptions
 from core.data import ImageSet, to_float
+from core.fast import FoldedNetwork
 from core.probes import validate
+from core.records import Outcome
 
 ARTIFACTS = 4
 """Files of a finished trial in MLflow."""
@@ -76,7 +81,61 @@ def test_probed_measures_what_validation_does(settings: MakeSettings) -> None:
 
 
 def test_square(settings: MakeSettings) -> None:
-    check(list(square_speed(settings(), queries=20, epochs=1)), "square", 2)
+    check(list(square_speed(settings(), queries=20, epochs=1)), "square", 4)
+
+
+@pytest.mark.slow
+def test_precision(settings: MakeSettings) -> None:
+    results = list(attack_precision(settings(), epochs=1))
+    assert len(results) == 8
+    for signs, accuracies in zip(results[::2], results[1::2], strict=True):
+        assert 40 < min(signs.values) <= max(signs.values) <= 100
+        assert all(abs(value) < 30 for value in accuracies.values)
+
+
+def test_float32_agrees_with_itself_in_every_sign() -> None:
+    cell = Cell.from_flat({"classes": 5, "train_images": 84, "validation_images": 20, "test_images": 5})
+    trainer = subjects.make_trainer(cell, torch.device("cpu"))
+    attack, full = trainer.method.attack, FoldedNetwork(trainer.model)
+    x, y = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 5
+    start = attack.start_points(x, torch.Generator().manual_seed(1))
+    half = FoldedNetwork(trainer.model, torch.bfloat16)
+    assert sign_agreement(full, full, attack, attack, x, y, start) == [1.0] * attack.steps
+    assert min(sign_agreement(full, half, attack, attack, x, y, start)) < 1
+
+
+@pytest.mark.slow
+def test_verdict_agreement(settings: MakeSettings) -> None:
+    given = settings(verdict_seeds=1)
+    quick = given.quick.model_copy(update={"protocol": given.quick.protocol.model_copy(update={"square_queries": 5})})
+    entry = quick.entries[0]
+    short = entry.model_copy(update={"cell": Cell.from_flat({**entry.cell.flat(), "epochs": 1})})
+    results = list(verdict_agreement(replace(given, quick=quick.model_copy(update={"entries": (short,)}))))
+    assert len(results) == 4
+    assert "neither 1" in results[0].note
+
+
+def _times(number: int, outcome: Outcome) -> list[Outcome]:
+    return [outcome] * number
+
+
+def test_a_summary_of_verdicts_counts_pairs() -> None:
+    reference: list[Outcome] = [*_times(3, "unstable"), *_times(5, "stable"), "censored"]
+    other: list[Outcome] = [
+        "unstable",
+        "stable",
+        "stable",
+        "unstable",
+        "stable",
+        "stable",
+        "stable",
+        "healed",
+        "stable",
+    ]
+    same, rate = summarise(reference, other, "bf16", "")
+    assert same.values == pytest.approx((100 * 4 / 9,))
+    assert rate.values == pytest.approx((100 * (1 - 2) / 8,))
+    assert "unstable in both 1, only fp32 2, only bf16 1, neither 4, censored 1" in same.note
 
 
 def test_data_path(settings: MakeSettings) -> None:

@@ -71,8 +71,7 @@ class Trainer:
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.awp = WeightPerturbation(cell.awp.awp_radius)
         module: nn.Module = ObjectiveModule(self.network, self.method)
-        # ranks keep their own BatchNorm statistics while training; `Ranks.copy_buffers` aligns them before measuring
-        self.objective = DistributedDataParallel(module, broadcast_buffers=False) if ranks.workers > 1 else module
+        self.objective = _distributed(module) if ranks.workers > 1 else module
         self.parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.precision.scaler}
 
     def run_epoch(
@@ -151,6 +150,14 @@ class Trainer:
         self.precision.scaler.step(self.optimizer)
         self.precision.scaler.update()
         return objective
+
+
+def _distributed(module: nn.Module) -> nn.Module:
+    """DDP; ranks keep their own BatchNorm statistics in training, and `Ranks.copy_buffers` aligns them to measure."""
+    buffers = [name for name, _ in module.named_buffers()]
+    # broadcast_buffers=False says the same, but torch 2.13 deprecates it, and 2.9 doesn't know its successor
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, buffers)
+    return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 
 def _totals(objective: Objective, batch: Batch) -> Tensor:

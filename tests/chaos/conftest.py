@@ -1,0 +1,53 @@
+"""Options and the one run that all tests of this folder look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from tests.chaos.aftermath import Aftermath, gather
+from tests.chaos.chaos import Chaos
+from tests.chaos.clock import LIBRARIES
+from tests.chaos.leftovers import remains
+from tests.chaos.reference import Reference
+from tests.chaos.site import Site
+from tests.chaos.table import driver_table, fault_table
+from tests.hosts.network import missing
+from tests.servers.daemon import MissingProgramError
+
+FAULTS, SEED = 200, 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much, and which faults."""
+    parser.addoption("--faults", type=int, default=FAULTS, help="faults of the chaos run")
+    parser.addoption("--chaos-seed", type=int, default=SEED, help="decides which faults come when")
+
+
+@pytest.fixture(scope="session")
+def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+    """What a run of both sweeps under faults left."""
+    if reason := missing():
+        pytest.skip(reason)
+    if not LIBRARIES:
+        pytest.skip("needs libfaketime, from Debian's package faketime")
+    faults, seed = request.config.getoption("--faults", FAULTS), request.config.getoption("--chaos-seed", SEED)
+    with Reference() as reference:
+        try:
+            site = Site(tmp_path_factory.mktemp("chaos"))
+        except MissingProgramError as program:
+            pytest.skip(str(program))
+        with site:
+            chaos = Chaos(site, faults, seed, reference.prepare)
+            try:
+                chaos.run()
+            finally:
+                console = Console(width=140)
+                console.print(fault_table(chaos.blows), driver_table(chaos.supervisor.ends))
+                console.print(f"Ray on a host died besides, and was started again, {chaos.rejoined} times.")
+                console.print(f"What all drivers printed: {site.log}", soft_wrap=True)
+            found = gather(site, chaos, reference)
+        found.leftovers["afterwards"] = remains(site)
+        yield found

@@ -1,0 +1,271 @@
+"""What can go wrong, each with how often.
+
+A fault is a generator: up to its first ``yield`` it breaks something; what it yields is how many seconds it lasts; then
+it mends what does not mend itself. One that finds nothing to break yields nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+
+import psutil
+
+from tests.chaos.site import GROUP_WORKER, LOCAL, LONE_WORKER, Site
+from tests.hosts.host import Host
+
+Lasting = Iterator[float]
+STARTS_WITHIN_S = 180
+SKEW_S = 20 * 60
+"""S3 refuses requests whose clock is more than 15 minutes off."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault.
+
+    Attributes:
+        name: for people.
+        share: how many of 200 faults.
+        target: what it breaks; one fault at a time breaks the same thing.
+        costly: work is lost, so that the sweep must have saved something since the last such fault.
+        strike: see the module.
+    """
+
+    name: str
+    share: int
+    target: str
+    costly: bool
+    strike: Callable[[Site, Random], Lasting]
+
+
+def kill_worker(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of a process that trains."""
+    for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
+        if worker := site.training_workers(title, rng):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+                yield 0
+            return
+
+
+def stall_worker(site: Site, rng: Random) -> Lasting:
+    """SIGSTOP of a process that trains, and SIGCONT seconds later."""
+    for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
+        if worker := site.training_workers(title, rng):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.suspend()
+                yield rng.uniform(0.5, 3)
+                worker.resume()
+            return
+
+
+def kill_driver(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of the sweep's command."""
+    for driver in site.drivers():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            driver.kill()
+            yield 0
+
+
+def terminate_driver(site: Site, rng: Random) -> Lasting:
+    """SIGTERM of the sweep's command."""
+    for driver in site.drivers():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            driver.terminate()
+            yield 0
+
+
+def stall_driver(site: Site, rng: Random) -> Lasting:
+    """SIGSTOP of the sweep's command, and SIGCONT seconds later."""
+    for driver in site.drivers():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            entered = driver.parent()
+            driver.suspend()
+            yield rng.uniform(0.5, 4)
+            driver.resume()
+            if entered:  # `nsenter` stops with its program, and does not go on with it
+                entered.resume()
+
+
+def kill_raylet(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of a host's raylet, and all that Ray had on that host; Ray is started again."""
+    host = rng.choice(site.cluster.workers)
+    for raylet in host.processes("/raylet/raylet "):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            raylet.kill()
+    yield rng.uniform(1, 3)
+    start_ray(site, host)
+
+
+def switch_host_off(site: Site, rng: Random) -> Lasting:
+    """A host loses power, without a word to anybody; it is back, with Ray, some time later."""
+    host = rng.choice(site.cluster.workers)
+    host.kill()
+    yield rng.uniform(1, 12)
+    host.start()
+    start_ray(site, host)
+
+
+def lose_head(site: Site, rng: Random) -> Lasting:
+    """The head loses power, with the driver; its disk is replaced; the cluster is started again on all hosts."""
+    site.head_is_up.clear()
+    for host in site.network.hosts:
+        host.kill()
+    yield 1
+
+    def start() -> None:
+        for host in site.network.hosts:
+            host.kill()
+            host.start()
+        site.start_cluster()
+
+    _until_done(start)
+
+
+def cut_worker_off(site: Site, rng: Random) -> Lasting:
+    """A host's link loses all packets for seconds."""
+    host = rng.choice(site.cluster.workers)
+    host.cut()
+    yield rng.uniform(0.5, 5)
+    host.heal()
+
+
+def cut_head_off(site: Site, rng: Random) -> Lasting:
+    """The head's link loses all packets for seconds."""
+    site.head.cut()
+    yield rng.uniform(0.5, 4)
+    site.head.heal()
+
+
+def kill_mlflow(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of the MLflow server; it is started again."""
+    site.mlflow.kill()
+    yield rng.uniform(0, 2)
+    _until_done(site.mlflow.start)
+
+
+def stall_mlflow(site: Site, rng: Random) -> Lasting:
+    """The MLflow server takes connections and does not answer."""
+    site.mlflow.pause()
+    yield rng.uniform(0.5, 5)
+    site.mlflow.resume()
+
+
+def kill_database(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of PostgreSQL; it is started again, and recovers."""
+    site.database.kill()
+    yield rng.uniform(0, 3)
+    site.database.start()
+
+
+def restart_database(site: Site, rng: Random) -> Lasting:
+    """PostgreSQL is restarted in order: open transactions are rolled back."""
+    site.database.stop()
+    yield rng.uniform(0, 1)
+    site.database.start()
+
+
+def stall_database(site: Site, rng: Random) -> Lasting:
+    """PostgreSQL does not answer."""
+    site.database.pause()
+    yield rng.uniform(0.5, 4)
+    site.database.resume()
+
+
+def kill_store(site: Site, rng: Random) -> Lasting:
+    """SIGKILL of the S3 gateway: connections are refused until it is started again."""
+    site.store.kill()
+    yield rng.uniform(0.5, 4)
+    site.store.start()
+
+
+def stall_store(site: Site, rng: Random) -> Lasting:
+    """The S3 gateway takes connections and does not answer."""
+    site.store.pause()
+    yield rng.uniform(0.5, 4)
+    site.store.resume()
+
+
+def skew_clock(site: Site, rng: Random) -> Lasting:
+    """The S3 gateway's clock jumps by twenty minutes, and back.
+
+    Not the driver's: Debian's libfaketime 0.9.10 lets ``time.sleep`` of a program fail whose clock jumps.
+    """
+    site.clock.set_off(rng.choice((-SKEW_S, SKEW_S)))
+    yield rng.uniform(0.5, 4)
+    site.clock.set_off(0)
+
+
+def fill_disk(site: Site, rng: Random) -> Lasting:
+    """Nothing can be written to the driver's home and temporary folder."""
+    filler = f"{LOCAL}/filler"
+    site.head.run("dd", "if=/dev/zero", f"of={filler}", "bs=64k", check=False)
+    yield rng.uniform(0.5, 4)
+    if site.head.alive:
+        site.head.run("rm", "-f", filler, check=False)
+
+
+def _until_done(start: Callable[[], None]) -> None:
+    """Start something, again if another fault was in its way, as a service manager does."""
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while True:
+        try:
+            return start()
+        except (AssertionError, RuntimeError, subprocess.TimeoutExpired):
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
+def start_ray(site: Site, host: Host) -> None:
+    """Start Ray on a host that is switched on, whatever is left of it there."""
+
+    def start() -> None:
+        site.cluster.ray(host, "stop", "--force", check=False)
+        site.cluster.join(host)
+
+    _until_done(start)
+
+
+KINDS = (
+    Kind("worker killed", 34, "worker", True, kill_worker),
+    Kind("worker stalled", 35, "stalled worker", False, stall_worker),
+    Kind("driver killed", 6, "driver", True, kill_driver),
+    Kind("driver told to end (SIGTERM)", 3, "driver", True, terminate_driver),
+    Kind("driver stalled", 8, "driver", False, stall_driver),
+    Kind("raylet killed", 2, "host", True, kill_raylet),
+    Kind("host off and on", 2, "host", True, switch_host_off),
+    Kind("head lost, cluster started again", 1, "cluster", True, lose_head),
+    Kind("host cut off", 14, "host", False, cut_worker_off),
+    Kind("head cut off", 6, "head", False, cut_head_off),
+    Kind("MLflow server killed", 4, "mlflow", False, kill_mlflow),
+    Kind("MLflow server stalled", 14, "mlflow", False, stall_mlflow),
+    Kind("PostgreSQL killed", 8, "database", False, kill_database),
+    Kind("PostgreSQL restarted", 6, "database", False, restart_database),
+    Kind("PostgreSQL stalled", 8, "database", False, stall_database),
+    Kind("S3 refusing", 14, "store", False, kill_store),
+    Kind("S3 stalled", 18, "store", False, stall_store),
+    Kind("S3's clock 20 min off", 10, "clock", False, skew_clock),
+    Kind("driver's disk full", 7, "disk", True, fill_disk),
+)
+WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker"}
+"""What can't be broken while the whole cluster is down, and must be whole before that."""
+
+
+def schedule(count: int, seed: int) -> list[tuple[Kind, Random]]:
+    """``count`` faults in random order, each kind as often as its share says, each with its own random numbers."""
+    rng = Random(seed)
+    total = sum(kind.share for kind in KINDS)
+    exact = {kind: count * kind.share / total for kind in KINDS}
+    numbers = {kind: int(exact[kind]) for kind in KINDS}
+    by_remainder = sorted(KINDS, key=lambda kind: exact[kind] - numbers[kind], reverse=True)
+    for kind in by_remainder[: count - sum(numbers.values())]:
+        numbers[kind] += 1
+    kinds = [kind for kind in KINDS for _ in range(numbers[kind])]
+    rng.shuffle(kinds)
+    return [(kind, Random(rng.getrandbits(64))) for kind in kinds]

@@ -1,0 +1,104 @@
+"""What the trials leave when nothing disturbs them: trained here, by the engine alone, without Ray, S3 or MLflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.sweeps import SweepCommand
+
+Record = dict[str, Any]
+TIMELESS = ("device_seconds", "attempts", "provenance", "run_id")
+"""What of a record depends on the clock, the machine and the number of attempts."""
+
+
+class Reference:
+    """A context manager that trains in processes of the lowest priority, while the sweeps run elsewhere."""
+
+    def __enter__(self) -> Reference:
+        """Start the processes."""
+        self._pool = ProcessPoolExecutor(2, get_context("spawn"), initializer=_prepare)
+        self._records: dict[tuple[str, int], Future[dict[str, Record]]] = {}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def prepare(self, sweep: SweepCommand, seeds: int) -> None:
+        """Train the first ``seeds`` seeds, if that hasn't begun."""
+        for seed in range(seeds):
+            if (sweep.name, seed) not in self._records:
+                self._records[sweep.name, seed] = self._pool.submit(_train_seed, sweep, seed)
+
+    def records(self, sweep: SweepCommand, seeds: int) -> dict[str, Record]:
+        """The records by key, in JSON types."""
+        self.prepare(sweep, seeds)
+        return {k: r for seed in range(seeds) for k, r in self._records[sweep.name, seed].result().items()}
+
+
+def timeless(record: Record) -> Record:
+    """The record without what depends on the clock, the machine and the number of attempts."""
+    kept = {name: value for name, value in record.items() if name not in TIMELESS}
+    kept["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
+    return kept
+
+
+def _prepare() -> None:
+    os.nice(19)
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _train_seed(sweep: SweepCommand, seed: int) -> dict[str, Record]:
+    trials, protocol = sweep.trials(seed + 1)
+    mine = [trial for trial in trials if trial.seed == seed]
+    return {trial.key: _train(trial, protocol, sweep) for trial in mine}
+
+
+def _train(trial: Any, protocol: Any, sweep: SweepCommand) -> Record:
+    workers = trial.cell.training.workers
+    with tempfile.TemporaryDirectory() as folder:
+        ranks = [
+            get_context("spawn").Process(target=_train_rank, args=(rank, workers, trial, protocol, sweep, folder))
+            for rank in range(1, workers)
+        ]
+        for rank in ranks:
+            rank.start()
+        record = _train_rank(0, workers, trial, protocol, sweep, folder)
+        for rank in ranks:
+            rank.join()
+    assert record is not None
+    return record
+
+
+def _train_rank(rank: int, workers: int, trial: Any, protocol: Any, sweep: SweepCommand, folder: str) -> Record | None:
+    import torch
+    import torch.distributed as dist
+
+    from core.data import load_dataset
+    from core.engine.ranks import Ranks
+    from core.engine.trial import Cadence, Surroundings, run_trial
+    from core.storage import Store
+
+    torch.set_num_threads(1)
+    if workers > 1:
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=workers)
+    around = Surroundings(
+        sweep=sweep.name,
+        store=Store(f"{folder}/store"),
+        ranks=Ranks(rank, workers, torch.device("cpu")),
+        report=lambda *_: None,
+        commit="",
+        cadence=Cadence(checkpoint_s=3600),
+    )
+    record = run_trial(trial, protocol, load_dataset(trial.cell.data, Path()), around)
+    if workers > 1:
+        dist.destroy_process_group()
+    return None if record is None else json.loads(record.model_dump_json())

@@ -1,0 +1,71 @@
+"""Whoever starts the sweep's command again when it ended too early: the documented way to continue."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tests.chaos.site import Site
+from tests.chaos.sweeps import ALONE, GROUPS, SweepCommand
+
+PAUSE_S = 0.5
+Announce = Callable[[SweepCommand, int], None]
+"""Told of a sweep and its new number of seeds."""
+
+
+@dataclass(frozen=True)
+class DriverEnd:
+    """How a driver ended."""
+
+    sweep: str
+    code: int
+    ran_s: float
+
+
+class Supervisor(threading.Thread):
+    """Runs a sweep of lone workers and one of groups in turn, each time with more seeds, until `enough` is set.
+
+    Attributes:
+        enough: no further seeds.
+        starts: how many drivers were started.
+        ends: of drivers, in order.
+        seeds: by sweep, what the last round asked for.
+    """
+
+    def __init__(self, site: Site, announce: Announce) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.site, self._announce = site, announce
+        self.enough, self._stop_now = threading.Event(), threading.Event()
+        self.starts = 0
+        self.ends: list[DriverEnd] = []
+        self.seeds = {ALONE: 0, GROUPS: 0}
+
+    def run(self) -> None:
+        """Rounds of both sweeps."""
+        for sweep in self._rounds():
+            while not self._stop_now.is_set() and self._run_driver(sweep) != 0:
+                self._stop_now.wait(PAUSE_S)
+
+    def give_up(self) -> None:
+        """Start no further driver."""
+        self._stop_now.set()
+
+    def _rounds(self) -> Iterator[SweepCommand]:
+        while not self.enough.is_set():
+            for sweep in (ALONE, GROUPS):
+                self.seeds[sweep] += sweep.seeds_per_round
+                self._announce(sweep, self.seeds[sweep])
+                yield sweep
+
+    def _run_driver(self, sweep: SweepCommand) -> int:
+        self.site.head_is_up.wait()
+        started = time.monotonic()
+        self.starts += 1
+        try:
+            code = self.site.start_driver(*sweep.options(self.seeds[sweep])).wait()
+        except AssertionError:  # the head was switched off at this very moment
+            code = -1
+        self.ends.append(DriverEnd(sweep.name, code, time.monotonic() - started))
+        return code

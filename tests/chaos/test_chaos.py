@@ -1,0 +1,122 @@
+"""Hundreds of faults on two real sweeps: nothing is lost, nothing is counted twice, nothing is left behind.
+
+pytest tests/chaos -s                                     # as in CI, with the table of faults
+pytest tests/chaos -s --faults 1000 --chaos-seed 7        # longer, and others
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import signal
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.chaos.aftermath import Aftermath, SweepAftermath
+from tests.chaos.reference import Record, timeless
+from tests.chaos.sweeps import ALONE, GROUPS
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+DOCUMENTED = {0, 1, 2, 3, 130}
+KILLED = {-signal.SIGKILL, -signal.SIGTERM}
+"""By a fault; SIGTERM kills while there is nothing to interrupt yet."""
+
+
+@pytest.fixture(params=[ALONE.name, GROUPS.name])
+def sweep(request: pytest.FixtureRequest, aftermath: Aftermath) -> SweepAftermath:
+    return aftermath.sweeps[request.param]
+
+
+def test_all_faults_happened(aftermath: Aftermath) -> None:
+    assert len(aftermath.blows) == aftermath.planned
+
+
+def test_drivers_end_as_documented(aftermath: Aftermath) -> None:
+    undocumented = [end for end in aftermath.drivers if end.code not in DOCUMENTED | KILLED]
+    assert not undocumented
+    assert re.findall(r"(?:.*\n){3}Traceback(?:.*\n){1,40}", aftermath.printed) == []
+
+
+def test_every_trial_has_one_record(sweep: SweepAftermath) -> None:
+    assert sweep.records.keys() == sweep.expected.keys()
+    assert all(key == f"{record['cell_id']}-{record['seed']}" for key, record in sweep.records.items())
+
+
+def test_records_are_those_of_undisturbed_trials(sweep: SweepAftermath) -> None:
+    """Bit for bit: a group of two sums two numbers, whose order does not matter."""
+    different = {
+        key: _differences(timeless(sweep.records[key]), timeless(expected))
+        for key, expected in sweep.expected.items()
+        if key in sweep.records
+    }
+    assert not {key: found for key, found in different.items() if found}
+
+
+def test_a_finished_record_is_never_written_with_other_content(sweep: SweepAftermath) -> None:
+    for key, versions in sweep.versions.items():
+        finished = [timeless(record) for record in versions if not _crashed(record)]
+        assert all(record == finished[0] for record in finished), key
+        after = [_crashed(record) for record in itertools.dropwhile(_crashed, versions)]
+        assert not any(after), f"{key} was finished, and then recorded as crashed"
+
+
+def test_a_fault_never_looks_like_an_outcome_of_training(sweep: SweepAftermath) -> None:
+    for key, versions in sweep.versions.items():
+        outcomes = {record["verdict"]["outcome"] for record in versions if not _crashed(record)}
+        assert outcomes == {sweep.expected[key]["verdict"]["outcome"]}, key
+
+
+def test_mlflow_has_one_ended_run_per_trial_and_one_for_the_sweep(sweep: SweepAftermath) -> None:
+    assert [run.status for run in sweep.parents] == ["FINISHED"]
+    assert Counter(run.tags["trial_key"] for run in sweep.children) == Counter(sweep.expected.keys())
+    for run in sweep.children:
+        outcome = sweep.expected[run.tags["trial_key"]]["verdict"]["outcome"]
+        assert run.tags["outcome"] == outcome, run.tags["trial_key"]
+        assert run.status == ("FAILED" if outcome == "censored" else "FINISHED"), run.tags["trial_key"]
+
+
+def test_mlflow_has_every_epoch_once(sweep: SweepAftermath) -> None:
+    for run in sweep.children:
+        key = run.tags["trial_key"]
+        rows = sweep.expected[key]["trace"]
+        expected = {(name, int(row["epoch"])): [value] for row in rows for name, value in row.items()}
+        names = {name for name, _ in expected}
+        logged = {at: values for at, values in run.metrics.items() if at[0] in names}
+        assert logged.keys() == expected.keys(), key
+        assert {at: values for at, values in logged.items() if len(values) != 1} == {}, key
+        timeless_ones = {at: values for at, values in logged.items() if not at[0].startswith("time/")}
+        assert timeless_ones == {at: expected[at] for at in timeless_ones}, key
+
+
+@pytest.mark.parametrize(
+    "kind",
+    (
+        "processes",
+        "actors",
+        "placement groups",
+        "objects",
+        "uploads",
+        "files of the driver",
+        "files on the hosts",
+        "afterwards",
+    ),
+)
+def test_nothing_is_left(aftermath: Aftermath, kind: str) -> None:
+    assert aftermath.leftovers[kind] == []
+
+
+def _crashed(record: Record) -> bool:
+    return str(record["verdict"].get("censor_reason") or "").startswith("crashed")
+
+
+def _differences(ours: Any, theirs: Any, at: str = "") -> list[str]:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        names = sorted(ours.keys() | theirs.keys())
+        return [d for name in names for d in _differences(ours.get(name), theirs.get(name), f"{at}.{name}")]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return [d for place, (a, b) in pairs for d in _differences(a, b, f"{at}[{place}]")]
+    return [] if ours == theirs else [f"{at}: {str(ours)[:60]}, undisturbed {str(theirs)[:60]}"]

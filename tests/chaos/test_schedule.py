@@ -1,0 +1,30 @@
+"""The schedule of faults is decided by its seed, and holds every kind in proportion."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.chaos.faults import KINDS, schedule
+
+
+def names(count: int, seed: int) -> list[str]:
+    return [kind.name for kind, _ in schedule(count, seed)]
+
+
+def test_the_seed_decides_order_and_random_numbers() -> None:
+    assert names(200, 3) == names(200, 3) != names(200, 4)
+    assert [rng.random() for _, rng in schedule(9, 3)] == [rng.random() for _, rng in schedule(9, 3)]
+
+
+@pytest.mark.parametrize("count", (0, 7, 40, 200, 1000))
+def test_kinds_come_in_proportion(count: int) -> None:
+    found = Counter(names(count, 0))
+    assert found.total() == count
+    for kind in KINDS:
+        assert abs(found[kind.name] - count * kind.share / sum(k.share for k in KINDS)) < 1
+
+
+def test_two_hundred_faults_hold_every_kind() -> None:
+    assert set(names(200, 0)) == {kind.name for kind in KINDS}

@@ -29,7 +29,7 @@ class Postgres:
     """
 
     user = "unmask"
-    password = "not-a-word-of-any-list"
+    password = "open-sesame-of-postgres"
 
     def __init__(self, databases: tuple[str, ...] = ("mlflow", "mlflow_auth"), host: str = "127.0.0.1") -> None:
         self.programs = {name: program(name, "postgresql", PROGRAMS) for name in ("initdb", "postgres", "createdb")}

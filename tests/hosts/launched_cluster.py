@@ -152,6 +152,9 @@ class LaunchedCluster:
         cluster["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.key)}
         assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh --without-mlflow"]
         cluster["setup_commands"] = [SET_UP]
+        stop, start = cluster["head_start_ray_commands"]
+        # so that trials are on hosts that can be lost
+        cluster["head_start_ray_commands"] = [stop, start.replace("--head", "--head --num-cpus=0")]
         return cluster
 
 

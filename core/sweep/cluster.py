@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from collections.abc import Mapping
 
@@ -52,6 +53,7 @@ def connect(address: str | None) -> bool:
     os.environ.update(ENVIRONMENT)
     if not wanted:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if wanted:
             if not wanted.startswith(("auto", "local", "ray:")):
@@ -66,6 +68,7 @@ def connect(address: str | None) -> bool:
         ) from error
     except (ConnectionError, RpcError) as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put a handler there that aborts the process
     _await_state_api()
     return not wanted
 

@@ -184,11 +184,10 @@ class Training:
 
     def _tune(self, display: Display, table: LiveTable) -> bool:
         where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
-        previous = signal.signal(signal.SIGTERM, _interrupt)
+        previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
             with working(display.console, where):
                 connect(self.options.address)
-                signal.signal(signal.SIGTERM, _interrupt)  # Ray has put its own there, which aborts the process
                 check_reach(self.ledger.store)
             self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
@@ -282,7 +281,3 @@ class Training:
             "max_failures": options.max_failures,
             "scratch": str(self.scratch),
         }
-
-
-def _interrupt(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGINT)

@@ -16,7 +16,8 @@ from tests.hosts.host import Host
 
 GAP_S = (0.2, 1.4)
 """Between two faults; they last longer, so that several are there at once."""
-SAVES_BETWEEN = 4
+SAY_EVERY = 20
+SAVES_BETWEEN = 3
 """How often the sweep must be seen to have saved something between two faults that cost work."""
 MOST_AT_ONCE = 10
 """Faults without the sweep saving anything in between; more come when it has."""
@@ -153,6 +154,9 @@ class Chaos:
             self.blows.append(blow)
             self._broken.add(kind.target)
             self._mending.append(pool.submit(self._mend, blow, lasting, seconds))
+            if len(self.blows) % SAY_EVERY == 0:
+                passed = time.monotonic() - self.progress.started_at
+                print(f"{len(self.blows)} of {self.planned} faults, {passed:.0f} s", flush=True)
             return
 
     def _look_after_hosts(self, pool: ThreadPoolExecutor) -> None:

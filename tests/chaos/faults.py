@@ -233,25 +233,25 @@ def start_ray(site: Site, host: Host) -> None:
 
 
 KINDS = (
-    Kind("worker killed", 34, "worker", True, kill_worker),
-    Kind("worker stalled", 35, "stalled worker", False, stall_worker),
-    Kind("driver killed", 6, "driver", True, kill_driver),
-    Kind("driver told to end (SIGTERM)", 3, "driver", True, terminate_driver),
-    Kind("driver stalled", 8, "driver", False, stall_driver),
+    Kind("worker killed", 22, "worker", True, kill_worker),
+    Kind("worker stalled", 40, "stalled worker", False, stall_worker),
+    Kind("driver killed", 5, "driver", True, kill_driver),
+    Kind("driver told to end (SIGTERM)", 2, "driver", True, terminate_driver),
+    Kind("driver stalled", 9, "driver", False, stall_driver),
     Kind("raylet killed", 2, "host", True, kill_raylet),
     Kind("host off and on", 2, "host", True, switch_host_off),
     Kind("head lost, cluster started again", 1, "cluster", True, lose_head),
-    Kind("host cut off", 14, "host", False, cut_worker_off),
-    Kind("head cut off", 6, "head", False, cut_head_off),
+    Kind("host cut off", 16, "host", False, cut_worker_off),
+    Kind("head cut off", 7, "head", False, cut_head_off),
     Kind("MLflow server killed", 4, "mlflow", False, kill_mlflow),
-    Kind("MLflow server stalled", 14, "mlflow", False, stall_mlflow),
+    Kind("MLflow server stalled", 15, "mlflow", False, stall_mlflow),
     Kind("PostgreSQL killed", 8, "database", False, kill_database),
-    Kind("PostgreSQL restarted", 6, "database", False, restart_database),
-    Kind("PostgreSQL stalled", 8, "database", False, stall_database),
-    Kind("S3 refusing", 14, "store", False, kill_store),
-    Kind("S3 stalled", 18, "store", False, stall_store),
+    Kind("PostgreSQL restarted", 7, "database", False, restart_database),
+    Kind("PostgreSQL stalled", 9, "database", False, stall_database),
+    Kind("S3 refusing", 16, "store", False, kill_store),
+    Kind("S3 stalled", 20, "store", False, stall_store),
     Kind("S3's clock 20 min off", 10, "clock", False, skew_clock),
-    Kind("driver's disk full", 7, "disk", True, fill_disk),
+    Kind("driver's disk full", 5, "disk", True, fill_disk),
 )
 WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker"}
 """What can't be broken while the whole cluster is down, and must be whole before that."""

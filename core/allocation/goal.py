@@ -16,7 +16,7 @@ class AllocationGoal(Options):
     """
 
     until_width: Number | None = Field(
-        None, gt=0, lt=1, description="give a cell seeds until its interval is at most this wide"
+        None, ge=0.02, lt=1, description="give a cell seeds until its interval is at most this wide"
     )
     until_decided: Number | None = Field(
         None, gt=0, lt=1, description="give a cell seeds until its interval excludes this rate"

@@ -18,7 +18,7 @@ from core.config import RunOptions
 from core.sweep.growth import Growth, growth
 
 GROUP_BYTES = 1.2e9
-"""Memory of the actors beside the workers of a group of several, measured."""
+"""Memory of the actors beside the workers of a group of several, measured; they are on the head."""
 WORKER_BYTES = 0.7e9
 """Memory of one small training worker, measured; big models need --max-concurrent."""
 STATE_API_SECONDS = 120
@@ -122,11 +122,19 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
             f"{run.gpus_per_worker:g} can never run: the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
             f" on {len(nodes)} node(s){'' if now else '; if nodes are still to be started, give --max-concurrent'}"
         )
-    memory = sum(node.get("memory", 0) + node.get("object_store_memory", 0) for node in nodes)
-    by_memory = int(memory / (WORKER_BYTES * workers + (GROUP_BYTES if workers > 1 else 0)))
+    grouped = workers > 1
+    by_memory = int(sum(map(_memory, nodes)) / (WORKER_BYTES * workers + GROUP_BYTES * grouped))
     # nobody knows the memory of nodes that are still to come
-    fitting = max(1, min(now // workers, by_memory), later // workers)
+    fitting = max(min(now // workers, by_memory), later // workers)
+    if grouped:
+        head = sum(_memory(node) for node in nodes if HEAD in node)
+        fitting = min(fitting, int(head / GROUP_BYTES))
+    fitting = max(1, fitting)
     return min(fitting, run.max_concurrent or fitting)
+
+
+def _memory(node: Mapping[str, float]) -> float:
+    return node.get("memory", 0) + node.get("object_store_memory", 0)
 
 
 def _ranks_after_growth(growth: Growth, run: RunOptions) -> int:

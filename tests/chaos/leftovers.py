@@ -76,8 +76,10 @@ def _once_empty(look: Callable[[], dict[str, list[str]]]) -> dict[str, list[str]
 
 def _in_ray(site: Site) -> dict[str, list[str]]:
     environment = {**site.cluster.environment, "RAY_ADDRESS": site.cluster.dashboard}
-    printed = site.head.run(sys.executable, "-c", CODE, env=environment).stdout
-    found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    asked = site.head.run(sys.executable, "-c", CODE, env=environment, check=False)
+    if asked.returncode:
+        return {"actors": [f"asking for them: exit code {asked.returncode}: {asked.stdout}{asked.stderr}"]}
+    found: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
     found["actors"] = [actor for actor in found["actors"] if not actor.startswith(RAYS_OWN)]
     return found
 

@@ -105,7 +105,7 @@ def test_mlflow_has_every_epoch_once(sweep: SweepAftermath) -> None:
     ),
 )
 def test_nothing_is_left(aftermath: Aftermath, kind: str) -> None:
-    assert aftermath.leftovers[kind] == []
+    assert aftermath.leftovers.get(kind) == []
 
 
 def _crashed(record: Record) -> bool:

@@ -36,7 +36,7 @@ MakeSettings = Callable[..., Settings]
 @pytest.fixture(autouse=True)
 def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
     """ResNet-18 on images that cost it little."""
-    small = {"image_size": 8, "classes": 5, "train_images": 30, "validation_images": 20, "attack_steps": 1}
+    small = {"image_size": 8, "classes": 5, "validation_images": 20, "attack_steps": 1}
     monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
     monkeypatch.setattr(subjects, "bearable_batch", lambda settings: 4)
 

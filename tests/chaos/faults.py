@@ -216,7 +216,7 @@ def _until_done(start: Callable[[], None]) -> None:
     while True:
         try:
             return start()
-        except (AssertionError, RuntimeError, subprocess.TimeoutExpired):
+        except (AssertionError, RuntimeError, subprocess.SubprocessError):
             if time.monotonic() > deadline:
                 raise
         time.sleep(0.5)

@@ -90,6 +90,8 @@ class Host:
             self._outside.communicate()
             while self.alive:
                 time.sleep(0.01)
+            # else it goes some time after the host, and the host can't be switched on again until then
+            subprocess.run(["ip", "link", "delete", self._link], capture_output=True, check=False)
         self._outside = self._first = None
 
     def cut(self) -> None:

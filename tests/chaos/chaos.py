@@ -17,7 +17,7 @@ from tests.hosts.host import Host
 GAP_S = (0.2, 1.4)
 """Between two faults; they last longer, so that several are there at once."""
 SAY_EVERY = 20
-SAVES_BETWEEN = 3
+SAVES_BETWEEN = 2
 """How often the sweep must be seen to have saved something between two faults that cost work."""
 MOST_AT_ONCE = 10
 """Faults without the sweep saving anything in between; more come when it has."""
@@ -142,7 +142,8 @@ class Chaos:
             self.progress.stop()
 
     def _strike(self, pool: ThreadPoolExecutor) -> None:
-        for place, (kind, rng) in enumerate(self._planned):
+        # those that must wait for progress come whenever they may, or the last of them would go on alone for minutes
+        for place, (kind, rng) in sorted(enumerate(self._planned), key=lambda entry: not entry[1][0].costly):
             if not self._allowed(kind):
                 continue
             blow = Blow(kind, time.monotonic(), [self.supervisor.starts], [self.progress.attempts])

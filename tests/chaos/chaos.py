@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
 
@@ -127,21 +127,20 @@ class Chaos:
         try:
             while self.progress.saved_at == self.progress.started_at:
                 self._await(0.2)
-            with ThreadPoolExecutor(16) as pool:
-                while self._planned:
-                    self._await(self._pace.uniform(*GAP_S))
-                    self._look_after_hosts(pool)
-                    if sum(blow.began > self.progress.saved_at for blow in self.blows) < MOST_AT_ONCE:
-                        self._strike(pool)
-                self.supervisor.enough.set()
-                while self.supervisor.is_alive():
-                    self._await(0.5)
-                    self._look_after_hosts(pool)
+            while self._planned:
+                self._await(self._pace.uniform(*GAP_S))
+                self._look_after_hosts()
+                if sum(blow.began > self.progress.saved_at for blow in self.blows) < MOST_AT_ONCE:
+                    self._strike()
+            self.supervisor.enough.set()
+            while self.supervisor.is_alive():
+                self._await(0.5)
+                self._look_after_hosts()
         finally:
             self.supervisor.give_up()
             self.progress.stop()
 
-    def _strike(self, pool: ThreadPoolExecutor) -> None:
+    def _strike(self) -> None:
         # those that must wait for progress come whenever they may, or the last of them would go on alone for minutes
         for place, (kind, rng) in sorted(enumerate(self._planned), key=lambda entry: not entry[1][0].costly):
             if not self._allowed(kind):
@@ -154,13 +153,13 @@ class Chaos:
             del self._planned[place]
             self.blows.append(blow)
             self._broken.add(kind.target)
-            self._mending.append(pool.submit(self._mend, blow, lasting, seconds))
+            self._mending.append(self.site.hands.submit(self._mend, blow, lasting, seconds))
             if len(self.blows) % SAY_EVERY == 0:
                 passed = time.monotonic() - self.progress.started_at
                 print(f"{len(self.blows)} of {self.planned} faults, {passed:.0f} s", flush=True)
             return
 
-    def _look_after_hosts(self, pool: ThreadPoolExecutor) -> None:
+    def _look_after_hosts(self) -> None:
         """Start Ray again where it gave up after the head had not heard of it for too long, as an autoscaler would."""
         if self._broken & {"cluster", "host"}:
             return
@@ -168,7 +167,7 @@ class Chaos:
             if not host.processes("/raylet/raylet "):
                 self.rejoined += 1
                 self._broken.add("host")
-                self._mending.append(pool.submit(self._rejoin, host))
+                self._mending.append(self.site.hands.submit(self._rejoin, host))
                 return
 
     def _rejoin(self, host: Host) -> None:

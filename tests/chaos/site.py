@@ -54,6 +54,7 @@ class Site:
     Attributes:
         bucket: of the object store; keeps every version of every object.
         log: what all drivers printed.
+        hands: threads that break and mend things. A host ends with the thread that switched it on: they last.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,6 +68,7 @@ class Site:
     def __enter__(self) -> Site:
         """Start the servers and the cluster, side by side."""
         with contextlib.ExitStack() as stack:
+            self.hands = stack.enter_context(ThreadPoolExecutor(16))
             self.network = stack.enter_context(Network(self.folder / "hosts"))
             (self.folder / "s3").mkdir()
             (self.folder / "mlflow").mkdir()

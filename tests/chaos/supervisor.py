@@ -54,7 +54,7 @@ class Supervisor(threading.Thread):
 
     def _rounds(self) -> Iterator[SweepCommand]:
         while not self.enough.is_set():
-            for sweep in (ALONE, GROUPS):
+            for sweep in (GROUPS, ALONE):
                 self.seeds[sweep] += sweep.seeds_per_round
                 self._announce(sweep, self.seeds[sweep])
                 yield sweep

@@ -91,7 +91,14 @@ def evaluate_sweep(
     with only_driver(store, name):
         uri = prepare_store(mlflow_uri)
         tracker = SweepTracker(
-            uri, name, "unmask", journal_folder(store), ledger.record, protocol=protocol, commit=git_commit(), attach=True
+            uri,
+            name,
+            "unmask",
+            journal_folder(store),
+            ledger.record,
+            protocol=protocol,
+            commit=git_commit(),
+            attach=True,
         )
 
         def keep(target: Target, measured: tuple[Measurement, ...]) -> None:

@@ -24,6 +24,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.command.complaint import complain
+from core.command.job import DONE, FAILED, INTERRUPTED, exit_code
 from core.config import RunOptions, explain
 from core.config.flags import FlagField, parse, single_flags
 from core.config.home import storage_root, tracking_uri
@@ -31,33 +32,30 @@ from core.config.names import checked_name
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
 
 
 def main(args: list[str]) -> int:
-    """Parse, evaluate, print. Exit code: 0 done, 1 an attack, file or store failed, 2 bad input, 130 interrupted."""
+    """Parse, evaluate, print. Exit code: 0 done, 1 an attack or file failed, 2 bad input or a store that fails, 130 interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 160)
-    try:
-        given = _parse(args)
-        options, run = read_options(given)
-        if (given["sweep"] is None) == (given["checkpoint"] is None):
-            raise ValueError("give either --sweep NAME or --checkpoint PATH")
-        if given["sweep"] is not None:
-            checked_name("--sweep", given["sweep"])
-        from core.evaluation.pool import EvaluationError
+    return exit_code(lambda: evaluate(args, console))
 
-        try:
-            if given["checkpoint"] is not None:
-                return evaluate_one(given["checkpoint"], options, run, console)
-            return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
-        except EvaluationError as error:
-            complain(error)
-            return FAILED
-    except ValueError as error:
-        complain(error)
-        return BAD_INPUT
-    except OSError as error:
+
+def evaluate(args: list[str], console: Console) -> int:
+    """Evaluate what the command line asks for."""
+    given = _parse(args)
+    options, run = read_options(given)
+    if (given["sweep"] is None) == (given["checkpoint"] is None):
+        raise ValueError("give either --sweep NAME or --checkpoint PATH")
+    if given["sweep"] is not None:
+        checked_name("--sweep", given["sweep"])
+    from core.evaluation.pool import EvaluationError
+
+    try:
+        if given["checkpoint"] is not None:
+            return evaluate_one(given["checkpoint"], options, run, console)
+        return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
+    except EvaluationError as error:
         complain(error)
         return FAILED
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from analysis.report.options import ReportOptions
-from core.command.complaint import complain
+from core.command.job import DONE, exit_code
 from core.command.paths import can_be_file, can_be_folder
 from core.config import explain
 from core.config.flags import FlagField, parse, single_flags
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from analysis.report import Panel
     from core.records import TrialRecord
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
 Say = Callable[[str], None]
 LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` is by default."""
@@ -56,19 +55,16 @@ class Request(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Parse, report, print. Exit code: 0 done, 1 a file or store failed, 2 bad input."""
-    try:
+    """Parse, report, print. Exit code: 0 done, 1 a file failed, 2 bad input or a store that fails."""
+
+    def job() -> int:
         request = read_request(args)
         # with --format, stdout is the table alone
         said = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
         report(request, said)
-    except ValueError as error:
-        complain(error)
-        return BAD_INPUT
-    except OSError as error:
-        complain(error)
-        return FAILED
-    return DONE
+        return DONE
+
+    return exit_code(job)
 
 
 def read_request(args: list[str]) -> Request:

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from analysis.progress import sweep_cells
 from analysis.progress_table import ProgressTable
-from core.command.complaint import complain
+from core.command.job import DONE, INTERRUPTED, exit_code
 from core.config.flags import FlagField, parse
 from core.config.home import storage_root
 from core.config.names import checked_name
@@ -32,7 +32,6 @@ from core.sweep.description import read_description
 from core.sweep.headline import costs, duration, headline, running_line, running_summary
 from core.sweep.ledger import Ledger, crashed
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 FEW = 8
 """So many running trials are listed; of more, a summary is given."""
 WATCH_S = 5.0
@@ -49,20 +48,16 @@ class Request(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Parse, read, print. Exit code: 0 done, 1 the store failed, 2 bad input, 130 interrupted."""
+    """Parse, read, print. Exit code: 0 done, 2 bad input, or the store does not work, 130 interrupted."""
+
+    def job() -> int:
+        watch(read_request(args), Console(width=None if sys.stdout.isatty() else 120))
+        return DONE
+
     try:
-        request = read_request(args)
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        watch(request, console)
+        return exit_code(job)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except ValueError as error:
-        complain(error)
-        return BAD_INPUT
-    except OSError as error:
-        complain(error)
-        return FAILED
-    return DONE
 
 
 def read_request(args: list[str]) -> Request:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from core.command.complaint import complain
+from core.command.job import DONE, INCOMPLETE, INTERRUPTED, exit_code
 from core.command.request import Request, read_request
 from core.config.home import tracking_uri
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
-DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(args: list[str]) -> int:
-    """Parse, run, print. Exit code: 0 done, 1 file error, 2 bad input, 3 trials without a record, 130 interrupted."""
+    """Parse, run, print. Exit code: 0 done, 1 file error, 2 bad input or a store that fails, 3 trials without a record, 130 interrupted."""
     console = Console(width=None if sys.stdout.isatty() else 120)
-    try:
+
+    def job() -> int:
         request = read_request(args, PRESETS, __doc__ or "")
         if request.plan:
             return print_plan(request, console)
@@ -44,15 +44,12 @@ def main(args: list[str]) -> int:
             print_estimate(request.sweep, request.run, console)
             return DONE
         return run_and_print(request, console)
+
+    try:
+        return exit_code(job)
     except KeyboardInterrupt:
         console.print("Interrupted before training began; nothing is lost, run the same command again.")
         return INTERRUPTED
-    except ValueError as error:
-        complain(error)
-        return BAD_INPUT
-    except OSError as error:
-        complain(error)
-        return FAILED
 
 
 def print_plan(request: Request, console: Console) -> int:

@@ -36,7 +36,10 @@ RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", 
 
 
 def main(args: list[str]) -> int:
-    """Parse, evaluate, print. Exit code: 0 done, 1 an attack or file failed, 2 bad input or a store that fails, 130 interrupted."""
+    """Parse, evaluate, print.
+
+    Exit code: 0 done, 1 an attack or file failed, 2 bad input or a store that fails, 130 interrupted.
+    """
     console = Console(width=None if sys.stdout.isatty() else 160)
     return exit_code(lambda: evaluate(args, console))
 

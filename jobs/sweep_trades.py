@@ -31,7 +31,10 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 def main(args: list[str]) -> int:
-    """Parse, run, print. Exit code: 0 done, 1 file error, 2 bad input or a store that fails, 3 trials without a record, 130 interrupted."""
+    """Parse, run, print.
+
+    Exit code: 0 done, 1 file error, 2 bad input or a store that fails, 3 trials without a record, 130 interrupted.
+    """
     console = Console(width=None if sys.stdout.isatty() else 120)
 
     def job() -> int:

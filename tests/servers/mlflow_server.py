@@ -6,10 +6,9 @@ import importlib.util
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.servers.daemon import Daemon, MissingProgramError, answers, free_port
+from tests.servers.server import Server
 
 AUTHENTICATION = """[mlflow]
 default_permission = READ
@@ -20,7 +19,7 @@ auth_cache_ttl_seconds = 60
 """
 
 
-class MlflowServer:
+class MlflowServer(Server):
     """An MLflow tracking server at ``uri``, which also stores the artifacts of its clients.
 
     Args:
@@ -69,7 +68,7 @@ class MlflowServer:
                 "MLFLOW_FLASK_SERVER_SECRET_KEY": "any",
             }
         self.log = folder / "mlflow-server.log"
-        self._daemon = Daemon(command, self.log, settings)
+        self.daemon = Daemon(command, self.log, settings)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,29 +77,4 @@ class MlflowServer:
 
     def start(self) -> None:
         """Serve."""
-        self._daemon.start(lambda: answers(f"{self.uri}/health"))
-
-    def stop(self) -> None:
-        """End it in order."""
-        self._daemon.stop()
-
-    def kill(self) -> None:
-        """SIGKILL, all its processes."""
-        self._daemon.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP, all its processes."""
-        self._daemon.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._daemon.resume()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
+        self.daemon.start(lambda: answers(f"{self.uri}/health"))

@@ -6,10 +6,10 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.servers.daemon import Daemon, answers, free_port, program
+from tests.servers.server import Server
 
 CONFIGURATION = """
 [global]
@@ -50,7 +50,7 @@ rgw enable apis = s3
 """
 
 
-class ObjectStore:
+class ObjectStore(Server):
     """Ceph RGW at ``endpoint``, with one account.
 
     ``stop``, ``kill``, ``pause`` and ``resume`` are about the gateway: objects live in the store behind it until
@@ -81,9 +81,9 @@ class ObjectStore:
         self.folder, self.host, self.port = folder, host, free_port(host)
         self.endpoint = f"http://{host}:{self.port}"
         self._configuration = folder / "ceph.conf"
-        self._monitor = self._daemon("ceph-mon", "-f", "-i", "a")
-        self._disk = self._daemon("ceph-osd", "-f", "-i", "0")
-        self._gateway = self._daemon("radosgw", "-f", "-n", "client.admin", environment=gateway)
+        self._monitor = self._ceph("ceph-mon", "-f", "-i", "a")
+        self._disk = self._ceph("ceph-osd", "-f", "-i", "0")
+        self.daemon = self._ceph("radosgw", "-f", "-n", "client.admin", environment=gateway)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -125,41 +125,12 @@ class ObjectStore:
         """Serve; the first time, with a new and empty store."""
         if self._monitor.process is None:
             self._make_store()
-        self._gateway.start(lambda: answers(self.endpoint))
-
-    def stop(self) -> None:
-        """End the gateway in order."""
-        self._gateway.stop()
-
-    def kill(self) -> None:
-        """SIGKILL the gateway."""
-        self._gateway.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP the gateway."""
-        self._gateway.pause()
-
-    def resume(self) -> None:
-        """SIGCONT the gateway."""
-        self._gateway.resume()
+        self.daemon.start(lambda: answers(self.endpoint))
 
     def close(self) -> None:
         """End everything; the objects are gone."""
-        for daemon in (self._gateway, self._disk, self._monitor):
+        for daemon in (self.daemon, self._disk, self._monitor):
             daemon.kill()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _make_store(self) -> None:
         identity, disk = str(uuid.uuid4()), str(uuid.uuid4())
@@ -178,7 +149,7 @@ class ObjectStore:
         self._disk.start(lambda: True)
         self.add_user("unmask", self.access_key, self.secret_key)
 
-    def _daemon(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Daemon:
+    def _ceph(self, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Daemon:
         command = [self.programs[name], *arguments, "-c", self._configuration]
         return Daemon(command, self.folder / f"{name}.out", environment)
 

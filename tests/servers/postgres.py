@@ -8,17 +8,16 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.servers.daemon import Daemon, free_port, program
+from tests.servers.server import Server
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
 UNPRIVILEGED = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this user."""
 
 
-class Postgres:
+class Postgres(Server):
     """PostgreSQL at ``host:port``, by TCP and password only. It survives kills, not power cuts (fsync is off).
 
     Its files are in a new folder of the system's temporary one, which the unprivileged user can reach.
@@ -36,7 +35,7 @@ class Postgres:
         self.databases, self.host, self.port = databases, host, free_port(host)
         self.folder = Path(tempfile.mkdtemp(prefix="unmask-pg-"))
         self._own(self.folder)
-        self._daemon = Daemon(
+        self.daemon = Daemon(
             [
                 *(self.programs["postgres"], "-D", self.folder / "data", "-h", host, "-p", str(self.port), "-k", ""),
                 *("-c", "fsync=off", "-c", "full_page_writes=off"),
@@ -67,7 +66,7 @@ class Postgres:
         new = not (self.folder / "data").exists()
         if new:
             self._make_cluster()
-        self._daemon.start(self._accepts)
+        self.daemon.start(self._accepts)
         if new:
             for name in self.databases:
                 command = [str(self.programs["createdb"]), name]
@@ -75,37 +74,12 @@ class Postgres:
 
     def stop(self) -> None:
         """End it in order ("fast": open transactions are rolled back)."""
-        self._daemon.stop(signal.SIGINT)
-
-    def kill(self) -> None:
-        """SIGKILL, all its processes."""
-        self._daemon.kill()
-
-    def pause(self) -> None:
-        """SIGSTOP, all its processes."""
-        self._daemon.pause()
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._daemon.resume()
+        self.daemon.stop(signal.SIGINT)
 
     def close(self) -> None:
         """End it and remove its files."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _make_cluster(self) -> None:
         password = self.folder / "password"

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
 from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -26,7 +25,7 @@ from rich.table import Table
 from core.command.complaint import complain
 from core.command.job import DONE, FAILED, INTERRUPTED, exit_code
 from core.config import RunOptions, explain
-from core.config.flags import FlagField, parse, single_flags
+from core.config.flags import FlagField, flag, parse, single_flags
 from core.config.home import storage_root, tracking_uri
 from core.config.names import checked_name
 from core.evaluation.options import EvaluationOptions
@@ -132,9 +131,9 @@ def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console
 
 def _parse(args: list[str]) -> dict[str, Any]:
     flags: list[FlagField] = [
-        ("sweep", _flag(str | None, "sweep whose checkpoints are evaluated"), None),
-        ("checkpoint", _flag(str | None, "one .pt file of a trial instead of a sweep; changes no record"), None),
-        ("by_outcome", _flag(bool, "one row per cell and outcome in the table"), False),
+        ("sweep", flag(str | None, "sweep whose checkpoints are evaluated"), None),
+        ("checkpoint", flag(str | None, "one .pt file of a trial instead of a sweep; changes no record"), None),
+        ("by_outcome", flag(bool, "one row per cell and outcome in the table"), False),
     ]
     flags += single_flags(EvaluationOptions, {})
     flags += [flag for flag in single_flags(RunOptions, {}) if flag[0] in RUN_FLAGS]
@@ -148,10 +147,6 @@ def _interrupted(console: Console) -> int:
 
 def _text(value: float | int | str) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)]
 
 
 def _known(given: dict[str, Any], names: Any) -> dict[str, Any]:

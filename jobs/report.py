@@ -15,9 +15,8 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import tyro
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -25,7 +24,7 @@ from analysis.report.options import ReportOptions
 from core.command.job import DONE, exit_code
 from core.command.paths import can_be_file, can_be_folder
 from core.config import explain
-from core.config.flags import FlagField, parse, single_flags
+from core.config.flags import FlagField, flag, parse, single_flags
 from core.config.home import data_root, home, storage_root, tracking_uri
 from core.config.names import checked_name
 
@@ -74,12 +73,12 @@ def read_request(args: list[str]) -> Request:
         ValueError: one line per wrong option.
     """
     flags: list[FlagField] = [
-        ("sweep", _flag(str | None, "name of the sweep"), None),
-        ("mlflow_uri", _flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
-        ("storage", _flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("data_dir", _flag(str, "folder or s3:// address of the data sets, for loss landscapes"), "data"),
-        ("output", _flag(Path | None, "the report's file (default: ./SWEEP-report.html)"), None),
-        ("figures", _flag(tuple[str, ...] | None, "draw figures into this folder (default: ./SWEEP-figures)"), None),
+        ("sweep", flag(str | None, "name of the sweep"), None),
+        ("mlflow_uri", flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
+        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
+        ("data_dir", flag(str, "folder or s3:// address of the data sets, for loss landscapes"), "data"),
+        ("output", flag(Path | None, "the report's file (default: ./SWEEP-report.html)"), None),
+        ("figures", flag(tuple[str, ...] | None, "draw figures into this folder (default: ./SWEEP-figures)"), None),
         *single_flags(ReportOptions, {}),
     ]
     given = parse("report", flags, __doc__ or "", args)
@@ -239,10 +238,6 @@ def _links(mlflow_uri: str) -> tuple[str, str]:
 
 def _sayer(console: Console) -> Say:
     return lambda text: console.print(text, soft_wrap=True, highlight=False, markup=False)
-
-
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)]
 
 
 if __name__ == "__main__":

@@ -13,17 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
-import tyro
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from analysis.progress import sweep_cells
 from analysis.progress_table import ProgressTable
-from core.command.job import DONE, INTERRUPTED, exit_code
-from core.config.flags import FlagField, parse
+from core.command.job import DONE, exit_code
+from core.config.flags import FlagField, flag, parse
 from core.config.home import storage_root
 from core.config.names import checked_name
 from core.records import SweepProgress, TrialRecord
@@ -54,10 +53,7 @@ def main(args: list[str]) -> int:
         watch(read_request(args), Console(width=None if sys.stdout.isatty() else 120))
         return DONE
 
-    try:
-        return exit_code(job)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return exit_code(job)
 
 
 def read_request(args: list[str]) -> Request:
@@ -67,10 +63,10 @@ def read_request(args: list[str]) -> Request:
         ValueError: one line per wrong option.
     """
     flags: list[FlagField] = [
-        ("sweep", _flag(str | None, "name of the sweep"), None),
-        ("storage", _flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("price", _flag(float | None, "price of a device-hour (default: the sweep's)"), None),
-        ("watch", _flag(bool, "look again every few seconds until the sweep ends"), False),
+        ("sweep", flag(str | None, "name of the sweep"), None),
+        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
+        ("price", flag(float | None, "price of a device-hour (default: the sweep's)"), None),
+        ("watch", flag(bool, "look again every few seconds until the sweep ends"), False),
     ]
     given = parse("status", flags, __doc__ or "", args)
     if given["sweep"] is None:
@@ -163,10 +159,6 @@ def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float)
         yield running_summary(progress.running)
     else:
         yield from map(running_line, progress.running)
-
-
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)]
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import tyro
 from pydantic import Field, ValidationError
 
 from core.allocation.goal import AllocationGoal
@@ -26,7 +25,7 @@ from core.config import (
     load_preset,
 )
 from core.config.base import Number, Options
-from core.config.flags import FlagField, grid_flags, parse, single_flags
+from core.config.flags import FlagField, flag, grid_flags, parse, single_flags
 from core.config.home import storage_root
 from core.config.names import SweepName, checked_name
 from core.config.sweep import MOST_GROUPS, MOST_SEEDS, Seed
@@ -89,13 +88,13 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     known = " | ".join(sorted(path.stem for path in presets.glob("*.yaml")))
     inherited = earlier.protocol.model_dump(mode="json") if earlier else {}
     flags: list[FlagField] = [
-        ("preset", _flag(str, f"sweep to run: {known}, or a path to a .yaml file"), preset_name),
-        ("name", _flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
-        ("seeds_from", _flag(str | None, "train trials of this sweep again: its cells, protocol and seeds"), None),
-        ("where", _flag(tuple[str, ...], "those that ended so: stable, unstable, healed, censored"), ("unstable",)),
-        ("pin_seed", _flag(tuple[str, ...], f"streams that trials share: {', '.join(STREAMS)}"), preset.pin_seed),
-        ("dry_run", _flag(bool, "list cells, trials and cost; start nothing"), False),
-        ("plan", _flag(bool, "forecast trials, device-hours and money to the goal asked for; start nothing"), False),
+        ("preset", flag(str, f"sweep to run: {known}, or a path to a .yaml file"), preset_name),
+        ("name", flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
+        ("seeds_from", flag(str | None, "train trials of this sweep again: its cells, protocol and seeds"), None),
+        ("where", flag(tuple[str, ...], "those that ended so: stable, unstable, healed, censored"), ("unstable",)),
+        ("pin_seed", flag(tuple[str, ...], f"streams that trials share: {', '.join(STREAMS)}"), preset.pin_seed),
+        ("dry_run", flag(bool, "list cells, trials and cost; start nothing"), False),
+        ("plan", flag(bool, "forecast trials, device-hours and money to the goal asked for; start nothing"), False),
     ]
     flags += single_flags(SeedOptions, {"pin_value": preset.pin_value})
     flags += single_flags(PlanOptions, {})
@@ -205,10 +204,6 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
     if not pinned and len(values) > 1:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")
     return [dict.fromkeys(pinned, value) for value in values] if pinned else [{}]
-
-
-def _flag(kind: Any, text: str) -> Any:
-    return Annotated[kind, tyro.conf.arg(help=text)]
 
 
 def _given(flags: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.config.base import Options
 from core.config.data import DataOptions
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
+from core.config.problem import first_problem
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
@@ -61,11 +62,7 @@ class Cell(Options):
         try:
             return cls.from_flat(values)
         except ValidationError as error:
-            problem = error.errors()[0]
-            option = ".".join(map(str, problem["loc"]))
-            raise ValueError(
-                f"{where} is of a cell that this version can't train: {option}: {problem['msg']}"
-            ) from error
+            raise ValueError(f"{where} is of a cell that this version can't train: {first_problem(error)}") from error
         except ValueError as error:
             raise ValueError(f"{where} is of a cell that this version can't train: {error}") from error
 

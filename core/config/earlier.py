@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell
 from core.config.names import SweepName
+from core.config.problem import first_problem
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
@@ -33,7 +34,7 @@ class EarlierTrials(Options):
         try:
             return all(Cell.from_flat({**flat, name: value}) == cell for name, value in self.cells.items())
         except ValidationError as error:
-            raise ValueError(f"cells {self.cells} of the earlier sweep: {error.errors()[0]['msg']}") from error
+            raise ValueError(f"cells {self.cells} of the earlier sweep: {first_problem(error)}") from error
 
 
 class EarlierCell(NamedTuple):

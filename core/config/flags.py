@@ -37,6 +37,11 @@ def single_flags(model: type[BaseModel], defaults: Mapping[str, Any]) -> list[Fl
     return flags
 
 
+def flag(kind: Any, text: str) -> Any:
+    """The type of a flag that belongs to no option model: takes ``kind``, and says ``text`` in the help."""
+    return Annotated[kind, tyro.conf.arg(help=text)]
+
+
 def parse(title: str, fields: Sequence[FlagField], description: str, args: Sequence[str]) -> dict[str, Any]:
     """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0).
 

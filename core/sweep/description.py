@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.config import ProtocolOptions
+from core.config.problem import first_problem
 from core.storage import Store
 
 DESCRIPTION = "sweep.json"
@@ -35,10 +36,8 @@ class SweepDescription(BaseModel):
         try:
             return ProtocolOptions.model_validate(self.protocol)
         except ValidationError as error:
-            problem = error.errors()[0]
-            option = ".".join(map(str, problem["loc"]))
             raise ValueError(
-                f"the protocol of sweep {self.name} is of another version: {option}: {problem['msg']}"
+                f"the protocol of sweep {self.name} is of another version: {first_problem(error)}"
             ) from error
 
 
@@ -54,9 +53,7 @@ def read_description(store: Store) -> SweepDescription | None:
     try:
         return SweepDescription.model_validate_json(content)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(map(str, problem["loc"]))
         raise ValueError(
-            f"{store.root}/{DESCRIPTION} is damaged ({where}{': ' if where else ''}{problem['msg']}); "
+            f"{store.root}/{DESCRIPTION} is damaged ({first_problem(error)}); "
             "move it away and run the sweep's command again, which writes it anew: its trials keep their records"
         ) from error

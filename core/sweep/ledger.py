@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
+from core.config.problem import first_problem
 from core.engine.files import RECORD
 from core.records import Evidence, SweepProgress, TrialRecord
 from core.storage import Store
@@ -125,9 +126,7 @@ class Ledger:
             evaluated = store.read(EVALUATION)
             evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
         except ValidationError as error:
-            problem = error.errors()[0]
-            at = "".join(f"{part}." for part in problem["loc"]).removesuffix(".")
-            raise DamagedRecordError(f"{store.root}/{file} ({at}{': ' if at else ''}{problem['msg']})") from error
+            raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
         if record.key != key or record.verdict is None:
             reason = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
             raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
@@ -178,9 +177,10 @@ class Ledger:
         try:
             return SweepProgress.model_validate_json(content)
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            file = f"{self.store.root}/{PROGRESS}"
-            raise ValueError(f"{file} is damaged ({problem}); delete it, the next driver writes it anew") from error
+            raise ValueError(
+                f"{self.store.root}/{PROGRESS} is damaged ({first_problem(error)}); "
+                "delete it, the next driver writes it anew"
+            ) from error
 
     def write_progress(self, progress: SweepProgress) -> None:
         """Say how the sweep stands to whoever looks from elsewhere."""

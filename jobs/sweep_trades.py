@@ -48,11 +48,7 @@ def main(args: list[str]) -> int:
             return DONE
         return run_and_print(request, console)
 
-    try:
-        return exit_code(job)
-    except KeyboardInterrupt:
-        console.print("Interrupted before training began; nothing is lost, run the same command again.")
-        return INTERRUPTED
+    return exit_code(job)
 
 
 def print_plan(request: Request, console: Console) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from core.command.complaint import complain
 
@@ -12,13 +15,33 @@ DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 def exit_code(job: Callable[[], int]) -> int:
     """What ``job`` returns; if it raises for a reason that the user can mend, one message on stderr instead.
 
-    1: a file failed; 2: bad input, or a store that does not work (`core.storage.StoreError` is a ValueError).
+    1: a file failed; 2: bad input, or a store that does not work (`core.storage.StoreError` is a ValueError);
+    130: Ctrl-C, or SIGTERM, which is how a Ray job is stopped.
     """
     try:
-        return job()
+        with interruptible():
+            return job()
     except ValueError as error:
         complain(error)
         return BAD_INPUT
     except OSError as error:
         complain(error)
         return FAILED
+    except KeyboardInterrupt:
+        complain("interrupted; nothing is lost, run the same command again")
+        return INTERRUPTED
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Let SIGTERM interrupt as Ctrl-C does, and Ctrl-C also where SIGINT is ignored: in a script's background."""
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: lambda *_: os.kill(os.getpid(), signal.SIGINT),
+    }
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

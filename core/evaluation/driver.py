@@ -113,7 +113,7 @@ def evaluate_sweep(
                 tracker.finish_trial(records[record.key])
 
         with tracker:
-            interrupted = run_targets(targets, options, run, console, keep)
+            interrupted = run_targets(store, targets, options, run, console, keep)
             with TemporaryDirectory() as folder:
                 table = Path(folder) / "evaluation.md"
                 table.write_text(markdown(list(records.values())))
@@ -138,7 +138,7 @@ def evaluate_file(
     store, file = locate(path)
     target = Planner(options, run.data_dir).file_target(store, file, load_checkpoint(store, file))
     found: list[tuple[Measurement, ...]] = []
-    run_targets([target], options, run, console, lambda _, measured: found.append(measured))
+    run_targets(store, [target], options, run, console, lambda _, measured: found.append(measured))
     return found[0] if found else None
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import ray
 from rich.console import Console
@@ -19,22 +16,29 @@ from core.evaluation.pool import run_on_ray
 from core.evaluation.progress import Progress
 from core.evaluation.target import Target
 from core.records import Measurement
+from core.storage import Store
 from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
 from core.sweep.display import working
+from core.sweep.reach import check_reach
 
 Finished = Callable[[Target, tuple[Measurement, ...]], None]
 
 
 def run_targets(
-    targets: Sequence[Target], options: EvaluationOptions, run: RunOptions, console: Console, finished: Finished
+    store: Store,
+    targets: Sequence[Target],
+    options: EvaluationOptions,
+    run: RunOptions,
+    console: Console,
+    finished: Finished,
 ) -> bool:
-    """Evaluate all targets; ``finished`` is called once for each.
+    """Evaluate all targets, whose checkpoints are in ``store``; ``finished`` is called once for each.
 
     Returns:
         Whether it was interrupted; what was done is stored.
 
     Raises:
-        ValueError: the cluster can't be used.
+        ValueError: the cluster can't be used, or a node of it does not see the store.
         EvaluationError: an attack failed.
     """
     results = _stored(targets)
@@ -54,34 +58,24 @@ def run_targets(
         hand_over(number)
     if not places:
         return False
-    with _interruptible():
-        try:
-            with working(console, f"Joining the Ray cluster at {run.address}" if run.address else "Starting Ray"):
-                connect(run.address)
-            run = with_gpus_of_cluster(run)
-            pending = [targets[number].tasks[block] for number, block in places]
-            for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
-                number, block = places[index]
-                results[number][block] = correct
-                progress.advance()
-                hand_over(number)
-        except KeyboardInterrupt:
-            return True
-        finally:
-            ray.shutdown()
+    try:
+        with working(console, f"Joining the Ray cluster at {run.address}" if run.address else "Starting Ray"):
+            connect(run.address)
+            check_reach(store)
+        run = with_gpus_of_cluster(run)
+        pending = [targets[number].tasks[block] for number, block in places]
+        for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
+            number, block = places[index]
+            results[number][block] = correct
+            progress.advance()
+            hand_over(number)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        ray.shutdown()
     return False
 
 
 def _stored(targets: Sequence[Target]) -> list[list[Correct | None]]:
     with ThreadPoolExecutor(16) as pool:
         return [list(pool.map(lambda task: task.results.finished(task.specs), target.tasks)) for target in targets]
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does."""
-    previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

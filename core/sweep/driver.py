@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,7 +182,6 @@ class Training:
 
     def _tune(self, display: Display, table: LiveTable) -> bool:
         where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
-        previous = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
         try:
             with working(display.console, where):
                 connect(self.options.address)
@@ -203,7 +200,6 @@ class Training:
                 raise error.__context__ from None
             raise
         finally:
-            signal.signal(signal.SIGTERM, previous)
             ray.shutdown()
         return bool(self.board.running or self.board.waiting)
 

@@ -120,7 +120,7 @@ def test_assumptions_from_pilot_records(anytime):
 def test_impossible_forecasts_are_refused(anytime):
     with pytest.raises(ValueError, match="pilot has 2 cells; allowed: 1"):
         forecast([truth(0.5)], AllocationGoal(max_trials=5), anytime, pilot=[(0, 1), (0, 1)])
-    with pytest.raises(ValueError, match=r"until_width 0.01 takes more than \d+ trials"):
-        forecast([truth(0.5)], AllocationGoal(until_width=0.01), anytime)
+    with pytest.raises(ValueError, match=r"until_width 0.02 takes more than \d+ trials"):
+        forecast([truth(0.5)], AllocationGoal(until_width=0.02), anytime)
     with pytest.raises(ValueError, match="no finished trial"):
         pilot_of([], ["cell"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.command.job import interruptible
 from core.storage import Holder, Store, lease
 from core.sweep.places import only_driver
 
@@ -51,16 +50,14 @@ def test_a_driver_that_was_followed_stops_and_says_by_whom(tmp_path: Path, monke
             store.write("driver/00000002.json", other.model_dump_json().encode())
             time.sleep(20)
 
-    with pytest.raises(ValueError, match="another driver, process 7 on elsewhere, has taken this sweep over"):
+    began = time.monotonic()
+    taken_over = "another driver, process 7 on elsewhere, has taken this sweep over"
+    with interruptible(), pytest.raises(ValueError, match=taken_over):
         drive()
+    assert time.monotonic() < began + 15, "it was told only when it had done its work"
     assert Holder.model_validate_json(store.read("driver/00000002.json") or b"") == other
 
 
 def test_an_interrupt_of_the_user_stays_one(tmp_path: Path) -> None:
-    def drive() -> None:
-        with only_driver(Store(str(tmp_path)), "mine"):
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-
-    with pytest.raises(KeyboardInterrupt):
-        drive()
+    with pytest.raises(KeyboardInterrupt), only_driver(Store(str(tmp_path)), "mine"):
+        raise KeyboardInterrupt

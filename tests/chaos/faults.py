@@ -17,8 +17,10 @@ import psutil
 
 from tests.chaos.site import GROUP_WORKER, LOCAL, LONE_WORKER, Site
 from tests.hosts.host import Host
+from tests.servers.server import Server
 
 Lasting = Iterator[float]
+Strike = Callable[[Site, Random], Lasting]
 STARTS_WITHIN_S = 180
 SKEW_S = 20 * 60
 """S3 refuses requests whose clock is more than 15 minutes off."""
@@ -40,7 +42,7 @@ class Kind:
     share: int
     target: str
     costly: bool
-    strike: Callable[[Site, Random], Lasting]
+    strike: Strike
 
 
 def kill_worker(site: Site, rng: Random) -> Lasting:
@@ -142,53 +144,33 @@ def cut_head_off(site: Site, rng: Random) -> Lasting:
     site.head.heal()
 
 
-def kill_mlflow(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of the MLflow server; it is started again."""
-    site.mlflow.kill()
-    yield rng.uniform(0, 2)
-    _until_done(site.mlflow.start)
+def killed(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
+    """SIGKILL of a server: connections are refused until it is started again."""
+
+    def strike(site: Site, rng: Random) -> Lasting:
+        server(site).kill()
+        yield rng.uniform(*seconds)
+        _until_done(server(site).start)
+
+    return strike
 
 
-def stall_mlflow(site: Site, rng: Random) -> Lasting:
-    """The MLflow server takes connections and does not answer."""
-    site.mlflow.pause()
-    yield rng.uniform(0.5, 5)
-    site.mlflow.resume()
+def stalled(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
+    """A server takes connections and does not answer."""
 
+    def strike(site: Site, rng: Random) -> Lasting:
+        server(site).pause()
+        yield rng.uniform(*seconds)
+        server(site).resume()
 
-def kill_database(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of PostgreSQL; it is started again, and recovers."""
-    site.database.kill()
-    yield rng.uniform(0, 3)
-    site.database.start()
+    return strike
 
 
 def restart_database(site: Site, rng: Random) -> Lasting:
     """PostgreSQL is restarted in order: open transactions are rolled back."""
     site.database.stop()
     yield rng.uniform(0, 1)
-    site.database.start()
-
-
-def stall_database(site: Site, rng: Random) -> Lasting:
-    """PostgreSQL does not answer."""
-    site.database.pause()
-    yield rng.uniform(0.5, 4)
-    site.database.resume()
-
-
-def kill_store(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of the S3 gateway: connections are refused until it is started again."""
-    site.store.kill()
-    yield rng.uniform(0.5, 4)
-    site.store.start()
-
-
-def stall_store(site: Site, rng: Random) -> Lasting:
-    """The S3 gateway takes connections and does not answer."""
-    site.store.pause()
-    yield rng.uniform(0.5, 4)
-    site.store.resume()
+    _until_done(site.database.start)
 
 
 def skew_clock(site: Site, rng: Random) -> Lasting:
@@ -243,13 +225,13 @@ KINDS = (
     Kind("head lost, cluster started again", 1, "cluster", True, lose_head),
     Kind("host cut off", 16, "host", False, cut_worker_off),
     Kind("head cut off", 7, "head", False, cut_head_off),
-    Kind("MLflow server killed", 4, "mlflow", False, kill_mlflow),
-    Kind("MLflow server stalled", 15, "mlflow", False, stall_mlflow),
-    Kind("PostgreSQL killed", 8, "database", False, kill_database),
+    Kind("MLflow server killed", 4, "mlflow", False, killed(lambda site: site.mlflow, (0, 2))),
+    Kind("MLflow server stalled", 15, "mlflow", False, stalled(lambda site: site.mlflow, (0.5, 5))),
+    Kind("PostgreSQL killed", 8, "database", False, killed(lambda site: site.database, (0, 3))),
     Kind("PostgreSQL restarted", 7, "database", False, restart_database),
-    Kind("PostgreSQL stalled", 9, "database", False, stall_database),
-    Kind("S3 refusing", 16, "store", False, kill_store),
-    Kind("S3 stalled", 20, "store", False, stall_store),
+    Kind("PostgreSQL stalled", 9, "database", False, stalled(lambda site: site.database, (0.5, 4))),
+    Kind("S3 refusing", 16, "store", False, killed(lambda site: site.store, (0.5, 4))),
+    Kind("S3 stalled", 20, "store", False, stalled(lambda site: site.store, (0.5, 4))),
     Kind("S3's clock 20 min off", 10, "clock", False, skew_clock),
     Kind("driver's disk full", 5, "disk", True, fill_disk),
 )

@@ -24,23 +24,12 @@ from core.evaluation.checkpoint import load_checkpoint
 from core.records import TrialRecord
 from core.storage import Store
 from jobs.evaluate import main
+from tests import tiny
 from tests.bad_input.harness import assert_refused, cases, run
 from tests.bad_input.strategies import damaged
 
-CELL = Cell.from_flat(
-    {
-        "classes": 5,
-        "train_images": 81,
-        "validation_images": 20,
-        "test_images": 20,
-        "batch_size": 16,
-        "epochs": 3,
-        "epsilon": 0.1,
-        "attack_step_size": 0.05,
-        "attack_steps": 2,
-    }
-)
-PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1, eval_steps=3)
+CELL = Cell.from_flat(tiny.CELL)
+PROTOCOL = ProtocolOptions(**tiny.VERDICT)
 DATASET = load_dataset(CELL.data, Path())
 
 

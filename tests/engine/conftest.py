@@ -17,19 +17,7 @@ from core.engine.trial import Cadence, Surroundings, run_trial
 from core.models import build_model
 from core.records import TrialRecord
 from core.storage import Store
-
-TINY = {
-    "classes": 5,
-    "train_images": 81,
-    "validation_images": 20,
-    "test_images": 20,
-    "batch_size": 16,
-    "epochs": 3,
-    "epsilon": 0.1,
-    "attack_step_size": 0.05,
-    "attack_steps": 2,
-}
-QUICK_VERDICT = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eval_steps": 3}
+from tests import tiny
 
 
 class Float64(nn.Module):
@@ -45,8 +33,8 @@ class Float64(nn.Module):
 
 @pytest.fixture
 def make_cell() -> Callable[..., Cell]:
-    """A cell that trains in milliseconds: 61 training images in 4 batches, the last one uneven."""
-    return lambda **options: Cell.from_flat({**TINY, **options})
+    """`tests.tiny`'s cell with other options."""
+    return lambda **options: Cell.from_flat({**tiny.CELL, **options})
 
 
 @pytest.fixture
@@ -82,7 +70,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
     ) -> TrialRecord:
         record = run_trial(
             Trial(cell=cell, **{"seed": 1, **trial}),
-            ProtocolOptions(**{**QUICK_VERDICT, **(protocol or {})}),
+            ProtocolOptions(**{**tiny.VERDICT, **(protocol or {})}),
             load(cell),
             Surroundings(
                 sweep="test",

@@ -11,19 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-CELL = {
-    "classes": 5,
-    "train_images": 81,
-    "validation_images": 20,
-    "test_images": 20,
-    "batch_size": 16,
-    "epochs": 3,
-    "epsilon": 0.1,
-    "attack_step_size": 0.05,
-    "attack_steps": 2,
-    "norm": "none",
-    "lr": 0.05,
-}
+from tests import tiny
+
+CELL = {**tiny.CELL, "norm": "none", "lr": 0.05}
 EPOCHS = {
     "plain": {},
     "uneven": {"batch_size": 13},  # 61 images: slices of 6 and 7, and of 4 and 5 at the end

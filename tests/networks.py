@@ -1,3 +1,5 @@
+"""Networks that tests of attacks and probes share."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from torch import nn
 
 @pytest.fixture
 def network() -> Callable[..., nn.Module]:
-    """A small network with BatchNorm, whose running statistics are not the initial ones."""
+    """A small network with BatchNorm and dropout, whose running statistics are not the initial ones."""
 
     def build(channels: int = 1, classes: int = 5, seed: int = 0) -> nn.Module:
         with torch.random.fork_rng():
@@ -18,6 +20,7 @@ def network() -> Callable[..., nn.Module]:
                 nn.Conv2d(channels, 6, 3, padding=1),
                 nn.BatchNorm2d(6),
                 nn.ReLU(),
+                nn.Dropout(0.5),
                 nn.Conv2d(6, 8, 3, stride=2),
                 nn.BatchNorm2d(8),
                 nn.ReLU(),

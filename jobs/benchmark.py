@@ -2,7 +2,7 @@
 
     python jobs/benchmark.py                                  # all rows
     python jobs/benchmark.py --only square ddp --repeats 9
-    python jobs/benchmark.py --only trades-resnet18 --seconds 10     # larger batches
+    python jobs/benchmark.py --only trades-resnet18 --resnet-batch 128 256     # half an hour on 2 CPUs
     python jobs/benchmark.py --only quick-sweep --sweep-dir results/quick
 
 Goals are bounds on a row's median. Nothing else should run on the machine meanwhile.
@@ -26,6 +26,7 @@ from rich.markup import escape
 from core.benchmark.report import header, table, write_json
 from core.benchmark.result import Result, Settings
 from core.benchmark.rows import ROWS
+from core.benchmark.subjects import RESNET_IMAGES
 from core.command.complaint import complain
 from core.command.paths import can_be_file
 from core.config import build_sweep, load_preset
@@ -53,6 +54,7 @@ def main(args: Sequence[str]) -> int:
         sweep_command=[sys.executable, str(JOBS / "sweep_trades.py")],
         sweep_dir=given.sweep_dir,
         sweep_seeds=given.sweep_seeds,
+        resnet_batches=given.resnet_batch,
         analyse=analyse,
         tabulate=tabulate,
     )
@@ -87,6 +89,13 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=_positive, default=1.0, help="least seconds of one side in one turn (default: 1)"
     )
+    parser.add_argument(
+        "--resnet-batch",
+        type=_at_least_one,
+        nargs="+",
+        default=[],
+        help=f"batch sizes of trades-resnet18, at most {RESNET_IMAGES} (default: one up to 128 that is borne here)",
+    )
     parser.add_argument("--sweep-dir", type=Path, help="read this finished sweep instead of running the quick one")
     parser.add_argument(
         "--sweep-seeds",
@@ -96,6 +105,8 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write header and all repeats to this file, too")
     given = parser.parse_args(args)
+    if max(given.resnet_batch, default=0) > RESNET_IMAGES:
+        parser.error(f"--resnet-batch {max(given.resnet_batch)}: allowed are at most {RESNET_IMAGES}, its images")
     if given.json and not can_be_file(given.json):
         parser.error(f"--json {given.json}: must be a file in a folder that exists")
     return given

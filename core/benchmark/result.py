@@ -85,6 +85,7 @@ class Settings:
         driver_trials: sizes of the sweeps of empty trials, multiples of 10, rising.
         simulated_trials: sizes of the sweeps in the simulator.
         analysis_trials: sizes of the synthetic sweeps, rising.
+        resnet_batches: batch sizes of ResNet-18's step; empty: the largest that this machine can bear.
         verdict_seeds: seeds per cell of the quick preset whose verdicts are compared.
     """
 
@@ -101,6 +102,7 @@ class Settings:
     analysis_trials: Sequence[int] = (1_000, 3_000, 10_000)
     driver_trials: Sequence[int] = (100, 300, 1_000)
     simulated_trials: Sequence[int] = (1_000, 3_000, 10_000)
+    resnet_batches: Sequence[int] = ()
     verdict_seeds: int = 10
 
     def fewer(self, at_most: int = 3) -> Settings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from core.benchmark.analysis_cost import analysis_costs
+from core.benchmark.compile_cache import compile_costs
 from core.benchmark.data_path import data_path_shares
 from core.benchmark.ddp import ddp_speedups
 from core.benchmark.precision import attack_precision
@@ -26,6 +27,7 @@ ROWS: dict[str, Callable[[Settings], Iterator[Result]]] = {
     "verdict-agreement": verdict_agreement,
     "data-path": data_path_shares,
     "ddp": ddp_speedups,
+    "compile-cache": compile_costs,
     "start-up": start_up_costs,
     "quick-sweep": training_share,
     "analysis": analysis_costs,

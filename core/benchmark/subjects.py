@@ -20,12 +20,13 @@ from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
 from core.models import build_model
 
+RESNET_IMAGES = 612
 RESNET_OPTIONS = {
     "dataset": "fields",
     "classes": 100,
     "channels": 3,
     "image_size": 32,
-    "train_images": 612,
+    "train_images": RESNET_IMAGES,
     "validation_images": 100,
     "test_images": 100,
     "augment": "crop-flip",
@@ -67,8 +68,9 @@ def ten_step_cell(settings: Settings, **options: object) -> Cell:
 
 
 def resnet_cell(settings: Settings, **options: object) -> Cell:
-    """ResNet-18 with the paper's 10-step attack, in the largest batch up to 128 that this machine can bear."""
-    return Cell.from_flat({**RESNET_OPTIONS, "batch_size": bearable_batch(settings), **options})
+    """ResNet-18 with the paper's 10-step attack; unless told otherwise, in the largest batch up to 128 to bear here."""
+    batch = options.get("batch_size") or bearable_batch(settings)
+    return Cell.from_flat({**RESNET_OPTIONS, **options, "batch_size": batch})
 
 
 def bearable_batch(settings: Settings) -> int:

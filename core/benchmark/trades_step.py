@@ -12,6 +12,7 @@ import torch
 from core.benchmark.parity import paired_losses, relative_differences
 from core.benchmark.result import Goal, Result, Settings, ratios
 from core.benchmark.subjects import (
+    bearable_batch,
     make_textbook,
     make_trainer,
     one_thread,
@@ -27,6 +28,8 @@ from core.config import Cell
 Variants = dict[str, tuple[dict[str, object], Goal | None]]
 """Name of a way to run the engine, the options that make it, and its goal."""
 
+LARGEST_COMPARED = 32
+"""Images of a batch whose losses are compared; a larger one would show no more."""
 TEXTBOOK, PUBLISHED, LOADING = "textbook", "textbook, image gradients only", "textbook's data loading"
 
 
@@ -41,10 +44,12 @@ def small_cnn_steps(settings: Settings) -> Iterator[Result]:
 
 def resnet_steps(settings: Settings) -> Iterator[Result]:
     """ResNet-18 with the paper's attack, in float32 and, where the device has it, bfloat16."""
-    variants = _float32_variants(Goal(">=", 1.6))
+    variants: Variants = {"fp32 channels_last": ({"channels_last": True}, Goal(">=", 1.6))}
     if has_bf16(settings.device):
         variants["bf16 channels_last"] = ({"channels_last": True, "precision": "bf16"}, Goal(">=", 6))
-    yield from compare_steps("trades-resnet18", resnet_cell(settings), variants, settings.fewer(), batches=1)
+    for size in settings.resnet_batches or [bearable_batch(settings)]:
+        cell = resnet_cell(settings, batch_size=size)
+        yield from compare_steps("trades-resnet18", cell, variants, settings.fewer(), batches=1)
 
 
 def compare_steps(
@@ -60,8 +65,9 @@ def compare_steps(
     setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {cell.training.batch_size}"
     setting += f", {torch.get_num_threads()} thread(s)"
     steps = 20 if batches is None else 2
-    settings.say(f"{row}: {setting}, comparing {steps} losses")
-    differences = relative_differences(paired_losses(cell, steps, device, follow=True))
+    compared = Cell.from_flat({**cell.flat(), "batch_size": min(cell.training.batch_size, LARGEST_COMPARED)})
+    settings.say(f"{row}: {setting}, comparing {steps} losses in batches of {compared.training.batch_size}")
+    differences = relative_differences(paired_losses(compared, steps, device, follow=True))
     loader = textbook_loader(images, cell, device)
     ways: dict[str, Callable[[], object]] = {
         TEXTBOOK: partial(make_textbook(cell, device).epoch, loader),
@@ -76,8 +82,8 @@ def compare_steps(
         published = statistics.median(ratios(seconds, PUBLISHED, name))
         note = f"{published:.2f}x if the textbook's attack takes image gradients only; "
         note += f"{loading:.0%} of the textbook's time is data loading"
-        if name == "fp32":
-            note += f"; losses of {steps} steps from equal weights differ by {statistics.median(differences):.0e}"
+        if "fp32" in name:
+            note += f"; losses of {steps} fp32 steps from equal weights differ by {statistics.median(differences):.0e}"
             note += f" (median) to {max(differences):.0e}"
         yield Result(row, f"textbook / engine {name}; {setting}", ratios(seconds, TEXTBOOK, name), "x", goal, note)
 

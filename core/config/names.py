@@ -1,4 +1,4 @@
-"""Names that become folders, files and parts of queries."""
+"""Names that become folders, files, parts of queries, and places to connect to."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ def _safe(name: str) -> str:
 
 SweepName = Annotated[str, AfterValidator(_safe)]
 """A sweep's name: nothing in it can lead out of the folder that it names."""
+
+CLUSTER = re.compile(r"auto|local|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+
+def cluster_address(text: str) -> str:
+    """``text``, if a driver can join a Ray cluster there; Ray itself says "Invalid gcs_address", and not whose.
+
+    Raises:
+        ValueError: it is none, such as the address of a cluster's dashboard.
+    """
+    if not CLUSTER.fullmatch(text):
+        raise ValueError("must be HOST:PORT of the cluster's head (6379 unless changed), auto or local")
+    return text
+
+
+ClusterAddress = Annotated[str, AfterValidator(cluster_address)]
 
 
 def checked_name(option: str, name: str) -> str:

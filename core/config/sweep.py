@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options
 from core.config.cell import Cell, Stream
-from core.config.names import SweepName
+from core.config.names import ClusterAddress, SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
@@ -79,7 +79,9 @@ class RunOptions(Options):
         None, description="folder, or s3://BUCKET/PREFIX, for checkpoints and records (default: ./results)"
     )
     mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
-    address: str | None = Field(None, description="Ray cluster (default: RAY_ADDRESS, a job's, or a new local one)")
+    address: ClusterAddress | None = Field(
+        None, description="HOST:PORT of a Ray cluster's head (default: RAY_ADDRESS, a job's, or a new local cluster)"
+    )
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
     gpus_per_worker: Number | None = Field(
         None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Mapping
 
@@ -15,12 +16,14 @@ from ray.exceptions import AuthenticationError, RpcError
 from ray.util.state import list_nodes
 
 from core.config import RunOptions
+from core.config.names import cluster_address
 from core.sweep.growth import Growth, growth
 
 GROUP_BYTES = 1.2e9
 """Memory of the actors beside the workers of a group of several, measured; they are on the head."""
 WORKER_BYTES = 0.7e9
 """Memory of one small training worker, measured; big models need --max-concurrent."""
+PORT_SECONDS = 20
 STATE_API_SECONDS = 120
 HEAD = "node:__internal_head__"
 HEAD_SHARE = 1e-4
@@ -49,14 +52,15 @@ def connect(address: str | None) -> bool:
         ValueError: the cluster can't be reached or refuses the token, or its State API doesn't answer (without it,
             stopped trials keep their resources for ever).
     """
-    wanted = address or os.environ.get("RAY_ADDRESS")
+    wanted = address or _address_of_environment()
     os.environ.update(ENVIRONMENT)
     if not wanted:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if wanted:
-            if not wanted.startswith(("auto", "local", "ray:")):
+            if ":" in wanted:
+                _try_port(wanted)
                 _try_token(wanted)
             ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
         else:
@@ -66,11 +70,25 @@ def connect(address: str | None) -> bool:
             f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
             f"the file that holds it ({error.message.partition('. ')[0]})"
         ) from error
-    except (ConnectionError, RpcError) as error:
+    except (OSError, RpcError) as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put a handler there that aborts the process
     _await_state_api()
     return not wanted
+
+
+def _address_of_environment() -> str | None:
+    given = os.environ.get("RAY_ADDRESS")
+    try:
+        return cluster_address(given) if given else None
+    except ValueError as error:  # `ray job submit` takes a dashboard's address from the same variable
+        raise ValueError(f"RAY_ADDRESS {given}: {error}; unset it to start a local cluster") from error
+
+
+def _try_port(address: str) -> None:
+    """Raise OSError if nobody listens there: Ray tries for 40 s and prints lines of its own."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
 
 
 def _try_token(address: str) -> None:

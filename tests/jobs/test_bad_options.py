@@ -30,6 +30,8 @@ BAD = [
     ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),
     ("--mlflow-uri http://127.0.0.1:9", ["--mlflow-uri http://127.0.0.1:9"]),
     ("--mlflow-uri sqlite:///nowhere/mlflow.db", ["--mlflow-uri", "nowhere"]),
+    ("--address nonsense", ["--address nonsense", "HOST:PORT"]),
+    ("--address http://127.0.0.1:8265", ["--address http://127.0.0.1:8265", "HOST:PORT"]),
     ("--storage s3://", ["--storage"]),
     ("--storage /proc/none", ["--storage /proc/none"]),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PADDING = 4
+WINDOWS = 2 * PADDING + 1
+"""Places of a window along one side."""
 
 
 class Crops(NamedTuple):
@@ -26,7 +29,7 @@ def draw_crops(n: int, generator: torch.Generator) -> Crops:
     the images.
     """
     device = generator.device
-    corners = torch.randint(2 * PADDING + 1, (2, n), generator=generator, device=device)
+    corners = torch.randint(WINDOWS, (2, n), generator=generator, device=device)
     flip = torch.randint(2, (n,), generator=generator, device=device).bool()
     return Crops(corners[0], corners[1], flip)
 
@@ -34,12 +37,21 @@ def draw_crops(n: int, generator: torch.Generator) -> Crops:
 def apply_crops(images: Tensor, crops: Crops) -> Tensor:
     """Cut each image's window out of its zero-padded self: [N, C, H, W] of any dtype, result of the same shape."""
     n, channels, height, width = images.shape
-    padded = F.pad(images, (PADDING,) * 4)
-    rows = crops.top[:, None] + torch.arange(height, device=images.device)
-    columns = torch.arange(width, device=images.device).expand(n, width)
-    columns = crops.left[:, None] + torch.where(crops.flip[:, None], width - 1 - columns, columns)
-    pixels = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(n, 1, height * width)
-    return padded.flatten(2).gather(2, pixels.expand(n, channels, -1)).view_as(images)
+    padded = F.pad(images, (PADDING,) * 4).flatten(2)
+    windows = _windows(height, width, images.device)
+    pixels = windows.index_select(0, (crops.top * WINDOWS + crops.left) * 2 + crops.flip)
+    return padded.gather(2, pixels[:, None].expand(n, channels, -1)).view_as(images)
+
+
+@cache
+def _windows(height: int, width: int, device: torch.device) -> Tensor:
+    """Places in the flat padded image of the pixels of every window: ``[top, left, flip]`` counted as one, H * W."""
+    corners = torch.arange(WINDOWS, device=device)
+    rows = corners[:, None] + torch.arange(height, device=device)
+    columns = torch.arange(width, device=device)
+    columns = corners[:, None, None] + torch.stack([columns, width - 1 - columns])
+    pixels = rows[:, None, None, :, None] * (width + 2 * PADDING) + columns[None, :, :, None, :]
+    return pixels.reshape(-1, height * width)
 
 
 def crop_flip(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -92,12 +92,14 @@ def _compare(duel: _Duel, held_out: ImageSet, test: ImageSet, setting: str, sett
     means = {name: sum(values) / len(values) for name, values in robust.items()}
     clean = robust_accuracy(duel.model, None, test.images, test.labels, seed=0)
     for name, budget in budgets.items():
+        compared = f"{THEIRS}, {duel.queries:,} queries / ours, {budget:,}"
         note = f"robust accuracy: ours {means[name]:.3f}, theirs {means[THEIRS]:.3f}; clean {clean:.3f}"
         if name == SHORTER:
-            note += "; a budget chosen on other images for being as strong"
+            compared += " (as strong)"
+            note += "; its budget was chosen on other images"
         yield Result(
             "square",
-            f"{THEIRS}, {duel.queries:,} queries / ours, {budget:,}; {setting}",
+            f"{compared}; {setting}",
             ratios(seconds, THEIRS, name),
             "x",
             Goal(">=", 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,7 @@ class Training:
 
     def _tune(self, display: Display, table: LiveTable) -> bool:
         where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
+        on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             with working(display.console, where):
                 connect(self.options.address)
@@ -200,6 +202,7 @@ class Training:
                 raise error.__context__ from None
             raise
         finally:
+            signal.signal(signal.SIGINT, on_interrupt)  # Tune leaves its own, which would swallow the next Ctrl-C
             ray.shutdown()
         return bool(self.board.running or self.board.waiting)
 

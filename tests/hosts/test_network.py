@@ -79,8 +79,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, end: signal.Signals) 
         pytest.skip(reason)
     before = interfaces()
     code = f"""
-import pathlib, time
+import pathlib, signal, time
 from tests.hosts.network import Network
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests are a script's background job
 with Network(pathlib.Path({str(tmp_path)!r})) as network:
     network.add_host("one").popen("sleep", "1002")
     print(network.bridge, flush=True)

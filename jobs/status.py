@@ -21,7 +21,7 @@ from rich.text import Text
 
 from analysis.progress import sweep_cells
 from analysis.progress_table import ProgressTable
-from core.command.job import DONE, exit_code
+from core.command.job import DONE, INTERRUPTED, exit_code
 from core.config.flags import FlagField, flag, parse
 from core.config.home import storage_root
 from core.config.names import checked_name
@@ -50,7 +50,10 @@ def main(args: list[str]) -> int:
     """Parse, read, print. Exit code: 0 done, 2 bad input, or the store does not work, 130 interrupted."""
 
     def job() -> int:
-        watch(read_request(args), Console(width=None if sys.stdout.isatty() else 120))
+        try:
+            watch(read_request(args), Console(width=None if sys.stdout.isatty() else 120))
+        except KeyboardInterrupt:  # the way to leave --watch
+            return INTERRUPTED
         return DONE
 
     return exit_code(job)

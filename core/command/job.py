@@ -7,6 +7,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich.console import Console
+
 from core.command.complaint import complain
 
 DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -28,7 +30,7 @@ def exit_code(job: Callable[[], int]) -> int:
         complain(error)
         return FAILED
     except KeyboardInterrupt:
-        complain("interrupted; nothing is lost, run the same command again")
+        Console(stderr=True).print("Interrupted; nothing is lost, run the same command again.", highlight=False)
         return INTERRUPTED
 
 

@@ -36,4 +36,4 @@ def test_told_to_end(how: signal.Signals, inherited: signal.Handlers) -> None:
     process.send_signal(how)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert said == "error: interrupted; nothing is lost, run the same command again\n"
+    assert said == "Interrupted; nothing is lost, run the same command again.\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import jobs
 from core.config import Cell, ProtocolOptions, Seeded, Sweep
 from core.records import Outcome, SweepProgress, TrialRecord, Verdict
 from core.storage import Store
@@ -18,6 +21,7 @@ from core.sweep.design import fixed_trials
 from core.sweep.ledger import Ledger
 from jobs.status import main
 
+JOB = str(Path(jobs.__file__).with_name("status.py"))
 Capture = pytest.CaptureFixture[str]
 CELLS = [Cell.from_flat({"beta": beta, "epochs": 4}) for beta in (1, 6)]
 SWEEP = Sweep(
@@ -143,3 +147,14 @@ def test_from_anywhere_without_ray_and_mlflow(stored: Stored, tmp_path: Path) ->
     )
     assert done.returncode == 0, done.stderr
     assert "4 of 8 trials done" in done.stdout
+
+
+def test_watching_ends_with_ctrl_c(stored: Stored) -> None:
+    env = {**os.environ, "PYTHONPATH": str(Path(jobs.__file__).parents[1])}
+    command = [sys.executable, JOB, "--sweep", "mine", "--storage", stored.storage, "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        assert "mine" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=30)
+    assert (process.returncode, complaint) == (130, "")

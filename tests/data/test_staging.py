@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,14 +76,26 @@ def test_processes_that_start_together_fetch_every_file_once(data: Data, cifar_d
     def count(method: str, path: str) -> str:
         if method == "GET" and "batch" in path:
             fetched.append(path.rpartition("/")[2])
+            time.sleep(0.2)  # long enough for the others to want it, too
         return PASS
 
-    code = "import sys; from core.data.staging import staged; staged(sys.argv[1], 'x', dict.fromkeys(sys.argv[2:], ''))"
+    code = (
+        "import sys; from core.data.staging import staged; print('ready', flush=True); sys.stdin.readline(); "
+        "staged(sys.argv[1], 'x', dict.fromkeys(sys.argv[2:], ''))"
+    )
     names = [f"cifar-10-batches-py/{name}" for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")]
     with proxy(data.server, count) as endpoint:
         command = [sys.executable, "-c", code, f"{data.uri}?endpoint={endpoint}", *names]
-        processes = [subprocess.Popen(command) for _ in range(3)]
-        assert [process.wait() for process in processes] == [0, 0, 0]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        processes = [subprocess.Popen(command, **pipes) for _ in range(3)]
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in processes:
+            process.communicate(timeout=60)
+        assert [process.returncode for process in processes] == [0, 0, 0]
     assert all((cifar_dir / name).read_bytes() == next(data.cache.glob(f"*/{name}")).read_bytes() for name in names)
     assert sorted(fetched) == [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 

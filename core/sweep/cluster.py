@@ -70,7 +70,7 @@ def connect(address: str | None) -> bool:
             f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
             f"the file that holds it ({error.message.partition('. ')[0]})"
         ) from error
-    except (OSError, RpcError) as error:
+    except (ConnectionError, RpcError) as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put a handler there that aborts the process
     _await_state_api()
@@ -86,9 +86,12 @@ def _address_of_environment() -> str | None:
 
 
 def _try_port(address: str) -> None:
-    """Raise OSError if nobody listens there: Ray tries for 40 s and prints lines of its own."""
+    """Raise ConnectionError if nobody listens there: Ray tries for 40 s and prints lines of its own."""
     host, _, port = address.rpartition(":")
-    socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
+    except (OSError, OverflowError) as error:  # an unknown host, a time-out, a port above 65535
+        raise ConnectionError(error) from error
 
 
 def _try_token(address: str) -> None:

@@ -136,7 +136,7 @@ def _parse(args: list[str]) -> dict[str, Any]:
         ("by_outcome", flag(bool, "one row per cell and outcome in the table"), False),
     ]
     flags += single_flags(EvaluationOptions, {})
-    flags += [flag for flag in single_flags(RunOptions, {}) if flag[0] in RUN_FLAGS]
+    flags += [field for field in single_flags(RunOptions, {}) if field[0] in RUN_FLAGS]
     return parse("evaluate", flags, __doc__ or "", args)
 
 

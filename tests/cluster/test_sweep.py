@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from mlflow import MlflowClient
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import JOB, TINY, Sweep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
@@ -86,6 +88,35 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
     assert "0 trials are saved, 1 are not finished or crashed" in sweep.text
     assert "--name long" in sweep.text
     sweep.wait_for(lambda: not sweep.processes("ray::"), seconds=60)
+
+
+def test_ctrl_c_counts_when_training_is_over(sweep: Sweep) -> None:
+    """Tune leaves a handler behind that swallows the next one."""
+    code = """
+import signal, sys
+from core.sweep import driver
+from jobs.sweep_trades import main
+
+end = driver.ray.shutdown
+
+def look():
+    print("interruptible:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
+    end()
+
+driver.ray.shutdown = look
+sys.exit(main(sys.argv[1:]))
+"""
+    options = (*TINY, "--name", "short", "--seeds", "1", "--epochs", "2")
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *options],
+        cwd=sweep.folder,
+        env={**sweep.environment, "PYTHONPATH": str(JOB.parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "interruptible: True" in ended.stdout
 
 
 def test_two_ddp_workers_make_one_trial_also_when_one_is_killed(sweep: Sweep) -> None:

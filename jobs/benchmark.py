@@ -23,13 +23,13 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from core.benchmark.report import header, table, write_json
-from core.benchmark.result import Result, Settings
-from core.benchmark.rows import ROWS
-from core.benchmark.subjects import RESNET_IMAGES
-from core.command.complaint import complain
+from core.command.exit_codes import print_error
 from core.command.paths import can_be_file
 from core.config import build_sweep, load_preset
+from jobs.speed.report import header, table, write_json
+from jobs.speed.result import Result, Settings
+from jobs.speed.rows import ROWS
+from jobs.speed.subjects import RESNET_IMAGES
 
 JOBS = Path(__file__).resolve().parent
 DONE, BAD_INPUT = 0, 2
@@ -64,7 +64,7 @@ def main(args: Sequence[str]) -> int:
         for name in given.only:
             results += ROWS[name](settings)
     except ValueError as error:
-        complain(error)
+        print_error(error)
         return BAD_INPUT
     console.print(table(head, results))
     if given.json:
@@ -114,18 +114,18 @@ def read_options(args: Sequence[str]) -> argparse.Namespace:
 
 def tabulate(records: Sequence[Any], progress: Any, cells: Mapping[str, Any]) -> Any:
     """The cells of a sweep that is running, as the sweep command shows them."""
-    from analysis.progress import sweep_cells
-    from analysis.progress_table import ProgressTable
+    from analysis.questions.cell_progress import sweep_cells
+    from analysis.report.tables.progress_table import ProgressTable
 
     return ProgressTable(sweep_cells(records, progress, cells))
 
 
 def analyse(records: Sequence[Any], path: Path) -> None:
     """All that the analysis does with a sweep's records."""
-    from analysis.effects import factor_effects
-    from analysis.rates import cell_rates
+    from analysis.questions.effects import factor_effects
+    from analysis.questions.onset import onset_survival
+    from analysis.questions.rates import cell_rates
     from analysis.report import write_report
-    from analysis.survival import onset_survival
 
     cell_rates(records)
     onset_survival(records)

@@ -22,11 +22,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from core.command.complaint import complain
-from core.command.job import DONE, FAILED, INTERRUPTED, exit_code
+from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
 from core.config import RunOptions, explain
+from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import FlagField, flag, parse, single_flags
-from core.config.home import storage_root, tracking_uri
 from core.config.names import checked_name
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
@@ -40,7 +39,7 @@ def main(args: list[str]) -> int:
     Exit code: 0 done, 1 an attack or file failed, 2 bad input or a store that fails, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
-    return exit_code(lambda: evaluate(args, console))
+    return run_job(lambda: evaluate(args, console))
 
 
 def evaluate(args: list[str], console: Console) -> int:
@@ -58,7 +57,7 @@ def evaluate(args: list[str], console: Console) -> int:
             return evaluate_one(given["checkpoint"], options, run, console)
         return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
     except EvaluationError as error:
-        complain(error)
+        print_error(error)
         return FAILED
 
 
@@ -78,11 +77,16 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
-    from analysis.design import asked_rates
+    from analysis.questions.countable_trials import default_rates
     from analysis.report import render
-    from analysis.report.evaluation_table import EvaluationRow, evaluation_markdown, evaluation_rows, evaluation_table
+    from analysis.report.tables.evaluation_table import (
+        EvaluationRow,
+        evaluation_markdown,
+        evaluation_rows,
+        evaluation_table,
+    )
+    from core.evaluation.attack_plan import summary_name
     from core.evaluation.driver import evaluate_sweep
-    from core.evaluation.plan import summary_name
 
     storage = storage_root(run.storage)
 
@@ -99,7 +103,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         markdown=lambda records: "\n".join(
             f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
         ),
-        summary=lambda records: render(asked_rates(records), "markdown"),
+        summary=lambda records: render(default_rates(records), "markdown"),
     )
     for checkpoint in options.which:
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")

@@ -21,15 +21,15 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from analysis.report.options import ReportOptions
-from core.command.job import DONE, exit_code
+from core.command.exit_codes import DONE, run_job
 from core.command.paths import can_be_file, can_be_folder
 from core.config import explain
+from core.config.default_paths import data_root, home, storage_root, tracking_uri
 from core.config.flags import FlagField, flag, parse, single_flags
-from core.config.home import data_root, home, storage_root, tracking_uri
 from core.config.names import checked_name
 
 if TYPE_CHECKING:
-    from analysis.healing import Before
+    from analysis.questions.healing import Before
     from analysis.report import Panel
     from core.records import TrialRecord
 
@@ -63,7 +63,7 @@ def main(args: list[str]) -> int:
         report(request, said)
         return DONE
 
-    return exit_code(job)
+    return run_job(job)
 
 
 def read_request(args: list[str]) -> Request:
@@ -111,11 +111,11 @@ def read_request(args: list[str]) -> Request:
 
 def report(request: Request, said: Console) -> None:
     """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
-    from analysis.design import asked_label, countable, why
-    from analysis.healing import compare_healing
-    from analysis.rates import cell_rates
+    from analysis.questions.countable_trials import countable_trials, default_label, interval_reason
+    from analysis.questions.healing import compare_healing
+    from analysis.questions.rates import cell_rates
     from analysis.report import (
-        answer,
+        answer_sentence,
         evaluation_sections,
         main_table,
         paper_sections,
@@ -123,25 +123,25 @@ def report(request: Request, said: Console) -> None:
         section_for_terminal,
         write_report,
     )
-    from analysis.report.healing_table import healing_tables
+    from analysis.report.tables.healing_table import healing_tables
     from core.sweep.records import find_records
     from core.tracking import log_sweep_files
 
     options = request.options
     found = find_records(request.sweep, request.mlflow_uri, request.storage)
-    counted, honest = countable(found.records)
+    counted, honest = countable_trials(found.records)
     interval = options.interval or honest
-    label = options.label or asked_label(found.records)
+    label = options.label or default_label(found.records)
     cells = cell_rates(counted, label, options.level, interval)
     if options.format:
         sys.stdout.write(render(cells, options.format))
     else:
-        said.print(answer(cells), highlight=False)
+        said.print(answer_sentence(cells), highlight=False)
         said.print(main_table(cells))
     say = _sayer(said)
     if found.mlflow_problem:
         say(f"Records are from {request.storage}, finished trials only, because {found.mlflow_problem}")
-    say(f"Interval: {interval}, {100 * options.level:g} %, because {why(interval, found.records)}.")
+    say(f"Interval: {interval}, {100 * options.level:g} %, because {interval_reason(interval, found.records)}.")
     if uncounted := len(found.records) - len(counted):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
     before = _before(request, found.records, say)
@@ -178,9 +178,8 @@ def report(request: Request, said: Console) -> None:
 
 def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Before | None:
     """The sweep of which this one trains trials again; a sentence where it is missing."""
-    from analysis.healing import Before
-    from core.sweep.earlier import earlier_records
-    from core.sweep.rerun import stored_rerun
+    from analysis.questions.healing import Before
+    from core.ledger.earlier import earlier_records, stored_rerun
 
     storage = storage_root(request.storage)
     try:
@@ -198,8 +197,8 @@ def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Befor
 def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
     from analysis.report import Names, landscape_pair, landscape_panels
     from core.evaluation.landscapes import checkpoint_landscapes
+    from core.ledger.ledger import Ledger
     from core.storage import CorruptFileError, Store
-    from core.sweep.ledger import Ledger
 
     pair = landscape_pair(records)
     if pair is None:

@@ -19,19 +19,19 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from analysis.progress import sweep_cells
-from analysis.progress_table import ProgressTable
-from core.command.job import DONE, INTERRUPTED, exit_code
+from analysis.questions.cell_progress import sweep_cells
+from analysis.report.tables.progress_table import ProgressTable
+from core.command.exit_codes import DONE, INTERRUPTED, run_job
+from core.config.default_paths import storage_root
 from core.config.flags import FlagField, flag, parse
-from core.config.home import storage_root
 from core.config.names import checked_name
+from core.ledger.description import read_description
+from core.ledger.ledger import Ledger, crashed
+from core.ledger.progress_text import cost_line, duration, progress_line, running_line, running_summary
 from core.records import SweepProgress, TrialRecord
 from core.storage import Store
-from core.sweep.description import read_description
-from core.sweep.headline import costs, duration, headline, running_line, running_summary
-from core.sweep.ledger import Ledger, crashed
 
-FEW = 8
+MAX_LISTED = 8
 """So many running trials are listed; of more, a summary is given."""
 WATCH_S = 5.0
 THREADS = 16
@@ -56,7 +56,7 @@ def main(args: list[str]) -> int:
             return INTERRUPTED
         return DONE
 
-    return exit_code(job)
+    return run_job(job)
 
 
 def read_request(args: list[str]) -> Request:
@@ -156,9 +156,9 @@ def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float)
             yield f"Sweep {sweep}: {driver} was {progress.state} {age}; run the sweep's command again to go on."
         case "finished":
             yield f"Sweep {sweep}: finished {age}"
-    yield headline(progress)
-    yield costs(progress)
-    if len(progress.running) > FEW:
+    yield progress_line(progress)
+    yield cost_line(progress)
+    if len(progress.running) > MAX_LISTED:
         yield running_summary(progress.running)
     else:
         yield from map(running_line, progress.running)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from core.command.job import DONE, INCOMPLETE, INTERRUPTED, exit_code
+from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
 from core.command.request import Request, read_request
-from core.config.home import tracking_uri
+from core.config.default_paths import tracking_uri
 
 if TYPE_CHECKING:
-    from analysis.rates import CellRate
+    from analysis.questions.rates import CellRate
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
@@ -42,23 +42,43 @@ def main(args: list[str]) -> int:
         if request.plan:
             return print_plan(request, console)
         if request.dry_run:
-            from core.sweep.estimate import print_estimate
-
-            print_estimate(request.sweep, request.run, console)
-            return DONE
+            return print_dry_run(request, console)
         return run_and_print(request, console)
 
-    return exit_code(job)
+    return run_job(job)
+
+
+def print_dry_run(request: Request, console: Console) -> int:
+    """Print cells, trials and expected cost of the sweep, if no trial is stopped early; start nothing."""
+    from analysis.report.tables.dry_run_table import PlannedCell, dry_run_table
+    from core.engine.cost import seconds_per_epoch, trial_flop
+
+    sweep, tflops = request.sweep, request.run.device_tflops
+    planned = []
+    for entry in sweep.entries:
+        trials = len(sweep.pin_groups) * len(entry.numbered(sweep.first_seed))
+        seconds = trials * entry.cell.training.epochs * seconds_per_epoch(entry.cell, sweep.protocol, tflops)
+        flop = trial_flop(entry.cell, sweep.protocol)
+        planned.append(PlannedCell(entry.cell.flat(), trials, flop, seconds / 3600))
+    console.print(dry_run_table(sweep.name, planned))
+    hours = sum(cell.device_hours for cell in planned)
+    console.print(
+        f"{len(planned)} cells, {sweep.trials} trials, {hours:.3g} device-hours at "
+        f"{tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
+        soft_wrap=True,
+    )
+    return DONE
 
 
 def print_plan(request: Request, console: Console) -> int:
     """Forecast what the sweep takes to reach its goal; start nothing."""
-    from analysis.plan import forecast
-    from analysis.plan_assumptions import assumed_cells, confirm_delay, pilot_of
-    from analysis.plan_table import forecast_tables
+    from analysis.questions.forecast import forecast
+    from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
+    from analysis.report.tables.forecast_table import forecast_tables
     from core.allocation import StoppingPolicy
-    from core.sweep.earlier import earlier_records
-    from core.sweep.estimate import seconds_per_epoch, varying
+    from core.engine.cost import seconds_per_epoch
+    from core.ledger.earlier import earlier_records
+    from core.records import varying_options
 
     sweep, run, plan, protocol = request.sweep, request.run, request.plan, request.sweep.protocol
     assert plan is not None
@@ -86,7 +106,7 @@ def print_plan(request: Request, console: Console) -> int:
         price_per_device_hour=run.price,
         simulations=plan.simulations,
     )
-    factors = varying(cell.flat() for cell in cells)
+    factors = varying_options(cell.flat() for cell in cells) or ["dataset"]
     options = [{name: cell.flat()[name] for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, assumed, run.max_concurrent or 1))
@@ -95,7 +115,7 @@ def print_plan(request: Request, console: Console) -> int:
 
 def anytime(unstable: int, finished: int) -> tuple[float, float]:
     """Ends of the interval that adaptive sweeps decide by."""
-    from analysis.intervals import confidence_sequence
+    from analysis.statistics.intervals import confidence_sequence
 
     interval = confidence_sequence(unstable, finished)
     return interval.low, interval.high
@@ -103,18 +123,18 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
-    from analysis.design import asked_label, countable
-    from analysis.progress import sweep_cells
-    from analysis.progress_table import ProgressTable
-    from analysis.rates import cell_rates
+    from analysis.questions.cell_progress import sweep_cells
+    from analysis.questions.countable_trials import countable_trials, default_label
+    from analysis.questions.rates import cell_rates
     from analysis.report import main_table, render
+    from analysis.report.tables.progress_table import ProgressTable
     from core.sweep.driver import Adaptive, Output, run_sweep
 
     sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
 
     def rates(records: Sequence[TrialRecord]) -> list[CellRate]:
-        counted, interval = countable(records, sweep.first_seed)
-        return cell_rates(counted, asked_label(records), interval=interval)
+        counted, interval = countable_trials(records, sweep.first_seed)
+        return cell_rates(counted, default_label(records), interval=interval)
 
     cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
     mlflow_uri = tracking_uri(run.mlflow_uri)
@@ -157,13 +177,13 @@ def run_and_print(request: Request, console: Console) -> int:
 
 def print_designed(request: Request, records: Sequence[TrialRecord], console: Console) -> None:
     """Print what a sweep was designed to tell beyond rates: fixed trials beside unstable ones, or shares of luck."""
-    from analysis.attribution import VALUES, variance_shares
-    from analysis.attribution_table import attribution_table
-    from analysis.healing import Before, compare_healing
-    from analysis.report.healing_table import healing_tables
+    from analysis.questions.healing import Before, compare_healing
+    from analysis.questions.variance_components import VALUES, variance_shares
+    from analysis.report.tables.healing_table import healing_tables
+    from analysis.report.tables.variance_table import attribution_table
 
     if request.sweep.rerun:
-        from core.sweep.earlier import earlier_records
+        from core.ledger.earlier import earlier_records
 
         rerun = request.sweep.rerun
         before = Before(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)

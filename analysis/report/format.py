@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.rates import CellRate
+from analysis.questions.rates import CellRate
 
 NOTHING = "–"
 """Where there is no number."""

@@ -9,21 +9,19 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.audit import corrected_rates
-from analysis.design import countable, why
-from analysis.healing import Before
-from analysis.intervals import INTERVAL_QUESTIONS, IntervalKind
-from analysis.intervals import interval as interval_of
-from analysis.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
+from analysis.questions.countable_trials import countable_trials, interval_reason
+from analysis.questions.early_stopping_bias import corrected_rates
+from analysis.questions.healing import Before
+from analysis.questions.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
 from analysis.report.figures.paper import Panel
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
 from analysis.report.format import format_interval, format_seconds, format_value
 from analysis.report.grid import describe, distinct_factors, facets
-from analysis.report.sections.attribution import attribution_sections
 from analysis.report.sections.base import Grid, Section
 from analysis.report.sections.cost import cost_section
 from analysis.report.sections.detection import detector_section
 from analysis.report.sections.dynamics import example_section, trajectory_section
+from analysis.report.sections.early_stopping_bias import stopping_section
 from analysis.report.sections.effects import effect_section
 from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.healing import healing_sections
@@ -31,10 +29,12 @@ from analysis.report.sections.onset import onset_section
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_section
 from analysis.report.sections.self_healing import self_healing_sections
-from analysis.report.sections.stopping import stopping_section
 from analysis.report.sections.trials import trial_rows
-from analysis.report.summary import answer
-from analysis.report.table import RATE, SOFT, Column, factor_count, table_caption, table_columns
+from analysis.report.sections.variance_components import attribution_sections
+from analysis.report.summary import answer_sentence
+from analysis.report.tables.cells_table import RATE, SOFT, Column, factor_count, table_caption, table_columns
+from analysis.statistics.intervals import INTERVAL_QUESTIONS, IntervalKind
+from analysis.statistics.intervals import interval as interval_of
 from core.records import TrialRecord
 
 FIXED_DESIGN: dict[str, IntervalKind] = {"wilson": "clopper-pearson", "clopper-pearson": "wilson"}
@@ -59,8 +59,8 @@ def write_report(
     """Write the report of a sweep, finished or still running, to `path`.
 
     Args:
-        records: all trials of the sweep; rates are of those that `countable` gives, running ones count under time and
-            cost only.
+        records: all trials of the sweep. Rates are computed from those that `countable_trials` returns; running
+            trials count only in time and cost.
         path: of the HTML file; its folder exists.
         sweep: its name.
         interval: which interval of a rate is shown.
@@ -77,7 +77,7 @@ def write_report(
         ValueError: `interval`, `label` or `level` is not one of those allowed, `mlflow_ui_url` no http address, or
             `price` negative.
     """
-    counted, _ = countable(records)
+    counted, _ = countable_trials(records)
     cells = cell_rates(counted, label, level, interval)
     environment = Environment(
         loader=PackageLoader("analysis.report", "."),
@@ -90,10 +90,10 @@ def write_report(
     page = environment.get_template("report.html").render(
         sweep=sweep,
         question=LABEL_QUESTIONS[label],
-        answer=answer(cells),
+        answer=answer_sentence(cells),
         interval=interval,
         interval_question=INTERVAL_QUESTIONS[interval],
-        interval_reason=why(interval, records),
+        interval_reason=interval_reason(interval, records),
         level=f"{100 * level:g} %",
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
         facts=_facts(records, len(records) - len(counted), cells),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from analysis.intervals import IntervalKind
-from analysis.rates import Label
-from analysis.report.table_text import TableFormat
+from analysis.questions.rates import Label
+from analysis.report.tables.text_formats import TableFormat
+from analysis.statistics.intervals import IntervalKind
 from core.config.base import Number, Options
 
 

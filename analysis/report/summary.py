@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.rates import CellRate
+from analysis.questions.rates import CellRate
 from analysis.report.format import format_interval
 from analysis.report.grid import describe, distinct_factors
 
@@ -17,7 +17,7 @@ NOUNS = {
 }
 
 
-def answer(cells: Sequence[CellRate]) -> str:
+def answer_sentence(cells: Sequence[CellRate]) -> str:
     """The rate of the only cell, or the lowest and the highest of several and how many are decided against 50 %."""
     counted = [cell for cell in cells if cell.trials]
     running = sum(cell.running for cell in cells)

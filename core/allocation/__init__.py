@@ -1,6 +1,6 @@
 """Which cell trains its next seed: adaptive allocation, the audit arm, and a simulator of whole sweeps. No Ray here.
 
-`core.allocation.searcher` wraps the allocator for Ray Tune; it is not imported here, for `analysis`' sake.
+`core.sweep.allocating_searcher` wraps the allocator for Ray Tune; it is not imported here, for `analysis`' sake.
 """
 
 from core.allocation.allocator import FINISHED, WAIT, SeedAllocator, Signal

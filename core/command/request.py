@@ -25,10 +25,10 @@ from core.config import (
     load_preset,
 )
 from core.config.base import Number, Options
+from core.config.default_paths import storage_root
 from core.config.flags import FlagField, flag, grid_flags, parse, single_flags
-from core.config.home import storage_root
 from core.config.names import SweepName, checked_name
-from core.config.sweep import MOST_GROUPS, MOST_SEEDS, Seed
+from core.config.sweep import MAX_PIN_GROUPS, MAX_SEEDS, Seed
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
@@ -38,7 +38,7 @@ SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", gr
 class SeedOptions(Options):
     """Which seeds, and what a plan assumes of them."""
 
-    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS, description="seeds per cell (default: the preset's)")
+    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS, description="seeds per cell (default: the preset's)")
     first_seed: int = Field(0, ge=0, lt=2**31, description="first seed; the k-th seed of every cell is first_seed + k")
     pin_value: tuple[Seed, ...] = Field((0,), description="seeds of pinned streams; a group of trials for each")
     assume_rate: tuple[Number, ...] = Field(
@@ -172,7 +172,7 @@ def _preset(early: argparse.Namespace, presets: Path, storage: str) -> tuple[str
             trials = EarlierTrials.model_validate({**trials.model_dump(), "where": early.where})
         except ValidationError as error:
             raise ValueError("\n".join(explain(error))) from error
-    from core.sweep.earlier import read_earlier
+    from core.ledger.earlier import read_earlier
 
     return name, preset, read_earlier(storage, trials)
 
@@ -197,9 +197,9 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
     unknown = sorted(set(named) - set(STREAMS))
     if unknown:
         raise ValueError(f"--pin-seed {' '.join(unknown)}: allowed are {', '.join(STREAMS)}")
-    if not 0 < len(set(values)) == len(values) <= MOST_GROUPS:
+    if not 0 < len(set(values)) == len(values) <= MAX_PIN_GROUPS:
         shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
-        raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers, at most {MOST_GROUPS}")
+        raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers, at most {MAX_PIN_GROUPS}")
     pinned = [stream for stream in STREAMS if stream in named]
     if not pinned and len(values) > 1:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")

@@ -2,12 +2,12 @@
 
 from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest
 from core.config.data import DataOptions, Shape
-from core.config.earlier import EarlierCell, EarlierSweep, EarlierTrials
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
 from core.config.preset import Preset, build_sweep, explain, load_preset
 from core.config.protocol import ProtocolOptions
-from core.config.sweep import Rerun, RunOptions, Seeded, Sweep
+from core.config.rerun import EarlierCell, EarlierSweep, EarlierTrials
+from core.config.sweep import Rerun, RunOptions, SeededCell, Sweep
 from core.config.training import TrainingOptions
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "ProtocolOptions",
     "Rerun",
     "RunOptions",
-    "Seeded",
+    "SeededCell",
     "Shape",
     "Stream",
     "Sweep",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 
 class Options(BaseModel):
@@ -40,3 +40,9 @@ def _parse_fraction(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_parse_fraction)]
 """A float that may be written as a fraction: ``8/255``, as papers do."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """``where: what is wrong`` with the first of an error's values; of the whole, only what is wrong."""
+    problem = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))

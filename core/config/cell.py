@@ -10,11 +10,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from core.config.base import Options
+from core.config.base import Options, first_problem
 from core.config.data import DataOptions
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
-from core.config.problem import first_problem
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 

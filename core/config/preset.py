@@ -14,16 +14,16 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import FIELDS_DEFAULTS, FIXED_SHAPES
-from core.config.earlier import EarlierSweep, EarlierTrials
 from core.config.protocol import ProtocolOptions
-from core.config.sweep import MOST_SEEDS, Rerun, Seed, Seeded, Sweep
+from core.config.rerun import EarlierSweep, EarlierTrials
+from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
 from core.config.yaml_file import read_yaml
 
 LIST_OPTIONS = frozenset({"milestones"})
 """Options whose one value is a list."""
-MOST_CELLS = 10_000
+MAX_CELLS = 10_000
 """Of one grid."""
-LONGEST_VALUE = 100
+MAX_SHOWN_CHARACTERS = 100
 """Characters of a wrong value that a message shows."""
 
 
@@ -31,7 +31,7 @@ class Grid(Options):
     """Options and their values; every combination is a cell."""
 
     options: dict[str, Any]
-    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS)
+    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS)
 
     @field_validator("options")
     @classmethod
@@ -55,9 +55,9 @@ class Grid(Options):
         for name, values in listed.items():
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: needs at least one value")
-        if (cells := math.prod(map(len, listed.values()))) > MOST_CELLS:
+        if (cells := math.prod(map(len, listed.values()))) > MAX_CELLS:
             axes = ", ".join(f"{len(values)} of {name}" for name, values in listed.items() if len(values) > 1)
-            raise ValueError(f"{axes} are {cells} cells; allowed are {MOST_CELLS}")
+            raise ValueError(f"{axes} are {cells} cells; allowed are {MAX_CELLS}")
         found = []
         for chosen in itertools.product(*listed.values()):
             options = dict(zip(listed, chosen, strict=True))
@@ -76,7 +76,7 @@ class Preset(Options):
 
     description: str
     grids: tuple[Grid, ...] = Field(min_length=1)
-    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS)
+    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS)
     protocol: ProtocolOptions = Field(default_factory=ProtocolOptions)
     pin_seed: tuple[Stream, ...] = ()
     pin_value: tuple[Seed, ...] = (0,)
@@ -143,13 +143,13 @@ def build_sweep(
         ValueError: one line per wrong or impossible option, naming it, its value and what is allowed.
     """
     problems: list[str] = []
-    entries: dict[str, Seeded] = {}
+    entries: dict[str, SeededCell] = {}
     counterparts: dict[str, str] = {}
     if earlier is None:
         for grid in preset.grids:
             for cell in _cells(grid, cell_overrides, problems):
                 count = seeds or grid.seeds or preset.seeds
-                entries.setdefault(cell.id, Seeded(cell=cell, seeds=count))
+                entries.setdefault(cell.id, SeededCell(cell=cell, seeds=count))
     else:
         for (there, numbers), grid in itertools.product(earlier.cells, preset.grids):
             for cell in _cells(Grid(options={**there.flat(), **grid.options}), cell_overrides, problems):
@@ -157,7 +157,7 @@ def build_sweep(
                     problems.append(
                         f"two cells of sweep {earlier.trials.sweep} become one: an option in which they differ is set"
                     )
-                entries[cell.id] = Seeded(cell=cell, seeds=numbers[:seeds])
+                entries[cell.id] = SeededCell(cell=cell, seeds=numbers[:seeds])
     protocol = ProtocolOptions()
     inherited = earlier.protocol.model_dump() if earlier else {}
     try:
@@ -208,7 +208,7 @@ def explain(error: ValidationError) -> list[str]:
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} ... ({len(text)} characters)"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]} ... ({len(text)} characters)"
 
 
 def _values(name: str, value: Any) -> list[Any]:

@@ -13,19 +13,19 @@ from core.config.names import ClusterAddress, SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
-MOST_SEEDS = 100_000
+MAX_SEEDS = 100_000
 """Per cell; also how far apart the seeds of two groups of pinned trials are."""
-MOST_TRIALS = 1_000_000
-MOST_GROUPS = 10_000
+MAX_TRIALS = 1_000_000
+MAX_PIN_GROUPS = 10_000
 """Of pinned trials: with so many, seeds still fit into 32 bits."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Seeded(Options):
+class SeededCell(Options):
     """A cell and the seeds it is trained with: how many, from the sweep's first on, or which."""
 
     cell: Cell
-    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | Annotated[tuple[Seed, ...], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     def numbered(self, first_seed: int) -> Sequence[int]:
         """The seeds themselves."""
@@ -44,12 +44,12 @@ class Sweep(Options):
     """What is trained. The k-th seed of every cell is ``first_seed + k``: cells can be compared pair by pair.
 
     Trials of a group of `pin_groups` share the seeds of its streams. Its other streams have seeds of their own, which
-    no other group has (``MOST_SEEDS`` further on from group to group), so that groups differ by chance alone.
+    no other group has (``MAX_SEEDS`` further on from group to group), so that groups differ by chance alone.
     """
 
     name: SweepName
     preset: str
-    entries: tuple[Seeded, ...] = Field(min_length=1)
+    entries: tuple[SeededCell, ...] = Field(min_length=1)
     protocol: ProtocolOptions
     first_seed: int = Field(0, ge=0, lt=2**31)
     pin_groups: tuple[dict[Stream, int], ...] = Field(({},), min_length=1)
@@ -62,10 +62,10 @@ class Sweep(Options):
 
     @model_validator(mode="after")
     def _can_be_listed(self) -> Sweep:
-        if self.trials > MOST_TRIALS:
+        if self.trials > MAX_TRIALS:
             raise ValueError(
                 f"{len(self.entries)} cells x seeds x {len(self.pin_groups)} pinned groups are {self.trials} trials; "
-                f"allowed are {MOST_TRIALS}: take fewer values, or fewer --seeds"
+                f"allowed are {MAX_TRIALS}: take fewer values, or fewer --seeds"
             )
         return self
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -35,11 +35,11 @@ def read_yaml(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror or error}") from error
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{path} is larger than {MOST_BYTES / 1e6:g} MB")
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES / 1e6:g} MB")
     try:
         return yaml.load(content.decode(), _StrictLoader)
     except RecursionError as error:

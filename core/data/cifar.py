@@ -12,8 +12,8 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from core.config.data import FIXED_SHAPES
+from core.data.dataset_files import PublishedFiles, unreadable, whole_labels
 from core.data.image_set import ImageSet
-from core.data.published import PublishedFiles, unreadable, whole_labels
 
 SOURCES: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 

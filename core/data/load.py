@@ -17,7 +17,7 @@ from core.data.split import stratified_split
 from core.storage.address import is_s3
 
 if TYPE_CHECKING:
-    from core.data.published import PublishedFiles
+    from core.data.dataset_files import PublishedFiles
 
 TINY_IMAGENET = "tiny-imagenet-200"
 

@@ -9,8 +9,8 @@ import torch
 from scipy.io import loadmat
 from torchvision.datasets import SVHN
 
+from core.data.dataset_files import PublishedFiles, unreadable, whole_labels
 from core.data.image_set import ImageSet
-from core.data.published import PublishedFiles, unreadable, whole_labels
 
 CLASSES = 10
 SPLITS = ("train", "test")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.config.names import SAFE_NAME
+from core.data.dataset_files import unreadable
 from core.data.decoded_cache import decoded_once
 from core.data.image_set import ImageSet
-from core.data.published import unreadable
 
 FOLDER = "tiny-imagenet-200"
 CLASSES, SIDE = 200, 64

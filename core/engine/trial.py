@@ -12,8 +12,8 @@ import torch
 
 from core.config import ProtocolOptions, Trial
 from core.data import Dataset, ImageSet
-from core.engine.files import RECORD, RESUME
-from core.engine.progress import Best, Progress, Weights, copy_weights, pack, unpack
+from core.engine.checkpoint_state import Best, Progress, Weights, copy_weights, pack, unpack
+from core.engine.filenames import RECORD, RESUME
 from core.engine.provenance import provenance
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
@@ -38,7 +38,7 @@ class Cadence:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class TrialContext:
     """What a trial needs and does not own.
 
     Attributes:
@@ -59,7 +59,7 @@ class Surroundings:
     timeout_s: float | None = None
 
 
-def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: Surroundings) -> TrialRecord | None:
+def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: TrialContext) -> TrialRecord | None:
     """Train, watch and judge one trial; go on from its last checkpoint if there is one.
 
     Returns:
@@ -74,7 +74,7 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around:
 class TrialRun:
     """The loop of `run_trial`, with its state."""
 
-    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: Surroundings) -> None:
+    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: TrialContext) -> None:
         self.trial, self.protocol, self.around = trial, protocol, around
         self.ranks = around.ranks
         device = self.ranks.device

@@ -3,9 +3,9 @@
 `core.evaluation.driver` runs it on Ray; the rest knows no Ray.
 """
 
+from core.evaluation.attack_plan import attack_plan
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.blocks import Block, block_seed, split_blocks
 from core.evaluation.options import EvaluationOptions
-from core.evaluation.plan import attack_plan
 
 __all__ = ["AttackSpec", "Block", "EvaluationOptions", "attack_plan", "block_seed", "split_blocks"]

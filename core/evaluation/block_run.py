@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from core.attacks import Attack, Transfer, build_attack, resists
 from core.data import ImageSet, to_float
+from core.evaluation.attack_plan import TRANSFER
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.auto_attack import survives
 from core.evaluation.blocks import Block, block_seed
-from core.evaluation.plan import TRANSFER
 from core.storage import Store
 
 Correct = dict[str, list[bool]]

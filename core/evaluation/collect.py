@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from core.evaluation.attack_plan import INDIVIDUAL, QUERIES, RESTARTS, STEPS, summary_name
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.block_run import Correct
 from core.evaluation.options import EvaluationOptions
-from core.evaluation.plan import INDIVIDUAL, QUERIES, RESTARTS, STEPS, summary_name
 from core.records import CheckpointName, Evidence, Measurement
 
 

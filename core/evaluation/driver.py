@@ -17,10 +17,10 @@ from core.evaluation.collect import merge
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.runner import run_targets
 from core.evaluation.target import Planner, Target, evaluable
+from core.ledger.ledger import Ledger
 from core.records import CheckpointName, Measurement, TrialRecord
 from core.storage import Store
-from core.sweep.driver import journal_folder, only_driver
-from core.sweep.ledger import Ledger
+from core.sweep.driver import driver_lock, journal_folder
 from core.tracking import SweepTracker, prepare_store
 
 Markdown = Callable[[Sequence[TrialRecord]], str]
@@ -88,7 +88,7 @@ def evaluate_sweep(
         )
     left = Counter(target.trial for target in targets)
     store.probe()
-    with only_driver(store, name):
+    with driver_lock(store, name):
         uri = prepare_store(mlflow_uri)
         tracker = SweepTracker(
             uri,

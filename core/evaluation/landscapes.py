@@ -9,9 +9,9 @@ import numpy as np
 
 from core.data import check_files, load_dataset, to_float
 from core.evaluation.checkpoint import load_checkpoint
+from core.ledger.ledger import Ledger
 from core.probes import Landscape, loss_landscape
 from core.records import CheckpointName, TrialRecord
-from core.sweep.ledger import Ledger
 
 IMAGES, POINTS = 3, 31
 RADII = 1

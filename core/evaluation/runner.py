@@ -8,18 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 import ray
 from rich.console import Console
 
+from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.cluster.join import join_cluster
 from core.config import RunOptions
+from core.evaluation.block_progress import Progress
 from core.evaluation.block_run import Correct
 from core.evaluation.collect import measurements
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.pool import run_on_ray
-from core.evaluation.progress import Progress
 from core.evaluation.target import Target
 from core.records import Measurement
 from core.storage import Store
-from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
-from core.sweep.display import working
-from core.sweep.reach import check_reach
 
 Finished = Callable[[Target, tuple[Measurement, ...]], None]
 
@@ -59,9 +58,7 @@ def run_targets(
     if not places:
         return False
     try:
-        with working(console, f"Joining the Ray cluster at {run.address}" if run.address else "Starting Ray"):
-            connect(run.address)
-            check_reach(store)
+        join_cluster(run.address, store, console)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
         for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):

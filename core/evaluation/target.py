@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.config import Cell, ProtocolOptions
-from core.config.home import data_root
+from core.config.default_paths import data_root
 from core.data import check_files, load_dataset
+from core.evaluation.attack_plan import attack_plan
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.blocks import split_blocks
 from core.evaluation.checkpoint import Checkpoint, load_checkpoint, locate
 from core.evaluation.options import EvaluationOptions, Which
-from core.evaluation.plan import attack_plan
 from core.evaluation.task import BlockTask
 from core.records import TrialRecord
 from core.storage import Store

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from core.fast.placement import LARGEST_MATRIX, Band, Placement, Size, place
+from core.fast.placement import MAX_MATRIX_ENTRIES, Band, Placement, Size, place
 
 WHOLE: Band = (slice(None), slice(None))
 
@@ -117,7 +117,7 @@ def chains(layers: Sequence[nn.Module], x: Tensor) -> bool:
             if flat or not plain or isinstance(layer.padding, str):
                 return False
             after = place(layer, size, (False, False)).size
-            if math.prod(size) * math.prod(after) > LARGEST_MATRIX:
+            if math.prod(size) * math.prod(after) > MAX_MATRIX_ENTRIES:
                 return False
             size = after
         elif isinstance(layer, nn.Linear):

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LARGEST_MATRIX = 2**18
+MAX_MATRIX_ENTRIES = 2**18
 """Entries of a convolution's matrix above which the convolution is faster (1 MB in float32: an L2 cache)."""
-LARGEST_WHOLE = 2**16
+MAX_DENSE_ENTRIES = 2**16
 """Entries above which a matrix is used in blocks, image row by image row, leaving out most of its zeros."""
 
 Size = tuple[int, int, int]
@@ -62,7 +62,7 @@ def _place(kernel: tuple[int, ...], stride: Pair, padding: Pair, size: Size, by_
     column = _feature(in_channel, seen[tap, position], size, by_row[0])
     weights = (out_channel * inputs + in_channel) * len(seen) + tap
     bands: list[Band] = [(slice(0, math.prod(after)), slice(0, math.prod(size)))]
-    if all(by_row) and math.prod(after) * math.prod(size) > LARGEST_WHOLE:
+    if all(by_row) and math.prod(after) * math.prod(size) > MAX_DENSE_ENTRIES:
         above, below = inputs * width, outputs * after[2]
         bands = []
         for i in range(rows):

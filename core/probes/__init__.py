@@ -1,8 +1,8 @@
 """What is measured on a model."""
 
+from core.probes.evidence import collect_evidence
 from core.probes.fosc import fosc
 from core.probes.gradients import flat_gradient, gradient_cosine
-from core.probes.judge import collect_evidence
 from core.probes.landscape import Landscape, loss_landscape
 from core.probes.sgcs import StepCosine
 from core.probes.validation import validate, validation_means, validation_sums

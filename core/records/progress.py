@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 State = Literal["running", "finished", "interrupted", "failed"]
 PERIOD_S = 15.0
 """How often a driver writes."""
-PATIENCE = 3
+MISSED_REPORTS = 3
 """A driver is taken for dead after this many missed reports, and `SLACK_S`."""
 SLACK_S = 15.0
 """A busy machine, a slow store, clocks that differ a little."""
@@ -92,4 +92,4 @@ class SweepProgress(_Plain):
 
     def is_alive(self, now: float) -> bool:
         """Does the driver seem to be running? ``now``: seconds since 1970."""
-        return self.state == "running" and self.age_s(now) <= PATIENCE * self.period_s + SLACK_S
+        return self.state == "running" and self.age_s(now) <= MISSED_REPORTS * self.period_s + SLACK_S

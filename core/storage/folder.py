@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.storage.errors import folder_error
-from core.storage.machine import started_at, this_machine
+from core.storage.process_identity import started_at, this_machine
 
 ABANDONED_AFTER_S = 3600
 

@@ -15,7 +15,7 @@ from typing import Self
 from pydantic import BaseModel, ValidationError
 
 from core.storage.errors import StoreError
-from core.storage.machine import started_at, this_machine
+from core.storage.process_identity import started_at, this_machine
 from core.storage.store import Store
 
 REFRESH_S = 15.0

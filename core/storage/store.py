@@ -10,7 +10,7 @@ from typing import Protocol
 from core.storage.address import check_inside, is_s3, parse_s3
 from core.storage.errors import CorruptFileError, StoreError
 from core.storage.folder import Folder
-from core.storage.machine import this_machine
+from core.storage.process_identity import this_machine
 from core.storage.s3 import Bucket
 
 DIGEST_BYTES = 32

@@ -1,4 +1,4 @@
-"""Everything Ray: the Tune driver, the Train worker group of one trial, progress, resume.
+"""The Ray driver of a sweep: it starts trials with Ray Tune, watches them, and publishes their progress.
 
-Nothing is imported here: a trial's actors load `core.sweep.trainable` and `core.sweep.worker` and should load no more.
+Nothing is imported here: the actor of a trial loads `core.sweep.trainable` and `core.sweep.worker`, and no more.
 """

@@ -9,12 +9,12 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from core.config import Trial
 from core.engine.provenance import package_version
+from core.ledger.ledger import Ledger
+from core.ledger.progress_text import duration
 from core.records import TrialRecord
-from core.sweep.board import Board
-from core.sweep.display import Display
-from core.sweep.headline import duration
-from core.sweep.ledger import Ledger
-from core.sweep.metrics import RayMetrics
+from core.sweep.live_state import LiveState
+from core.sweep.ray_metrics import RayMetrics
+from core.sweep.terminal import Display
 from core.sweep.watchdog import Watchdog
 from core.tracking import SweepTracker
 from core.verdict import censor
@@ -29,14 +29,14 @@ class SweepCallback(Callback):
         self,
         ledger: Ledger,
         tracker: SweepTracker,
-        board: Board,
+        live: LiveState,
         display: Display,
         metrics: RayMetrics,
         watchdog: Watchdog,
         protocol: dict,
         commit: str,
     ) -> None:
-        self.ledger, self.tracker, self.board, self.display, self.metrics = ledger, tracker, board, display, metrics
+        self.ledger, self.tracker, self.live, self.display, self.metrics = ledger, tracker, live, display, metrics
         self.watchdog, self.protocol, self.commit = watchdog, protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
@@ -51,7 +51,7 @@ class SweepCallback(Callback):
         key = self._keys[trial.trial_id] = mine.key
         attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
         self.tracker.start_trial(mine, attempt)
-        self.board.start(mine, key, attempt)
+        self.live.start(mine, key, attempt)
         self.metrics.started(attempt)
         self.display.say(f"{key} starts" + (f" (attempt {attempt})" if attempt > 1 else ""))
 
@@ -59,7 +59,7 @@ class SweepCallback(Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         if "node" in result:
-            self.board.locate(self._keys[trial.trial_id], result["node"], result["pid"])
+            self.live.locate(self._keys[trial.trial_id], result["node"], result["pid"])
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
@@ -68,7 +68,7 @@ class SweepCallback(Callback):
                 # Tune counts the failures of a trial's whole life; a long one on machines that come and go has many
                 trial.run_metadata.num_failures = 0
             self.tracker.log_epochs(key, rows)
-            self.metrics.reported(len(rows), self.board.advance(key, rows))
+            self.metrics.reported(len(rows), self.live.advance(key, rows))
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         for line in self.watchdog.look():
@@ -85,19 +85,19 @@ class SweepCallback(Callback):
 
     def _finish(self, record: TrialRecord) -> None:
         self.tracker.finish_trial(record)
-        self.board.finish(record)
+        self.live.finish(record)
         self.metrics.ended(record)
         self.display.finished(record)
 
     def _reason(self, key: str, trial: TuneTrial) -> str:
-        state = self.board.running.get(key)
+        state = self.live.running.get(key)
         if state and state.silenced_s is not None:
             return f"silent for {duration(state.silenced_s)} in attempt {state.attempt}"
         lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
         return lines[-1][:300] if lines else "its workers died"
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
-        state = self.board.running.get(trial.key)
+        state = self.live.running.get(trial.key)
         record = TrialRecord(
             sweep=self.ledger.name,
             **trial.record_fields(),

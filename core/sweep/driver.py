@@ -15,25 +15,26 @@ from rich.console import Console
 
 from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
-from core.allocation.searcher import AllocatingSearcher
+from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.cluster.join import join_cluster
 from core.config import RunOptions, Sweep, Trial
-from core.config.home import data_root
+from core.config.default_paths import data_root
 from core.data import check_files, download_files
 from core.engine.provenance import git_commit
+from core.ledger.driver_lock import driver_lock, journal_folder
+from core.ledger.ledger import Ledger, crashed, unfinished
 from core.records import TrialRecord
 from core.storage import Store, StoreError
-from core.sweep.board import Board
-from core.sweep.broadcast import Broadcast
+from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
-from core.sweep.cluster import connect, fitting_trials, with_gpus_of_cluster
-from core.sweep.design import continued_allocator, fixed_trials, make_trial
-from core.sweep.display import Display, working
-from core.sweep.ledger import Ledger, crashed, unfinished
-from core.sweep.metrics import RayMetrics
-from core.sweep.overview import LiveTable, Tabulate
-from core.sweep.places import journal_folder, only_driver, scratch_folder
-from core.sweep.reach import check_reach
+from core.sweep.live_state import LiveState
+from core.sweep.live_table import LiveTable, Tabulate
+from core.sweep.publisher import Publisher
+from core.sweep.ray_metrics import RayMetrics
+from core.sweep.scratch_folder import scratch_folder
+from core.sweep.terminal import Display
 from core.sweep.trainable import run_trial, trial_resources
+from core.sweep.trial_plan import continued_allocator, fixed_trials, make_trial
 from core.sweep.trial_queue import TrialQueue
 from core.sweep.watchdog import Watchdog
 from core.sweep.worker import WorkerTask
@@ -117,7 +118,7 @@ def run_sweep(
     store = Store(output.storage).child(sweep.name)
     store.probe()
     ledger = Ledger(store, sweep.name)
-    with only_driver(store, sweep.name), scratch_folder() as scratch:
+    with driver_lock(store, sweep.name), scratch_folder() as scratch:
         ledger.describe(sweep)
         uri = prepare_store(output.mlflow_uri)
         with SweepTracker(
@@ -161,39 +162,36 @@ class Training:
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
-        self.board = Board(sweep, finished, None if adaptive else self.pending, run.price)
+        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price)
 
     def run(self, output: Output) -> bool:
         """Train what is to be trained; True if the run was interrupted. The sweep is entered once it can start."""
-        self.tracker.reconcile([], finished=[record.key for record in self.board.finished])
+        self.tracker.reconcile([], finished=[record.key for record in self.live.finished])
         if not self.pending and not self.allocator:
             self.ledger.enter(self.sweep)
             return False
-        table = LiveTable(self.board, output.tabulate)
+        table = LiveTable(self.live, output.tabulate)
         with Display(table, output.console) as display:
             interrupted = self._tune(display, table)
-        for key in self.board.running:
+        for key in self.live.running:
             self.tracker.interrupt_trial(key)
         return interrupted
 
     def unfinished(self, records: Mapping[str, TrialRecord]) -> list[str]:
         """Keys of trials that should have ended by now, and have not or crashed."""
-        missing = {trial.key for trial in unfinished(self.pending, records)} | self.board.running.keys()
-        return sorted(missing | {record.key for record in self.board.finished if crashed(record)})
+        missing = {trial.key for trial in unfinished(self.pending, records)} | self.live.running.keys()
+        return sorted(missing | {record.key for record in self.live.finished if crashed(record)})
 
     def _tune(self, display: Display, table: LiveTable) -> bool:
-        where = f"Joining the Ray cluster at {self.options.address}" if self.options.address else "Starting Ray"
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            with working(display.console, where):
-                connect(self.options.address)
-                check_reach(self.ledger.store)
+            join_cluster(self.options.address, self.ledger.store, display.console)
             self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
             concurrent = fitting_trials(self.options, workers)
             self.ledger.enter(self.sweep)
             metrics = RayMetrics(self.sweep.name)
-            with Broadcast(table, self.ledger, self.tracker, metrics):
+            with Publisher(table, self.ledger, self.tracker, metrics):
                 self._tuner(concurrent, display, metrics).fit()
         except KeyboardInterrupt:
             return True
@@ -204,7 +202,7 @@ class Training:
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Tune leaves its own, which would swallow the next Ctrl-C
             ray.shutdown()
-        return bool(self.board.running or self.board.waiting)
+        return bool(self.live.running or self.live.waiting)
 
     def _tuner(self, concurrent: int, display: Display, metrics: RayMetrics) -> tune.Tuner:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
@@ -214,9 +212,9 @@ class Training:
             f"{concurrent} at a time"
         )
         protocol = self.sweep.protocol.model_dump(mode="json")
-        watchdog = Watchdog(self.board, float(self.options.silence_s))
+        watchdog = Watchdog(self.live, float(self.options.silence_s))
         callback = SweepCallback(
-            self.ledger, self.tracker, self.board, display, metrics, watchdog, protocol, self.commit
+            self.ledger, self.tracker, self.live, display, metrics, watchdog, protocol, self.commit
         )
         searcher = (
             AllocatingSearcher(allocator, self._allocated, self._result)

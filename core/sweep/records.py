@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import Store
-from core.sweep.ledger import Ledger
 from core.tracking import read_sweep
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from core.sweep.cluster import HEAD, HEAD_SHARE
+from core.cluster.connect import HEAD, HEAD_SHARE
 from core.sweep.worker import train_alone
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from core.sweep.board import Board, Running
-from core.sweep.headline import duration
+from core.ledger.progress_text import duration
+from core.sweep.live_state import LiveState, Running
 
-SLOWEST_TIMES = 20.0
+SILENCE_FACTOR = 20.0
 """A trial may be silent for so many times its longest silence so far."""
 START_S = 600.0
 """At least so long until the first epoch: libraries are loaded, data fetched and decoded, on a machine that is busy."""
@@ -30,13 +30,13 @@ class Watchdog:
     whole node hangs, nothing can be done from here, and Ray gives the node up by itself.
 
     Args:
-        board: the running trials.
+        live: the running trials.
         silence_s: seconds without a report that are always allowed.
         kill: ends a process by node id and pid; returns at once.
     """
 
-    def __init__(self, board: Board, silence_s: float, kill: Callable[[str, int], None] | None = None) -> None:
-        self.board, self.silence_s = board, silence_s
+    def __init__(self, live: LiveState, silence_s: float, kill: Callable[[str, int], None] | None = None) -> None:
+        self.live, self.silence_s = live, silence_s
         self._kill = kill or kill_process
         self._looked = time.monotonic()
 
@@ -48,12 +48,12 @@ class Watchdog:
             return []
         self._looked = now
         if since > STALL_S:
-            self.board.excuse(since)
-        return [self._end(state, now) for state in list(self.board.running.values()) if self._hangs(state, now)]
+            self.live.excuse(since)
+        return [self._end(state, now) for state in list(self.live.running.values()) if self._hangs(state, now)]
 
     def limit_s(self, state: Running) -> float:
         """How long this trial may be silent."""
-        return max(self.silence_s, SLOWEST_TIMES * state.slowest_s if state.row else START_S)
+        return max(self.silence_s, SILENCE_FACTOR * state.slowest_s if state.row else START_S)
 
     def _hangs(self, state: Running, now: float) -> bool:
         return state.process is not None and now - state.reported > self.limit_s(state)

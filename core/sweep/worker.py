@@ -48,15 +48,15 @@ def train_rank(task: WorkerTask) -> None:
 
 def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     # torch is imported here, so that actors that only pass these functions on need not
+    from core.cluster.storage_check import check_storage_here
     from core.config import ProtocolOptions, Trial
     from core.data import load_dataset
-    from core.engine.trial import Cadence, Surroundings, run_trial
+    from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store
-    from core.sweep.reach import check_here
 
-    check_here(task["storage"])
+    check_storage_here(task["storage"])
     trial = Trial.model_validate(task["trial"])
-    around = Surroundings(
+    around = TrialContext(
         sweep=task["sweep"],
         store=Store(task["store"]),
         ranks=ranks,

@@ -16,7 +16,7 @@ from typing import Any
 Entry = dict[str, Any]
 SEGMENT_BYTES = 4_000_000
 PREFIX = "journal-"
-MOST_ENTRIES = 10**19
+MAX_ENTRIES = 10**19
 _logger = logging.getLogger(__name__)
 
 
@@ -157,7 +157,7 @@ def _read(segment: Path, offset: int = 0) -> Iterator[Entry]:
             offset += len(line)
             try:
                 entry = json.loads(line)
-                if not 0 < int(entry["n"]) < MOST_ENTRIES:
+                if not 0 < int(entry["n"]) < MAX_ENTRIES:
                     raise ValueError("not a number that this journal gives")
                 yield {**entry, "n": int(entry["n"]), "_end": (first, offset)}
             except (ValueError, TypeError, KeyError, OverflowError, RecursionError):

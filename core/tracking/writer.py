@@ -10,8 +10,8 @@ from itertools import takewhile
 
 from core.records import TrialRecord
 from core.storage.address import check_inside
+from core.tracking.dead_letters import Rejected
 from core.tracking.journal import Entry, Journal
-from core.tracking.rejected import Rejected
 from core.tracking.runs import EpochRow, SweepRuns
 
 NOTE = "mlflow.note.content"

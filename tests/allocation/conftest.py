@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.intervals import confidence_sequence
+from analysis.statistics.intervals import confidence_sequence
 from core.allocation import CellTruth
 
 TABLE_2 = (1, 1, 1, 1, 0.7, 0, 0.1, 0, 0, 1, 1, 0, 1, 0, 0.1)

@@ -6,7 +6,7 @@ from math import inf
 import pytest
 from scipy.stats import binomtest
 
-from analysis.intervals import clopper_pearson
+from analysis.statistics.intervals import clopper_pearson
 from core.allocation import AllocationGoal, Certainty
 
 

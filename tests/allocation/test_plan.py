@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom
 
-from analysis.plan import forecast
-from analysis.plan_assumptions import pilot_of
+from analysis.questions.forecast import forecast
+from analysis.questions.forecast_assumptions import pilot_of
 from core.allocation import AllocationGoal, CellTruth, Certainty, StoppingPolicy, SyntheticTrials, simulate
 from core.allocation.synthetic_records import synthetic_records
 from core.config import digest

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.intervals import confidence_sequence
+from analysis.statistics.intervals import confidence_sequence
 from core.allocation import FINISHED, AllocationGoal, CellTruth, Certainty, SeedAllocator, SyntheticTrials
 
 GOAL = AllocationGoal(until_width=0.55)

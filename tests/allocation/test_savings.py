@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.intervals import clopper_pearson, confidence_sequence
+from analysis.statistics.intervals import clopper_pearson, confidence_sequence
 from core.allocation import AllocationGoal, Certainty, StoppingPolicy, SyntheticTrials, simulate
 
 SWEEPS = 40

@@ -10,13 +10,12 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_ind, ttest_ind_from_stats
 
-from analysis.compare_means import RowComparison, ValueComparison, compare_means
-from analysis.healing import Before
-from analysis.paper_tables import paper_rows
-from analysis.rates import cell_rates
+from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
+from analysis.paper.tables import paper_rows
+from analysis.questions.healing import Before
+from analysis.questions.rates import cell_rates
 from analysis.report import paper_sections, section_for_terminal
-from analysis.spread import Spread
-from analysis.welch import welch
+from analysis.statistics.means import MeanStd, welch
 from core.config import Cell
 from core.records import Evidence, Measurement, TrialRecord
 
@@ -72,7 +71,7 @@ def value(row: RowComparison, name: str) -> ValueComparison:
 def test_welch_is_scipy_s(sizes: tuple[int, int]) -> None:
     rng = np.random.default_rng(sizes[0])
     one, other = rng.normal(0.5, 0.02, sizes[0]), rng.normal(0.52, 0.1, sizes[1])
-    found = welch(Spread.of(list(one)), Spread.of(list(other)), 0.9)
+    found = welch(MeanStd.of(list(one)), MeanStd.of(list(other)), 0.9)
     expected = ttest_ind(one, other, equal_var=False)
     ends = expected.confidence_interval(0.9)
     assert found.difference == pytest.approx(one.mean() - other.mean())
@@ -81,9 +80,9 @@ def test_welch_is_scipy_s(sizes: tuple[int, int]) -> None:
 
 def test_welch_needs_two_deviations() -> None:
     with pytest.raises(ValueError, match="one trial"):
-        welch(Spread(0.5, None, 1), Spread(0.5, 0.1, 3))
+        welch(MeanStd(0.5, None, 1), MeanStd(0.5, 0.1, 3))
     with pytest.raises(ValueError, match="neither side varies"):
-        welch(Spread(0.5, 0.0, 2), Spread(0.6, 0.0, 3))
+        welch(MeanStd(0.5, 0.0, 2), MeanStd(0.6, 0.0, 3))
 
 
 def test_published_gaps_are_pgd10_minus_autoattack_and_autoattack_is_the_lowest() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.cost import cost
+from analysis.questions.cost import cost
 
 
 def test_used_and_saved_are_added_up_by_hand(record: Callable) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from analysis.detection import (
+from analysis.questions.detection import (
     DETECTORS,
     Replay,
     detector_quality,

@@ -8,8 +8,8 @@ import pytest
 from scipy.optimize import linprog, minimize
 from scipy.stats import chi2
 
-from analysis.design_matrix import design
-from analysis.effects import exact_test, factor_effects, pairwise_tests
+from analysis.questions.effects import exact_test, factor_effects, pairwise_tests
+from analysis.statistics.design_matrix import design
 
 
 def sweep(record: Callable, rate: Callable[[dict], float], cells: list[dict], seeds: int) -> list:

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_rel
 
-from analysis.healing import Before, HealingComparison, HealingRow, compare_healing
-from analysis.report.healing_table import healing_tables
+from analysis.questions.healing import Before, HealingComparison, HealingRow, compare_healing
+from analysis.report.tables.healing_table import healing_tables
 from core.records import Evidence, TrialRecord
 
 Make = Callable[..., Any]
@@ -115,7 +115,7 @@ def test_censored_trials_are_in_no_group(earlier: list[TrialRecord], again: list
     assert compare_healing(Before("earlier", earlier, {crashed.cell_id: earlier[0].cell_id}), [crashed]) == []
 
 
-def evaluated(record: TrialRecord, evidence: Make, *checkpoints: str) -> TrialRecord:
+def with_autoattack(record: TrialRecord, evidence: Make, *checkpoints: str) -> TrialRecord:
     found = tuple(evidence(name, clean=0.6, pgd_10=0.5, square=0.4, autoattack=0.3) for name in checkpoints)
     return record.model_copy(update={"evaluations": found})
 
@@ -123,8 +123,8 @@ def evaluated(record: TrialRecord, evidence: Make, *checkpoints: str) -> TrialRe
 def test_autoattack_counts_once_all_compared_checkpoints_have_it(
     earlier: list[TrialRecord], again: list[TrialRecord], evidence: Make
 ) -> None:
-    before = [evaluated(r, evidence, "selected") for r in earlier]
-    after = [evaluated(r, evidence, "gated", "last") for r in again]
+    before = [with_autoattack(r, evidence, "selected") for r in earlier]
+    after = [with_autoattack(r, evidence, "gated", "last") for r in again]
     found = compare(before, after)
     assert found.source == "evaluation"
     assert row(found, "fixed", "gated").values["gap"].mean == pytest.approx(0.2)

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.intervals import OF_COUNTS, clopper_pearson, confidence_sequence, interval, wilson
+from analysis.statistics.intervals import OF_COUNTS, clopper_pearson, confidence_sequence, interval, wilson
 
 RATES = np.linspace(0.005, 0.995, 199)
 

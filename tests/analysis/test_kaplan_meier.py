@@ -6,9 +6,9 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 from statsmodels.stats.multitest import multipletests
 
-from analysis.intervals import clopper_pearson
-from analysis.kaplan_meier import kaplan_meier, log_rank
-from analysis.multiplicity import holm
+from analysis.statistics.intervals import clopper_pearson
+from analysis.statistics.kaplan_meier import kaplan_meier, log_rank
+from analysis.statistics.multiple_testing import holm
 
 # Freireich et al. 1963, remission of leukaemia in weeks (as printed in Cox and Oakes 1984); 0 marks censoring
 CENSORED_AT = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.rates import cell_rates, varying_factors
+from analysis.questions.rates import cell_rates, varying_factors
 
 
 def test_cells_are_counted_by_hand(record: Callable, evidence: Callable) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.self_healing import recoveries
+from analysis.questions.self_healing import recoveries
 from core.config import Cell, ProtocolOptions
 from core.records import TrialRecord, Verdict
 from core.verdict import FoscDetector

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from analysis.intervals import clopper_pearson
-from analysis.rates import cell_rates
+from analysis.questions.rates import cell_rates
 from analysis.report import paper_sections, section_for_terminal, write_report
 from analysis.report.figures.series import landscape_pair
 from analysis.report.sections.self_healing import MOST
+from analysis.statistics.intervals import clopper_pearson
 from core.config import Cell
 
 

@@ -9,13 +9,13 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.image import imread
 
-from analysis.healing import Before
+from analysis.questions.healing import Before
+from analysis.questions.onset import onset_survival
+from analysis.report.figures.onset import onset_panels
 from analysis.report.figures.paper import landscape_panels, paper_panels, write_figures
 from analysis.report.figures.series import contrast, heal_pair, outcome, self_healed, series
 from analysis.report.figures.style import LOOKS, SERIES, compose, inline_svg
-from analysis.report.figures.survival import onset_panels
 from analysis.report.figures.trajectories import METRICS, VECTOR_LINES, aligned, trajectories
-from analysis.survival import onset_survival
 from core.config import Cell
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from analysis.rates import cell_rates
+from analysis.questions.rates import cell_rates
 from analysis.report import section_for_terminal
 from analysis.report.html import write_report
 from analysis.report.sections.base import Grid, Section

@@ -11,9 +11,9 @@ import subprocess
 import pytest
 from rich.console import Console
 
-from analysis.rates import cell_rates
-from analysis.report.table import main_table
-from analysis.report.table_text import escape_latex, render
+from analysis.questions.rates import cell_rates
+from analysis.report.tables.cells_table import main_table
+from analysis.report.tables.text_formats import escape_latex, render
 from core.records import Evidence, Measurement
 
 
@@ -57,7 +57,7 @@ def test_terminal_shows_every_cell_whole_at_100_columns(cells):
         assert f"{cell.epochs_run} ({cell.epochs_saved})" in line
 
 
-def evaluated(record, gap):
+def with_autoattack(record, gap):
     """With an evaluation in which AutoAttack finds `gap` more than PGD-10."""
     accuracies = {"clean": 0.5, "pgd-10": 0.25, "autoattack": 0.25 - gap}
     measured = tuple(Measurement(attack=a, accuracy=v, images=100, split="test") for a, v in accuracies.items())
@@ -72,7 +72,9 @@ def test_the_gap_to_autoattack_is_shown_once_there_are_evaluations(make_sweep):
     gaps = {(1, 0): 0.01, (1, 1): 0.02, (1, 2): 0.06, (3, 0): 0.1, (3, 1): 0.2}
     cells = cell_rates(
         [
-            evaluated(r, gaps[key]) if (key := (r.cell["beta"], r.seed)) in gaps and r.cell["batch_size"] == 64 else r
+            with_autoattack(r, gaps[key])
+            if (key := (r.cell["beta"], r.seed)) in gaps and r.cell["batch_size"] == 64
+            else r
             for r in records
         ]
     )

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from core.config import Cell, ProtocolOptions, Trial
 from core.data import load_dataset
-from core.engine.files import RESUME
+from core.engine.filenames import RESUME
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, Surroundings, run_trial
+from core.engine.trial import Cadence, TrialContext, run_trial
 from core.evaluation.checkpoint import load_checkpoint
 from core.records import TrialRecord
 from core.storage import Store
@@ -42,7 +42,7 @@ def train(folder: Path, stop_after: int | None = None) -> TrialRecord:
         if epoch == stop_after:
             raise Stopped
 
-    around = Surroundings("s", Store(str(folder)), Ranks(), report, "abc", Cadence(report_s=0, checkpoint_s=0))
+    around = TrialContext("s", Store(str(folder)), Ranks(), report, "abc", Cadence(report_s=0, checkpoint_s=0))
     record = run_trial(Trial(cell=CELL, seed=3), PROTOCOL, DATASET, around)
     assert record is not None
     return record

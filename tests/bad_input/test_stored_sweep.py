@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rich.table import Table
 
-from analysis.design import asked_rates
+from analysis.questions.countable_trials import default_rates
 from analysis.report import main_table
-from core.config import Cell, Seeded, Sweep, Trial
+from core.config import Cell, SeededCell, Sweep, Trial
+from core.ledger.ledger import EVALUATION, DamagedRecordError, Ledger, unfinished
 from core.records import Evidence, TrialRecord
 from core.storage import Store
-from core.sweep.design import fixed_trials
-from core.sweep.ledger import EVALUATION, DamagedRecordError, Ledger, unfinished
+from core.sweep.trial_plan import fixed_trials
 from jobs import evaluate, report, sweep_trades
 from tests.analysis_report.conftest import synthetic_trial
 from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
@@ -47,7 +47,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     storage = tmp_path_factory.mktemp("results")
     cells = [Cell.from_flat({"beta": beta, "epochs": 12}) for beta in (1, 6)]
     records = [synthetic_trial(cell, seed, sweep=NAME, epochs=12) for seed in (0, 1) for cell in cells]
-    entries = tuple(Seeded(cell=cell, seeds=2) for cell in cells)
+    entries = tuple(SeededCell(cell=cell, seeds=2) for cell in cells)
     sweep = Sweep(name=NAME, preset="quick", entries=entries, protocol=records[0].protocol)
     ledger = Ledger(Store(str(storage)).child(NAME), NAME)
     ledger.enter(sweep)
@@ -204,7 +204,7 @@ def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, 
         changed = TrialRecord.model_validate_json(content)
     except ValidationError:
         return
-    counted = outcome(lambda: main_table(asked_rates([*records[:2], changed, *records[3:]])))
+    counted = outcome(lambda: main_table(default_rates([*records[:2], changed, *records[3:]])))
     assert isinstance(counted, (Table, ValueError))
 
 

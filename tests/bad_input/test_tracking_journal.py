@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.tracking.dead_letters import Rejected
 from core.tracking.journal import Journal
-from core.tracking.rejected import Rejected
 from tests.bad_input.harness import cases
 from tests.bad_input.strategies import changed_json, damaged
 

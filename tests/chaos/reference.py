@@ -84,13 +84,13 @@ def _train_rank(rank: int, workers: int, trial: Any, protocol: Any, sweep: Sweep
 
     from core.data import load_dataset
     from core.engine.ranks import Ranks
-    from core.engine.trial import Cadence, Surroundings, run_trial
+    from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store
 
     torch.set_num_threads(1)
     if workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=workers)
-    around = Surroundings(
+    around = TrialContext(
         sweep=sweep.name,
         store=Store(f"{folder}/store"),
         ranks=Ranks(rank, workers, torch.device("cpu")),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.command.request import read_request
 from core.config import ProtocolOptions, Trial
-from core.sweep.design import fixed_trials
+from core.sweep.trial_plan import fixed_trials
 
 PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
 TINY = (

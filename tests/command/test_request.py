@@ -9,11 +9,11 @@ import pytest
 
 import jobs
 from core.command.request import Request, read_request
-from core.config import Cell, ProtocolOptions, Seeded, Sweep, Trial
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
-from core.sweep.design import fixed_trials
-from core.sweep.ledger import Ledger
+from core.sweep.trial_plan import fixed_trials
 from jobs.sweep_trades import main
 
 PRESETS = Path(jobs.__file__).parent / "presets"
@@ -27,7 +27,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Requ
     protocol = ProtocolOptions(fosc_threshold=2.0, eval_steps=7)
     cells = [Cell.from_flat({**BASE, "beta": beta}) for beta in (1, 6)]
     ledger = Ledger(Store(str(tmp_path / "results")).child("before"), "before")
-    entries = tuple(Seeded(cell=cell, seeds=10) for cell in cells)
+    entries = tuple(SeededCell(cell=cell, seeds=10) for cell in cells)
     ledger.enter(Sweep(name="before", preset="none", entries=entries, protocol=protocol))
     for trial in (Trial(cell=cell, seed=seed) for cell in cells for seed in (3, 8)):
         outcome = "unstable" if trial.cell.method.beta == 1 else "stable"

@@ -179,7 +179,7 @@ def test_a_spot_notice_drains_this_node(home: Path, recorded: Path, metadata_ser
 
 
 def test_jobs_keep_their_results_in_the_heads_bucket_unless_told_otherwise(home: Path) -> None:
-    code = f"{sys.executable} -c 'from core.config.home import storage_root; print(storage_root(None))'"
+    code = f"{sys.executable} -c 'from core.config.default_paths import storage_root; print(storage_root(None))'"
     asked = f". ~/unmask/jobs/deploy/environment.sh; cd ~/unmask; {code}"
     assert run(asked, home, UNMASK_STORAGE="").stdout == f"{ROOT}/results\n"
     (home / "unmask-env" / "storage").write_text("s3://unmask-123/results\n")

@@ -13,7 +13,7 @@ from core.data import Dataset, load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
-from core.engine.trial import Cadence, Surroundings, run_trial
+from core.engine.trial import Cadence, TrialContext, run_trial
 from core.models import build_model
 from core.records import TrialRecord
 from core.storage import Store
@@ -72,7 +72,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
             Trial(cell=cell, **{"seed": 1, **trial}),
             ProtocolOptions(**{**tiny.VERDICT, **(protocol or {})}),
             load(cell),
-            Surroundings(
+            TrialContext(
                 sweep="test",
                 store=Store(str(tmp_path / folder)),
                 ranks=Ranks(),

@@ -19,7 +19,7 @@ from core.data import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
-from core.engine.trial import Cadence, Surroundings, run_trial
+from core.engine.trial import Cadence, TrialContext, run_trial
 from core.models import build_model
 from core.storage import Store
 
@@ -64,7 +64,7 @@ def train_trial(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, An
         Trial(cell=cell, seed=1),
         ProtocolOptions(**job["protocol"]),
         load_dataset(cell.data, Path()),
-        Surroundings("test", Store(str(folder)), ranks, report, "none", Cadence(report_s=0, checkpoint_s=0)),
+        TrialContext("test", Store(str(folder)), ranks, report, "none", Cadence(report_s=0, checkpoint_s=0)),
     )
     return record.model_dump(mode="json") if record else None
 

@@ -13,7 +13,7 @@ from core.config import Cell, ProtocolOptions, Trial
 from core.data import Dataset
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
-from core.engine.trial import Surroundings, TrialRun
+from core.engine.trial import TrialContext, TrialRun
 from core.storage import Store
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -97,7 +97,7 @@ def test_training_is_in_half_precision_and_measurements_are_not(
     # images too large for `core.fast.chain`, which calls no layer; its first and last layers stay in float32
     cell = make_cell(precision=name, epochs=1, image_size=16)
     protocol = ProtocolOptions(verdict_images=20, square_queries=3, pgd50_restarts=1, fosc_threshold=1e-9, fosc_grace=0)
-    around = Surroundings("test", Store(str(tmp_path)), Ranks(), lambda epoch, rows: None, "none")
+    around = TrialContext("test", Store(str(tmp_path)), Ranks(), lambda epoch, rows: None, "none")
     trial = TrialRun(Trial(cell=cell, seed=0), protocol, load(cell), around)
     seen: set[torch.dtype] = set()
     trial.trainer.model[3].register_forward_hook(lambda module, args, out: seen.add(out.dtype))  # type: ignore[operator, union-attr]

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from core.config import Cell
-from core.engine.files import RECORD, RESUME
+from core.engine.filenames import RECORD, RESUME
 from core.engine.trial import Cadence
 from core.models import build_model
 from core.records import TrialRecord

@@ -9,15 +9,15 @@ import pytest
 from torch import nn
 
 from core.config import Cell, ProtocolOptions, Sweep, Trial
-from core.config.sweep import Seeded
+from core.config.sweep import SeededCell
 from core.data import Dataset, ImageSet, load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import Surroundings, run_trial
+from core.engine.trial import TrialContext, run_trial
 from core.evaluation.checkpoint import Checkpoint, load_checkpoint
 from core.evaluation.task import BlockTask
+from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import Store
-from core.sweep.ledger import Ledger
 
 # at this radius some images of the digits survive each attack and some do not
 CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "epsilon": 0.12, "attack_steps": 2, "attack_step_size": 0.06})
@@ -50,11 +50,13 @@ def digits() -> Dataset:
 def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> TinySweep:
     folder = tmp_path_factory.mktemp("sweep")
     sweep = TinySweep(folder, [])
-    sweep.ledger.enter(Sweep(name="tiny", preset="none", entries=(Seeded(cell=CELL, seeds=SEEDS),), protocol=PROTOCOL))
+    sweep.ledger.enter(
+        Sweep(name="tiny", preset="none", entries=(SeededCell(cell=CELL, seeds=SEEDS),), protocol=PROTOCOL)
+    )
     for seed in range(SEEDS):
         trial = Trial(cell=CELL, seed=seed)
         store = sweep.ledger.trial_store(trial.key)
-        around = Surroundings("tiny", store, Ranks(), lambda epoch, rows, decided: None, "abc")
+        around = TrialContext("tiny", store, Ranks(), lambda epoch, rows, decided: None, "abc")
         record = run_trial(trial, PROTOCOL, digits, around)
         assert record is not None
         sweep.records.append(record)

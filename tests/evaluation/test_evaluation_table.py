@@ -5,7 +5,7 @@ import statistics
 
 from rich.console import Console
 
-from analysis.report.evaluation_table import GAP, evaluation_markdown, evaluation_rows, evaluation_table
+from analysis.report.tables.evaluation_table import GAP, evaluation_markdown, evaluation_rows, evaluation_table
 from core.config import Cell
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 

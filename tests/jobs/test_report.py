@@ -21,18 +21,18 @@ import torch.nn.functional as F
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from analysis.intervals import clopper_pearson, wilson
 from analysis.report.figures.series import Shown
+from analysis.statistics.intervals import clopper_pearson, wilson
 from core.config import Cell, ProtocolOptions, Sweep, Trial
-from core.config.sweep import Rerun, Seeded
+from core.config.sweep import Rerun, SeededCell
 from core.data import load_dataset, to_float
 from core.engine.ranks import Ranks
-from core.engine.trial import Surroundings, run_trial
+from core.engine.trial import TrialContext, run_trial
 from core.evaluation.landscapes import IMAGES, POINTS, checkpoint_landscapes
+from core.ledger.ledger import Ledger
 from core.models import build_model
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.storage import Store
-from core.sweep.ledger import Ledger
 from core.tracking import SweepTracker, prepare_store
 from jobs.report import main
 
@@ -67,7 +67,7 @@ class Tracked:
         self.storage = str(folder / "results")
         self.uri = f"sqlite:///{folder}/mlflow.db"
         self.ledger = Ledger(Store(self.storage).child("tiny"), "tiny")
-        entries = (Seeded(cell=CELL, seeds=2), Seeded(cell=OTHER, seeds=1))
+        entries = (SeededCell(cell=CELL, seeds=2), SeededCell(cell=OTHER, seeds=1))
         self.ledger.enter(Sweep(name="tiny", preset="none", entries=entries, protocol=PROTOCOL))
         data = load_dataset(CELL.data, Path())
         prepare_store(self.uri)
@@ -76,7 +76,7 @@ class Tracked:
         with self.tracker(folder / "journal") as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
-                trained = run_trial(trial, PROTOCOL, data, Surroundings("tiny", store, Ranks(), lambda *_: None, "abc"))
+                trained = run_trial(trial, PROTOCOL, data, TrialContext("tiny", store, Ranks(), lambda *_: None, "abc"))
                 assert trained is not None
                 record = judged(trained, unstable=len(self.records) > 0)
                 self.ledger.write(record)
@@ -272,7 +272,7 @@ def healed(tracked: Tracked) -> Tracked:
     what = {"sweep": "again", "cell": cell.flat(), "cell_id": cell.id, "verdict": verdict}
     record = first.model_copy(update=what)
     rerun = Rerun(sweep="tiny", where=("unstable",), counterparts={cell.id: CELL.id})
-    entries = (Seeded(cell=cell, seeds=(1,)),)
+    entries = (SeededCell(cell=cell, seeds=(1,)),)
     ledger = Ledger(Store(tracked.storage).child("again"), "again")
     ledger.enter(Sweep(name="again", preset="none", entries=entries, protocol=PROTOCOL, rerun=rerun))
     ledger.write(record)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 import jobs
-from core.config import Cell, ProtocolOptions, Seeded, Sweep
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.ledger.ledger import Ledger
 from core.records import Outcome, SweepProgress, TrialRecord, Verdict
 from core.storage import Store
-from core.sweep.board import Board
-from core.sweep.design import fixed_trials
-from core.sweep.ledger import Ledger
+from core.sweep.live_state import LiveState
+from core.sweep.trial_plan import fixed_trials
 from jobs.status import main
 
 JOB = str(Path(jobs.__file__).with_name("status.py"))
@@ -27,7 +27,7 @@ CELLS = [Cell.from_flat({"beta": beta, "epochs": 4}) for beta in (1, 6)]
 SWEEP = Sweep(
     name="mine",
     preset="none",
-    entries=tuple(Seeded(cell=cell, seeds=4) for cell in CELLS),
+    entries=tuple(SeededCell(cell=cell, seeds=4) for cell in CELLS),
     protocol=ProtocolOptions(),
 )
 TRIALS = fixed_trials(SWEEP)
@@ -40,15 +40,15 @@ class Stored:
         self.storage = str(folder / "results")
         self.ledger = Ledger(Store(self.storage).child("mine"), "mine")
         self.ledger.enter(SWEEP)
-        board = Board(SWEEP, {}, TRIALS, price=3600.0)
+        live = LiveState(SWEEP, {}, TRIALS, price=3600.0)
         for trial in TRIALS[:7]:
-            board.start(trial, trial.key, 1)
+            live.start(trial, trial.key, 1)
         outcomes: tuple[Outcome, ...] = ("unstable", "stable", "unstable", "censored")
         for trial, outcome in zip(TRIALS, outcomes, strict=False):
-            board.finish(self.end(trial, outcome))
+            live.finish(self.end(trial, outcome))
         for trial in TRIALS[4:7]:
-            board.advance(trial.key, [{"epoch": 1, "val/fosc": 0.25, "time/train_s": 10.0}])
-        self.say(board.progress())
+            live.advance(trial.key, [{"epoch": 1, "val/fosc": 0.25, "time/train_s": 10.0}])
+        self.say(live.progress())
 
     def end(self, trial: Any, outcome: Outcome) -> TrialRecord:
         record = TrialRecord(

@@ -12,7 +12,7 @@ from tests.servers.object_store import ObjectStore
 
 PASS = "pass"
 FORGET = "forget"
-"""Answer success without asking the server."""
+"""Proportion success without asking the server."""
 DAMAGE_REQUEST, DAMAGE_ANSWER = "damage request", "damage answer"
 """Change one byte."""
 TRUNCATE_ANSWER = "truncate answer"

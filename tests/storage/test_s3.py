@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from core.config.home import storage_root
+from core.config.default_paths import storage_root
 from core.evaluation.checkpoint import locate
 from core.storage import Store, StoreError, s3
 from tests.servers import ObjectStore

@@ -6,17 +6,17 @@ import subprocess
 
 import pytest
 
-from core.config import Cell, ProtocolOptions, Seeded, Sweep
-from core.sweep import board as board_module
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.sweep import live_state as live_state_module
 from core.sweep import watchdog as module
-from core.sweep.board import Board
-from core.sweep.design import fixed_trials
-from core.sweep.watchdog import SLOWEST_TIMES, STALL_S, START_S, Watchdog, _kill
+from core.sweep.live_state import LiveState
+from core.sweep.trial_plan import fixed_trials
+from core.sweep.watchdog import SILENCE_FACTOR, STALL_S, START_S, Watchdog, _kill
 
 SWEEP = Sweep(
     name="s",
     preset="none",
-    entries=(Seeded(cell=Cell.from_flat({"epochs": 100}), seeds=2),),
+    entries=(SeededCell(cell=Cell.from_flat({"epochs": 100}), seeds=2),),
     protocol=ProtocolOptions(),
 )
 TRIALS = fixed_trials(SWEEP)
@@ -30,13 +30,13 @@ class Watched:
     def __init__(self) -> None:
         self.now = 500.0
         self.ended: list[tuple[str, int]] = []
-        self.board = Board(SWEEP, {}, TRIALS)
+        self.live = LiveState(SWEEP, {}, TRIALS)
         for number, trial in enumerate(TRIALS):
-            self.board.start(trial, trial.key, 1)
-            self.board.locate(trial.key, f"node{number}", 100 + number)
-        self.board.advance(QUIET, [{"epoch": 1}])
+            self.live.start(trial, trial.key, 1)
+            self.live.locate(trial.key, f"node{number}", 100 + number)
+        self.live.advance(QUIET, [{"epoch": 1}])
         self.epoch = 0
-        self.watchdog = Watchdog(self.board, SILENCE_S, lambda node, pid: self.ended.append((node, pid)))
+        self.watchdog = Watchdog(self.live, SILENCE_S, lambda node, pid: self.ended.append((node, pid)))
 
     def monotonic(self) -> float:
         return self.now
@@ -44,13 +44,13 @@ class Watched:
     def time(self) -> float:
         return self.now
 
-    def live(self, seconds: float) -> list[str]:
+    def live_for(self, seconds: float) -> list[str]:
         """Time passes, the other trial reports."""
         said = []
         for _ in range(int(seconds)):
             self.now += 1
             self.epoch += 1
-            self.board.advance(OTHER, [{"epoch": self.epoch}])
+            self.live.advance(OTHER, [{"epoch": self.epoch}])
             said += self.watchdog.look()
         return said
 
@@ -59,52 +59,52 @@ class Watched:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     clock = Watched.__new__(Watched)
     clock.now = 500.0
-    monkeypatch.setattr(board_module, "time", clock)
+    monkeypatch.setattr(live_state_module, "time", clock)
     monkeypatch.setattr(module, "time", clock)
     clock.__init__()  # type: ignore[misc]
     return clock
 
 
 def test_a_silent_trial_is_ended_once_and_again_if_it_survives(watched: Watched) -> None:
-    assert watched.live(SILENCE_S) == []
-    (said,) = watched.live(1)
+    assert watched.live_for(SILENCE_S) == []
+    (said,) = watched.live_for(1)
     assert QUIET in said
     assert "silent for 1 min 1 s" in said
     assert watched.ended == [("node0", 100)]
-    watched.live(SILENCE_S)
+    watched.live_for(SILENCE_S)
     assert len(watched.ended) == 1
-    watched.live(1)
+    watched.live_for(1)
     assert watched.ended == [("node0", 100)] * 2
 
 
 def test_a_slow_trial_may_be_silent_for_longer(watched: Watched) -> None:
-    watched.live(10)
-    watched.board.advance(QUIET, [{"epoch": 2}])
-    limit = 10 * SLOWEST_TIMES
+    watched.live_for(10)
+    watched.live.advance(QUIET, [{"epoch": 2}])
+    limit = 10 * SILENCE_FACTOR
     assert limit > SILENCE_S
-    assert watched.live(limit) == []
-    assert len(watched.live(1)) == 1
+    assert watched.live_for(limit) == []
+    assert len(watched.live_for(1)) == 1
 
 
 def test_a_driver_that_was_stopped_itself_blames_nobody(watched: Watched) -> None:
-    watched.live(30)
+    watched.live_for(30)
     watched.now += 1000 + STALL_S
     assert watched.watchdog.look() == []
-    assert watched.live(SILENCE_S - 31) == []
-    assert len(watched.live(5)) == 1
+    assert watched.live_for(SILENCE_S - 31) == []
+    assert len(watched.live_for(5)) == 1
 
 
 def test_a_trial_whose_process_nobody_knows_is_left_alone(watched: Watched) -> None:
-    watched.board.start(TRIALS[0], QUIET, 2)
-    assert watched.live(2 * START_S) == []
+    watched.live.start(TRIALS[0], QUIET, 2)
+    assert watched.live_for(2 * START_S) == []
     assert watched.ended == []
 
 
 def test_a_start_takes_its_time(watched: Watched) -> None:
-    watched.board.start(TRIALS[0], QUIET, 2)
-    watched.board.locate(QUIET, "node2", 300)
-    assert watched.live(START_S) == []
-    assert len(watched.live(1)) == 1
+    watched.live.start(TRIALS[0], QUIET, 2)
+    watched.live.locate(QUIET, "node2", 300)
+    assert watched.live_for(START_S) == []
+    assert len(watched.live_for(1)) == 1
     assert watched.ended == [("node2", 300)]
 
 

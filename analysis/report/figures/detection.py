@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import PercentFormatter
 
-from analysis.detection import DetectorQuality
+from analysis.questions.detection import DetectorQuality
 from analysis.report.figures.style import MUTED, SERIES, Draw
 
 

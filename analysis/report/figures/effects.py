@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from analysis.effects import Effect
+from analysis.questions.effects import Effect
 from analysis.report.figures.style import INK, SERIES, Draw
 
 LIMITS = (1e-3, 1e3)

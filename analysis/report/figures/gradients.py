@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.report.figures.style import INK, SERIES, Draw, Look, wrapped
 from core.records import TrialRecord
 
-FEW = 60
+MAX_LISTED = 60
 """So many measured steps are drawn as points too."""
 NORMS = {"w_norm": "full loss", "kl_norm": "KL term", "ce_norm": "CE term"}
 
@@ -29,7 +29,7 @@ def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -
         rows = [r for r in record.gradients if onset is None or abs((r["epoch"] or 0) - onset) <= epochs_around]
         rows = rows or record.gradients
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        size = 3.5 if len(rows) <= FEW else 0
+        size = 3.5 if len(rows) <= MAX_LISTED else 0
         for (norm, label), look in zip(NORMS.items(), SERIES, strict=False):
             _steps(top, rows, norm, look, size, label)
         _steps(bottom, rows, "cosine", SERIES[3], size)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.healing import Before
+from analysis.questions.healing import Before
 from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
 from analysis.report.figures.gradients import batch_gradients
 from analysis.report.figures.landscape import contour, surface

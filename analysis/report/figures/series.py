@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.healing import Before
-from analysis.rates import varying_factors
+from analysis.questions.healing import Before
+from analysis.questions.rates import varying_factors
 from analysis.report.figures.style import INK
 from analysis.report.grid import describe, distinct_factors
 from core.config.data import DataOptions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.audit import CorrectedRate
-from analysis.cost import cost
-from analysis.rates import CellRate, group_by_cell
+from analysis.questions.cost import cost
+from analysis.questions.early_stopping_bias import CorrectedRate
+from analysis.questions.rates import CellRate, group_by_cell
 from analysis.report.format import NOTHING, format_seconds
 from analysis.report.sections.base import Grid, Section
 from core.records import TrialRecord

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.answer import Answer
-from analysis.detection import DetectorQuality, judge_detectors
+from analysis.questions.detection import DetectorQuality, judge_detectors
 from analysis.report.figures.detection import roc
 from analysis.report.figures.style import SERIES
 from analysis.report.format import NOTHING
 from analysis.report.sections.base import Grid, Section, picture
+from analysis.statistics.intervals import Proportion
 from core.records import TrialRecord
 
 HEADER = ("detector", "AUC", "threshold", "found", "false alarms", "epochs ahead")
@@ -59,7 +59,7 @@ def _row(quality: DetectorQuality) -> list[str]:
     ]
 
 
-def _share(answer: Answer | None) -> str:
+def _share(answer: Proportion | None) -> str:
     if answer is None:
         return NOTHING
     return f"{answer.k}/{answer.n} [{100 * answer.interval.low:.0f}–{100 * answer.interval.high:.0f} %]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.healing import Before
+from analysis.questions.healing import Before
 from analysis.report.figures.paper import Panel, paper_panels
 from analysis.report.figures.series import has
 from analysis.report.figures.trajectories import METRICS, aligned, trajectories

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.effects import Effect, PairTest, factor_effects, pairwise_tests
-from analysis.rates import CellRate, Label
+from analysis.questions.effects import Effect, PairTest, factor_effects, pairwise_tests
+from analysis.questions.rates import CellRate, Label
 from analysis.report.figures.effects import forest
 from analysis.report.grid import describe, distinct_factors
 from analysis.report.sections.base import Grid, Section, picture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from analysis.evaluated import AUTOATTACKS
-from analysis.report.evaluation_table import evaluation_rows, table_caption, table_lines
+from analysis.questions.autoattack_gap import AUTOATTACKS
 from analysis.report.sections.base import Grid, Section
+from analysis.report.tables.evaluation_table import evaluation_rows, table_caption, table_lines
 from core.records import CheckpointName, TrialRecord
 
 

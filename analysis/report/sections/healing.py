@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.healing import Before, compare_healing
+from analysis.questions.healing import Before, compare_healing
 from analysis.report.grid import describe
-from analysis.report.healing_table import healing_caption, healing_lines
 from analysis.report.sections.base import Grid, Section
+from analysis.report.tables.healing_table import healing_caption, healing_lines
 from core.records import TrialRecord
 
 

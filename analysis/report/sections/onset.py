@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.report.figures.survival import onset_panels
+from analysis.questions.onset import CellSurvival, compare_onsets, onset_survival
+from analysis.report.figures.onset import onset_panels
 from analysis.report.format import NOTHING, format_value
 from analysis.report.grid import describe, distinct_factors
 from analysis.report.sections.base import Grid, Section, picture
-from analysis.survival import CellSurvival, compare_onsets, onset_survival
 from core.records import TrialRecord
 
 

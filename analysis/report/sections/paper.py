@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from analysis.compare import CONCLUSIONS, Comparison, compare_with_paper
-from analysis.compare_means import RowComparison, ValueComparison, compare_means
-from analysis.healing import Before
-from analysis.intervals import Interval
-from analysis.rates import CellRate
-from analysis.report.evaluation_table import HEADERS
+from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
+from analysis.paper.compare_rates import CONCLUSIONS, Comparison, compare_with_paper
+from analysis.questions.healing import Before
+from analysis.questions.rates import CellRate
 from analysis.report.format import NOTHING
 from analysis.report.grid import describe, distinct_factors
 from analysis.report.sections.base import Grid, Section
+from analysis.report.tables.evaluation_table import HEADERS
+from analysis.statistics.intervals import Interval
 from core.records import TrialRecord
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from analysis.rates import varying_factors
+from analysis.questions.rates import varying_factors
 from analysis.report.format import format_value
 from analysis.report.sections.base import Grid, Section
 from core.records import TrialRecord

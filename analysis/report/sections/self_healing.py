@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from analysis.rates import CellRate
+from analysis.questions.rates import CellRate
+from analysis.questions.self_healing import NEAR_ZERO, Change, Recovery, recoveries
 from analysis.report.format import NOTHING
 from analysis.report.grid import describe, distinct_factors
 from analysis.report.sections.base import Grid, Section
-from analysis.self_healing import NEAR_ZERO, Change, Recovery, recoveries
 from core.records import TrialRecord
 
 HEADER = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.rates import group_by_cell
+from analysis.questions.rates import group_by_cell
 from analysis.report.figures.series import outcome
 from analysis.report.format import NOTHING, format_seconds, format_value
 from core.records import TrialRecord

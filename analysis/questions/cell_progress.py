@@ -1,0 +1,110 @@
+"""A sweep that is running, cell by cell: how many trials have ended, and the rate so far."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.questions.countable_trials import countable_trials, default_label, is_adaptive
+from analysis.questions.rates import cell_rates
+from analysis.statistics import intervals
+from analysis.statistics.intervals import Interval
+from core.records import SweepProgress, TrialRecord
+
+
+@dataclass(frozen=True)
+class CellProgress:
+    """One cell: its trials by where they stand, and the rate that they give so far."""
+
+    cell_id: str
+    factors: dict[str, Any]
+    """Only the options that vary in the sweep."""
+    done: int
+    """Trials that ended and were not censored."""
+    censored: int
+    running: int
+    pending: int | None
+    """None where seeds are added as certainty needs them."""
+    unstable: int
+    counted: int
+    """Trials in the rate: those done that no open trial of the cell with a smaller seed may still catch up with."""
+    rate: float | None
+    interval: Interval
+    device_seconds: float
+    """Of trials that have ended."""
+
+
+def sweep_cells(
+    records: Sequence[TrialRecord], progress: SweepProgress | None, cells: Mapping[str, Mapping[str, Any]]
+) -> list[CellProgress]:
+    """All cells of a sweep in the order of ``cells``, those without a trial too.
+
+    Args:
+        records: of trials that have ended.
+        progress: what the driver says of the others; None if no driver ever said anything.
+        cells: the sweep's cells by id, each with all its options.
+    """
+    running = Counter(trial.cell_id for trial in progress.running) if progress else Counter[str]()
+    open_trials = _open(progress, cells) if progress else []
+    adaptive = is_adaptive(records) or (progress is not None and progress.pending is None)
+    label = default_label(records)
+    counted, kind = countable_trials([*records, *open_trials], progress.first_seed if progress else None)
+    kind = "anytime" if adaptive else kind
+    rates = {rate.cell_id: rate for rate in cell_rates(_of(counted, cells), label, interval=kind)}
+    ended = Counter(record.cell_id for record in records)
+    censored = Counter(
+        record.cell_id for record in records if record.verdict is None or record.verdict.outcome == "censored"
+    )
+    seconds: dict[str, float] = defaultdict(float)
+    for record in records:
+        seconds[record.cell_id] += record.device_seconds
+    names = _varying(cells.values())
+    found = []
+    for cell_id, options in cells.items():
+        rate = rates.get(cell_id)
+        found.append(
+            CellProgress(
+                cell_id=cell_id,
+                factors={name: options.get(name) for name in names},
+                done=ended[cell_id] - censored[cell_id],
+                censored=censored[cell_id],
+                running=running[cell_id],
+                pending=None if progress is None or progress.pending is None else progress.pending.get(cell_id, 0),
+                unstable=rate.unstable if rate else 0,
+                counted=rate.trials if rate else 0,
+                rate=rate.rate if rate else None,
+                interval=rate.interval if rate else intervals.interval(kind, 0, 0),
+                device_seconds=seconds[cell_id],
+            )
+        )
+    return found
+
+
+def _open(progress: SweepProgress, cells: Mapping[str, Mapping[str, Any]]) -> list[TrialRecord]:
+    """A record without a verdict for each running trial, and for the first pending one of each cell."""
+    running = [(trial.cell_id, trial.seed) for trial in progress.running]
+    return [
+        TrialRecord(
+            sweep=progress.sweep,
+            cell_id=cell_id,
+            cell=dict(cells[cell_id]),
+            seed=seed,
+            protocol={},
+            status="running",
+            epochs_planned=cells[cell_id]["epochs"],
+            epochs_run=0,
+        )
+        for cell_id, seed in [*running, *progress.next_seeds.items()]
+        if cell_id in cells
+    ]
+
+
+def _of(records: Iterable[TrialRecord], cells: Mapping[str, Mapping[str, Any]]) -> list[TrialRecord]:
+    return [record for record in records if record.cell_id in cells]
+
+
+def _varying(cells: Iterable[Mapping[str, Any]]) -> list[str]:
+    flats = list(cells)
+    return [name for name in flats[0] if any(flat.get(name) != flats[0][name] for flat in flats)] if flats else []

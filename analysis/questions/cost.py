@@ -1,0 +1,52 @@
+"""What a sweep cost, and what stopping early saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.questions.rates import device_seconds_saved, epochs_saved
+from core.records import TrialRecord
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Totals over trials, running and censored ones included. Money is in the price's currency."""
+
+    trials: int
+    epochs_run: int
+    epochs_saved: int
+    """Planned epochs that stopped trials did not run."""
+    device_seconds: float
+    device_seconds_saved: float
+    """What these epochs would have cost at each trial's own mean pace."""
+    money: float | None
+    money_saved: float | None
+
+    @property
+    def saved_share(self) -> float:
+        """Saved device-seconds over what the same trials would have cost without stopping; 0 before anything ran."""
+        whole = self.device_seconds + self.device_seconds_saved
+        return self.device_seconds_saved / whole if whole else 0.0
+
+
+def cost(records: Sequence[TrialRecord], price_per_device_hour: float | None = None) -> Cost:
+    """Cost of `records`; money only with a price.
+
+    Raises:
+        ValueError: the price is negative.
+    """
+    if price_per_device_hour is not None and price_per_device_hour < 0:
+        raise ValueError(f"price_per_device_hour {price_per_device_hour} must be at least 0")
+    used = sum(record.device_seconds for record in records)
+    saved = sum(device_seconds_saved(record) for record in records)
+    price = None if price_per_device_hour is None else price_per_device_hour / 3600
+    return Cost(
+        trials=len(records),
+        epochs_run=sum(record.epochs_run for record in records),
+        epochs_saved=sum(epochs_saved(record) for record in records),
+        device_seconds=used,
+        device_seconds_saved=saved,
+        money=None if price is None else price * used,
+        money_saved=None if price is None else price * saved,
+    )

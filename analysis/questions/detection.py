@@ -1,0 +1,234 @@
+"""How good would another detector have been? Replays detectors over stored traces, without training anything again.
+
+The truth is the confirmed label: overestimation or catastrophic overfitting, found by attacks on an alarm or at the
+end. Two limits of replay are the reader's to know. Between its start and its end a trial was attacked only on a FOSC
+alarm, so an instability that healed without one counts as none. And a stopped trial's trace ends at the stop: a slower
+detector had no chance there. Audits and `--no-stop` sweeps lift the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from analysis.statistics.intervals import Interval, Proportion, proportion
+from core.records import TrialRecord
+from core.verdict import Cusum, FoscDetector, FromMedian, Level, OneStepGap, ScoredDetector
+
+MakeDetector = Callable[[int, int], ScoredDetector]
+"""Builds a fresh detector from patience and grace; its threshold is ignored here."""
+
+DETECTORS: dict[str, MakeDetector] = {
+    "FOSC": lambda p, g: FoscDetector(threshold=0, patience=p, grace=g),
+    "FOSC / running median": lambda p, g: FromMedian("val/fosc", "ratio", threshold=0, patience=p, grace=g),
+    "FOSC, CUSUM": lambda p, g: Cusum("val/fosc", threshold=0, patience=p, grace=g),
+    "SGCS drop": lambda p, g: FromMedian("val/sgcs", "drop", threshold=0, patience=p, grace=g),
+    "training gap drop": lambda p, g: FromMedian("train/gap", "drop", threshold=0, patience=p, grace=g),
+    "training gap, CUSUM": lambda p, g: Cusum("train/gap", -1, threshold=0, patience=p, grace=g),
+    "PGD-10 accuracy rise": lambda p, g: FromMedian("val/pgd10_acc", "rise", threshold=0, patience=p, grace=g),
+    "one-step minus PGD": lambda p, g: OneStepGap(threshold=0, patience=p, grace=g),
+    "weight gradient norm": lambda p, g: Level("grad/w_norm", threshold=0, patience=p, grace=g),
+}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One detector over one trial."""
+
+    positive: bool
+    confirmed_epoch: int | None
+    epochs: np.ndarray
+    """Epochs at which an alarm could start."""
+    scores: np.ndarray
+    """Least of `patience` scores in a row: the alarm starts at the first epoch where it is above the threshold."""
+
+    @property
+    def peak(self) -> float:
+        """The detector raises an alarm in this trial if its threshold is below this."""
+        return float(self.scores.max(initial=-np.inf))
+
+    def alarm_epoch(self, threshold: float) -> int | None:
+        """Epoch after which the alarm would have been on for the first time; None if never."""
+        above = np.flatnonzero(self.scores > threshold)
+        return int(self.epochs[above[0]]) if len(above) else None
+
+
+@dataclass(frozen=True)
+class DetectorQuality:
+    """ROC over thresholds, and what the recommended one achieves on trials that did not choose it."""
+
+    name: str
+    positives: int
+    negatives: int
+    thresholds: np.ndarray
+    """Falling; an alarm needs a score above the threshold."""
+    hit_rate: np.ndarray
+    """Share of positive trials with an alarm, per threshold."""
+    false_alarm_rate: np.ndarray
+    auc: float
+    auc_interval: Interval
+    """Bootstrap over trials."""
+    threshold: float
+    """Maximises hit rate minus false-alarm rate, in the middle of the widest gap between trials that does so."""
+    threshold_interval: Interval
+    """Bootstrap over trials; not a rate, in the score's unit."""
+    cross_validated_hits: Proportion | None
+    """By thresholds chosen on other trials; None with under 2 trials of either kind."""
+    cross_validated_false_alarms: Proportion | None
+    lead_epochs: tuple[float, float, float] | None
+    """Quartiles of confirmation minus alarm over confirmed trials with an alarm at `threshold`; > 0 is earlier."""
+
+
+def judge_detectors(
+    records: Sequence[TrialRecord],
+    patience: int,
+    grace: int,
+    detectors: dict[str, MakeDetector] | None = None,
+    level: float = 0.95,
+) -> tuple[list[DetectorQuality], dict[str, str]]:
+    """All detectors by falling AUC, and those that could not be judged with the reason."""
+    judged, skipped = [], {}
+    for name, make in (detectors or DETECTORS).items():
+        try:
+            judged.append(detector_quality(name, replay(records, lambda m=make: m(patience, grace)), level))  # type: ignore[misc]
+        except KeyError as missing:
+            skipped[name] = f"the traces have no {missing.args[0]}"
+        except ValueError as error:
+            skipped[name] = str(error)
+    return sorted(judged, key=lambda quality: -quality.auc), skipped
+
+
+def replay(records: Sequence[TrialRecord], make: Callable[[], ScoredDetector]) -> list[Replay]:
+    """The detector over every uncensored finished trial with a trace.
+
+    Raises:
+        KeyError: a trace lacks a metric that the detector reads.
+    """
+    return [_replay(r, make()) for r in records if r.verdict and r.verdict.outcome != "censored" and r.trace]
+
+
+def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
+    verdict = record.verdict
+    assert verdict is not None
+    epochs = np.array([row["epoch"] for row in record.trace], int)
+    scores = np.array([detector.score(row) for row in record.trace], float)
+    counted = epochs > detector.grace
+    epochs, scores = epochs[counted], scores[counted]
+    patience = detector.patience
+    if len(scores) < patience:
+        epochs, scores = epochs[:0], scores[:0]
+    elif patience > 1:
+        scores = np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1)
+        epochs = epochs[patience - 1 :]
+    positive = bool(verdict.overestimation or verdict.catastrophic) or verdict.confirmed_epoch is not None
+    return Replay(positive, verdict.confirmed_epoch, epochs, scores)
+
+
+def detector_quality(
+    name: str, replays: Sequence[Replay], level: float = 0.95, resamples: int = 500, seed: int = 0
+) -> DetectorQuality:
+    """Judge one detector from its replays.
+
+    Raises:
+        ValueError: there is no positive or no negative trial.
+    """
+    positive = np.array([r.positive for r in replays], bool)
+    if positive.all() or not positive.any():
+        raise ValueError(f"{positive.sum()} of {len(positive)} trials are unstable: a detector needs both kinds")
+    peaks = _finite(np.array([r.peak for r in replays]))
+    rng = np.random.default_rng(seed)
+    thresholds, hits, false_alarms = _roc(peaks, positive)
+    threshold = recommended_threshold(peaks, positive)
+    draws = []
+    for _ in range(resamples):
+        kept = rng.integers(len(peaks), size=len(peaks))
+        if 0 < positive[kept].sum() < len(kept):
+            draws.append((_auc(peaks[kept], positive[kept]), recommended_threshold(peaks[kept], positive[kept])))
+    tail = (1 - level) / 2
+    ends = np.quantile(np.array(draws), [tail, 1 - tail], axis=0)
+    alarms = [(r.confirmed_epoch, r.alarm_epoch(threshold)) for r in replays]
+    leads = [confirmed - alarm for confirmed, alarm in alarms if confirmed is not None and alarm is not None]
+    cross_validated = _cross_validate(peaks, positive, rng, level)
+    return DetectorQuality(
+        name=name,
+        positives=int(positive.sum()),
+        negatives=int((~positive).sum()),
+        thresholds=thresholds,
+        hit_rate=hits,
+        false_alarm_rate=false_alarms,
+        auc=_auc(peaks, positive),
+        auc_interval=Interval(float(ends[0, 0]), float(ends[1, 0]), level, "bootstrap"),
+        threshold=threshold,
+        threshold_interval=Interval(float(ends[0, 1]), float(ends[1, 1]), level, "bootstrap"),
+        cross_validated_hits=cross_validated[0],
+        cross_validated_false_alarms=cross_validated[1],
+        lead_epochs=tuple(np.quantile(leads, [0.25, 0.5, 0.75]).tolist()) if leads else None,
+    )
+
+
+def recommended_threshold(peaks: np.ndarray, positive: np.ndarray) -> float:
+    """The threshold with the largest hit rate minus false-alarm rate, centred in the widest gap that has it."""
+    values, where = np.unique(peaks, return_inverse=True)
+    hits = np.bincount(where, positive, len(values)) / positive.sum()
+    false_alarms = np.bincount(where, ~positive, len(values)) / (~positive).sum()
+    # entry i: a threshold between values[i - 1] and values[i]; at 0 every trial alarms
+    gain = (hits - false_alarms)[::-1].cumsum()[::-1]
+    between = (values[1:] + values[:-1]) / 2
+    best = np.flatnonzero(gain[1:] >= gain.max() - 1e-12)
+    if not len(best):
+        return float(values[-1])
+    return float(between[best[np.argmax(np.diff(values)[best])]])
+
+
+def _roc(peaks: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    thresholds = np.append(np.unique(peaks)[::-1], -np.inf)
+    hit = 1 - np.searchsorted(np.sort(peaks[positive]), thresholds, side="right") / positive.sum()
+    false = 1 - np.searchsorted(np.sort(peaks[~positive]), thresholds, side="right") / (~positive).sum()
+    return thresholds, hit, false
+
+
+def _auc(peaks: np.ndarray, positive: np.ndarray) -> float:
+    """P(a positive's peak is above a negative's), ties half (Mann-Whitney)."""
+    n, m = positive.sum(), (~positive).sum()
+    return float((rankdata(peaks)[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def _cross_validate(
+    peaks: np.ndarray, positive: np.ndarray, rng: np.random.Generator, level: float
+) -> tuple[Proportion | None, Proportion | None]:
+    smaller = int(min(positive.sum(), (~positive).sum()))
+    if smaller < 2:
+        return None, None
+    folds = min(10, smaller)
+    fold = np.empty(len(peaks), int)
+    for kind in (positive, ~positive):
+        fold[kind] = rng.permutation(np.arange(kind.sum()) % folds)
+    alarm = np.empty(len(peaks), bool)
+    for i in range(folds):
+        held = fold == i
+        alarm[held] = peaks[held] > recommended_threshold(peaks[~held], positive[~held])
+    return (
+        proportion(
+            "Of the unstable trials, how many raise an alarm at a threshold chosen on other trials?",
+            int(alarm[positive].sum()),
+            int(positive.sum()),
+            level,
+        ),
+        proportion(
+            "Of the other trials, how many raise an alarm at a threshold chosen on other trials?",
+            int(alarm[~positive].sum()),
+            int((~positive).sum()),
+            level,
+        ),
+    )
+
+
+def _finite(peaks: np.ndarray) -> np.ndarray:
+    """Infinite peaks a step beyond the finite ones, in the same order, so that midpoints exist."""
+    known = peaks[np.isfinite(peaks)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    step = (high - low) or 1.0
+    return np.clip(peaks, low - step, high + step)

@@ -1,0 +1,194 @@
+"""Regular, unstable and fixed trials side by side (Table 3): trials of a sweep trained again, with healing, say.
+
+"Fixed" trials share their seeds with "unstable" ones of an earlier sweep, so they are also compared pair by pair. As
+in Algorithm 1 (line 17), a fixed trial is judged at its gated checkpoint: the best PGD-10 accuracy on validation
+images among epochs whose FOSC did not pass the threshold. The last epochs stand beside it, for the gate works whether
+the noise heals or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from scipy.stats import t as student
+
+from analysis.questions.rates import group_by_cell, has_label, varying_factors
+from analysis.statistics.means import MeanStd
+from core.records import CheckpointName, Evidence, TrialRecord
+
+Group = Literal["regular", "unstable", "fixed"]
+Source = Literal["verdict", "evaluation"]
+ROWS: tuple[tuple[Group, CheckpointName], ...] = (
+    ("regular", "selected"),
+    ("unstable", "selected"),
+    ("fixed", "gated"),
+    ("unstable", "last"),
+    ("fixed", "last"),
+)
+VALUES = ("clean", "fgsm", "pgd-10", "square", "autoattack", "gap", "fosc")
+
+
+@dataclass(frozen=True)
+class Before:
+    """The earlier sweep of which a sweep trains some trials again."""
+
+    sweep: str
+    records: Sequence[TrialRecord]
+    counterparts: Mapping[str, str]
+    """Cell id of the new sweep -> cell id of the earlier one."""
+
+    @property
+    def compared(self) -> list[TrialRecord]:
+        """Trials of the cells that are trained again."""
+        return [record for record in self.records if record.cell_id in self.counterparts.values()]
+
+
+@dataclass(frozen=True)
+class HealingRow:
+    """One group at one checkpoint."""
+
+    group: Group
+    checkpoint: CheckpointName
+    trials: int
+    """Trials with such a checkpoint."""
+    unstable: int
+    """Of these, trials that are unstable at their end."""
+    values: dict[str, MeanStd]
+    """By name in `VALUES`; what was not measured is not there."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """Fixed (gated) minus unstable (selected), over pairs of trials with one seed."""
+
+    value: str
+    seeds: tuple[int, ...]
+    differences: tuple[float, ...]
+    mean: float
+    ends: tuple[float, float] | None
+    """Of the mean's interval, Student's t: assumes roughly normal differences. None with one pair."""
+
+
+@dataclass(frozen=True)
+class HealingComparison:
+    """One cell of the new sweep and the cell of the earlier sweep whose seeds it has."""
+
+    cell_id: str
+    factors: dict[str, Any]
+    """Options that vary in the new sweep."""
+    level: float
+    source: Source
+    """``evaluation``: by `jobs/evaluate.py`, AutoAttack included; ``verdict``: what the trials measured themselves."""
+    rows: list[HealingRow]
+    paired: list[PairedDifference]
+    seeds: int
+    """Seeds trained again and finished, censored trials included."""
+    ungated: int
+    """Fixed trials in which no epoch's FOSC was under the threshold."""
+    stopped: int
+    """Unstable trials of the earlier sweep that ended early: their last epoch is that of the alarm."""
+
+
+def compare_healing(before: Before, again: Sequence[TrialRecord], level: float = 0.95) -> list[HealingComparison]:
+    """One comparison per cell of the new sweep that has finished trials.
+
+    Accuracies come from later evaluations if all compared checkpoints of the cell have AutoAttack's, and else all from
+    the verdicts: a table never mixes image sets.
+
+    Args:
+        before: the earlier sweep's trials, of all outcomes.
+        again: the new sweep's.
+        level: of intervals.
+    """
+    names = varying_factors(again)
+    there = group_by_cell(before.records)
+    comparisons = []
+    for cell_id, members in group_by_cell(again).items():
+        fixed = [record for record in members if has_label(record, "any") is not None]
+        if not fixed:
+            continue
+        seeds = {record.seed for record in members}
+        counterpart = there.get(before.counterparts.get(cell_id, ""), [])
+        groups: dict[Group, list[TrialRecord]] = {
+            "regular": [r for r in counterpart if r.verdict and r.verdict.outcome == "stable"],
+            "unstable": [r for r in counterpart if r.verdict and r.seed in seeds],
+            "fixed": fixed,
+        }
+        source: Source = "evaluation" if _all_evaluated(groups) else "verdict"
+        rows = [row for group, name in ROWS if (row := _row(groups[group], group, name, source)).trials]
+        gated = [record for record in fixed if _evidence(record, "gated", "verdict")]
+        comparisons.append(
+            HealingComparison(
+                cell_id=cell_id,
+                factors={name: members[0].cell.get(name) for name in names},
+                level=level,
+                source=source,
+                rows=rows,
+                paired=_paired(groups["unstable"], gated, source, level),
+                seeds=len(seeds),
+                ungated=len(fixed) - len(gated),
+                stopped=sum(record.stopped_early for record in groups["unstable"]),
+            )
+        )
+    return comparisons
+
+
+def _all_evaluated(groups: Mapping[Group, Sequence[TrialRecord]]) -> bool:
+    compared = [(r, name) for group, name in ROWS[:3] for r in groups[group] if _evidence(r, name, "verdict")]
+    return bool(compared) and all(record.evaluation(name, "autoattack") for record, name in compared)
+
+
+def _row(records: Sequence[TrialRecord], group: Group, checkpoint: CheckpointName, source: Source) -> HealingRow:
+    measured = [(r, values) for r in records if (values := _values(r, checkpoint, source))]
+    found = {name: [values[name] for _, values in measured if name in values] for name in VALUES}
+    return HealingRow(
+        group=group,
+        checkpoint=checkpoint,
+        trials=len(measured),
+        unstable=sum(has_label(record, "any") is True for record, _ in measured),
+        values={name: MeanStd.of(known) for name, known in found.items() if known},
+    )
+
+
+def _paired(
+    unstable: Sequence[TrialRecord], fixed: Sequence[TrialRecord], source: Source, level: float
+) -> list[PairedDifference]:
+    before = {record.seed: _values(record, "selected", source) for record in unstable}
+    after = {record.seed: _values(record, "gated", source) for record in fixed}
+    found = []
+    for name in VALUES:
+        seeds = tuple(s for s in sorted(before.keys() & after.keys()) if name in before[s] and name in after[s])
+        if seeds:
+            differences = tuple(after[seed][name] - before[seed][name] for seed in seeds)
+            found.append(PairedDifference(name, seeds, differences, fmean(differences), _mean_ends(differences, level)))
+    return found
+
+
+def _mean_ends(differences: Sequence[float], level: float) -> tuple[float, float] | None:
+    if len(differences) < 2:
+        return None
+    half = float(student.ppf((1 + level) / 2, len(differences) - 1)) * stdev(differences) / sqrt(len(differences))
+    return fmean(differences) - half, fmean(differences) + half
+
+
+def _values(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> dict[str, float]:
+    """By name in `VALUES`; the gap is PGD-10 minus AutoAttack or, without it, minus Square."""
+    evidence = _evidence(record, checkpoint, source)
+    if evidence is None:
+        return {}
+    accuracies = {measured.attack: measured.accuracy for measured in evidence.measurements}
+    values = {name: accuracies[name] for name in VALUES if name in accuracies}
+    values["gap"] = values["pgd-10"] - values.get("autoattack", values["square"])
+    fosc = next((row.get("val/fosc") for row in record.trace if row["epoch"] == evidence.epoch), None)
+    return values if fosc is None else {**values, "fosc": fosc}
+
+
+def _evidence(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> Evidence | None:
+    if source == "evaluation":
+        return record.evaluation(checkpoint, "autoattack")
+    evidence = record.verdict.evidence if record.verdict else ()
+    return next((e for e in evidence if e.checkpoint == checkpoint), None)

@@ -1,0 +1,64 @@
+"""Probability of an onset by epoch: one panel per row of the heat map, one line per column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import cycle
+
+import numpy as np
+from matplotlib.figure import SubFigure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from analysis.questions.onset import CellSurvival
+from analysis.report.figures.style import SERIES, Draw
+from analysis.report.format import format_value
+from analysis.report.grid import Facet, describe, facets
+
+DODGE = 0.025
+"""Distance of the intervals at the end of the curves, as a share of the epochs."""
+
+
+def onset_panels(cells: Sequence[CellSurvival]) -> list[Draw]:
+    """Kaplan-Meier estimates of P(onset by the end of epoch t), with a pointwise interval at the end."""
+    return [_panel(facet, row) for facet in facets(cells) for row in range(len(facet.rows))]
+
+
+def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
+    cells = {column: facet.cells[row, column] for column in range(len(facet.columns)) if (row, column) in facet.cells}
+    longest = max((cell.curve.last_seen for cell in cells.values()), default=1)
+    fixed = facet.fixed | ({facet.row_factor: facet.rows[row]} if facet.row_factor else {})
+
+    def draw(figure: SubFigure) -> None:
+        ax = figure.subplots()
+        for (column, cell), look in zip(cells.items(), cycle(SERIES), strict=False):
+            epochs = np.unique([0, *cell.curve.epochs, cell.curve.last_seen])
+            found = [cell.probability_by(int(epoch)) for epoch in epochs]
+            name = f"{facet.column_factor} {format_value(facet.columns[column])}" if facet.column_factor else "all"
+            ax.plot(
+                epochs,
+                [np.nan if estimate is None else estimate for estimate, _ in found],
+                drawstyle="steps-post",
+                color=look.colour,
+                linestyle=look.dash,
+                marker=look.marker,
+                markersize=3.5,
+                markevery=max(1, len(epochs) // 4),
+                label=f"{name} ({cell.events}/{cell.trials})",
+            )
+            intervals = [interval for _, interval in found]
+            if len(cells) == 1:
+                low, high = [i.low for i in intervals], [i.high for i in intervals]
+                ax.fill_between(epochs, low, high, step="post", color=look.colour, alpha=0.15, linewidth=0)
+            else:  # bands would hide each other: the interval at the end, side by side
+                at = cell.curve.last_seen + DODGE * (column + 1) * (longest or 1)
+                ax.plot([at, at], [intervals[-1].low, intervals[-1].high], color=look.colour, marker="_", markersize=5)
+        ax.set_title(describe(fixed) or "all trials")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("P(onset by epoch)")
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_xlim(left=0)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        figure.legend(loc="outside lower center", ncols=2)
+
+    return draw

@@ -1,0 +1,1 @@
+"""Tables of a sweep, for a terminal and as text."""

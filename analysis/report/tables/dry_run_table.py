@@ -1,0 +1,40 @@
+"""What a sweep would train, for ``--dry-run``: its cells, trials and expected cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from core.records import varying_options
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell of a sweep that has not started, with its expected cost if no trial is stopped early."""
+
+    options: Mapping[str, Any]
+    """All options of the cell, flat."""
+    trials: int
+    flop_per_trial: float
+    """Floating-point operations; a multiply-add counts as two."""
+    device_hours: float
+    """Of all trials of the cell."""
+
+
+def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
+    """The cells by the options that vary, their trials, PFLOP per trial and device-hours."""
+    table = Table(title=f"Sweep {sweep}: nothing is started", title_justify="left")
+    factors = varying_options(cell.options for cell in cells) or ["dataset"]
+    for name in (*factors, "trials", "PFLOP / trial", "device-hours"):
+        table.add_column(name, justify="right")
+    for cell in cells:
+        table.add_row(
+            *(str(cell.options.get(name)) for name in factors),
+            str(cell.trials),
+            f"{cell.flop_per_trial / 1e15:.3g}",
+            f"{cell.device_hours:.3g}",
+        )
+    return table

@@ -1,0 +1,55 @@
+"""A forecast for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from analysis.questions.forecast import Forecast, Forecasted
+from analysis.report.format import format_value
+
+
+def forecast_tables(
+    forecast: Forecast, cells: Sequence[dict[str, Any]], assumed: Sequence[str], concurrency: int
+) -> RenderableType:
+    """What the whole sweep needs, and the trials of each cell.
+
+    Args:
+        forecast: of the sweep.
+        cells: the options that vary, per cell.
+        assumed: what was assumed of each cell's rate, in words.
+        concurrency: trials at once that the forecast was made for.
+    """
+    whole = _table("whole sweep", ["still needed"])
+    wall = f"hours, {concurrency} trial{'s' * (concurrency > 1)} at a time"
+    rows = {"trials": forecast.trials, "epochs": forecast.epochs, "device-hours": forecast.device_hours}
+    rows[wall] = forecast.wall_hours
+    if forecast.money is not None:
+        rows["money"] = forecast.money
+    for name, value in rows.items():
+        whole.add_row(name, *_numbers(value))
+    whole.caption = (
+        f"{forecast.simulations} simulated sweeps with the sweep's own allocation and stopping; "
+        f"{100 * forecast.reached:.0f} % of them reach the goal in every cell. Verdicts and start-up are left out."
+    )
+    each = _table("trials per cell", [*(cells[0] or {"cell": None}), "assumed rate"])
+    for options, rate, trials in zip(cells, assumed, forecast.trials_per_cell, strict=True):
+        each.add_row(*(map(format_value, options.values()) if options else ["all"]), rate, *_numbers(trials))
+    return Group(whole, each)
+
+
+def _table(title: str, words: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", caption_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for word in words:
+        table.add_column(word)
+    for header in ("mean", "10 %", "50 %", "90 %"):
+        table.add_column(header, justify="right")
+    return table
+
+
+def _numbers(value: Forecasted) -> list[str]:
+    return [f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}" for number in value]

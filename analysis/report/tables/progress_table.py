@@ -1,0 +1,94 @@
+"""A running sweep's cells for a terminal of any size, a log, and the sweep's page in MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from analysis.questions.cell_progress import CellProgress
+from analysis.report.format import NOTHING, format_value
+from analysis.report.grid import distinct_factors
+
+FRAME_ROWS = 2
+"""Lines of a table that are no cell."""
+
+
+@dataclass(frozen=True)
+class ProgressTable:
+    """The cells of a sweep, ready to be shown."""
+
+    cells: Sequence[CellProgress]
+
+    @property
+    def height(self) -> int:
+        """Lines of the whole table."""
+        return len(self.cells) + FRAME_ROWS
+
+    def pages(self, rows: int) -> int:
+        """On how many pages of ``rows`` lines the table is."""
+        return -(-len(self.cells) // max(1, rows - FRAME_ROWS)) if self.cells else 1
+
+    def page(self, rows: int, number: int = 0) -> Table:
+        """One page of the table, ``rows`` lines high at most; reads well from 80 columns on."""
+        size = max(1, rows - FRAME_ROWS)
+        first = number % self.pages(rows) * size
+        return self._table(self.cells[first : first + size])
+
+    def whole(self) -> Table:
+        """All of it."""
+        return self._table(self.cells)
+
+    def markdown(self) -> str:
+        """All of it in GitHub's Markdown."""
+        names = [header.replace("\n", " ") for header, _ in self._columns]
+        rows = [names, ["---"] * len(self._factors) + ["---:"] * (len(names) - len(self._factors))]
+        rows += [[text(cell).replace("|", r"\|") for _, text in self._columns] for cell in self.cells]
+        return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+    def _table(self, cells: Sequence[CellProgress]) -> Table:
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+        for index, (header, _) in enumerate(self._columns):
+            factor = index < len(self._factors)
+            table.add_column(header, justify="left" if factor else "right", no_wrap=True, overflow="ellipsis")
+        for cell in cells:
+            table.add_row(*(text(cell).replace("[", r"\[") for _, text in self._columns))
+        return table
+
+    @cached_property
+    def _factors(self) -> list[str]:
+        return distinct_factors(self.cells) or ["cell"]
+
+    @cached_property
+    def _columns(self) -> list[tuple[str, Callable[[CellProgress], str]]]:
+        level = f"{100 * self.cells[0].interval.level:g} %" if self.cells else ""
+        return [
+            *((name, _factor(name)) for name in self._factors),
+            ("done", lambda cell: str(cell.done)),
+            ("runs", lambda cell: _count(cell.running)),
+            ("waits", lambda cell: "as needed" if cell.pending is None else _count(cell.pending)),
+            ("cens.", lambda cell: _count(cell.censored)),
+            ("unst.", lambda cell: f"{cell.unstable}/{cell.counted}"),
+            (f"rate, {level}", _rate),
+            ("dev-h", lambda cell: f"{cell.device_seconds / 3600:.2f}"),
+        ]
+
+
+def _factor(name: str) -> Callable[[CellProgress], str]:
+    def text(cell: CellProgress) -> str:
+        return format_value(cell.factors[name]) if cell.factors else cell.cell_id
+
+    return text
+
+
+def _count(number: int) -> str:
+    return str(number) if number else NOTHING
+
+
+def _rate(cell: CellProgress) -> str:
+    if cell.rate is None:
+        return NOTHING
+    return f"{100 * cell.rate:.0f} [{100 * cell.interval.low:.0f}–{100 * cell.interval.high:.0f}]"

@@ -1,0 +1,1 @@
+"""Statistical procedures on numbers: they know neither records nor sweeps."""

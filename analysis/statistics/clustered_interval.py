@@ -1,0 +1,38 @@
+"""Interval for a rate where trials come in groups that may be alike: those that share a pinned seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scipy.stats import beta
+from scipy.stats import t as student
+
+from analysis.statistics.intervals import Interval
+
+
+def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interval:
+    """Interval for the rate of unstable trials, groups drawn at random, by Korn and Graubard (1998).
+
+    Clopper and Pearson's interval for as many independent trials as the spread between groups says these are worth,
+    corrected for the few groups that it is estimated from. They are worth at least ``n^2 / sum of m^2`` (m: sizes of
+    groups), which holds for groups that always agree and is taken where nothing varies, and at most n.
+
+    Args:
+        groups: (k, m) of each group: k unstable of m trials; groups without trials are left out.
+        level: coverage.
+    """
+    counted = [(k, m) for k, m in groups if m]
+    if not counted:
+        return Interval(0.0, 1.0, level, "clustered")
+    hits, n = (sum(part) for part in zip(*counted, strict=True))
+    rate, worst = hits / n, n**2 / sum(m**2 for _, m in counted)
+    worth = worst
+    if 0 < hits < n and len(counted) > 1:
+        spread = sum((k - rate * m) ** 2 for k, m in counted) * len(counted) / (len(counted) - 1) / n**2
+        tail = (1 + level) / 2
+        few = float(student.ppf(tail, n - 1) / student.ppf(tail, len(counted) - 1)) ** 2
+        worth = max(worst, min(float(n), few * rate * (1 - rate) / spread)) if spread else float(n)
+    k, tail = rate * worth, (1 - level) / 2
+    low = float(beta.ppf(tail, k, worth - k + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, k + 1, worth - k)) if hits < n else 1.0
+    return Interval(low, high, level, "clustered")

@@ -1,0 +1,149 @@
+"""Intervals for a rate k/n of independent trials. Which one is honest depends on how n came about.
+
+==================  ===========================================================================================
+`wilson`            n was fixed before the first trial; covers about `level` on average over rates (at n = 10: at
+                    least .91 for a nominal .95), and is the shortest of the three.
+`clopper_pearson`   n was fixed before the first trial; covers at least `level` for every rate and every n.
+`confidence_        Somebody looked at k/n and decided whether to go on: covers *at all looks together* with at least
+sequence`           `level`, whatever the rule for stopping. Wider: the price of curiosity.
+`clustered`         trials that share a pinned seed are not independent; n was fixed before the first trial. It needs to
+                    know the groups: see `analysis.statistics.clustered_interval`.
+==================  ===========================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log, log1p
+from typing import Literal
+
+from scipy.optimize import brentq
+from scipy.special import betaln
+from scipy.stats import binomtest
+
+IntervalKind = Literal["wilson", "clopper-pearson", "anytime", "clustered"]
+OF_COUNTS: tuple[IntervalKind, ...] = ("wilson", "clopper-pearson", "anytime")
+"""Intervals that depend on k and n alone."""
+INTERVAL_QUESTIONS: dict[IntervalKind, str] = {
+    "wilson": "Which rates are plausible, if the number of trials was fixed in advance?",
+    "clopper-pearson": "Which rates can't be excluded, for certain, if the number of trials was fixed in advance?",
+    "clustered": "Which rates can't be excluded, if trials that share a pinned seed may be alike?",
+    "anytime": "Which rates can't be excluded, however often one looked and whenever one stopped?",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A range of rates in [0, 1] that covers the true one with probability `level` (see the module for when)."""
+
+    low: float
+    high: float
+    level: float
+    kind: str
+
+    @property
+    def width(self) -> float:
+        """Upper minus lower end."""
+        return self.high - self.low
+
+    def __contains__(self, rate: float) -> bool:
+        return self.low <= rate <= self.high
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> Interval:
+    """Wilson's score interval (Wilson 1927) for k of n trials; [0, 1] for n = 0.
+
+    Raises:
+        ValueError: k is not in [0, n], or level not in (0, 1).
+    """
+    return _fixed_design(k, n, level, "wilson")
+
+
+def clopper_pearson(k: int, n: int, level: float = 0.95) -> Interval:
+    """The exact interval of Clopper and Pearson (1934) for k of n trials; [0, 1] for n = 0.
+
+    Raises:
+        ValueError: k is not in [0, n], or level not in (0, 1).
+    """
+    return _fixed_design(k, n, level, "clopper-pearson")
+
+
+# a simulated allocation asks for the same few thousand (k, n) millions of times
+@lru_cache(maxsize=1 << 16)
+def confidence_sequence(k: int, n: int, level: float = 0.95, a: float = 1.0, b: float = 1.0) -> Interval:
+    """Anytime-valid interval for k of n trials so far: the rates p that a Beta(a, b) mixture has not refuted.
+
+    With alpha = 1 - level these are { p : B(a + k, b + n - k) / B(a, b) < p^k (1-p)^(n-k) / alpha }. The left side over
+    p^k (1-p)^(n-k) is a non-negative martingale of mean 1 at the true p, which by Ville's inequality ever reaches
+    1/alpha with probability at most alpha (Robbins 1970; Howard et al. 2021, *Time-uniform confidence sequences*).
+
+    Raises:
+        ValueError: k is not in [0, n], level not in (0, 1), or a or b not positive.
+    """
+    _check(k, n, level)
+    if a <= 0 or b <= 0:
+        raise ValueError(f"a {a} and b {b} must be positive")
+    if n == 0:
+        return Interval(0.0, 1.0, level, "anytime")
+    budget = -log(1 - level) - float(betaln(a + k, b + n - k) - betaln(a, b))
+
+    return Interval(_refuted_below(k, n, budget), 1 - _refuted_below(n - k, n, budget), level, "anytime")
+
+
+def interval(kind: IntervalKind, k: int, n: int, level: float = 0.95) -> Interval:
+    """The interval of this `kind` for k of n trials.
+
+    Raises:
+        ValueError: the kind is not one of `OF_COUNTS`, k is not in [0, n], or level not in (0, 1).
+    """
+    if kind == "anytime":
+        return confidence_sequence(k, n, level)
+    if kind not in OF_COUNTS:
+        raise ValueError(f"interval {kind!r} must be one of {', '.join(OF_COUNTS)}")
+    return _fixed_design(k, n, level, kind)
+
+
+def _fixed_design(k: int, n: int, level: float, kind: IntervalKind) -> Interval:
+    _check(k, n, level)
+    if n == 0:
+        return Interval(0.0, 1.0, level, kind)
+    found = binomtest(k, n).proportion_ci(level, method="wilson" if kind == "wilson" else "exact")
+    return Interval(float(found.low), float(found.high), level, kind)
+
+
+def _refuted_below(k: int, n: int, budget: float) -> float:
+    """The smallest p with -k log p - (n - k) log(1 - p) <= budget, for k of n successes."""
+    if k == 0:
+        return 0.0
+    at_most = exp(-budget / k)
+    if k == n:
+        return at_most
+    # convex in p with its minimum, below the budget, at k/n: one root on either side
+    return float(brentq(lambda p: -k * log(p) - (n - k) * log1p(-p) - budget, at_most / 2, k / n, xtol=1e-14))
+
+
+def _check(k: int, n: int, level: float) -> None:
+    if not 0 <= k <= n:
+        raise ValueError(f"k {k} must be between 0 and n {n}")
+    if not 0 < level < 1:
+        raise ValueError(f"level {level} must be between 0 and 1")
+
+
+@dataclass(frozen=True)
+class Proportion:
+    """A proportion k/n of trials, its interval, and the question that it answers."""
+
+    question: str
+    k: int
+    n: int
+    rate: float | None
+    """k / n; None for n = 0."""
+    interval: Interval
+
+
+def proportion(
+    question: str, k: int, n: int, level: float = 0.95, kind: IntervalKind = "clopper-pearson"
+) -> Proportion:
+    """The proportion k/n with its interval, and the question that it answers."""
+    return Proportion(question, k, n, k / n if n else None, interval(kind, k, n, level))

@@ -1,0 +1,62 @@
+"""Means and standard deviations over trials, and the comparison of two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import hypot, sqrt
+from statistics import fmean, stdev
+
+from scipy.stats import t as student
+
+
+@dataclass(frozen=True)
+class MeanStd:
+    """Mean and sample standard deviation over trials; no deviation with one trial."""
+
+    mean: float
+    deviation: float | None
+    trials: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> MeanStd:
+        """The spread of one or more values."""
+        return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+    def __str__(self) -> str:
+        deviation = "" if self.deviation is None else f" ± {self.deviation:.4f}"
+        return f"{self.mean:.4f}{deviation}"
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """One mean minus another."""
+
+    difference: float
+    low: float
+    """Ends of the difference's interval."""
+    high: float
+    p_value: float
+    """Two-sided, that both means are equal."""
+
+
+def welch(one: MeanStd, other: MeanStd, level: float = 0.95) -> MeanDifference:
+    """Welch's (1947) unequal-variances t-test, with Satterthwaite's degrees of freedom, and its interval.
+
+    Holds for roughly normal values; with two or three trials a side it has little power, and the interval says how
+    little.
+
+    Raises:
+        ValueError: a side has fewer than two trials, or neither varies.
+    """
+    if one.deviation is None or other.deviation is None:
+        raise ValueError("a mean of one trial has no standard deviation to compare it by")
+    errors = one.deviation / sqrt(one.trials), other.deviation / sqrt(other.trials)
+    error = hypot(*errors)
+    if error == 0:
+        raise ValueError("neither side varies")
+    freedom = error**4 / (errors[0] ** 4 / (one.trials - 1) + errors[1] ** 4 / (other.trials - 1))
+    difference = one.mean - other.mean
+    half = float(student.ppf((1 + level) / 2, freedom)) * error
+    p_value = 2 * float(student.sf(abs(difference) / error, freedom))
+    return MeanDifference(difference, difference - half, difference + half, p_value)

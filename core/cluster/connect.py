@@ -1,0 +1,174 @@
+"""Reaching a Ray cluster, and how many trials fit on it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+
+import ray
+from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import AuthenticationError, RpcError
+from ray.util.state import list_nodes
+
+from core.cluster.autoscaling import Autoscaling, autoscaling_limits
+from core.config import RunOptions
+from core.config.names import cluster_address
+
+GROUP_BYTES = 1.2e9
+"""Memory of the actors beside the workers of a group of several, measured; they are on the head."""
+WORKER_BYTES = 0.7e9
+"""Memory of one small training worker, measured; big models need --max-concurrent."""
+PORT_SECONDS = 20
+STATE_API_SECONDS = 120
+HEAD = "node:__internal_head__"
+HEAD_SHARE = 1e-4
+"""A trial's own actor takes this much of the head's label resource, which every cluster has: it needs no CPU."""
+
+ENVIRONMENT = {
+    # the controller takes one report a poll: with the default of 2 s, every short epoch lasts 2 s
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # the ledger, not Tune's snapshot, says what is done; a snapshot rewrites all trials each time
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+}
+
+
+def connect(address: str | None) -> bool:
+    """Join the cluster at ``address``, the job's or RAY_ADDRESS's; start a local one if there is none.
+
+    Returns:
+        Whether a local cluster was started.
+
+    Raises:
+        ValueError: the cluster can't be reached or refuses the token, or its State API doesn't answer (without it,
+            stopped trials keep their resources for ever).
+    """
+    wanted = address or _address_of_environment()
+    os.environ.update(ENVIRONMENT)
+    if not wanted:
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        if wanted:
+            if ":" in wanted:
+                _try_port(wanted)
+                _try_token(wanted)
+            ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
+        else:
+            ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
+    except AuthenticationError as error:
+        raise ValueError(
+            f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
+            f"the file that holds it ({error.message.partition('. ')[0]})"
+        ) from error
+    except (ConnectionError, RpcError) as error:
+        raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put a handler there that aborts the process
+    _await_state_api()
+    return not wanted
+
+
+def _address_of_environment() -> str | None:
+    given = os.environ.get("RAY_ADDRESS")
+    try:
+        return cluster_address(given) if given else None
+    except ValueError as error:  # `ray job submit` takes a dashboard's address from the same variable
+        raise ValueError(f"RAY_ADDRESS {given}: {error}; unset it to start a local cluster") from error
+
+
+def _try_port(address: str) -> None:
+    """Raise ConnectionError if nobody listens there: Ray tries for 40 s and prints lines of its own."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
+    except (OSError, OverflowError) as error:  # an unknown host, a time-out, a port above 65535
+        raise ConnectionError(error) from error
+
+
+def _try_token(address: str) -> None:
+    """Raise AuthenticationError if need be: ray.init tries a wrong token for 20 s and calls it a connection error."""
+    ensure_token_if_auth_enabled(create_token_if_missing=False)  # GcsClient would abort the process without one
+    GcsClient(address=address)
+
+
+def _await_state_api() -> None:
+    """Wait until the State API answers: on a busy machine the dashboard comes up well after the cluster."""
+    address = ray.get_runtime_context().gcs_address
+    deadline = time.monotonic() + STATE_API_SECONDS
+    while True:
+        try:
+            list_nodes(address, limit=1, timeout=STATE_API_SECONDS)
+            return
+        except Exception as error:
+            if time.monotonic() > deadline:
+                raise ValueError(
+                    f"the cluster's State API did not answer for {STATE_API_SECONDS} s: install ray[default] on its "
+                    "head and don't turn its dashboard off"
+                ) from error
+        time.sleep(1)
+
+
+def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
+    """The options with ``gpus_per_worker`` settled: unless given, a whole GPU where the cluster has some."""
+    if run.gpus_per_worker is not None:
+        return run
+    has_gpus = bool(ray.cluster_resources().get("GPU", 0)) or autoscaling_limits().offered("GPU")
+    return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus else 0.0})
+
+
+def fitting_trials(run: RunOptions, workers: int) -> int:
+    """How many trials of ``workers`` ranks the cluster can hold at once.
+
+    Raises:
+        ValueError: not even one.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    now = sum(_ranks_on(node, run) for node in nodes)
+    later = _ranks_after_scaling(autoscaling_limits(), run)
+    if not now and not later and run.max_concurrent:
+        return run.max_concurrent  # Kubernetes starts nodes too, and tells nobody how many
+    if max(now, later) < workers:
+        cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
+        raise ValueError(
+            f"--workers {workers} with --cpus-per-worker {run.cpus_per_worker:g} and --gpus-per-worker "
+            f"{run.gpus_per_worker:g} can never run: the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
+            f" on {len(nodes)} node(s){'' if now else '; if nodes are still to be started, give --max-concurrent'}"
+        )
+    grouped = workers > 1
+    by_memory = int(sum(map(_memory, nodes)) / (WORKER_BYTES * workers + GROUP_BYTES * grouped))
+    # nobody knows the memory of nodes that are still to come
+    fitting = max(min(now // workers, by_memory), later // workers)
+    if grouped:
+        head = sum(_memory(node) for node in nodes if HEAD in node)
+        fitting = min(fitting, int(head / GROUP_BYTES))
+    fitting = max(1, fitting)
+    return min(fitting, run.max_concurrent or fitting)
+
+
+def _memory(node: Mapping[str, float]) -> float:
+    return node.get("memory", 0) + node.get("object_store_memory", 0)
+
+
+def _ranks_after_scaling(limits: Autoscaling, run: RunOptions) -> int:
+    """How many ranks fit on as many workers as may be started; Ray takes those that are filled best, the smallest."""
+    nodes = sorted(
+        ranks for kind in limits.types if (ranks := _ranks_on(kind.resources, run)) for _ in range(kind.max_workers)
+    )
+    return sum(nodes[: limits.max_workers])
+
+
+def _ranks_on(node: Mapping[str, float], run: RunOptions) -> int:
+    limits = [node.get("CPU", 0) / run.cpus_per_worker] if run.cpus_per_worker else []
+    if run.gpus_per_worker:
+        # a fraction of a GPU comes from one GPU: 0.4 fits twice on each, not five times on two
+        limits.append(int(node.get("GPU", 0)) * int(1 / run.gpus_per_worker + 1e-9))
+    return int(min(limits) + 1e-9)

@@ -1,0 +1,25 @@
+"""Joins a Ray cluster for a job, and says so on the terminal."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+
+from core.cluster.connect import connect
+from core.cluster.storage_check import check_storage_on_nodes
+from core.storage import Store
+
+
+def join_cluster(address: str | None, store: Store, console: Console) -> None:
+    """Connect to the cluster at ``address``, or start a local one, and check that all its nodes see ``store``.
+
+    Raises:
+        ValueError: the cluster cannot be used, or a node of it does not see the store.
+    """
+    action = f"Joining the Ray cluster at {address}" if address else "Starting Ray"
+    started = time.monotonic()
+    console.print(f"{action} ...", highlight=False, soft_wrap=True)
+    connect(address)
+    check_storage_on_nodes(store)
+    console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)

@@ -1,0 +1,38 @@
+"""Lines that say how far an evaluation is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from core.ledger.progress_text import duration
+from core.records import Measurement
+
+HEARTBEAT_S = 15.0
+
+
+class Progress:
+    """Counts finished blocks; speaks at each finished checkpoint, and every quarter of a minute in between."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self.console, self.total, self.done = console, total, 0
+        self._started = self._spoken_at = time.monotonic()
+
+    def advance(self) -> None:
+        """One more block is done."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self._spoken_at >= HEARTBEAT_S:
+            left = (now - self._started) / self.done * (self.total - self.done)
+            self._say(f"{self.done} of {self.total} blocks done, about {duration(left)} left")
+
+    def finished(self, label: str, measured: Sequence[Measurement]) -> None:
+        """All of a checkpoint's blocks are done."""
+        accuracies = ", ".join(f"{m.attack} {m.accuracy:.3f}" for m in measured)
+        self._say(f"{label}: {accuracies} ({measured[0].images} images)")
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+        self._spoken_at = time.monotonic()

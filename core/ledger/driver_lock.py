@@ -1,0 +1,49 @@
+"""One driver per sweep: the lock that it holds, and the folder of its tracking journal."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.config import digest
+from core.storage import HeldError, Holder, Lease, Store
+
+
+@contextmanager
+def driver_lock(store: Store, name: str) -> Iterator[None]:
+    """Hold the sweep's lease, so that no second driver, on this machine or another, works on the same trials.
+
+    A driver that was killed on this machine is followed at once; one on another machine when it has been silent for
+    `core.storage.lease.STALE_S`. A driver that another one has followed is interrupted.
+
+    Raises:
+        ValueError: another driver is at work, or has taken the sweep over meanwhile.
+    """
+    taken_by: list[Holder] = []
+
+    def stop(holder: Holder) -> None:
+        taken_by.append(holder)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    try:
+        with Lease(store, "driver", stop):
+            yield
+    except HeldError as held:
+        raise ValueError(
+            f"--name {name}: another driver, {held.holder}, is running this sweep in {store.root}; wait or stop it"
+        ) from None
+    except KeyboardInterrupt:
+        if not taken_by:
+            raise
+    if taken_by:
+        raise ValueError(f"--name {name}: another driver, {taken_by[0]}, has taken this sweep over; this one stopped")
+
+
+def journal_folder(store: Store) -> Path:
+    """Local folder of the tracking journal: beside the records, or in the user's home for a remote store."""
+    if "://" in store.root:
+        return Path.home() / ".unmask" / "journals" / digest(store.root)
+    return Path(store.root) / "journal"

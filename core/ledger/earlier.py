@@ -1,0 +1,82 @@
+"""Reads from the store what an earlier sweep left, for a sweep that trains some of its trials again."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from core.config import Cell, EarlierCell, EarlierSweep, EarlierTrials, Rerun
+from core.ledger.description import read_description
+from core.ledger.ledger import Ledger
+from core.records import TrialRecord
+from core.storage import Store
+
+
+def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
+    """Cells of the sweep with the seeds whose trials ended as asked, seeds in order; others are left out.
+
+    Args:
+        storage: absolute folder or URI that the sweep's files are in.
+        trials: which of its trials.
+
+    Raises:
+        ValueError: there is no such sweep, its seeds are pinned, or no trial ended so.
+    """
+    protocol = sweep_ledger(storage, trials.sweep).protocol()
+    assert protocol is not None
+    records = earlier_records(storage, trials.sweep)
+    if any(record.pins for record in records):
+        raise ValueError(f"--seeds-from {trials.sweep}: its seeds are pinned; allowed are sweeps without --pin-seed")
+    seeds: dict[Cell, list[int]] = {}
+    for record in sorted(records, key=lambda r: r.seed):
+        if record.verdict is not None and record.verdict.outcome in trials.where:
+            cell = Cell.stored(record.cell, f"trial {record.key} of sweep {trials.sweep}")
+            seeds.setdefault(cell, []).append(record.seed)
+    cells = tuple(EarlierCell(cell, tuple(numbers)) for cell, numbers in seeds.items() if trials.takes(cell))
+    if not cells:
+        ended = Counter(record.verdict.outcome for record in records if record.verdict)
+        found = ", ".join(f"{count} {outcome}" for outcome, count in ended.items()) or "none at all"
+        of_cells = f" with {trials.cells}" if trials.cells else ""
+        raise ValueError(
+            f"--where {' '.join(trials.where)}: no trial{of_cells} of sweep {trials.sweep} ended so; "
+            f"its finished trials: {found}"
+        )
+    return EarlierSweep(trials, protocol, cells)
+
+
+def earlier_records(storage: str, sweep: str) -> list[TrialRecord]:
+    """Finished trials of a sweep.
+
+    Raises:
+        ValueError: there is no such sweep.
+    """
+    return list(sweep_ledger(storage, sweep).records().values())
+
+
+def sweep_ledger(storage: str, sweep: str) -> Ledger:
+    """The ledger of a sweep that is in the store already.
+
+    Raises:
+        ValueError: it isn't.
+    """
+    parent = Store(storage)
+    ledger = Ledger(parent.child(sweep), sweep)
+    if ledger.protocol() is None:
+        known = ", ".join(parent.folders()) or "none"
+        raise ValueError(f"there is no sweep {sweep} in {storage}; known are {known}. Run it first, or give --storage")
+    return ledger
+
+
+def stored_rerun(storage: str, sweep: str) -> Rerun | None:
+    """Where the seeds of a sweep come from; None if they are its own, or there is no such sweep in the store.
+
+    Args:
+        storage: absolute folder or URI that the sweep's files are in.
+        sweep: its name.
+
+    Raises:
+        ValueError: its description is damaged.
+    """
+    description = read_description(Store(storage).child(sweep))
+    if description is None or not description.rerun:
+        return None
+    return Rerun(**description.rerun, counterparts=description.counterparts)

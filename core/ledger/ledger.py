@@ -1,0 +1,226 @@
+"""Which trials of a sweep are done: the records in its store, whatever happened to drivers, clusters and trackers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
+from core.config.base import first_problem
+from core.engine.filenames import RECORD
+from core.ledger.description import DESCRIPTION, read_description
+from core.records import Evidence, SweepProgress, TrialRecord
+from core.storage import Store
+
+EVALUATION = "evaluation.json"
+PROGRESS = "progress.json"
+MAX_NAMED_FILES = 10
+"""Damaged files that one message names."""
+_EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
+FACTORS = OPTION_FIELDS.keys() - {
+    *("train_images", "test_images", "validation_images", "data_seed"),
+    *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
+}
+"""Options in which a sweep may gain cells. A new value of another (epochs, precision, ...) is another experiment."""
+
+
+class DamagedRecordError(ValueError):
+    """Stored files of finished trials can't be understood; the message names them and says what to do.
+
+    Args:
+        files: each one's place and, in brackets, what is wrong with it.
+    """
+
+    def __init__(self, *files: str) -> None:
+        self.file = files[0]
+        more = "" if len(files) <= MAX_NAMED_FILES else f"\n  ... and {len(files) - MAX_NAMED_FILES} more"
+        super().__init__(
+            "damaged, or of another version:\n  "
+            + "\n  ".join(files[:MAX_NAMED_FILES])
+            + f"{more}\nMove these files away and run the same command again: a trial without its {RECORD} "
+            f"is trained again by the sweep, one without its {EVALUATION} is evaluated again; all others stay."
+        )
+
+
+class Ledger:
+    """The trials of one named sweep, in ``store``."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store, self.name = store, name
+
+    def describe(self, sweep: Sweep) -> dict[str, Any]:
+        """What the sweep consists of, with what is there; seeds, cells and groups of pinned trials may be added.
+
+        Raises:
+            ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
+        """
+        known = read_description(self.store)
+        cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
+        fixed: dict[str, dict[str, Any]] = {
+            "protocol": sweep.protocol.model_dump(mode="json"),
+            "rerun": sweep.rerun.model_dump(mode="json", exclude={"counterparts"}) if sweep.rerun else {},
+        }
+        groups = [{str(stream): seed for stream, seed in pins.items()} for pins in sweep.pin_groups]
+        counterparts = sweep.rerun.counterparts if sweep.rerun else {}
+        if known is not None:
+            differences = [
+                *_changed("protocol", known.protocol, fixed["protocol"]),
+                *_changed("seeds from", known.rerun, fixed["rerun"]),
+                *_changed_groups(known.pin_groups, groups),
+                *_changed_settings(known.cells.values(), cells.values()),
+            ]
+            if differences:
+                raise ValueError(
+                    f"--name {sweep.name}: a sweep of that name exists and differs:\n  "
+                    + "\n  ".join(differences)
+                    + "\nTake another --name, or the same values."
+                )
+            cells = {**known.cells, **cells}
+            counterparts = {**known.counterparts, **counterparts}
+            groups = max(known.pin_groups, groups, key=len)
+        return {
+            "name": sweep.name,
+            "preset": sweep.preset,
+            **fixed,
+            "pin_groups": groups,
+            "counterparts": counterparts,
+            "cells": cells,
+        }
+
+    def enter(self, sweep: Sweep) -> None:
+        """Note what the sweep consists of; from now on its name stands for these experiments.
+
+        Raises:
+            ValueError: see `describe`.
+        """
+        self.store.write(DESCRIPTION, json.dumps(self.describe(sweep), indent=1).encode())
+
+    def reopen(self, key: str) -> None:
+        """Forget that a trial crashed: it is about to be tried again."""
+        record = self.record(key)
+        if record is not None and crashed(record):
+            self.trial_store(key).delete(RECORD)
+
+    def trial_store(self, key: str) -> Store:
+        """Where a trial keeps its files."""
+        return self.store.child("trials").child(key)
+
+    def record(self, key: str) -> TrialRecord | None:
+        """The record of a finished trial, with its evaluations; None if it isn't finished.
+
+        Raises:
+            DamagedRecordError: a file of the trial can't be understood.
+        """
+        store = self.trial_store(key)
+        content = store.read(RECORD)
+        if content is None:
+            return None
+        file = RECORD
+        try:
+            record = TrialRecord.model_validate_json(content)
+            file = EVALUATION
+            evaluated = store.read(EVALUATION)
+            evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
+        except ValidationError as error:
+            raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
+        if record.key != key or record.verdict is None:
+            reason = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
+            raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
+        return record.model_copy(update={"evaluations": evaluations})
+
+    def records(self) -> dict[str, TrialRecord]:
+        """All finished trials by key.
+
+        Raises:
+            DamagedRecordError: of all trials whose files can't be understood. None is left out silently.
+        """
+        keys = self.store.child("trials").folders()
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(self._record_or_error, keys))
+        damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
+        if damaged:
+            raise DamagedRecordError(*damaged)
+        return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
+
+    def _record_or_error(self, key: str) -> TrialRecord | DamagedRecordError | None:
+        try:
+            return self.record(key)
+        except DamagedRecordError as error:
+            return error
+
+    def write(self, record: TrialRecord) -> None:
+        """Store the record of a trial that could not write its own."""
+        self.trial_store(record.key).write(RECORD, record.model_dump_json().encode())
+
+    def write_evaluations(self, record: TrialRecord) -> None:
+        """Store a record's evaluations beside it: the record itself stays as the trial wrote it."""
+        self.trial_store(record.key).write(EVALUATION, _EVALUATIONS.dump_json(record.evaluations, indent=1))
+
+    def protocol(self) -> ProtocolOptions | None:
+        """The sweep's protocol; None if there is no such sweep in the store."""
+        description = read_description(self.store)
+        return None if description is None else description.protocol_options()
+
+    def progress(self) -> SweepProgress | None:
+        """What the last driver said of the sweep; None if none ever did.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        content = self.store.read(PROGRESS)
+        if content is None:
+            return None
+        try:
+            return SweepProgress.model_validate_json(content)
+        except ValidationError as error:
+            raise ValueError(
+                f"{self.store.root}/{PROGRESS} is damaged ({first_problem(error)}); "
+                "delete it, the next driver writes it anew"
+            ) from error
+
+    def write_progress(self, progress: SweepProgress) -> None:
+        """Say how the sweep stands to whoever looks from elsewhere."""
+        self.store.write(PROGRESS, progress.model_dump_json().encode())
+
+
+def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:
+    """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""
+    done = {key for key, record in records.items() if not crashed(record)}
+    return [trial for trial in trials if trial.key not in done]
+
+
+def crashed(record: TrialRecord) -> bool:
+    """Was the trial censored because its workers died?"""
+    return record.verdict is not None and (record.verdict.censor_reason or "").startswith("crashed")
+
+
+def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [
+        f"{kind} {name}: {before.get(name)} there, {after.get(name)} here"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping[str, int]]) -> list[str]:
+    """Groups may be added behind those that there are: a group's place says which seeds its trials have."""
+    for number, (there, here) in enumerate(zip(before, after, strict=False), start=1):
+        if there != here:
+            return [f"pinned streams of group {number}: {dict(there) or 'none'} there, {dict(here) or 'none'} here"]
+    return []
+
+
+def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Options outside `FACTORS` whose earlier values the new cells don't all keep."""
+    old, new = list(before), list(after)
+    differences = []
+    for name in (option for option in new[0] if option not in FACTORS):
+        there, here = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
+        if not there <= here:
+            differences.append(f"{name}: {', '.join(sorted(there))} there, {', '.join(sorted(here))} here")
+    return differences

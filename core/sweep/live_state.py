@@ -1,0 +1,249 @@
+"""What is known of a running sweep at this moment."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import NamedTuple
+
+from core.config import Sweep, Trial
+from core.records import RunningTrial, SweepProgress, TrialRecord
+from core.records.progress import PERIOD_S
+
+SHOWN_METRICS = {"clean": "val/clean_acc", "pgd10": "val/pgd10_acc", "fosc": "val/fosc", "sgcs": "val/sgcs"}
+Row = Mapping[str, float | None]
+
+
+class Pending(NamedTuple):
+    """A trial that has not started."""
+
+    cell_id: str
+    seed: int
+
+
+@dataclass
+class Running:
+    """A trial that is training."""
+
+    trial: Trial
+    key: str
+    cell_id: str
+    attempt: int
+    reported: float = field(default_factory=time.monotonic)
+    """When it last gave a sign of life."""
+    slowest_s: float = 0.0
+    """The longest it was silent between two reports."""
+    row: Row = field(default_factory=dict)
+    before: int | None = None
+    """Epochs that it had behind it before this driver started it; None until it reports."""
+    device_seconds: float = 0.0
+    """Of the epochs reported to this driver."""
+    process: tuple[str, int] | None = None
+    """Node id and pid of its Tune trial, once it has said so."""
+    silenced_s: float | None = None
+    """How long it had been silent when it was ended for that."""
+
+    @property
+    def epoch(self) -> int:
+        """Last reported epoch."""
+        return int(self.row.get("epoch") or 0)
+
+    @property
+    def epochs(self) -> int:
+        """Planned epochs."""
+        return self.trial.cell.training.epochs
+
+    @property
+    def share(self) -> float:
+        """Share of its epochs that this driver saw."""
+        return (self.epoch - (self.before or 0)) / self.epochs
+
+    def forecast(self) -> float | None:
+        """Device-seconds of the whole trial at its pace so far."""
+        return self.device_seconds / self.share if self.share else None
+
+
+class LiveState:
+    """Finished, running and waiting trials of a sweep. Safe to read in one thread while another one changes it.
+
+    Records are kept without their traces, so that thousands fit.
+
+    Args:
+        sweep: what is trained.
+        finished: records of earlier drivers.
+        pending: trials to be trained; None where seeds are added as needed.
+        price: of a device-hour.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        finished: Mapping[str, TrialRecord],
+        pending: Sequence[Trial] | None,
+        price: float | None = None,
+    ) -> None:
+        self.sweep, self.price = sweep, price
+        self.cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
+        self.running: dict[str, Running] = {}
+        self._protocol = sweep.protocol.model_dump(mode="json")
+        self._mutex = threading.RLock()
+        self._finished: dict[str, TrialRecord] = {}
+        self._censored = 0
+        self._device_seconds = 0.0
+        self._costs: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._shares_done: dict[str, float] = defaultdict(float)
+        for record in finished.values():
+            self._keep(record)
+        ids = {id(entry.cell): entry.cell.id for entry in sweep.entries}
+        self._pending: dict[str, Pending] | None = None
+        if pending is not None:
+            cells = ((trial, ids.get(id(trial.cell)) or trial.cell.id) for trial in pending)
+            self._pending = {trial.key: Pending(cell, trial.seed) for trial, cell in cells}
+        self._started_at, self._clock = time.time(), time.monotonic()
+        self._first_start: float | None = None
+
+    def start(self, trial: Trial, key: str, attempt: int) -> None:
+        """A trial started, for the first time or again."""
+        with self._mutex:
+            if self._pending is not None:
+                self._pending.pop(key, None)
+            self.running[key] = Running(trial, key, trial.cell.id, attempt)
+            self._first_start = self._first_start or time.monotonic()
+
+    def locate(self, key: str, node: str, pid: int) -> None:
+        """A trial said where its process is."""
+        with self._mutex:
+            state = self.running[key]
+            state.process, state.reported = (node, pid), time.monotonic()
+
+    def excuse(self, seconds: float) -> None:
+        """Nobody could have heard a trial for so long."""
+        with self._mutex:
+            now = time.monotonic()
+            for state in self.running.values():
+                state.reported = min(now, state.reported + seconds)
+
+    def advance(self, key: str, rows: Sequence[Row]) -> float:
+        """A running trial reported epochs, at least one; returns what they cost in device-seconds."""
+        with self._mutex:
+            state, now = self.running[key], time.monotonic()
+            if state.before is None:
+                state.before = int(rows[0]["epoch"] or 1) - 1
+            if state.row:
+                state.slowest_s = max(state.slowest_s, now - state.reported)
+            state.row, state.reported = rows[-1], now
+            seconds = sum(row.get(name) or 0.0 for row in rows for name in ("time/train_s", "time/eval_s"))
+            seconds *= state.trial.cell.training.workers
+            state.device_seconds += seconds
+            return seconds
+
+    def finish(self, record: TrialRecord) -> None:
+        """A trial ended with a record."""
+        with self._mutex:
+            state = self.running.pop(record.key, None)
+            self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
+            self._keep(record)
+
+    @property
+    def waiting(self) -> int | None:
+        """Trials that have not started; None where seeds are added as needed."""
+        return None if self._pending is None else len(self._pending)
+
+    @property
+    def finished(self) -> list[TrialRecord]:
+        """Records of trials that have ended, without their traces."""
+        with self._mutex:
+            return list(self._finished.values())
+
+    def progress(self) -> SweepProgress:
+        """All of it, to be shown here or elsewhere."""
+        with self._mutex:
+            now = time.monotonic()
+            pending = None if self._pending is None else Counter(trial.cell_id for trial in self._pending.values())
+            next_seeds: dict[str, int] = {}
+            for trial in (self._pending or {}).values():
+                next_seeds[trial.cell_id] = min(trial.seed, next_seeds.get(trial.cell_id, trial.seed))
+            states = list(self.running.values())
+            expected = self._expected(pending or {}) if pending is not None else None
+            return SweepProgress(
+                sweep=self.sweep.name,
+                state="running",
+                host=platform.node(),
+                pid=os.getpid(),
+                first_seed=self.sweep.first_seed,
+                started_at=self._started_at,
+                written_at=self._started_at + now - self._clock,
+                period_s=PERIOD_S,
+                running=tuple(_shown(state, now) for state in states),
+                pending=pending,
+                next_seeds=next_seeds,
+                done=len(self._finished),
+                censored=self._censored,
+                device_seconds=self._device_seconds + sum(state.device_seconds for state in states),
+                expected_device_seconds=expected,
+                eta_seconds=self._eta(pending, now) if pending is not None else None,
+                price=self.price,
+            )
+
+    def _keep(self, record: TrialRecord) -> None:
+        shared = {"cell": self.cells.setdefault(record.cell_id, record.cell)}
+        if record.protocol == self._protocol:
+            shared["protocol"] = self._protocol
+        self._finished[record.key] = record.without_traces().model_copy(update=shared)
+        self._device_seconds += record.device_seconds
+        if record.verdict is not None and record.verdict.outcome == "censored":
+            self._censored += 1
+        else:
+            cost = self._costs[record.cell_id]
+            cost[0] += record.device_seconds
+            cost[1] += 1
+
+    def _trial_costs(self) -> dict[str, float]:
+        """Device-seconds of a trial by cell: mean of those that ended, or else what running ones will take."""
+        costs = {cell: seconds / count for cell, (seconds, count) in self._costs.items()}
+        forecasts: dict[str, list[float]] = defaultdict(list)
+        for state in self.running.values():
+            if state.cell_id not in costs and (seconds := state.forecast()) is not None:
+                forecasts[state.cell_id].append(seconds)
+        return costs | {cell: fmean(seconds) for cell, seconds in forecasts.items()}
+
+    def _expected(self, pending: Mapping[str, int]) -> float | None:
+        costs = self._trial_costs()
+        if not costs:
+            return None
+        usual = fmean(costs.values())
+        running = sum(max(s.device_seconds, costs.get(s.cell_id, usual)) for s in self.running.values())
+        waiting = sum(count * costs.get(cell, usual) for cell, count in pending.items())
+        return self._device_seconds + running + waiting
+
+    def _eta(self, pending: Mapping[str, int], now: float) -> float | None:
+        """What is left over the pace so far, trials weighted by what their cell's cost."""
+        costs = self._trial_costs()
+        usual = fmean(costs.values()) if costs else 0.0
+        weights = {cell: costs.get(cell, usual) or 1.0 for cell in self.cells}
+        behind = sum(weights[cell] * share for cell, share in self._shares_done.items())
+        behind += sum(weights[state.cell_id] * state.share for state in self.running.values())
+        left = sum(weights[cell] * count for cell, count in pending.items())
+        left += sum(weights[state.cell_id] * (1 - state.epoch / state.epochs) for state in self.running.values())
+        if not left:
+            return 0.0
+        return (now - self._first_start) / behind * left if self._first_start is not None and behind else None
+
+
+def _shown(state: Running, now: float) -> RunningTrial:
+    return RunningTrial(
+        key=state.key,
+        cell_id=state.cell_id,
+        seed=state.trial.seed,
+        attempt=state.attempt,
+        epoch=state.epoch,
+        epochs=state.epochs,
+        silent_s=now - state.reported,
+        metrics={label: value for label, name in SHOWN_METRICS.items() if (value := state.row.get(name)) is not None},
+    )

@@ -1,0 +1,81 @@
+"""Tells everybody who isn't looking at the terminal how the sweep stands: the store, the tracker, Ray's metrics."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from types import TracebackType
+
+from core.ledger.ledger import Ledger
+from core.ledger.progress_text import cost_line, progress_line
+from core.records import SweepProgress
+from core.records.progress import PERIOD_S, State
+from core.sweep.live_table import LiveTable
+from core.sweep.ray_metrics import RayMetrics
+from core.tracking import SweepTracker
+
+TRACKED_EVERY_S = 30.0
+"""MLflow keeps every value of a metric."""
+_logger = logging.getLogger(__name__)
+
+
+class Publisher:
+    """A thread that speaks every `PERIOD_S` seconds while the context is entered, and once more at its end.
+
+    A store that refuses costs nothing but delay: what it missed is in the next report.
+    """
+
+    def __init__(self, table: LiveTable, ledger: Ledger, tracker: SweepTracker, metrics: RayMetrics) -> None:
+        self.table, self.ledger, self.tracker, self.metrics = table, ledger, tracker, metrics
+        self._done = threading.Event()
+        self._tracked_at = -TRACKED_EVERY_S
+        self._thread = threading.Thread(target=self._repeat, name="progress", daemon=True)
+
+    def __enter__(self) -> Publisher:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join(PERIOD_S)
+        progress = self.table.live.progress()
+        left = progress.running or any((progress.pending or {}).values())
+        failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
+        self._speak("failed" if failed else "interrupted" if kind or left else "finished")
+
+    def _repeat(self) -> None:
+        while not self._done.is_set():
+            self._speak("running")
+            self._done.wait(PERIOD_S)
+
+    def _speak(self, state: State) -> None:
+        progress = self.table.live.progress().model_copy(update={"state": state})
+        self.metrics.show(progress)
+        if state != "running" or time.monotonic() - self._tracked_at >= TRACKED_EVERY_S:
+            self._tracked_at = time.monotonic()
+            table = self.table(fresh=state != "running").markdown()
+            self.tracker.set_progress(
+                tracked(progress), f"{progress_line(progress)}\n\n{cost_line(progress)}\n\n{table}"
+            )
+        try:
+            self.ledger.write_progress(progress)
+        except OSError as error:
+            _logger.debug("progress could not be written: %s", error)
+
+
+def tracked(progress: SweepProgress) -> dict[str, float]:
+    """Metrics of the sweep's run in MLflow; one that can't be told is left out."""
+    hours = progress.device_seconds / 3600
+    values = {
+        "done": progress.done,
+        "censored": progress.censored,
+        "running": len(progress.running),
+        "pending": None if progress.pending is None else sum(progress.pending.values()),
+        "eta_hours": None if progress.eta_seconds is None else progress.eta_seconds / 3600,
+        "device_hours": hours,
+        "cost": None if progress.price is None else hours * progress.price,
+    }
+    return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,148 @@
+"""Live progress: a picture that redraws itself on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from core.ledger.progress_text import cost_line, progress_line, running_cells, running_line, running_summary
+from core.records import RunningTrial, TrialRecord
+from core.sweep.live_table import LiveTable
+
+MAX_LISTED = 4
+"""So many running trials are named in a log; of more, only a summary is given."""
+PAGE_S = 6.0
+"""A table with more cells than the terminal has lines turns its pages."""
+TENTHS_APART_S = 60.0
+"""A log has the table of cells after every tenth of the trials, not more often than that."""
+
+
+class Display:
+    """Shows a sweep until it is left.
+
+    Args:
+        table: the sweep's cells as they stand.
+        console: where to.
+    """
+
+    def __init__(self, table: LiveTable, console: Console) -> None:
+        self.live, self.console, self.table = table.live, console, table
+        self._live: Live | None = None
+        self._started = self._spoken_at = self._table_at = time.monotonic()
+        self._tenth = 0
+        self._done = threading.Event()
+
+    def __enter__(self) -> Display:
+        if self.console.is_terminal:
+            self._live = Live(
+                get_renderable=self._picture,
+                console=self.console,
+                refresh_per_second=2,
+                transient=True,
+                vertical_overflow="crop",
+            )
+            self._live.start()
+        else:
+            threading.Thread(target=self._heartbeat, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._live:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, highlight=False, soft_wrap=True, markup=False)
+        self._spoken_at = time.monotonic()
+
+    def finished(self, record: TrialRecord) -> None:
+        """Say how a trial ended."""
+        progress = self.live.progress()
+        self.say(ending(record, progress.done, "?" if progress.total is None else str(progress.total)))
+
+    def _heartbeat(self) -> None:
+        while not self._done.wait(1.0):
+            now = time.monotonic()
+            if now - self._spoken_at >= heartbeat_s(now - self._started):
+                self.say(self._line())
+            progress = self.live.progress()
+            tenth = 10 * progress.done // progress.total if progress.total else progress.done // 10
+            if tenth > self._tenth and now - self._table_at >= TENTHS_APART_S and progress.done != progress.total:
+                self._tenth, self._table_at = tenth, now
+                self.console.print(self.table().whole())
+                self.say(self._line())
+
+    def _line(self) -> str:
+        progress = self.live.progress()
+        few = len(progress.running) <= MAX_LISTED
+        running = map(running_line, progress.running) if few else [running_summary(progress.running)]
+        return "; ".join([progress_line(progress), *filter(None, [cost_line(progress)]), *running])
+
+    def _lines(self, text: Text) -> int:
+        return len(text.wrap(self.console, self.console.width))
+
+    def _picture(self) -> RenderableType:
+        progress, table = self.live.progress(), self.table()
+        height = self.console.size.height - 1
+        head = [
+            Text(text, style=style) for text, style in ((progress_line(progress), "bold"), (cost_line(progress), ""))
+        ]
+        summary = Text(running_summary(progress.running))
+        room = height - sum(self._lines(text) for text in head)
+        running, lines = cast(RenderableType, summary), self._lines(summary)
+        if len(progress.running) <= lines or len(progress.running) + table.height <= room:
+            running, lines = _running_table(progress.running), len(progress.running)
+        rows = room - lines
+        pages = table.pages(rows)
+        if pages == 1:
+            return Group(*head, running, table.page(rows))
+        number = int(time.monotonic() / PAGE_S) % pages
+        note = Text(f"cells: page {number + 1} of {pages}", style="dim")
+        return Group(*head, running, table.page(rows - 1, number), note)
+
+
+def heartbeat_s(elapsed: float) -> float:
+    """Silence after which a log gets a line: 15 s at first, 5 min in a sweep of days."""
+    return min(max(15.0, elapsed / 50), 300.0)
+
+
+def ending(record: TrialRecord, done: int, total: str) -> str:
+    """One line on a finished trial: outcome, why, and the accuracies behind it."""
+    verdict = record.verdict
+    assert verdict is not None
+    why = verdict.censor_reason or ", ".join(
+        label
+        for label, holds in (
+            (f"onset at epoch {verdict.onset_epoch}", verdict.onset),
+            ("overestimation", verdict.overestimation),
+            ("catastrophic", verdict.catastrophic),
+        )
+        if holds
+    )
+    last = next((e for e in verdict.evidence if e.checkpoint == "last"), None)
+    accuracies = "".join(f", {m.attack} {m.accuracy:.3f}" for m in last.measurements) if last else ""
+    early = f" (of {record.epochs_planned}: stopped)" if record.stopped_early else ""
+    return (
+        f"[{done}/{total}] {record.key} {verdict.outcome}"
+        + (f" ({why})" if why else "")
+        + f" after {record.epochs_run}"
+        f" epochs{early}, {record.device_seconds:.1f} device-s{accuracies}"
+    )
+
+
+def _running_table(trials: Sequence[RunningTrial]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for trial in trials:
+        table.add_row(*running_cells(trial))
+    return table

@@ -1,0 +1,38 @@
+"""Which trials a sweep consists of: a fixed number of seeds per cell, or seeds where certainty needs them."""
+
+from __future__ import annotations
+
+from core.allocation import AllocationGoal, Certainty, SeedAllocator, replay
+from core.allocation.audit import is_audited
+from core.allocation.certainty import IntervalOf
+from core.config import Cell, Sweep, Trial
+from core.config.cell import Allocation
+from core.config.sweep import MAX_SEEDS
+from core.ledger.ledger import Ledger, crashed
+
+
+def make_trial(sweep: Sweep, cell: Cell, seed: int, group: int = 0, allocation: Allocation = "fixed") -> Trial:
+    """A trial of a group of the sweep; whether it is audited is settled here, before it starts."""
+    seed += group * MAX_SEEDS
+    audited = is_audited(sweep.name, cell.id, seed, sweep.protocol.audit)
+    return Trial(cell=cell, seed=seed, pins=sweep.pin_groups[group], audit=audited, allocation=allocation)
+
+
+def fixed_trials(sweep: Sweep) -> list[Trial]:
+    """All trials, one seed of every cell after the other, so that every cell has results early."""
+    seeds = [entry.numbered(sweep.first_seed) for entry in sweep.entries]
+    return [
+        make_trial(sweep, entry.cell, numbers[k], group)
+        for k in range(max(map(len, seeds)))
+        for group in range(len(sweep.pin_groups))
+        for entry, numbers in zip(sweep.entries, seeds, strict=True)
+        if k < len(numbers)
+    ]
+
+
+def continued_allocator(sweep: Sweep, goal: AllocationGoal, interval: IntervalOf, ledger: Ledger) -> SeedAllocator:
+    """An allocator that knows the trials which earlier drivers finished; those that crashed are handed out again."""
+    allocator = SeedAllocator(len(sweep.entries), Certainty(goal, interval), sweep.first_seed)
+    cells = {entry.cell.id: index for index, entry in enumerate(sweep.entries)}
+    replay(allocator, (record for record in ledger.records().values() if not crashed(record)), cells)
+    return allocator

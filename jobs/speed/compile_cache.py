@@ -1,0 +1,57 @@
+"""What ``compile`` costs the first trial of a machine, and what the next one, in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+import torch
+
+from core.config import Cell
+from jobs.speed.result import Result, Settings
+from jobs.speed.subjects import make_trainer, ten_step_cell, training_images
+
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
+"""torch's own variable; without it the folder is one in the temporary folder, of all processes of a user."""
+
+
+def compile_costs(settings: Settings) -> Iterator[Result]:
+    """Seconds of a trial's first epoch with an empty cache, over those of the next trial's with the cache it left."""
+    compiled, eager = (ten_step_cell(settings, compile=on) for on in (True, False))
+    with tempfile.TemporaryDirectory(prefix="unmask-benchmark-") as folder:
+        spent = []
+        for name, cell in (("first", compiled), ("second", compiled), ("uncompiled", eager)):
+            settings.say(f"compile-cache: the {name} trial")
+            spent.append(_first_epoch(cell, folder))
+    first, second, plain = spent
+    compared = "first trial / second trial, first epoch; "
+    compared += f"{compiled.model.model}, {compiled.attack.attack_steps} attack step(s)"
+    note = f"first epochs of {first:.1f} and {second:.1f} s, and {plain:.1f} s without compile"
+    yield Result("compile-cache", compared, (first / second,), "x", note=note)
+
+
+def _first_epoch(cell: Cell, cache: str) -> float:
+    """In a new process, as trials are on another worker."""
+    context = mp.get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=train, args=(theirs, cell.flat(), cache), daemon=True)
+    process.start()
+    theirs.close()
+    seconds: float = mine.recv()
+    process.join()
+    return seconds
+
+
+def train(line: Connection, options: dict[str, object], cache: str) -> None:
+    """An epoch of a new trainer; sends its seconds."""
+    os.environ[CACHE] = cache
+    torch.set_num_threads(1)
+    cell, device = Cell.from_flat(options), torch.device("cpu")
+    images = training_images(cell, device)
+    started = time.perf_counter()
+    make_trainer(cell, device).run_epoch(images, 1)
+    line.send(time.perf_counter() - started)

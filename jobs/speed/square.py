@@ -1,0 +1,107 @@
+"""Our Square attack against AutoAttack's, on the same images, network, budget and success criterion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from core.attacks import Square, robust_accuracy
+from core.data import ImageSet, to_float
+from jobs.speed.result import Goal, Result, Settings, ratios
+from jobs.speed.subjects import dataset_of, make_trainer, one_thread, ten_step_cell
+from jobs.speed.timing import take_turns
+
+OURS, SHORTER, THEIRS = "Square", "Square, fewer queries", "pyautoattack's Square"
+SHARES = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7)
+"""Of the queries: budgets tried for being enough."""
+CALIBRATIONS = 3
+"""Calls of each attack that a budget is chosen by."""
+RADII = {"the radius it is trained for": 1.0, "half of that": 0.5}
+"""At the first hardly an image survives, as in a sweep's verdicts; at the second many do."""
+
+
+def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> Iterator[Result]:
+    """All of the quick preset's test images at once, on its network after some epochs of 10-step TRADES.
+
+    Every call takes another seed; the note has both attacks' mean robust accuracy over the calls, in float32.
+    With equal queries ours finds more adversaries: pyautoattack proposes one square for all images, which never reaches
+    their last row and column. So ours is also timed with as many queries as it needs to be as strong: a budget chosen
+    on the validation images, with other seeds.
+    """
+    cell = ten_step_cell(settings, beta=6, batch_size=64)
+    dataset = dataset_of(cell)
+    trainer = make_trainer(cell, settings.device)
+    train, test = dataset.train.to(settings.device), dataset.test.to(settings.device)
+    held_out = dataset.validation.to(settings.device)
+    with one_thread():
+        settings.say(f"square: training the network for {epochs} epochs")
+        for epoch in range(1, epochs + 1):
+            trainer.run_epoch(train, epoch)
+        model = trainer.model.eval()
+        for name, share in RADII.items():
+            setting = f"{cell.model.model}, {len(test.labels)} images, {name}, 1 thread"
+            duel = _Duel(model, share * cell.attack.epsilon, queries)
+            yield from _compare(duel, held_out, test, setting, settings.fewer())
+
+
+class _Duel:
+    """Both attacks on one network with one radius."""
+
+    def __init__(self, model: nn.Module, epsilon: float, queries: int) -> None:
+        self.model, self.epsilon, self.queries = model, epsilon, queries
+
+    def ours(self, images: ImageSet, queries: int, seed: int) -> float:
+        """Robust accuracy under our attack with so many queries."""
+        attack = Square(epsilon=self.epsilon, queries=queries)
+        return robust_accuracy(self.model, attack, images.images, images.labels, seed)
+
+    def theirs(self, images: ImageSet, seed: int) -> float:
+        """Robust accuracy under pyautoattack's with all queries."""
+        from pyautoattack.square import SquareAttack
+
+        x, y = to_float(images.images), images.labels
+        with torch.random.fork_rng():
+            attack = SquareAttack(self.model, n_queries=self.queries, eps=self.epsilon, seed=seed, device=x.device)
+            return robust_accuracy(self.model, None, attack.perturb(x, y), y, seed=0)
+
+    def enough(self, images: ImageSet) -> int:
+        """The smallest budget with which ours leaves no more images than theirs does with all queries."""
+        seeds = range(1_000, 1_000 + CALIBRATIONS)
+        left = sum(self.theirs(images, seed) for seed in seeds)
+        budgets = [round(share * self.queries) for share in SHARES]
+        strong = (b for b in budgets if sum(self.ours(images, b, seed) for seed in seeds) <= left)
+        return next(strong, self.queries)
+
+
+def _compare(duel: _Duel, held_out: ImageSet, test: ImageSet, setting: str, settings: Settings) -> Iterator[Result]:
+    settings.say(f"square: {setting}: choosing a budget on {len(held_out.labels)} other images")
+    budgets = {OURS: duel.queries, SHORTER: duel.enough(held_out)}
+    robust: dict[str, list[float]] = {OURS: [], SHORTER: [], THEIRS: []}
+
+    def ours(name: str) -> None:
+        robust[name].append(duel.ours(test, budgets[name], seed=len(robust[name])))
+
+    ways = {
+        OURS: lambda: ours(OURS),
+        SHORTER: lambda: ours(SHORTER),
+        THEIRS: lambda: robust[THEIRS].append(duel.theirs(test, seed=len(robust[THEIRS]))),
+    }
+    seconds = take_turns(ways, settings, f"square: {setting}")
+    means = {name: sum(values) / len(values) for name, values in robust.items()}
+    clean = robust_accuracy(duel.model, None, test.images, test.labels, seed=0)
+    for name, budget in budgets.items():
+        compared = f"{THEIRS}, {duel.queries:,} queries / ours, {budget:,}"
+        note = f"robust accuracy: ours {means[name]:.3f}, theirs {means[THEIRS]:.3f}; clean {clean:.3f}"
+        if name == SHORTER:
+            compared += " (as strong)"
+            note += "; its budget was chosen on other images"
+        yield Result(
+            "square",
+            f"{compared}; {setting}",
+            ratios(seconds, THEIRS, name),
+            "x",
+            Goal(">=", 3),
+            note,
+        )

@@ -1,0 +1,109 @@
+"""A TRADES training step of the engine against a textbook one."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from core.config import Cell
+from jobs.speed.parity import paired_losses, relative_differences
+from jobs.speed.result import Goal, Result, Settings, ratios
+from jobs.speed.subjects import (
+    bearable_batch,
+    make_textbook,
+    make_trainer,
+    one_thread,
+    quick_cell,
+    resnet_cell,
+    ten_step_cell,
+    training_images,
+)
+from jobs.speed.textbook import textbook_loader
+from jobs.speed.timing import take_turns
+
+Variants = dict[str, tuple[dict[str, object], Goal | None]]
+"""Name of a way to run the engine, the options that make it, and its goal."""
+
+MAX_COMPARED_BATCH = 32
+"""Images of a batch whose losses are compared; a larger one would show no more."""
+TEXTBOOK, PUBLISHED, LOADING = "textbook", "textbook, image gradients only", "textbook's data loading"
+
+
+def small_cnn_steps(settings: Settings) -> Iterator[Result]:
+    """The quick preset's step in its batch sizes, and a 10-step one in batches of 128."""
+    row = "trades-small-cnn"
+    with one_thread():
+        for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):
+            yield from compare_steps(row, quick_cell(settings, batch_size=size), _float32_variants(None), settings)
+        yield from compare_steps(row, ten_step_cell(settings), _float32_variants(Goal(">=", 4)), settings)
+
+
+def resnet_steps(settings: Settings) -> Iterator[Result]:
+    """ResNet-18 with the paper's attack, in float32 and, where the device has it, bfloat16."""
+    variants: Variants = {"fp32 channels_last": ({"channels_last": True}, Goal(">=", 1.6))}
+    if has_bf16(settings.device):
+        variants["bf16 channels_last"] = ({"channels_last": True, "precision": "bf16"}, Goal(">=", 6))
+    for size in settings.resnet_batches or [bearable_batch(settings)]:
+        cell = resnet_cell(settings, batch_size=size)
+        yield from compare_steps("trades-resnet18", cell, variants, settings.fewer(), batches=1)
+
+
+def compare_steps(
+    row: str, cell: Cell, variants: Variants, settings: Settings, batches: int | None = None
+) -> Iterator[Result]:
+    """Epochs of whole batches, data path included: textbook seconds over the engine's, per variant.
+
+    The textbook is also timed with image gradients only, and its data loading alone, so that the note can say what the
+    ratio is made of.
+    """
+    device = settings.device
+    images = training_images(cell, device, batches)
+    setting = f"{cell.model.model}, {cell.attack.attack_steps} attack step(s), batch {cell.training.batch_size}"
+    setting += f", {torch.get_num_threads()} thread(s)"
+    steps = 20 if batches is None else 2
+    compared = Cell.from_flat({**cell.flat(), "batch_size": min(cell.training.batch_size, MAX_COMPARED_BATCH)})
+    settings.say(f"{row}: {setting}, comparing {steps} losses in batches of {compared.training.batch_size}")
+    differences = relative_differences(paired_losses(compared, steps, device, follow=True))
+    loader = textbook_loader(images, cell, device)
+    ways: dict[str, Callable[[], object]] = {
+        TEXTBOOK: partial(make_textbook(cell, device).epoch, loader),
+        PUBLISHED: partial(make_textbook(cell, device, image_gradient_only=True).epoch, loader),
+        LOADING: partial(list, loader),
+    }
+    for name, (options, _) in variants.items():
+        ways[name] = _engine_epochs(Cell.from_flat({**cell.flat(), **options}), settings, batches)
+    seconds = take_turns(ways, settings, f"{row}: {setting}")
+    loading = sum(seconds[LOADING]) / sum(seconds[TEXTBOOK])
+    for name, (_, goal) in variants.items():
+        published = statistics.median(ratios(seconds, PUBLISHED, name))
+        note = f"{published:.2f}x if the textbook's attack takes image gradients only; "
+        note += f"{loading:.0%} of the textbook's time is data loading"
+        if "fp32" in name:
+            note += f"; losses of {steps} fp32 steps from equal weights differ by {statistics.median(differences):.0e}"
+            note += f" (median) to {max(differences):.0e}"
+        yield Result(row, f"textbook / engine {name}; {setting}", ratios(seconds, TEXTBOOK, name), "x", goal, note)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Does the device multiply bfloat16 matrices itself? Elsewhere they are emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu = Path("/proc/cpuinfo")
+    return cpu.exists() and bool({"amx_bf16", "avx512_bf16", "bf16"} & set(cpu.read_text().split()))
+
+
+def _float32_variants(goal: Goal | None) -> Variants:
+    return {
+        "fp32": ({"channels_last": False}, goal),
+        "fp32 channels_last": ({"channels_last": True}, goal),
+    }
+
+
+def _engine_epochs(cell: Cell, settings: Settings, batches: int | None) -> Callable[[], object]:
+    trainer = make_trainer(cell, settings.device)
+    images = training_images(cell, settings.device, batches)
+    return lambda: trainer.run_epoch(images, 1)

@@ -1,0 +1,62 @@
+"""A cluster whose workers are still to be started, as the driver on its head sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+import yaml
+from ray.autoscaler._private.util import prepare_config
+
+from core.cluster.autoscaling import CLUSTER_FILE
+from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.config import RunOptions
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+CLUSTER = Path(__file__).parents[2] / "raycluster.yaml"
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[None]:
+    """Ray with a head only, which trains nothing."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "disabled")  # else ray.init turns tokens on for all later tests
+        ray.init(address="local", num_cpus=0, include_dashboard=False, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+@pytest.fixture
+def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head's home has the cluster file, as ``ray up`` leaves it there."""
+    (tmp_path / CLUSTER_FILE).write_text(yaml.safe_dump(prepare_config(yaml.safe_load(CLUSTER.read_text()))))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_trials_are_as_many_as_the_started_machines_will_hold(launched: None) -> None:
+    run = with_gpus_of_cluster(RunOptions())
+    assert run.gpus_per_worker == 1
+    # 16 machines at most; tests/deploy/test_scaling.py asks Ray's scheduler which
+    assert fitting_trials(run, workers=1) == 16
+    assert fitting_trials(run, workers=3) == 5
+    assert fitting_trials(run.model_copy(update={"max_concurrent": 7}), workers=1) == 7
+    # 12 CPUs beside a GPU: only the eight machines with four GPUs have them
+    assert fitting_trials(run.model_copy(update={"cpus_per_worker": 12}), workers=4) == 8
+
+
+def test_what_no_machine_can_hold_is_refused(launched: None) -> None:
+    with pytest.raises(ValueError, match="--cpus-per-worker 49 and --gpus-per-worker 1 can never run"):
+        fitting_trials(RunOptions(gpus_per_worker=1, cpus_per_worker=49), workers=1)
+
+
+def test_where_nobody_tells_what_will_come_the_user_must(
+    head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = with_gpus_of_cluster(RunOptions())
+    assert run.gpus_per_worker == 0
+    with pytest.raises(ValueError, match="if nodes are still to be started, give --max-concurrent"):
+        fitting_trials(run, workers=1)
+    assert fitting_trials(run.model_copy(update={"max_concurrent": 3}), workers=1) == 3

@@ -1,0 +1,39 @@
+"""How a job ends that is told to, also one that a script has in the background, where SIGINT is ignored."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+JOB = """
+import sys, time
+from core.command.exit_codes import run_job
+
+def job():
+    print("at work", flush=True)
+    time.sleep(60)
+    return 0
+
+sys.exit(run_job(job))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("inherited", [signal.SIG_IGN, signal.default_int_handler])
+def test_told_to_end(how: signal.Signals, inherited: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGINT, inherited)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-c", JOB], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    process.send_signal(how)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said == "Interrupted; nothing is lost, run the same command again.\n"

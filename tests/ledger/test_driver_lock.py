@@ -1,0 +1,63 @@
+"""One driver per sweep, and what it is told about others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core.command.exit_codes import interruptible
+from core.ledger.driver_lock import driver_lock
+from core.storage import Holder, Store, lease
+
+HOLD = """
+import sys, time
+from core.storage import Store
+from core.ledger.driver_lock import driver_lock
+with driver_lock(Store(sys.argv[1]), "mine"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_second_driver_is_refused_until_the_first_one_is_killed(tmp_path: Path) -> None:
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    with first.stdout as printed:
+        assert printed.readline() == "held\n"
+        with (
+            pytest.raises(ValueError, match=rf"--name mine: another driver, process {first.pid} on .* is running"),
+            driver_lock(Store(str(tmp_path)), "mine"),
+        ):
+            pass
+        first.kill()
+        first.wait()
+    before = time.monotonic()
+    with driver_lock(Store(str(tmp_path)), "mine"):
+        assert time.monotonic() - before < 2
+
+
+def test_a_driver_that_was_followed_stops_and_says_by_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "REFRESH_S", 0.2)
+    store = Store(str(tmp_path))
+    other = Holder(host="elsewhere", machine="another", pid=7, started="1", token="t")
+
+    def drive() -> None:
+        with driver_lock(store, "mine"):
+            store.write("driver/00000002.json", other.model_dump_json().encode())
+            time.sleep(20)
+
+    began = time.monotonic()
+    taken_over = "another driver, process 7 on elsewhere, has taken this sweep over"
+    with interruptible(), pytest.raises(ValueError, match=taken_over):
+        drive()
+    assert time.monotonic() < began + 15, "it was told only when it had done its work"
+    assert Holder.model_validate_json(store.read("driver/00000002.json") or b"") == other
+
+
+def test_an_interrupt_of_the_user_stays_one(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), driver_lock(Store(str(tmp_path)), "mine"):
+        raise KeyboardInterrupt

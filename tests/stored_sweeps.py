@@ -1,0 +1,44 @@
+"""Small sweeps and records of their trials, for tests of what is stored and of the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.records import Outcome, TrialRecord, Verdict
+
+PROTOCOL = ProtocolOptions(fosc_threshold=2.5, stop=False)
+
+
+@pytest.fixture
+def make_sweep() -> Callable[..., Sweep]:
+    """A sweep of two cells, named ``first`` unless said otherwise."""
+
+    def make(**fields: Any) -> Sweep:
+        entries = tuple(SeededCell(cell=Cell.from_flat({"beta": beta}), seeds=2) for beta in (1, 3))
+        return Sweep(**{"name": "first", "preset": "none", "entries": entries, "protocol": PROTOCOL, **fields})
+
+    return make
+
+
+@pytest.fixture
+def make_record() -> Callable[..., TrialRecord]:
+    """The record of a trial of ``first`` that ended with an outcome."""
+
+    def make(trial: Trial, outcome: Outcome) -> TrialRecord:
+        return TrialRecord(
+            sweep="first",
+            cell_id=trial.cell.id,
+            cell=trial.cell.flat(),
+            seed=trial.seed,
+            pins={str(stream): seed for stream, seed in trial.pins.items()},
+            protocol=PROTOCOL.model_dump(mode="json"),
+            verdict=Verdict(outcome=outcome, onset=outcome in ("unstable", "healed")),
+            epochs_planned=50,
+            epochs_run=50,
+        )
+
+    return make

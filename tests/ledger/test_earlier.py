@@ -12,7 +12,7 @@ from core.ledger.earlier import read_earlier
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import Store
-from tests.sweep.conftest import PROTOCOL
+from tests.stored_sweeps import PROTOCOL
 
 OUTCOMES = {(1, 2): "unstable", (1, 1): "stable", (1, 12): "unstable", (3, 0): "healed", (3, 5): "unstable"}
 

@@ -20,7 +20,7 @@ from core.engine.seeding import Streams
 from core.engine.trainer import Row, Trainer
 from core.models import build_model
 from core.probes import collect_evidence, validation_means, validation_sums
-from core.records import CheckpointName, Evidence, TrialRecord, Verdict
+from core.records import CheckpointName, Evidence, TrialRecord, Verdict, read_record
 from core.storage import CorruptFileError, Store
 from core.verdict import FoscDetector, censor, confirms_alarm, judge
 
@@ -67,7 +67,7 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around:
     """
     finished = around.store.read(RECORD) if around.ranks.leads else None
     if around.ranks.from_leader(finished is not None):
-        return TrialRecord.model_validate_json(finished) if finished else None
+        return read_record(finished) if finished else None
     return TrialRun(trial, protocol, dataset, around).run()
 
 

@@ -13,7 +13,7 @@ from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
 from core.config.base import first_problem
 from core.engine.filenames import RECORD
 from core.ledger.description import DESCRIPTION, read_description
-from core.records import Evidence, SweepProgress, TrialRecord
+from core.records import Evidence, SweepProgress, TrialRecord, UnknownSchemaError, read_record
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -113,7 +113,8 @@ class Ledger:
         """The record of a finished trial, with its evaluations; None if it isn't finished.
 
         Raises:
-            DamagedRecordError: a file of the trial can't be understood.
+            DamagedRecordError: a file of the trial cannot be understood.
+            ValueError: the record has a schema version that this version of unmask does not read.
         """
         store = self.trial_store(key)
         content = store.read(RECORD)
@@ -121,10 +122,12 @@ class Ledger:
             return None
         file = RECORD
         try:
-            record = TrialRecord.model_validate_json(content)
+            record = read_record(content)
             file = EVALUATION
             evaluated = store.read(EVALUATION)
             evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
+        except UnknownSchemaError as error:
+            raise ValueError(f"{store.root}/{RECORD}: {error}") from error
         except ValidationError as error:
             raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
         if record.key != key or record.verdict is None:

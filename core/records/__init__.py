@@ -3,9 +3,20 @@
 from core.records.key import trial_key
 from core.records.options import varying_options
 from core.records.progress import RunningTrial, SweepProgress
-from core.records.record import CheckpointName, Evidence, Measurement, Outcome, TrialRecord, Verdict
+from core.records.record import (
+    SCHEMA_VERSION,
+    CheckpointName,
+    Evidence,
+    Measurement,
+    Outcome,
+    TrialRecord,
+    UnknownSchemaError,
+    Verdict,
+    read_record,
+)
 
 __all__ = [
+    "SCHEMA_VERSION",
     "CheckpointName",
     "Evidence",
     "Measurement",
@@ -13,7 +24,9 @@ __all__ = [
     "RunningTrial",
     "SweepProgress",
     "TrialRecord",
+    "UnknownSchemaError",
     "Verdict",
+    "read_record",
     "trial_key",
     "varying_options",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.records.key import trial_key
 
+SCHEMA_VERSION = 1
+"""Version of the layout of a record. It grows when a field changes its meaning or is removed.
+A field that is added with a default leaves it as it is. Records of unmask 0.1.0 do not name it; theirs is 1."""
 Outcome = Literal["stable", "unstable", "healed", "censored"]
 CheckpointName = Literal["selected", "last", "gated", "alarm"]
 
@@ -82,6 +86,7 @@ class Verdict(_Plain):
 class TrialRecord(_Plain):
     """What a trial leaves. Identified by (cell_id, seed, pins) within its sweep."""
 
+    schema_version: int = 1
     sweep: str
     cell_id: str
     cell: dict[str, Any]
@@ -131,3 +136,40 @@ class TrialRecord(_Plain):
             if evidence.checkpoint == checkpoint and any(m.attack == attack for m in evidence.measurements)
         ]
         return max(found, key=lambda entry: entry[:2])[2] if found else None
+
+
+class UnknownSchemaError(ValueError):
+    """A record was written by a version of unmask whose layout this version does not know."""
+
+
+def read_record(content: bytes) -> TrialRecord:
+    """The record in the bytes of a ``record.json``.
+
+    Raises:
+        UnknownSchemaError: its layout is not the one that this version reads.
+        pydantic.ValidationError: it is damaged.
+    """
+    try:
+        record = TrialRecord.model_validate_json(content)
+    except ValidationError:
+        _check_schema(_stored_schema(content))
+        raise
+    _check_schema(record.schema_version)
+    return record
+
+
+def _stored_schema(content: bytes) -> object:
+    """The schema version that damaged or unknown bytes claim to have; that of this version if they claim none."""
+    try:
+        stored = json.loads(content)
+    except (ValueError, RecursionError):
+        return SCHEMA_VERSION
+    return stored.get("schema_version", SCHEMA_VERSION) if isinstance(stored, dict) else SCHEMA_VERSION
+
+
+def _check_schema(version: object) -> None:
+    if version != SCHEMA_VERSION:
+        raise UnknownSchemaError(
+            f"the record's schema_version is {version}, and this version of unmask reads {SCHEMA_VERSION}; "
+            "read this sweep with the version of unmask that wrote it"
+        )

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from analysis.questions.rates import LABEL_QUESTIONS, group_by_cell, has_label, varying_factors
+from analysis.questions.rates import LABEL_QUESTIONS, group_by_cell, has_label, pinned_groups, varying_factors
+from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.intervals import Interval, IntervalKind, Proportion, interval, proportion
 from analysis.statistics.melded_interval import anytime_product, melded_product
 from core.records import TrialRecord
@@ -50,13 +51,21 @@ class CorrectedRate:
 def audit_stopper(
     records: Sequence[TrialRecord], level: float = 0.95, kind: IntervalKind = "clopper-pearson"
 ) -> StopperAudit:
-    """The stopper's error rates over all `records`, which may come from several cells."""
+    """The stopper's error rates over all `records`, which may come from several cells.
+
+    With ``kind`` clustered, trials that share pinned seeds are treated as one group.
+    """
     ran_on = [r for r in _finished(records) if _runs_on(r)]
     unstable = [r for r in ran_on if _unstable(r)]
     fine = [r for r in ran_on if not _unstable(r)]
     stoppable = [r for r in ran_on if _stoppable(r)]
 
     def share(question: str, hits: list[TrialRecord], among: list[TrialRecord]) -> Proportion:
+        if kind == "clustered":
+            found = set(map(id, hits))
+            groups = pinned_groups(among, lambda record: id(record) in found)
+            rate = len(hits) / len(among) if among else None
+            return Proportion(question, len(hits), len(among), rate, clustered(groups, level))
         return proportion(question, len(hits), len(among), level, kind)
 
     return StopperAudit(

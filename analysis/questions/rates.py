@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,6 +122,18 @@ def has_label(record: TrialRecord, label: Label) -> bool | None:
             return verdict.catastrophic
 
 
+def pinned_groups(records: Sequence[TrialRecord], holds: Callable[[TrialRecord], bool]) -> list[tuple[int, int]]:
+    """(k, m) for each group of trials that share pinned seeds: of its m trials, k for which ``holds`` is true.
+
+    A trial without pins is a group of its own.
+    """
+    groups: dict[tuple, list[bool]] = {}
+    for record in records:
+        group = tuple(sorted(record.pins.items())) or (record.seed,)
+        groups.setdefault(group, []).append(holds(record))
+    return [(sum(held), len(held)) for held in groups.values()]
+
+
 def selected_accuracy(record: TrialRecord, attack: str) -> float | None:
     """Accuracy of the selected checkpoint on test images under `attack`; None where it was not measured."""
     for evidence in record.verdict.evidence if record.verdict else ():
@@ -161,7 +173,7 @@ def _cell_rate(
         healed=sum(record.verdict is not None and record.verdict.outcome == "healed" for record in group),
         stopped=sum(record.stopped_early for record in group),
         rate=unstable / len(counted) if counted else None,
-        interval=clustered(_groups(counted, label), level)
+        interval=clustered(pinned_groups(counted, lambda record: has_label(record, label) is True), level)
         if kind == "clustered"
         else intervals.interval(kind, unstable, len(counted), level),
         clean_accuracy=_mean([selected_accuracy(r, "clean") for r in counted]),
@@ -176,15 +188,6 @@ def _cell_rate(
         device_seconds=sum(record.device_seconds for record in group),
         device_seconds_saved=sum(device_seconds_saved(record) for record in group),
     )
-
-
-def _groups(counted: Sequence[TrialRecord], label: Label) -> list[tuple[int, int]]:
-    """(k, m) of each group of trials that share pinned seeds; a trial without pins is a group of its own."""
-    groups: dict[tuple, list[bool]] = {}
-    for record in counted:
-        group = tuple(sorted(record.pins.items())) or (record.seed,)
-        groups.setdefault(group, []).append(has_label(record, label) is True)
-    return [(sum(labels), len(labels)) for labels in groups.values()]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

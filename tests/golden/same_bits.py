@@ -1,0 +1,116 @@
+"""Train the same small sweeps by two checkouts of unmask on this machine, and compare all weights, records and ids.
+
+    git worktree add /tmp/before COMMIT
+    python tests/golden/same_bits.py --before /tmp/before
+
+A change that only moves or renames code must print no difference. Times, hosts, versions and commits are left out of
+the comparison. It takes some minutes; it is a tool for such changes, and no test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+SMALL = (
+    *("--train-images", "300", "--test-images", "100", "--validation-images", "100", "--classes", "10"),
+    *("--verdict-images", "60", "--square-queries", "50", "--pgd50-restarts", "1", "--confirm-every", "1"),
+    *("--fosc-grace", "1", "--fosc-patience", "1"),
+)
+KILLED = (
+    *("--name", "golden-killed", "--beta", "1", "6", "--batch-size", "16", "--epochs", "40", "--seeds", "1"),
+    *("--no-stop", "--checkpoint-s", "0.5", *SMALL),
+)
+SWEEPS: dict[str, tuple[str, ...]] = {
+    "fixed": (
+        *("--beta", "1", "6", "--batch-size", "16", "--epochs", "4", "--seeds", "2", "--no-stop"),
+        *("--fosc-threshold", "0.3", *SMALL),
+    ),
+    "pgd": (
+        *("--method", "pgd-at", "--inner", "ce", "--attack-start", "uniform", "--batch-size", "64", "--epochs", "3"),
+        *("--seeds", "2", *SMALL),
+    ),
+    "pinned": (
+        *("--pin-seed", "init", "--pin-value", "0", "1", "--beta", "1", "--batch-size", "64", "--epochs", "2"),
+        *("--seeds", "2", *SMALL),
+    ),
+    "healed": ("--seeds-from", "golden-fixed", "--where", "unstable", "stable", "--heal", "fosc", "--no-stop"),
+    "adaptive": (
+        *("--beta", "1", "6", "--batch-size", "64", "--epochs", "2", "--max-trials", "5", "--until-width", "0.5"),
+        *("--audit", "0.5", *SMALL),
+    ),
+    "awp": (
+        *("--awp-radius", "0.005", "--attack-steps", "3", "--attack-step-size", "0.05", "--beta", "1"),
+        *("--batch-size", "64", "--epochs", "3", "--seeds", "1", "--gradient-stride", "2", "--fast", "false", *SMALL),
+    ),
+    "twoworkers": ("--workers", "2", "--beta", "1", "--batch-size", "64", "--epochs", "2", "--seeds", "1", *SMALL),
+}
+TIMES = ("time/train_s", "time/eval_s")
+LEFT_OUT = ("device_seconds", "provenance", "schema_version", "run_id", "sweep")
+
+
+def main() -> int:
+    """Train by both checkouts and print what differs. Exit code: 0 the same bits, 1 a difference."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--before", type=Path, required=True, help="the other checkout")
+    parser.add_argument("--only", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
+    given = parser.parse_args()
+    after = Path(__file__).resolve().parents[2]
+    with TemporaryDirectory() as folder:
+        found = {
+            tree: _results(tree, Path(folder) / name, given.only)
+            for name, tree in (("before", given.before.resolve()), ("after", after))
+        }
+    before, now = found.values()
+    differences = [
+        f"{key}: {_difference(before.get(key), now.get(key))}"
+        for key in sorted(before | now)
+        if before.get(key) != now.get(key)
+    ]
+    print("\n".join(differences) or f"{len(now)} trials: the same weights, records and ids")
+    return 1 if differences else 0
+
+
+def _results(tree: Path, folder: Path, sweeps: list[str]) -> dict[str, dict[str, Any]]:
+    """Every trial's record by sweep and key, without what depends on time and place."""
+    folder.mkdir()
+    for name in sweeps:
+        print(f"{tree}: {name}", flush=True)
+        subprocess.run(
+            [
+                *(sys.executable, str(tree / "jobs" / "sweep_trades.py"), "--name", f"golden-{name}", *SWEEPS[name]),
+                *("--storage", str(folder), "--mlflow-uri", f"sqlite:///{folder}/mlflow.db"),
+            ],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(tree), "UNMASK_COMMIT": "none"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+    files = sorted(folder.glob("golden-*/trials/*/record.json"))
+    return {f"{file.parts[-4]} {file.parent.name}": _bits(json.loads(file.read_text())) for file in files}
+
+
+def _bits(record: dict[str, Any]) -> dict[str, Any]:
+    for row in record["trace"]:
+        for name in TIMES:
+            row.pop(name)
+    for evidence in record["verdict"]["evidence"]:
+        for measurement in evidence["measurements"]:
+            measurement.pop("library")
+    return {name: value for name, value in record.items() if name not in LEFT_OUT}
+
+
+def _difference(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    if before is None or after is None:
+        return "only after" if before is None else "only before"
+    return ", ".join(name for name in before | after if before.get(name) != after.get(name))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -30,7 +30,7 @@ class Progress:
 
     def finished(self, label: str, measured: Sequence[Measurement]) -> None:
         """All of a checkpoint's blocks are done."""
-        accuracies = ", ".join(f"{m.attack} {m.accuracy:.3f}" for m in measured)
+        accuracies = ", ".join(f"{m.label} {m.accuracy:.3f}" for m in measured)
         self._say(f"{label}: {accuracies} ({measured[0].images} images)")
 
     def _say(self, line: str) -> None:

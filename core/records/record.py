@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +15,8 @@ SCHEMA_VERSION = 1
 A field that is added with a default leaves it as it is. Records of unmask 0.1.0 do not name it; theirs is 1."""
 Outcome = Literal["stable", "unstable", "healed", "censored"]
 CheckpointName = Literal["selected", "last", "gated", "alarm"]
+PGD_NAME = re.compile(r"(?P<prefix>.*\bpgd)-\d+(?P<restarts>x\d+)?")
+"""``pgd-10``, ``pgd-50x5``, ``transfer-pgd-10``."""
 
 
 class _Plain(BaseModel):
@@ -24,7 +27,10 @@ class Measurement(_Plain):
     """A robust accuracy and everything needed to compare it with another one."""
 
     attack: str
-    """``clean``, ``fgsm``, ``pgd-10``, ``pgd-50x5``, ``square``, ``apgd-ce``, ``autoattack``, ..."""
+    """Key of the attack in a record: ``clean``, ``fgsm``, ``pgd-10``, ``pgd-50x5``, ``square``, ``apgd-ce``, ...
+
+    The keys ``pgd-10`` and ``pgd-50x5`` are constant whatever the protocol's steps and restarts are. Show `label`.
+    """
     accuracy: float = Field(ge=0, le=1)
     steps: int | None = None
     restarts: int | None = None
@@ -41,6 +47,19 @@ class Measurement(_Plain):
     library: str = "unmask"
     """Who computed it, with version: ``unmask 0.1.0``, ``pyautoattack 0.2.0``."""
 
+    @property
+    def label(self) -> str:
+        """Name of the attack as it was run: ``pgd-20`` with 20 steps, ``pgd-50x1`` with 1 restart, ``square-1000``.
+
+        A number that was not recorded stays as the key has it.
+        """
+        if (name := PGD_NAME.fullmatch(self.attack)) and self.steps is not None:
+            restarts = f"x{self.restarts}" if name["restarts"] and self.restarts is not None else name["restarts"] or ""
+            return f"{name['prefix']}-{self.steps}{restarts}"
+        if self.attack.rpartition("/")[2].endswith("square") and self.queries is not None:
+            return f"{self.attack}-{self.queries}"
+        return self.attack
+
 
 class Evidence(_Plain):
     """All attacks of one verdict on one checkpoint, on the same images."""
@@ -50,16 +69,24 @@ class Evidence(_Plain):
     epoch: int
     measurements: tuple[Measurement, ...]
 
-    def accuracy(self, attack: str) -> float:
-        """Accuracy in [0, 1] under ``attack``.
+    def measurement(self, attack: str) -> Measurement:
+        """The measurement with the key ``attack``.
 
         Raises:
             KeyError: the attack was not measured.
         """
         for measurement in self.measurements:
             if measurement.attack == attack:
-                return measurement.accuracy
+                return measurement
         raise KeyError(attack)
+
+    def accuracy(self, attack: str) -> float:
+        """Accuracy in [0, 1] under ``attack``.
+
+        Raises:
+            KeyError: the attack was not measured.
+        """
+        return self.measurement(attack).accuracy
 
 
 class Verdict(_Plain):

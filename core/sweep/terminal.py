@@ -131,7 +131,7 @@ def ending(record: TrialRecord, done: int, total: str) -> str:
         if holds
     )
     last = next((e for e in verdict.evidence if e.checkpoint == "last"), None)
-    accuracies = "".join(f", {m.attack} {m.accuracy:.3f}" for m in last.measurements) if last else ""
+    accuracies = "".join(f", {m.label} {m.accuracy:.3f}" for m in last.measurements) if last else ""
     early = f" (of {record.epochs_planned}: stopped)" if record.stopped_early else ""
     return (
         f"[{done}/{total}] {record.key} {verdict.outcome}"

@@ -15,7 +15,8 @@ from core.config import Trial
 from core.records import Evidence, TrialRecord
 
 LABELS = ("overestimation", "onset", "catastrophic")
-ACCURACIES = {"clean_acc": "clean", "pgd10_acc": "pgd-10", "pgd50_acc": "pgd-50", "square_acc": "square"}
+ACCURACIES = ("clean", "pgd-10", "pgd-50x5", "square")
+"""Attacks of the verdict whose accuracies are logged under ``outcome/``."""
 OUTCOMES = ("stable", "unstable", "healed", "censored")
 
 
@@ -81,7 +82,8 @@ def verdict_tags(record: TrialRecord) -> dict[str, str]:
 def outcome_metrics(record: TrialRecord) -> dict[str, float]:
     """Metrics of a finished trial, logged at step 0. A censored trial has only its cost: it is no evidence of a rate.
 
-    Accuracies and ``outcome/gap`` (PGD-10 minus Square) are those of the selected checkpoint on test images.
+    Accuracies (``outcome/pgd-10_acc``, ``outcome/square-1000_acc``, named by `Measurement.label`) and ``outcome/gap``
+    (PGD minus Square) are those of the selected checkpoint on test images.
     """
     verdict = record.verdict
     assert verdict is not None
@@ -102,25 +104,25 @@ def outcome_metrics(record: TrialRecord) -> dict[str, float]:
 
 
 def _accuracies(evidence: Evidence) -> dict[str, float]:
-    found = {
-        name: measurement.accuracy
-        for name, attack in ACCURACIES.items()
-        for measurement in evidence.measurements
-        if measurement.attack.partition("x")[0] == attack
-    }
-    if {"pgd10_acc", "square_acc"} <= found.keys():
-        found["gap"] = found["pgd10_acc"] - found["square_acc"]
+    measured = {m.attack: m for m in evidence.measurements if m.attack in ACCURACIES}
+    found = {f"{m.label}_acc": m.accuracy for m in measured.values()}
+    if {"pgd-10", "square"} <= measured.keys():
+        found["gap"] = measured["pgd-10"].accuracy - measured["square"].accuracy
     return found
 
 
 def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
-    """``evaluation/selected/square_acc``, ..., each from the largest evaluation; gaps are PGD-10 minus AutoAttack."""
+    """``evaluation/selected/square-5000_acc``, ..., each from the largest evaluation; gaps are PGD minus AutoAttack.
+
+    Accuracies are named by `Measurement.label`, gaps by the key of AutoAttack's mode.
+    """
     values: dict[str, float] = {}
     measured = {(e.checkpoint, m.attack) for e in record.evaluations for m in e.measurements}
     for checkpoint, attack in sorted(measured):
         evidence = record.evaluation(checkpoint, attack)
         assert evidence is not None
-        values[f"evaluation/{checkpoint}/{attack}_acc"] = evidence.accuracy(attack)
+        label = evidence.measurement(attack).label
+        values[f"evaluation/{checkpoint}/{label}_acc"] = evidence.accuracy(attack)
         if attack.startswith("autoattack"):
             gap = evidence.accuracy("pgd-10") - evidence.accuracy(attack)
             values[f"evaluation/{checkpoint}/{attack}_gap"] = gap

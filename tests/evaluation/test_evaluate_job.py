@@ -108,10 +108,12 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
     assert {run.info.status for run in runs} == {"FINISHED"}
     of_trial = next(run for run in runs if run.data.tags.get("trial_key") == trained.records[0].key)
     evaluation = tracked[[r.key for r in tracked].index(trained.records[0].key)].evaluation("selected", "square")
-    assert of_trial.data.metrics["evaluation/selected/square_acc"] == evaluation.accuracy("square")
+    square = evaluation.measurement("square").label
+    assert square.startswith("square-")
+    assert of_trial.data.metrics[f"evaluation/selected/{square}_acc"] == evaluation.accuracy("square")
     stored = json.loads(Path(client.download_artifacts(of_trial.info.run_id, "evaluation.json")).read_text())
     assert stored[0]["measurements"][0]["attack"] == "clean"
-    assert len(client.get_metric_history(of_trial.info.run_id, "evaluation/selected/square_acc")) == 1
+    assert len(client.get_metric_history(of_trial.info.run_id, f"evaluation/selected/{square}_acc")) == 1
     parent = next(run for run in runs if run.data.tags["role"] == "sweep")
     assert "| AutoAttack |" in Path(client.download_artifacts(parent.info.run_id, "evaluation.md")).read_text()
     gaps = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from core.allocation.truth import CellTruth, SimulatedTrial
 from core.config import ProtocolOptions, digest
-from core.records import Evidence, Measurement, TrialRecord, Verdict
+from core.records import Evidence, Measurement, Row, TrialRecord, Verdict
 
 HEALING_EPOCHS = 5
 """A healed trial's FOSC comes back under the threshold this long after its onset."""
@@ -91,7 +91,7 @@ def _verdict(trial: SimulatedTrial, onset: int | None, recovery: int | None, pro
 
 def _trace(
     epochs: int, onset: int | None, recovery: int | None, truth: CellTruth, rng: np.random.Generator
-) -> list[dict[str, float | None]]:
+) -> list[Row]:
     epoch = np.arange(1, epochs + 1)
     masked = (epoch >= onset) & (epoch < (recovery or epochs + 1)) if onset is not None else np.zeros(epochs, bool)
     progress = 1 - np.exp(-4 * epoch / truth.epochs)

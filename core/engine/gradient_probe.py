@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from core.engine.precision import Precision
+from core.engine.ranks import Ranks
 from core.methods import Objective
 from core.probes import flat_gradient, gradient_cosine
-
-if TYPE_CHECKING:
-    from core.engine.batches import Batch
-    from core.engine.trainer import Trainer
+from core.records import Row
 
 
 class GradientProbe:
-    """Measures one step from outside: `before` on the objective that the step minimises, `finish` after the update.
+    """Measures one training step: `before` on the objective that the step minimises, `finish` after the update.
 
-    The gradient after the step is that of the full loss at the new weights, its inner maximisation run anew on the same
-    batch from the same start. BatchNorm statistics are put back, so a probed run trains like an unprobed one.
+    The gradient after the step is that of the full loss at the new weights, with a new inner maximisation on the same
+    batch from the same start. BatchNorm statistics are restored, so that a probed trial trains like an unprobed one.
+
+    Args:
+        model: the bare network that is trained.
+        ranks: over which gradients are summed.
+        precision: whose gradient scaling protects small gradients against underflow.
+        weight: of this rank's slice in the global batch, see `Batch`.
+        loss: attacks the batch at the current weights and returns the mean loss of this rank's slice, a scalar.
     """
 
-    def __init__(self, trainer: Trainer, batch: Batch) -> None:
-        self.trainer = trainer
-        self.batch = batch
-        self.weights = list(trainer.model.parameters())
+    def __init__(
+        self, model: nn.Module, ranks: Ranks, precision: Precision, weight: float, loss: Callable[[], Tensor]
+    ) -> None:
+        self.model = model
+        self.ranks = ranks
+        self.precision = precision
+        self.weight = weight
+        self.loss = loss
+        self.weights = list(model.parameters())
         self.gradients: dict[str, Tensor] = {}
 
     def before(self, objective: Objective) -> None:
         """Gradients of each part of the objective, at the weights before the step."""
         self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
 
-    def finish(self) -> dict[str, float | None]:
+    def finish(self) -> Row:
         """``w_norm, ce_norm, kl_norm`` (l2, eqs. 4-6) before the step, ``cosine`` (eq. 7) from before to after."""
-        trainer, batch = self.trainer, self.batch
-        statistics = [buffer.clone() for buffer in trainer.model.buffers()]
-        x_adv = trainer.attack(batch)
-        with trainer.precision.autocast():
-            total = trainer.method.objective(trainer.network, batch.x, x_adv, batch.y).total
-        after = self._gradient(total)
+        statistics = [buffer.clone() for buffer in self.model.buffers()]
+        after = self._gradient(self.loss())
         with torch.no_grad():
-            for buffer, saved in zip(trainer.model.buffers(), statistics, strict=True):
+            for buffer, saved in zip(self.model.buffers(), statistics, strict=True):
                 buffer.copy_(saved)
         before = torch.stack(list(self.gradients.values())).sum(0)
-        norms: dict[str, float | None] = {f"{name}_norm": float(g.norm()) for name, g in self.gradients.items()}
+        norms: Row = {f"{name}_norm": float(g.norm()) for name, g in self.gradients.items()}
         return {"w_norm": float(before.norm()), **norms, "cosine": float(gradient_cosine(before, after))}
 
     def _gradient(self, loss: Tensor) -> Tensor:
-        """Flat gradient of the global batch's ``loss``, scaled against underflow on its way."""
-        ranks, scale = self.trainer.ranks, self.trainer.precision.scaler.get_scale()
-        share = loss * (self.batch.weight / ranks.workers * scale)
-        return ranks.sum(flat_gradient(share, self.weights)) / scale
+        """Flat gradient of the global batch's ``loss``, scaled up while it is computed."""
+        scale = self.precision.scaler.get_scale()
+        share = loss * (self.weight / self.ranks.workers * scale)
+        return self.ranks.sum(flat_gradient(share, self.weights)) / scale

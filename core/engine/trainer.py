@@ -18,8 +18,7 @@ from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.fast import FoldedNetwork
 from core.methods import Method, Objective, build_method
-
-Row = dict[str, float | None]
+from core.records import Row
 
 
 class ObjectiveModule(nn.Module):
@@ -98,7 +97,7 @@ class Trainer:
         gradients: list[Row] = []
         batches = iterate_epoch(train, self.cell, self.method.attack, self.streams, self.ranks, epoch, noisy_batches)
         for step, batch in enumerate(batches, start=first_step):
-            probe = GradientProbe(self, batch) if gradient_stride and step % gradient_stride == 0 else None
+            probe = self._probe(batch) if gradient_stride and step % gradient_stride == 0 else None
             objective = self._step(batch, perturb_weights, probe)
             sums += _totals(objective, batch)
             if probe:
@@ -122,6 +121,14 @@ class Trainer:
             return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
         with self.precision.autocast():
             return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
+
+    def _probe(self, batch: Batch) -> GradientProbe:
+        def loss() -> Tensor:
+            x_adv = self.attack(batch)
+            with self.precision.autocast():
+                return self.method.objective(self.network, batch.x, x_adv, batch.y).total
+
+        return GradientProbe(self.model, self.ranks, self.precision, batch.weight, loss)
 
     def _maybe_compiled(self, network: nn.Module) -> nn.Module:
         return torch.compile(network) if self.cell.training.compile else network  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""One trial from first epoch to verdict, on one DDP rank. Knows no Ray: whoever runs it passes what it needs."""
+"""One trial from its first epoch to its verdict, on one DDP rank. No Ray: the caller passes a `TrialContext`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 import torch
 
 from core.config import ProtocolOptions, Trial
-from core.data import Dataset, ImageSet
-from core.engine.checkpoint_state import Best, Progress, Weights, copy_weights, pack, unpack
+from core.data import Dataset
+from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
 from core.engine.provenance import provenance
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
-from core.engine.trainer import Row, Trainer
+from core.engine.selection import Weights, copy_weights, is_masked
+from core.engine.trainer import Trainer
+from core.engine.trial_state import TrialState, pack, unpack
+from core.engine.verdict_measurement import VerdictMeasurement
 from core.models import build_model
-from core.probes import collect_evidence, validation_means, validation_sums
-from core.records import CheckpointName, Evidence, TrialRecord, Verdict, read_record
+from core.records import Row, TrialRecord, Verdict, read_record
 from core.storage import CorruptFileError, Store
-from core.verdict import FoscDetector, censor, confirms_alarm, judge
+from core.verdict import FoscDetector, censor
 
 Report = Callable[[int, list[Row], bool], None]
 """Called on every rank at the same points with the last epoch, the rows since the last call, and whether the trial is
@@ -31,7 +33,7 @@ decided and about to end."""
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often a trial speaks and saves, in seconds; epochs shorter than that are reported together."""
+    """Seconds between reports and between checkpoints; shorter epochs are reported together."""
 
     report_s: float = 1.0
     checkpoint_s: float = 20.0
@@ -59,35 +61,35 @@ class TrialContext:
     timeout_s: float | None = None
 
 
-def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: TrialContext) -> TrialRecord | None:
-    """Train, watch and judge one trial; go on from its last checkpoint if there is one.
+def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
+    """Train, watch and judge one trial; continue from its last checkpoint if there is one.
 
     Returns:
         The record, on the leading rank; None on the others.
     """
-    finished = around.store.read(RECORD) if around.ranks.leads else None
-    if around.ranks.from_leader(finished is not None):
+    finished = context.store.read(RECORD) if context.ranks.leads else None
+    if context.ranks.from_leader(finished is not None):
         return read_record(finished) if finished else None
-    return TrialRun(trial, protocol, dataset, around).run()
+    return TrialRun(trial, protocol, dataset, context).run()
 
 
 class TrialRun:
-    """The loop of `run_trial`, with its state."""
+    """The loop of `run_trial` and its state."""
 
-    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, around: TrialContext) -> None:
-        self.trial, self.protocol, self.around = trial, protocol, around
-        self.ranks = around.ranks
+    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> None:
+        self.trial, self.protocol, self.context = trial, protocol, context
+        self.ranks = context.ranks
         device = self.ranks.device
-        self.train, self.validation = dataset.train.to(device), dataset.validation.to(device)
-        self.test = dataset.test.to(device)
-        self._start_anew()
-        self.progress = self._resume()
-        self.progress.attempts += 1
+        self.dataset = Dataset(dataset.train.to(device), dataset.validation.to(device), dataset.test.to(device))
+        self._build()
+        self.state = self._resume()
+        self.state.attempts += 1
         self._unreported: list[Row] = []
         self._decided = False
         self._reported_at = self._saved_at = self._counted_at = time.monotonic()
 
-    def _start_anew(self) -> None:
+    def _build(self) -> None:
+        """The trial's parts as they are before the first epoch."""
         cell, protocol = self.trial.cell, self.protocol
         streams = Streams.spawn(self.trial.seed, self.trial.pins)
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
@@ -95,220 +97,149 @@ class TrialRun:
         self.detector = FoscDetector(
             threshold=protocol.fosc_threshold, patience=protocol.fosc_patience, grace=protocol.fosc_grace
         )
+        epsilon = cell.attack.epsilon
+        self.measurement = VerdictMeasurement(self.trainer.model, self.dataset, epsilon, protocol, self.ranks)
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
 
     def run(self) -> TrialRecord | None:
-        """Run to the end or to the verdict that makes going on pointless."""
-        while self.progress.epoch < self.trial.cell.training.epochs:
+        """Train until the last epoch, or until a confirmed alarm decides the verdict."""
+        epochs = self.trial.cell.training.epochs
+        while self.state.epoch < epochs:
             row = self._epoch()
             reason = self._failure(row)
             if reason:
                 return self._finish(censor(reason, self.detector), stopped_early=False)
-            self._decided = self._confirmed_alarm() and self._may_stop
+            self._decided = self.measurement.confirm_alarm(self.state, self.detector) and self._may_stop
             if self._decided:
                 break
             self._report_and_save()
-        verdict = self.ranks.from_leader(self._judge() if self.ranks.leads else None)
-        assert verdict is not None
-        last_epoch = self.progress.epoch == self.trial.cell.training.epochs
-        return self._finish(verdict, stopped_early=self._decided and not last_epoch)
+        verdict = self.measurement.judge(self.state, self.detector)
+        return self._finish(verdict, stopped_early=self._decided and self.state.epoch < epochs)
 
     @property
     def _may_stop(self) -> bool:
-        """Healing needs the epochs after an alarm, an audit all of them."""
+        """Healing needs the epochs after an alarm, an audit needs all epochs."""
         return self.protocol.stop and not self.trial.audit and self.trial.cell.heal.heal == "none"
 
     def _epoch(self) -> Row:
-        progress, protocol, cell = self.progress, self.protocol, self.trial.cell
-        epoch = progress.epoch + 1
-        steps = self.trainer.steps_per_epoch(len(self.train))
-        noisy_batches = min(progress.noisy_batches, steps)
-        progress.noisy_batches -= noisy_batches
-        row, gradients = self.trainer.run_epoch(
-            self.train,
+        """Train and validate one epoch and take it into the state."""
+        state, protocol, cell = self.state, self.protocol, self.trial.cell
+        epoch = state.epoch + 1
+        steps = self.trainer.steps_per_epoch(len(self.dataset.train))
+        noisy_batches = min(state.noisy_batches, steps)
+        state.noisy_batches -= noisy_batches
+        trained, gradients = self.trainer.run_epoch(
+            self.dataset.train,
             epoch,
             noisy_batches=noisy_batches,
             gradient_stride=protocol.gradient_stride,
-            first_step=progress.step,
+            first_step=state.step,
         )
-        if cell.heal.heal == "fosc":
-            row["heal/noisy_batches"] = noisy_batches
-        started = time.perf_counter()
-        self.ranks.copy_buffers(self.trainer.model)
-        sums = validation_sums(
-            self.trainer.model,
-            self.validation,
-            cell.attack.epsilon,
-            protocol,
-            seed=protocol.eval_seed,
-            rank=self.ranks.rank,
-            workers=self.ranks.workers,
-        )
-        row |= validation_means(self.ranks.sum(sums))
-        row["time/eval_s"] = time.perf_counter() - started
-        if gradients:
-            names = gradients[0].keys() - {"step", "epoch"}
-            row |= {f"grad/{name}": sum(g[name] or 0.0 for g in gradients) / len(gradients) for name in sorted(names)}
-        row = {"epoch": epoch, **{name: _finite(value) for name, value in row.items()}}
+        healing: Row = {"heal/noisy_batches": noisy_batches} if cell.heal.heal == "fosc" else {}
+        model, epsilon = self.trainer.model, cell.attack.epsilon
+        validated = validation_row(model, self.dataset.validation, epsilon, protocol, self.ranks)
+        row = finite({"epoch": epoch, **trained, **healing, **validated, **gradient_means(gradients)})
         self.detector.update(epoch, row)
-        self._select(row)
-        if cell.heal.heal == "fosc" and self._masked(row):
-            progress.noisy_batches = cell.heal.heal_batches
-        progress.epoch = epoch
-        progress.step += steps
-        progress.rows.append(row)
-        progress.gradients += [{name: _finite(value) for name, value in g.items()} for g in gradients]
+        masked = is_masked(row, protocol)
+        accuracy = row["val/pgd10_acc"] or 0.0
+        state.selected.offer(accuracy, epoch, model)
+        if not masked:
+            state.gated.offer(accuracy, epoch, model)
+        elif cell.heal.heal == "fosc":
+            state.noisy_batches = cell.heal.heal_batches
+        state.epoch = epoch
+        state.step += steps
+        state.rows.append(row)
+        state.gradients += [finite(gradient) for gradient in gradients]
         self._unreported.append(row)
-        now = time.monotonic()
-        progress.device_seconds += (now - self._counted_at) * self.ranks.workers
-        self._counted_at = now
+        self._count_device_seconds()
         return row
 
-    def _select(self, row: Row) -> None:
-        accuracy, epoch = row["val/pgd10_acc"] or 0.0, int(row["epoch"] or 0)
-        self.progress.selected.offer(accuracy, epoch, self.trainer.model)
-        if not self._masked(row):
-            self.progress.gated.offer(accuracy, epoch, self.trainer.model)
-
-    def _masked(self, row: Row) -> bool:
-        return row["val/fosc"] is None or row["val/fosc"] > self.protocol.fosc_threshold
-
     def _failure(self, row: Row) -> str | None:
+        """Why the trial must be censored after this epoch; None: it need not."""
         for name in ("train/loss", "val/clean_loss"):
             if row[name] is None:
-                return f"diverged: {name} of epoch {self.progress.epoch} is not finite"
-        limit = self.around.timeout_s
-        spent = self.progress.device_seconds / self.ranks.workers
+                return f"diverged: {name} of epoch {self.state.epoch} is not finite"
+        limit = self.context.timeout_s
+        spent = self.state.device_seconds / self.ranks.workers
         if self.ranks.from_leader(limit is not None and spent > limit):
-            return f"timeout: {limit:g} s passed in epoch {self.progress.epoch}"
+            return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None
-
-    def _confirmed_alarm(self) -> bool:
-        """Measure Square and its company on validation images while an alarm lasts; True once they confirm it."""
-        if not self.detector.active:
-            return False
-        alarms, protocol = self.progress.alarms, self.protocol
-        since_onset = [alarm for alarm in alarms if alarm.epoch >= self.detector.onset_epochs[-1]]
-        if any(confirms_alarm(alarm, protocol) for alarm in since_onset):
-            return True
-        if since_onset and self.progress.epoch - since_onset[-1].epoch < protocol.confirm_every:
-            return False
-        evidence = self._measure(None, self.validation, "alarm", self.progress.epoch)
-        alarms.append(evidence)
-        return confirms_alarm(evidence, protocol)
-
-    def _judge(self) -> Verdict:
-        last = self.progress.epoch
-        measured: dict[int, Evidence] = {}
-        evidence = list(self.progress.alarms)
-        kept: dict[CheckpointName, Best | None] = {"selected": self.progress.selected, "gated": self.progress.gated}
-        for name, best in {**kept, "last": None}.items():
-            epoch = best.epoch if best else last
-            if best and best.weights is None:
-                continue
-            if epoch not in measured:
-                measured[epoch] = self._measure_here(best.weights if best else None, self.test, name, epoch)
-            evidence.append(measured[epoch].model_copy(update={"checkpoint": name}))
-        return judge(tuple(evidence), self.detector, self.protocol)
-
-    def _measure(self, weights: Weights | None, images: ImageSet, checkpoint: CheckpointName, epoch: int) -> Evidence:
-        here = self._measure_here(weights, images, checkpoint, epoch) if self.ranks.leads else None
-        evidence = self.ranks.from_leader(here)
-        assert evidence is not None
-        return evidence
-
-    def _measure_here(
-        self, weights: Weights | None, images: ImageSet, checkpoint: CheckpointName, epoch: int
-    ) -> Evidence:
-        """Evidence on the same first `verdict_images` images, for other weights than the current ones if given."""
-        model = self.trainer.model
-        current = copy_weights(model) if weights else None
-        if weights:
-            model.load_state_dict(weights)
-        chosen = images.take(torch.arange(min(self.protocol.verdict_images, len(images)), device=self.ranks.device))
-        evidence = collect_evidence(
-            model,
-            chosen.images,
-            chosen.labels,
-            self.trial.cell.attack.epsilon,
-            self.protocol,
-            seed=self.protocol.eval_seed,
-            checkpoint=checkpoint,
-            epoch=epoch,
-            split="test" if images is self.test else "validation",
-        )
-        if current:
-            model.load_state_dict(current)
-        return evidence
 
     def _report_and_save(self) -> None:
         now = time.monotonic()
-        cadence = self.around.cadence
+        cadence = self.context.cadence
         due = (now - self._reported_at >= cadence.report_s, now - self._saved_at >= cadence.checkpoint_s)
         report_due, save_due = self.ranks.from_leader(due)
         if report_due:
-            self._report(now)
+            self._report()
         if save_due:
             if self.ranks.leads:
-                self.around.store.write_sealed(RESUME, pack(self.progress, self.parts))
+                self.context.store.write_sealed(RESUME, pack(self.state, self.parts))
             self._saved_at = now
 
-    def _report(self, now: float) -> None:
-        self.around.report(self.progress.epoch, self._unreported, self._decided)
+    def _report(self) -> None:
+        self._reported_at = time.monotonic()
+        self.context.report(self.state.epoch, self._unreported, self._decided)
         self._unreported = []
-        self._reported_at = now
 
-    def _resume(self) -> Progress:
+    def _count_device_seconds(self) -> None:
+        now = time.monotonic()
+        self.state.device_seconds += (now - self._counted_at) * self.ranks.workers
+        self._counted_at = now
+
+    def _resume(self) -> TrialState:
+        """The state in the last checkpoint, whose parts are loaded; a new state without a usable checkpoint."""
         checkpoint = None
         if self.ranks.leads:
             try:
-                checkpoint = self.around.store.read_sealed(RESUME)
+                checkpoint = self.context.store.read_sealed(RESUME)
             except CorruptFileError as error:
-                print(f"{error}; the trial starts anew", flush=True)
+                print(f"{error}; the trial starts again from its first epoch", flush=True)
         checkpoint = self.ranks.from_leader(checkpoint)
         if checkpoint is None:
-            return Progress()
+            return TrialState()
         try:
             return unpack(checkpoint, self.parts)
-        except Exception as error:  # whole bytes, but of another version or by another hand; the same on every rank
-            where = f"{self.around.store.root}/{RESUME}"
-            print(f"{where} is no checkpoint of this trial ({type(error).__name__}); the trial starts anew", flush=True)
-            self._start_anew()
-            return Progress()
+        except Exception as error:
+            # the checksum is valid but the content is not ours (other version, edited file); every rank comes here
+            where = f"{self.context.store.root}/{RESUME}"
+            reason = f"is no checkpoint of this trial ({type(error).__name__})"
+            print(f"{where} {reason}; the trial starts again from its first epoch", flush=True)
+            self._build()
+            return TrialState()
 
     def _finish(self, verdict: Verdict, *, stopped_early: bool) -> TrialRecord | None:
-        self._report(time.monotonic())
+        """Report the last rows and, on the leading rank, write weights and record."""
+        self._report()
         if not self.ranks.leads:
             return None
-        progress, trial, store = self.progress, self.trial, self.around.store
-        progress.device_seconds += (time.monotonic() - self._counted_at) * self.ranks.workers
-        weights = {"last": (progress.epoch, copy_weights(self.trainer.model))}
-        for name, best in (("selected", progress.selected), ("gated", progress.gated)):
+        self._count_device_seconds()
+        state, trial, store = self.state, self.trial, self.context.store
+        weights = {"last": (state.epoch, copy_weights(self.trainer.model))}
+        for name, best in (("selected", state.selected), ("gated", state.gated)):
             if best.weights is not None:
                 weights[name] = (best.epoch, best.weights)
         record = TrialRecord(
-            sweep=self.around.sweep,
+            sweep=self.context.sweep,
             **trial.record_fields(),
             protocol=self.protocol.model_dump(mode="json"),
             verdict=verdict,
-            epochs_run=progress.epoch,
+            epochs_run=state.epoch,
             stopped_early=stopped_early,
-            trace=progress.rows,
-            gradients=progress.gradients,
-            device_seconds=progress.device_seconds,
-            attempts=progress.attempts,
+            trace=state.rows,
+            gradients=state.gradients,
+            device_seconds=state.device_seconds,
+            attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
-            provenance=provenance(self.ranks, self.around.commit),
+            provenance=provenance(self.ranks, self.context.commit),
         )
         store.write(RECORD, record.model_dump_json().encode())
         store.delete(RESUME)
         return record
 
     def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:
+        """Write a weights file and return its SHA-256."""
         buffer = io.BytesIO()
         torch.save({"cell": self.trial.cell.flat(), "seed": self.trial.seed, "epoch": epoch, "model": weights}, buffer)
-        return self.around.store.write(f"{name}.pt", buffer.getvalue())
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and abs(value) < float("inf") else None
+        return self.context.store.write(f"{name}.pt", buffer.getvalue())

@@ -15,6 +15,8 @@ SCHEMA_VERSION = 1
 A field that is added with a default leaves it as it is. Records of unmask 0.1.0 do not name it; theirs is 1."""
 Outcome = Literal["stable", "unstable", "healed", "censored"]
 CheckpointName = Literal["selected", "last", "gated", "alarm"]
+Row = dict[str, float | None]
+"""Metrics of one epoch or step by name; None where a metric is not finite."""
 PGD_NAME = re.compile(r"(?P<prefix>.*\bpgd)-\d+(?P<restarts>x\d+)?")
 """``pgd-10``, ``pgd-50x5``, ``transfer-pgd-10``."""
 
@@ -130,9 +132,9 @@ class TrialRecord(_Plain):
     epochs_planned: int
     epochs_run: int
     stopped_early: bool = False
-    trace: list[dict[str, float | None]] = Field(default_factory=list)
+    trace: list[Row] = Field(default_factory=list)
     """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None where not finite."""
-    gradients: list[dict[str, float | None]] = Field(default_factory=list)
+    gradients: list[Row] = Field(default_factory=list)
     """Batch-level rows of Appendix G: ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0
     """Seconds of training and evaluation times workers, over all attempts."""

@@ -13,11 +13,10 @@ from statistics import fmean
 from typing import NamedTuple
 
 from core.config import Sweep, Trial
-from core.records import RunningTrial, SweepProgress, TrialRecord
+from core.records import Row, RunningTrial, SweepProgress, TrialRecord
 from core.records.progress import PERIOD_S
 
 SHOWN_METRICS = {"clean": "val/clean_acc", "pgd10": "val/pgd10_acc", "fosc": "val/fosc", "sgcs": "val/sgcs"}
-Row = Mapping[str, float | None]
 
 
 class Pending(NamedTuple):

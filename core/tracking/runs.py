@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.records import TrialRecord
+from core.records import Row, TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import (
     OUTCOMES,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 METRICS_PER_BATCH = 1000
 FINAL_STATUS = {"stable": "FINISHED", "unstable": "FINISHED", "healed": "FINISHED", "censored": "FAILED"}
-EpochRow = tuple[int, Mapping[str, float | None]]
+EpochRow = tuple[int, Row]
 """Time of the report in ms since 1970, and a row of the trace. The time is part of a metric's identity in MLflow, so it
 must be the same when a row is written again."""
 

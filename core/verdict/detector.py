@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from math import inf, isnan
 from typing import Any
 
-Row = Mapping[str, float | None]
+from core.records import Row
 
 
 class Detector(ABC):

@@ -7,7 +7,8 @@ from math import inf
 from statistics import mean, stdev
 from typing import Literal
 
-from core.verdict.detector import Row, ScoredDetector, finite_or
+from core.records import Row
+from core.verdict.detector import ScoredDetector, finite_or
 
 
 class Level(ScoredDetector):

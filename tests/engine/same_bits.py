@@ -2,8 +2,9 @@
 
     python -m tests.engine.same_bits RESULTS [SWEEP ...] [--most 2]
 
-Compared: cell ids, weights, traces, gradient rows and verdicts. Not compared: times, attempts, provenance and the version
-of the code that a measurement names. The machine must be the one that wrote the sweeps: kernels differ between processors.
+Compared: cell ids, weights, traces, gradient rows and verdicts. Not compared: times, attempts, provenance and the
+version of the code that a measurement names. The machine must be the one that wrote the sweeps, because kernels differ
+between processors.
 """
 
 from __future__ import annotations

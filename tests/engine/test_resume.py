@@ -99,7 +99,7 @@ def test_a_damaged_checkpoint_means_starting_anew(
     again = run(make_cell())
     assert comparable(again) == comparable(whole)
     assert again.attempts == 1
-    assert "starts anew" in capsys.readouterr().out
+    assert "starts again" in capsys.readouterr().out
 
 
 def test_stored_weights_are_the_named_epochs_and_need_no_pickle(

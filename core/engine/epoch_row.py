@@ -1,0 +1,40 @@
+"""What a trial's trace says of one epoch beside its training: the validation metrics and the mean gradient norms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from torch import nn
+
+from core.config import ProtocolOptions
+from core.data import ImageSet
+from core.engine.ranks import Ranks
+from core.probes import validation_means, validation_sums
+from core.records import Row
+
+
+def validation_row(
+    model: nn.Module, validation: ImageSet, epsilon: float, protocol: ProtocolOptions, ranks: Ranks
+) -> Row:
+    """``val/...`` over the whole validation set, each rank measuring its share, and ``time/eval_s``.
+
+    All ranks have the leader's BatchNorm statistics afterwards, so that all of them measure one model.
+    """
+    started = time.perf_counter()
+    ranks.copy_buffers(model)
+    sums = validation_sums(
+        model, validation, epsilon, protocol, seed=protocol.eval_seed, rank=ranks.rank, workers=ranks.workers
+    )
+    return {**validation_means(ranks.sum(sums)), "time/eval_s": time.perf_counter() - started}
+
+
+def gradient_means(gradients: Sequence[Row]) -> Row:
+    """``grad/...``: means over the epoch's gradient rows; none without rows."""
+    names = sorted(gradients[0].keys() - {"step", "epoch"}) if gradients else []
+    return {f"grad/{name}": sum(row[name] or 0.0 for row in gradients) / len(gradients) for name in names}
+
+
+def finite(row: Row) -> Row:
+    """The row with None in place of infinities and NaN, which JSON does not have."""
+    return {name: value if value is not None and abs(value) < float("inf") else None for name, value in row.items()}

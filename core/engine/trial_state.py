@@ -1,0 +1,68 @@
+"""The state of a trial after an epoch, and the checkpoint that holds it."""
+
+from __future__ import annotations
+
+import copy
+import io
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from core.engine.selection import Best
+from core.records import Evidence, Row
+
+
+@dataclass
+class TrialState:
+    """State of a trial after ``epoch`` epochs. Network, optimiser and detector are the parts beside it (`pack`).
+
+    Attributes:
+        epoch: last finished epoch, 0 before the first.
+        step: training steps up to now.
+        rows, gradients: the record's trace and gradient tables up to now.
+        selected: best epoch by PGD validation accuracy.
+        gated: best among the epochs with FOSC under the threshold (Algorithm 1, line 17).
+        alarms: evidence that was measured while the detector's alarm was on.
+        noisy_batches: batches that still get healing noise, from the next epoch's first batch on.
+        device_seconds: seconds of training and evaluation times workers, over all attempts.
+        attempts: how often the trial was started.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    rows: list[Row] = field(default_factory=list)
+    gradients: list[Row] = field(default_factory=list)
+    selected: Best = field(default_factory=Best)
+    gated: Best = field(default_factory=Best)
+    alarms: list[Evidence] = field(default_factory=list)
+    noisy_batches: int = 0
+    device_seconds: float = 0.0
+    attempts: int = 0
+
+
+def pack(state: TrialState, parts: dict[str, Any]) -> bytes:
+    """A checkpoint as bytes: the state and the ``state_dict`` of every part (model, optimizer, scaler, detector)."""
+    plain = {**vars(state), "selected": vars(state.selected), "gated": vars(state.gated)}
+    plain["alarms"] = [evidence.model_dump_json() for evidence in state.alarms]
+    buffer = io.BytesIO()
+    torch.save({"progress": plain, "parts": {name: part.state_dict() for name, part in parts.items()}}, buffer)
+    return buffer.getvalue()
+
+
+def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:
+    """Load every part from a checkpoint made by `pack` and return its state. Nothing is unpickled.
+
+    Bytes that are no such checkpoint raise any exception, and leave the parts in any state.
+    """
+    stored = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu")
+    for name, part in parts.items():
+        part.load_state_dict(copy.deepcopy(stored["parts"][name]))
+    plain = stored["progress"]
+    plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])
+    plain["alarms"] = [Evidence.model_validate_json(text) for text in plain["alarms"]]
+    state = TrialState(**plain)
+    for name, usual in vars(TrialState()).items():
+        if type(getattr(state, name)) is not type(usual):
+            raise TypeError(f"{name} is {getattr(state, name)!r:.100}")
+    return state

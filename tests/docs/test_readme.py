@@ -1,0 +1,183 @@
+"""What a README says can be checked where it is a path, a name or a command line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.command.request import read_request
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.ledger.ledger import Ledger
+from core.records import TrialRecord, Verdict
+from core.storage import Store
+from jobs import benchmark, evaluate, report, status, sweep_trades
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = ROOT / "jobs" / "presets"
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob(".github/*.md"), *ROOT.glob("[acjt]*/**/README.md")])
+MAX_WORDS = 900
+
+READERS: dict[str, Callable[[list[str]], object]] = {
+    "sweep_trades": lambda args: read_request(args, PRESETS, ""),
+    "status": status.read_request,
+    "report": report.read_request,
+    "evaluate": lambda args: evaluate.read_options(evaluate._parse(args)),
+    "benchmark": benchmark.read_options,
+}
+"""Reads a job's arguments, and raises ValueError or SystemExit where they are wrong."""
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+FENCE = re.compile(r"^```\w*\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^ {4,}(.*)\n", re.MULTILINE)
+
+
+def code_of(text: str) -> Iterator[str]:
+    """Lines in fences, indented lines, and code in running text; a line that ends with a backslash goes on."""
+    text = text.replace("\\\n", " ")
+    for fence in FENCE.findall(text):
+        yield from fence.splitlines()
+    text = FENCE.sub("", text)
+    yield from INDENTED.findall(text)
+    yield from inline_code(text)
+
+
+def inline_code(text: str) -> list[str]:
+    """Code between backquotes in running text."""
+    return [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", INDENTED.sub("", FENCE.sub("", text)))]
+
+
+def job_commands() -> list[tuple[str, str, list[str]]]:
+    """(page, job, arguments) of every ``python jobs/JOB.py ...`` of the pages."""
+    found = []
+    for page in PAGES:
+        for line in dict.fromkeys(code_of(page.read_text())):
+            for job, arguments in re.findall(r"python jobs/(\w+)\.py([^\n]*)", line):
+                plain = re.split(r" >|&&|;", arguments)[0]
+                found.append((page_id(page), job, shlex.split(plain, comments=True)))
+    return found
+
+
+@pytest.fixture
+def folder_of_a_user(tmp_path, monkeypatch):
+    """A current folder with a finished sweep ``quick``, and the preset file that jobs/README.md prints."""
+    for name in ("UNMASK_STORAGE", "MLFLOW_TRACKING_URI", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    cell = Cell.from_flat({"beta": 1, "batch_size": 16})
+    protocol = ProtocolOptions()
+    sweep = Sweep(name="quick", preset="quick", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
+    ledger = Ledger(Store(str(tmp_path / "results" / "quick")), "quick")
+    ledger.enter(sweep)
+    ledger.write(
+        TrialRecord(
+            sweep="quick",
+            **Trial(cell=cell, seed=0).record_fields(),
+            protocol=protocol.model_dump(mode="json"),
+            verdict=Verdict(outcome="unstable", onset=True),
+            epochs_run=50,
+        )
+    )
+    (tmp_path / "mine.yaml").write_text(printed_preset())
+    return tmp_path
+
+
+def printed_preset() -> str:
+    found = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "jobs" / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_front_page_is_read_in_five_minutes():
+    assert len((ROOT / "README.md").read_text().split()) <= MAX_WORDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{target}: there is no {file}"
+        if anchor:
+            assert anchor in anchors(file.read_text()), f"{target}: {file.name} has no such heading"
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of the headings, as GitHub makes them."""
+    outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_named_files_exist(page):
+    named = re.findall(r"`((?:core|analysis|jobs|tests)/[\w./-]+)`", page.read_text())
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize(("page", "job", "arguments"), job_commands(), ids=lambda value: str(value)[:60])
+def test_commands_are_understood(page, job, arguments, folder_of_a_user):
+    try:
+        READERS[job](arguments)
+    except (ValueError, SystemExit) as error:
+        pytest.fail(f"{page}: {job}.py {shlex.join(arguments)}: {error}")
+
+
+def test_every_job_is_shown():
+    shown = {job for _, job, _ in job_commands()}
+    assert shown == {path.stem for path in (ROOT / "jobs").glob("[a-z]*.py")}
+
+
+def test_every_preset_is_named_and_every_named_preset_exists():
+    known = {path.stem for path in PRESETS.glob("*.yaml")}
+    for page in ("README.md", "jobs/README.md"):
+        rows = re.findall(r"^\| (`[^|]*`) \|", section(page, "Presets"), re.MULTILINE)
+        assert {name for row in rows for name in re.findall(r"`([\w-]+)`", row)} == known
+
+
+def section(page: str, heading: str) -> str:
+    found = re.search(rf"^## {heading}\n(.*?)^## ", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def flags() -> set[str]:
+    """All flags of all jobs, by their own help."""
+    shown = io.StringIO()
+    for job in (sweep_trades, status, report, evaluate, benchmark):
+        with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+            job.main(["--help", "all"])
+    return set(re.findall(r"--[a-z][a-z0-9-]*", shown.getvalue()))
+
+
+@pytest.mark.parametrize("page", ["README.md", "jobs/README.md", "analysis/README.md"])
+def test_named_options_exist(page, flags):
+    codes = [code for code in inline_code((ROOT / page).read_text()) if code.startswith("--")]
+    named = {flag for code in codes for flag in re.findall(r"--[a-z][a-z0-9-]*", code)}
+    assert named <= flags
+
+
+def test_python_examples_import_what_exists():
+    for page in PAGES:
+        for module, names in re.findall(r"^from ([\w.]+) import ([\w, ]+)$", page.read_text(), re.MULTILINE):
+            if module.split(".")[0] in ("core", "analysis", "jobs"):
+                for name in names.split(", "):
+                    assert hasattr(importlib.import_module(module), name), f"{page_id(page)}: {module}.{name}"
+
+
+def test_the_picture_is_small():
+    assert (ROOT / ".github" / "report.png").stat().st_size < 200_000

@@ -23,6 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
+from core.command.untracked import print_untracked
 from core.config import RunOptions, explain
 from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import FlagField, flag, parse, single_flags
@@ -77,21 +78,22 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
-    from analysis.questions.countable_trials import default_rates
+    from analysis.questions.countable_trials import countable_trials, default_rates
     from analysis.report import render
     from analysis.report.tables.evaluation_table import (
         EvaluationRow,
-        evaluation_markdown,
         evaluation_rows,
         evaluation_table,
+        stored_evaluations_markdown,
     )
     from core.evaluation.attack_plan import summary_name
     from core.evaluation.driver import evaluate_sweep
 
     storage = storage_root(run.storage)
 
-    def rows(records: Sequence[TrialRecord], checkpoint: Any) -> list[EvaluationRow]:
-        return evaluation_rows(records, checkpoint, summary_name(options.mode), by_outcome)
+    def rows(trials: Sequence[TrialRecord], checkpoint: Any) -> list[EvaluationRow]:
+        counted, _ = countable_trials(trials)
+        return evaluation_rows(counted, checkpoint, summary_name(options.mode), by_outcome)
 
     result = evaluate_sweep(
         name,
@@ -100,17 +102,15 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         storage=storage,
         mlflow_uri=tracking_uri(run.mlflow_uri),
         console=console,
-        markdown=lambda records: "\n".join(
-            f"## {checkpoint}\n\n{evaluation_markdown(rows(records, checkpoint))}" for checkpoint in options.which
-        ),
-        summary=lambda records: render(default_rates(records), "markdown"),
+        markdown=stored_evaluations_markdown,
+        summary=lambda trials: render(default_rates(trials), "markdown"),
     )
     for checkpoint in options.which:
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")
-        console.print(evaluation_table(rows(result.records, checkpoint)))
+        console.print(evaluation_table(rows(result.trials, checkpoint)))
     console.print(f"Evaluations: {escape(storage)}/{name}/trials/*/evaluation.json", soft_wrap=True)
     if result.untracked:
-        console.print(f"{result.untracked} tracking entries wait for the MLflow server; run the same command again.")
+        print_untracked(result.untracked, name, console)
     return _interrupted(console) if result.interrupted else DONE
 
 

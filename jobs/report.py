@@ -6,7 +6,7 @@
     python jobs/report.py --sweep quick --figures                  # the paper's Figures 1 to 7 as svg and png
     python jobs/report.py --sweep healed --figures                 # Table 3 and Figure 6, with the sweep it heals
 
-Records come from MLflow; where it can't be reached, from --storage if given.
+Everything is read from --storage. The page is also logged to MLflow, where MLflow can be reached and has the sweep.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from analysis.questions.healing import Before
     from analysis.report import Panel
     from core.records import TrialRecord
+    from core.tracking import TrackedSweep
 
 Say = Callable[[str], None]
 LOCAL_UI = "http://127.0.0.1:5000"
@@ -45,7 +46,7 @@ class Request(NamedTuple):
 
     sweep: str
     mlflow_uri: str
-    storage: str | None
+    storage: str
     data_dir: str
     output: Path
     figures: Path | None
@@ -101,7 +102,7 @@ def read_request(args: list[str]) -> Request:
     return Request(
         sweep=name,
         mlflow_uri=tracking_uri(given["mlflow_uri"]),
-        storage=given["storage"] and storage_root(given["storage"]),
+        storage=storage_root(given["storage"]),
         data_dir=data_root(given["data_dir"]),
         output=output.resolve(),
         figures=None if figures is None else Path(*figures or (home() / f"{name}-figures",)).resolve(),
@@ -111,7 +112,7 @@ def read_request(args: list[str]) -> Request:
 
 def report(request: Request, said: Console) -> None:
     """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
-    from analysis.questions.countable_trials import countable_trials, default_label, interval_reason
+    from analysis.questions.countable_trials import countable_trials, default_label, interval_reason, started
     from analysis.questions.healing import compare_healing
     from analysis.questions.rates import cell_rates
     from analysis.report import (
@@ -124,14 +125,16 @@ def report(request: Request, said: Console) -> None:
         write_report,
     )
     from analysis.report.tables.healing_table import healing_tables
-    from core.sweep.records import find_records
-    from core.tracking import log_sweep_files
+    from core.ledger.snapshot import read_snapshot
+    from core.tracking.address import absolute_uri
 
     options = request.options
-    found = find_records(request.sweep, request.mlflow_uri, request.storage)
-    counted, honest = countable_trials(found.records)
+    absolute_uri(request.mlflow_uri)  # an address that can't be one is refused before any work
+    snapshot = read_snapshot(request.storage, request.sweep)
+    trials, shown = snapshot.trials, started(snapshot.trials)
+    counted, honest = countable_trials(trials, snapshot.first_seed)
     interval = options.interval or honest
-    label = options.label or default_label(found.records)
+    label = options.label or default_label(trials)
     cells = cell_rates(counted, label, options.level, interval)
     if options.format:
         sys.stdout.write(render(cells, options.format))
@@ -139,41 +142,59 @@ def report(request: Request, said: Console) -> None:
         said.print(answer_sentence(cells), highlight=False)
         said.print(main_table(cells))
     say = _sayer(said)
-    if found.mlflow_problem:
-        say(f"Records are from {request.storage}, finished trials only, because {found.mlflow_problem}")
-    say(f"Interval: {interval}, {100 * options.level:g} %, because {interval_reason(interval, found.records)}.")
-    if uncounted := len(found.records) - len(counted):
+    say(f"Interval: {interval}, {100 * options.level:g} %, because {interval_reason(interval, shown)}.")
+    if uncounted := len(shown) - len(counted):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
-    before = _before(request, found.records, say)
+    before = _before(request, shown, say)
     if before and (compared := compare_healing(before, counted, options.level)):
         say(f"Trials of sweep {before.sweep} again: regular, unstable and fixed, as in the paper's Table 3.")
         said.print(healing_tables(compared))
     for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level, before)]:
         said.print(*section_for_terminal(section), sep="\n")
-    panels = _landscapes(request, found.records, say) if request.figures else []
-    links = _links(request.mlflow_uri)
+    panels = _landscapes(request, shown, say) if request.figures else []
+    tracked = _tracked(request, say)
+    ui, note = _user_interface(request.mlflow_uri)
     write_report(
-        found.records,
+        trials,
         request.output,
         sweep=request.sweep,
         interval=interval,
         label=label,
         generated_at=datetime.now(UTC),
         level=options.level,
-        mlflow_ui_url=links[0],
-        links_note=links[1],
+        links={key: f"{ui}/#/runs/{run_id}" for key, run_id in tracked.run_ids.items()} if tracked else {},
+        links_note=note if tracked else "",
         price=None if options.price is None else float(options.price),
         landscapes=[panel for panel in panels if panel.part == "contour"],
         before=before,
     )
     say(f"Report: {request.output}")
-    figures = _write_figures(request.figures, panels, found.records, before, say) if request.figures else []
-    if not found.mlflow_problem:
-        page = log_sweep_files(request.mlflow_uri, request.sweep, [request.output])
-        log_sweep_files(request.mlflow_uri, request.sweep, figures, "figures")
-        say(f"Logged to MLflow: {links[0]}/#/{page}?{MODEL_TRAINING}")
-        if links[1]:
-            say(links[1])
+    figures = _write_figures(request.figures, panels, shown, before, say) if request.figures else []
+    if tracked:
+        _log(tracked, request.output, figures, f"{ui}/#/{tracked.page}?{MODEL_TRAINING}", note, say)
+
+
+def _tracked(request: Request, say: Say) -> TrackedSweep | None:
+    """The sweep's runs in MLflow; None, and a sentence, where MLflow can't be reached or does not have the sweep."""
+    from core.tracking import TrackedSweep
+
+    try:
+        return TrackedSweep(request.mlflow_uri, request.sweep)
+    except ValueError as error:
+        say(f"Not logged to MLflow: {error}")
+        return None
+
+
+def _log(tracked: TrackedSweep, page: Path, figures: Sequence[Path], address: str, note: str, say: Say) -> None:
+    try:
+        tracked.log_files([page])
+        tracked.log_files(figures, "figures")
+    except ValueError as error:
+        say(f"Not logged to MLflow: {error}")
+        return
+    say(f"Logged to MLflow: {address}")
+    if note:
+        say(note)
 
 
 def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Before | None:
@@ -181,16 +202,15 @@ def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Befor
     from analysis.questions.healing import Before
     from core.ledger.earlier import earlier_records, stored_rerun
 
-    storage = storage_root(request.storage)
     try:
-        rerun = stored_rerun(storage, request.sweep)
+        rerun = stored_rerun(request.storage, request.sweep)
         if rerun:
-            return Before(rerun.sweep, earlier_records(storage, rerun.sweep), rerun.counterparts)
+            return Before(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
     except ValueError as error:
         say(f"The comparison with the earlier sweep is left out: {error}")
         return None
     if all(record.cell["heal"] != "none" for record in records):
-        say(f"No trial without healing to compare with; {storage} does not say which sweep's seeds these are.")
+        say(f"No trial without healing to compare with; {request.storage} does not say which sweep's seeds these are.")
     return None
 
 
@@ -206,7 +226,7 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
         return []
     names = Names(records)
     titles = {f"{end}, {names(shown.record)}, {shown.checkpoint}": shown for end, shown in pair._asdict().items()}
-    ledger = Ledger(Store(storage_root(request.storage)).child(request.sweep), request.sweep)
+    ledger = Ledger(Store(request.storage).child(request.sweep), request.sweep)
     try:
         offsets, losses = checkpoint_landscapes(titles, ledger, request.data_dir)
     except (ValueError, CorruptFileError) as error:
@@ -228,7 +248,7 @@ def _write_figures(
     return files
 
 
-def _links(mlflow_uri: str) -> tuple[str, str]:
+def _user_interface(mlflow_uri: str) -> tuple[str, str]:
     """Where MLflow's user interface is, and what must be done for it to be there."""
     if mlflow_uri.startswith("http"):
         return mlflow_uri.rstrip("/"), ""

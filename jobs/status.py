@@ -12,7 +12,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from rich.console import Console, Group, RenderableType
@@ -25,16 +24,13 @@ from core.command.exit_codes import DONE, INTERRUPTED, run_job
 from core.config.default_paths import storage_root
 from core.config.flags import FlagField, flag, parse
 from core.config.names import checked_name
-from core.ledger.description import read_description
-from core.ledger.ledger import Ledger, crashed
 from core.ledger.progress_text import cost_line, duration, progress_line, running_line, running_summary
-from core.records import SweepProgress, TrialRecord
-from core.storage import Store
+from core.ledger.snapshot import SweepReader, stored_sweep
+from core.records import SweepProgress
 
 MAX_LISTED = 8
 """So many running trials are listed; of more, a summary is given."""
 WATCH_S = 5.0
-THREADS = 16
 
 
 class Request(NamedTuple):
@@ -104,38 +100,15 @@ def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
     Raises:
         ValueError: there is no such sweep.
     """
-    parent = Store(request.storage)
-    ledger = Ledger(parent.child(request.sweep), request.sweep)
-    description = read_description(ledger.store)
-    if description is None:
-        known = ", ".join(name for name in parent.folders() if read_description(parent.child(name))) or "none"
-        raise ValueError(f"--sweep {request.sweep}: there is no such sweep in {request.storage}; known are {known}")
-    finished: dict[str, TrialRecord] = {}
+    reader = SweepReader(stored_sweep(request.storage, request.sweep), traces=False)
     while True:
-        progress = ledger.progress()
-        _read_new(ledger, finished)
-        records = list(finished.values())
-        now = time.time()
-        alive = progress is not None and progress.is_alive(now)
-        if progress is not None:
-            price = progress.price if request.price is None else request.price
-            running = tuple(trial for trial in progress.running if trial.key not in finished)
-            progress = progress.model_copy(update={"price": price, "running": running, "done": len(finished)})
-            progress = progress if alive else progress.stopped()
-        table = ProgressTable(sweep_cells(records, progress, description.cells)).whole()
-        yield Group(*map(Text, _lines(request.sweep, progress, len(records), now)), table), alive
-
-
-def _read_new(ledger: Ledger, finished: dict[str, TrialRecord]) -> None:
-    """Read the records that are not known yet. One that crashed may have been tried again since."""
-    keys = [
-        key for key in ledger.store.child("trials").folders() if (known := finished.get(key)) is None or crashed(known)
-    ]
-    with ThreadPoolExecutor(THREADS) as pool:
-        for key, record in zip(keys, pool.map(ledger.record, keys), strict=True):
-            finished.pop(key, None)
-            if record is not None:
-                finished[key] = record.without_traces()
+        snapshot = reader.read()
+        progress = snapshot.progress
+        if progress is not None and request.price is not None:
+            progress = progress.model_copy(update={"price": request.price})
+        table = ProgressTable(sweep_cells(snapshot.finished, progress, snapshot.description.cells)).whole()
+        lines = _lines(request.sweep, progress, len(snapshot.finished), time.time())
+        yield Group(*map(Text, lines), table), snapshot.alive
 
 
 def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float) -> Iterator[str]:

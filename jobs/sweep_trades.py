@@ -21,6 +21,7 @@ from rich.markup import escape
 
 from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
 from core.command.request import Request, read_request
+from core.command.untracked import print_untracked
 from core.config.default_paths import tracking_uri
 
 if TYPE_CHECKING:
@@ -72,23 +73,27 @@ def print_dry_run(request: Request, console: Console) -> int:
 
 def print_plan(request: Request, console: Console) -> int:
     """Forecast what the sweep takes to reach its goal; start nothing."""
+    from analysis.questions.countable_trials import countable_trials
     from analysis.questions.forecast import forecast
     from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
     from analysis.report.tables.forecast_table import forecast_tables
     from core.allocation import StoppingPolicy
     from core.engine.cost import seconds_per_epoch
-    from core.ledger.earlier import earlier_records
+    from core.ledger.earlier import sweep_ledger
+    from core.ledger.snapshot import SweepReader
     from core.records import varying_options
 
     sweep, run, plan, protocol = request.sweep, request.run, request.plan, request.sweep.protocol
     assert plan is not None
     assert request.goal is not None
     cells = [entry.cell for entry in sweep.entries]
-    records = earlier_records(request.storage, plan.pilot) if plan.pilot else []
+    records: list[TrialRecord] = []
     if plan.pilot:
+        pilot = SweepReader(sweep_ledger(request.storage, plan.pilot)).read()
+        records, _ = countable_trials(pilot.trials, pilot.first_seed)
         truths, counts = pilot_of(records, [cell.id for cell in cells])
         if not any(finished for _, finished in counts):
-            raise ValueError(f"--pilot {plan.pilot}: none of its finished trials is of a cell of this sweep")
+            raise ValueError(f"--pilot {plan.pilot}: none of its trials that may be counted is of a cell of this sweep")
         assumed = [f"{unstable}/{finished} in {plan.pilot}" for unstable, finished in counts]
     else:
         seconds = [seconds_per_epoch(cell, protocol, run.device_tflops) for cell in cells]
@@ -124,17 +129,15 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
     from analysis.questions.cell_progress import sweep_cells
-    from analysis.questions.countable_trials import countable_trials, default_label
-    from analysis.questions.rates import cell_rates
+    from analysis.questions.countable_trials import default_rates
     from analysis.report import main_table, render
     from analysis.report.tables.progress_table import ProgressTable
     from core.sweep.driver import Adaptive, Output, run_sweep
 
     sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
 
-    def rates(records: Sequence[TrialRecord]) -> list[CellRate]:
-        counted, interval = countable_trials(records, sweep.first_seed)
-        return cell_rates(counted, default_label(records), interval=interval)
+    def rates(trials: Sequence[TrialRecord]) -> list[CellRate]:
+        return default_rates(trials, sweep.first_seed)
 
     cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
     mlflow_uri = tracking_uri(run.mlflow_uri)
@@ -152,17 +155,17 @@ def run_and_print(request: Request, console: Console) -> int:
             mlflow_uri=mlflow_uri,
             console=console,
             tabulate=lambda records, progress: ProgressTable(sweep_cells(records, progress, cells)),
-            markdown=lambda records: render(rates(records), "markdown"),
+            markdown=lambda trials: render(rates(trials), "markdown"),
         ),
         Adaptive(goal, anytime) if goal else None,
     )
     if result.records:
-        console.print(main_table(rates(result.records)))
+        console.print(main_table(rates(result.trials)))
         print_designed(request, result.records, console)
     console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     if result.untracked:
-        console.print(f"{result.untracked} tracking entries wait for the MLflow server; run the same command again.")
+        print_untracked(result.untracked, sweep.name, console)
     if result.interrupted or result.unfinished:
         saved = sum(record.key not in result.unfinished for record in result.records)
         console.print(

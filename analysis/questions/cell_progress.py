@@ -47,7 +47,7 @@ def sweep_cells(
         cells: the sweep's cells by id, each with all its options.
     """
     running = Counter(trial.cell_id for trial in progress.running) if progress else Counter[str]()
-    open_trials = _open(progress, cells) if progress else []
+    open_trials = progress.open_trials(cells) if progress else []
     adaptive = is_adaptive(records) or (progress is not None and progress.pending is None)
     label = default_label(records)
     counted, kind = countable_trials([*records, *open_trials], progress.first_seed if progress else None)
@@ -80,25 +80,6 @@ def sweep_cells(
             )
         )
     return found
-
-
-def _open(progress: SweepProgress, cells: Mapping[str, Mapping[str, Any]]) -> list[TrialRecord]:
-    """A record without a verdict for each running trial, and for the first pending one of each cell."""
-    running = [(trial.cell_id, trial.seed) for trial in progress.running]
-    return [
-        TrialRecord(
-            sweep=progress.sweep,
-            cell_id=cell_id,
-            cell=dict(cells[cell_id]),
-            seed=seed,
-            protocol={},
-            status="running",
-            epochs_planned=cells[cell_id]["epochs"],
-            epochs_run=0,
-        )
-        for cell_id, seed in [*running, *progress.next_seeds.items()]
-        if cell_id in cells
-    ]
 
 
 def _of(records: Iterable[TrialRecord], cells: Mapping[str, Mapping[str, Any]]) -> list[TrialRecord]:

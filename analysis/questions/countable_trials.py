@@ -25,14 +25,20 @@ def countable_trials(
     its results before it chose the next seed, which takes an anytime interval.
 
     Args:
-        records: of one sweep, running trials too if there are any.
+        records: of one sweep, running and waiting trials too if there are any. A waiting trial (`attempts` is 0) only
+            holds back those with later seeds and is not returned.
         first_seed: of the sweep; None: the smallest among ``records``.
     """
     if not is_adaptive(records):
-        return _not_overtaking(records), "clustered" if in_groups(records) else "wilson"
+        return started(_not_overtaking(records)), "clustered" if in_groups(started(records)) else "wilson"
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
-    return in_seed_order(records, first) + running, "anytime"
+    return in_seed_order(records, first) + started(running), "anytime"
+
+
+def started(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Without trials that wait to be started."""
+    return [record for record in records if record.attempts]
 
 
 def default_label(records: Sequence[TrialRecord]) -> Label:
@@ -44,9 +50,9 @@ def default_label(records: Sequence[TrialRecord]) -> Label:
     return "ever" if is_adaptive(records) else "any"
 
 
-def default_rates(records: Sequence[TrialRecord]) -> list[CellRate]:
-    """The rates that a sweep is shown with unless told otherwise."""
-    counted, interval = countable_trials(records)
+def default_rates(records: Sequence[TrialRecord], first_seed: int | None = None) -> list[CellRate]:
+    """The rates that a sweep is shown with unless told otherwise; arguments as in `countable_trials`."""
+    counted, interval = countable_trials(records, first_seed)
     return cell_rates(counted, default_label(records), interval=interval)
 
 

@@ -110,7 +110,9 @@ def onset_time(record: TrialRecord) -> EventTime:
     onsets, _ = _onsets_and_recoveries(record)
     if onsets:
         return EventTime(onsets[0], True, "event")
-    seen = record.epochs_run - record.protocol["fosc_patience"] + 1
+    # an open trial's record may have fewer rows than the trial has epochs, and only rows show that there was no onset
+    epochs = len(record.trace) if record.verdict is None else record.epochs_run
+    seen = epochs - record.protocol["fosc_patience"] + 1
     return EventTime(max(seen, 0), False, _end_reason(record))
 
 

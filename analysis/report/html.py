@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.questions.countable_trials import countable_trials, interval_reason
+from analysis.questions.countable_trials import countable_trials, interval_reason, started
 from analysis.questions.early_stopping_bias import corrected_rates
 from analysis.questions.healing import Before
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate, Label, cell_rates, epochs_saved
@@ -50,7 +50,7 @@ def write_report(
     label: Label,
     generated_at: datetime,
     level: float = 0.95,
-    mlflow_ui_url: str | None = None,
+    links: Mapping[str, str] | None = None,
     links_note: str = "",
     price: float | None = None,
     landscapes: Sequence[Panel] = (),
@@ -60,24 +60,25 @@ def write_report(
 
     Args:
         records: all trials of the sweep. Rates are computed from those that `countable_trials` returns; running
-            trials count only in time and cost.
+            trials count only in time and cost, and waiting ones are not shown.
         path: of the HTML file; its folder exists.
         sweep: its name.
         interval: which interval of a rate is shown.
         label: which label's rate is shown.
         generated_at: printed on the page.
         level: coverage of all intervals, in (0, 1).
-        mlflow_ui_url: address of MLflow's user interface, for links to runs; no links without it.
+        links: address of the page of a trial's MLflow run, by the trial's key; other trials have no link.
         links_note: printed under these links.
         price: of a device-hour; costs are shown as money too.
         landscapes: from `landscape_panels`, shown among the single trials.
         before: the earlier sweep whose trials this one trains again, if it does.
 
     Raises:
-        ValueError: `interval`, `label` or `level` is not one of those allowed, `mlflow_ui_url` no http address, or
-            `price` negative.
+        ValueError: `interval`, `label` or `level` is not one of those allowed, a link no http address, or `price`
+            negative.
     """
     counted, _ = countable_trials(records)
+    records = started(records)
     cells = cell_rates(counted, label, level, interval)
     environment = Environment(
         loader=PackageLoader("analysis.report", "."),
@@ -102,7 +103,7 @@ def write_report(
         sections=_sections(records, counted, cells, label, level, interval, price, landscapes, before)
         if records
         else [],
-        trials=trial_rows(records, distinct_factors(cells), mlflow_ui_url),
+        trials=trial_rows(records, distinct_factors(cells), links or {}),
         trial_factors=distinct_factors(cells),
         links_note=links_note,
         light=PALETTE_LIGHT,

@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from core.config import RunOptions
-from core.engine.provenance import git_commit
 from core.evaluation.checkpoint import load_checkpoint, locate
 from core.evaluation.collect import merge
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.runner import run_targets
 from core.evaluation.target import Planner, Target, evaluable
-from core.ledger.ledger import Ledger
+from core.ledger.driver_lock import driver_lock
+from core.ledger.snapshot import SweepReader, stored_sweep
 from core.records import CheckpointName, Measurement, TrialRecord
-from core.storage import Store
-from core.sweep.driver import driver_lock, journal_folder
-from core.tracking import SweepTracker, prepare_store
+from core.tracking import open_tracker
+from core.tracking.tracked_sweep import EVALUATION_TABLE
 
 Markdown = Callable[[Sequence[TrialRecord]], str]
 
@@ -31,14 +28,14 @@ class EvaluationResult:
     """What an evaluation of a sweep ended with.
 
     Attributes:
-        records: all finished trials of the sweep, with their evaluations.
+        trials: all finished trials of the sweep, with their evaluations, and open ones with status ``running``.
         interrupted: the run was told to stop.
-        untracked: entries that MLflow does not have yet; they wait in the journal.
+        untracked: how much MLflow lacks of it, and why; empty if it has everything.
     """
 
-    records: list[TrialRecord]
+    trials: list[TrialRecord]
     interrupted: bool
-    untracked: int
+    untracked: str
 
 
 def evaluate_sweep(
@@ -62,20 +59,17 @@ def evaluate_sweep(
         mlflow_uri: MLflow tracking URI.
         console: where progress goes.
         markdown: the table of evaluations, attached to the sweep's run as ``evaluation.md``.
-        summary: the sweep's own table, now with what was found: its run's description.
+        summary: the sweep's own table, now with what was found: its run's description. Both from all trials.
 
     Raises:
         ValueError: an option cannot work; nothing was started.
         EvaluationError: an attack failed; what was done is stored.
     """
-    parent = Store(storage)
-    store = parent.child(name)
-    ledger = Ledger(store, name)
-    protocol = ledger.protocol()
-    if protocol is None:
-        known = ", ".join(parent.folders()) or "none"
-        raise ValueError(f"--sweep {name}: there is no such sweep in {storage}; known are {known}")
-    records = ledger.records()
+    ledger = stored_sweep(storage, name)
+    snapshot = SweepReader(ledger).read()
+    protocol = snapshot.description.protocol_options()
+    records = {record.key: record for record in snapshot.finished}
+    open_trials = [trial for trial in snapshot.trials if trial.status == "running"]
     planner = Planner(options, run.data_dir)
     targets = [
         target
@@ -87,19 +81,9 @@ def evaluate_sweep(
             f"--which {' '.join(options.which)}: no finished, uncensored trial of sweep {name} has such a checkpoint"
         )
     left = Counter(target.trial for target in targets)
-    store.probe()
-    with driver_lock(store, name):
-        uri = prepare_store(mlflow_uri)
-        tracker = SweepTracker(
-            uri,
-            name,
-            "unmask",
-            journal_folder(store),
-            ledger.record,
-            protocol=protocol,
-            commit=git_commit(),
-            attach=True,
-        )
+    ledger.store.probe()
+    with driver_lock(ledger.store, name):
+        tracker = open_tracker(mlflow_uri, ledger, protocol, records.values())
 
         def keep(target: Target, measured: tuple[Measurement, ...]) -> None:
             record = records[target.trial]
@@ -113,14 +97,12 @@ def evaluate_sweep(
                 tracker.finish_trial(records[record.key])
 
         with tracker:
-            interrupted = run_targets(store, targets, options, run, console, keep)
-            with TemporaryDirectory() as folder:
-                table = Path(folder) / "evaluation.md"
-                table.write_text(markdown(list(records.values())))
-                tracker.log_sweep_artifact(table)
-            tracker.set_summary(summary(list(records.values())))
-            untracked = tracker.close("FINISHED")
-    return EvaluationResult(list(records.values()), interrupted, untracked)
+            interrupted = run_targets(ledger.store, targets, options, run, console, keep)
+            trials = [*records.values(), *open_trials]
+            tracker.log_sweep_text(EVALUATION_TABLE, markdown(trials))
+            tracker.set_summary(summary(trials))
+            untracked = tracker.close(None)
+    return EvaluationResult(trials, interrupted, untracked)
 
 
 def evaluate_file(

@@ -1,4 +1,4 @@
-"""One driver per sweep: the lock that it holds, and the folder of its tracking journal."""
+"""One driver per sweep: the lock that it holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from core.config import digest
 from core.storage import HeldError, Holder, Lease, Store
 
 
@@ -40,10 +38,3 @@ def driver_lock(store: Store, name: str) -> Iterator[None]:
             raise
     if taken_by:
         raise ValueError(f"--name {name}: another driver, {taken_by[0]}, has taken this sweep over; this one stopped")
-
-
-def journal_folder(store: Store) -> Path:
-    """Local folder of the tracking journal: beside the records, or in the user's home for a remote store."""
-    if "://" in store.root:
-        return Path.home() / ".unmask" / "journals" / digest(store.root)
-    return Path(store.root) / "journal"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -135,13 +135,13 @@ class Ledger:
             raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
         return record.model_copy(update={"evaluations": evaluations})
 
-    def records(self) -> dict[str, TrialRecord]:
-        """All finished trials by key.
+    def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
+        """Records of all finished trials by key, those named in ``besides`` left out.
 
         Raises:
             DamagedRecordError: of all trials whose files can't be understood. None is left out silently.
         """
-        keys = self.store.child("trials").folders()
+        keys = [key for key in self.store.child("trials").folders() if key not in besides]
         with ThreadPoolExecutor(16) as pool:
             found = list(pool.map(self._record_or_error, keys))
         damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]

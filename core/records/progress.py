@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from collections.abc import Collection, Mapping
+from itertools import count
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from core.records.record import TrialRecord
 
 State = Literal["running", "finished", "interrupted", "failed"]
 PERIOD_S = 15.0
@@ -26,12 +30,15 @@ class RunningTrial(_Plain):
     key: str
     cell_id: str
     seed: int
+    pins: dict[str, int] = Field(default_factory=dict)
     attempt: int
     epoch: int
     """Last reported epoch; 0 before the first report."""
     epochs: int
     silent_s: float
     """Seconds since it last reported or started."""
+    device_seconds: float = 0.0
+    """Of the epochs reported to this driver."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """Of the last reported epoch: ``clean``, ``pgd10``, ``fosc``, ``sgcs``, as far as they are finite."""
 
@@ -85,6 +92,50 @@ class SweepProgress(_Plain):
         for trial in self.running:
             seeds[trial.cell_id] = min(trial.seed, seeds.get(trial.cell_id, trial.seed))
         return self.model_copy(update={"running": (), "pending": pending, "next_seeds": seeds, "eta_seconds": None})
+
+    def without(self, ended: Collection[TrialRecord]) -> SweepProgress:
+        """The same without trials that have ended since it was written; ``ended``: all records of the sweep."""
+        keys, seeds = {r.key for r in ended}, {(r.cell_id, r.seed) for r in ended}
+        running = tuple(trial for trial in self.running if trial.key not in keys)
+        next_seeds = {
+            cell: next(seed for seed in count(first) if (cell, seed) not in seeds)
+            for cell, first in self.next_seeds.items()
+        }
+        return self.model_copy(update={"running": running, "next_seeds": next_seeds, "done": len(keys)})
+
+    def open_trials(
+        self, cells: Mapping[str, Mapping[str, Any]], protocol: Mapping[str, Any] | None = None
+    ) -> list[TrialRecord]:
+        """A record without a verdict for each running trial, and for the first waiting trial of each cell.
+
+        Trials of a cell that end before one with a smaller seed may not be counted yet, which is why the first waiting
+        trial of a cell is here. It has not started: `TrialRecord.attempts` is 0.
+
+        Args:
+            cells: the sweep's cells by id, each with all its options; trials of other cells are left out.
+            protocol: the sweep's protocol, which the records repeat.
+        """
+        running: list[dict[str, Any]] = [
+            {"cell_id": t.cell_id, "seed": t.seed, "pins": t.pins, "attempts": t.attempt, "epochs_run": t.epoch}
+            | {"device_seconds": t.device_seconds}
+            for t in self.running
+        ]
+        waiting: list[dict[str, Any]] = [
+            {"cell_id": cell, "seed": seed, "attempts": 0, "epochs_run": 0} for cell, seed in self.next_seeds.items()
+        ]
+        return [
+            TrialRecord(
+                **trial,
+                sweep=self.sweep,
+                cell=dict(cells[trial["cell_id"]]),
+                allocation="adaptive" if self.pending is None else "fixed",
+                protocol=dict(protocol or {}),
+                status="running",
+                epochs_planned=cells[trial["cell_id"]]["epochs"],
+            )
+            for trial in [*running, *waiting]
+            if trial["cell_id"] in cells
+        ]
 
     def age_s(self, now: float) -> float:
         """Seconds since this was written; below 0 where the clocks differ."""

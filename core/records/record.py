@@ -139,14 +139,13 @@ class TrialRecord(_Plain):
     device_seconds: float = 0.0
     """Seconds of training and evaluation times workers, over all attempts."""
     attempts: int = 1
+    """How often the trial was started. 0: it waits, and its record only says that it is to come."""
     checkpoints: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each stored weights file: ``{"selected.pt": ..., "gated.pt": ..., "last.pt": ...}``."""
     provenance: dict[str, str] = Field(default_factory=dict)
     """Library versions, git commit, hardware, host, library of each part."""
     evaluations: tuple[Evidence, ...] = ()
     """Later evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
-    run_id: str | None = None
-    """MLflow run, filled in by the reader."""
 
     @property
     def key(self) -> str:

@@ -21,8 +21,10 @@ from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
 from core.data import check_files, download_files
 from core.engine.provenance import git_commit
-from core.ledger.driver_lock import driver_lock, journal_folder
+from core.ledger.description import read_description
+from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger, crashed, unfinished
+from core.ledger.snapshot import SweepReader
 from core.records import TrialRecord
 from core.storage import Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
@@ -38,7 +40,7 @@ from core.sweep.trial_plan import continued_allocator, fixed_trials, make_trial
 from core.sweep.trial_queue import TrialQueue
 from core.sweep.watchdog import Watchdog
 from core.sweep.worker import WorkerTask
-from core.tracking import SweepTracker, prepare_store
+from core.tracking import SweepTracker, open_tracker
 
 Markdown = Callable[[Sequence[TrialRecord]], str]
 
@@ -52,7 +54,7 @@ class Output:
         mlflow_uri: MLflow tracking URI.
         console: where progress goes.
         tabulate: table of the cells while the sweep runs.
-        markdown: table of the finished trials for the parent run's description.
+        markdown: table for the sweep's description in MLflow, from finished and open trials.
     """
 
     storage: str
@@ -81,15 +83,17 @@ class SweepResult:
 
     Attributes:
         records: all finished trials of the sweep, of earlier runs too.
+        trials: the same and, with status ``running``, open ones, which say what may be counted.
         unfinished: keys of trials that were to be trained and have no record.
         interrupted: the run was told to stop.
-        untracked: entries that MLflow does not have yet; they wait in the journal.
+        untracked: how much MLflow lacks of it, and why; empty if it has everything.
     """
 
     records: list[TrialRecord]
+    trials: list[TrialRecord]
     unfinished: list[str]
     interrupted: bool
-    untracked: int
+    untracked: str
 
 
 def run_sweep(
@@ -120,23 +124,22 @@ def run_sweep(
     ledger = Ledger(store, sweep.name)
     with driver_lock(store, sweep.name), scratch_folder() as scratch:
         ledger.describe(sweep)
-        uri = prepare_store(output.mlflow_uri)
-        with SweepTracker(
-            uri,
-            sweep.name,
-            "unmask",
-            journal_folder(store),
-            ledger.record,
-            protocol=sweep.protocol,
-            commit=git_commit(),
-        ) as tracker:
-            training = Training(sweep, run, ledger, tracker, scratch, adaptive, trainable)
+        known = ledger.records()
+        with open_tracker(output.mlflow_uri, ledger, sweep.protocol, known.values(), training=True) as tracker:
+            training = Training(sweep, run, ledger, tracker, known, scratch, adaptive, trainable)
+            del known  # whole traces, which are many
             interrupted = training.run(output)
-            records = ledger.records()
+            trials = stored_trials(ledger)
+            records = [trial for trial in trials if trial.status == "finished"]
             if records:
-                tracker.set_summary(output.markdown(list(records.values())))
+                tracker.set_summary(output.markdown(trials))
             untracked = tracker.close("KILLED" if interrupted else "FINISHED")
-    return SweepResult(list(records.values()), training.unfinished(records), interrupted, untracked)
+    return SweepResult(records, trials, training.unfinished(records), interrupted, untracked)
+
+
+def stored_trials(ledger: Ledger) -> list[TrialRecord]:
+    """Finished and open trials of a sweep; none of one that was interrupted before it was stored."""
+    return [] if read_description(ledger.store) is None else SweepReader(ledger).read().trials
 
 
 class Training:
@@ -148,6 +151,7 @@ class Training:
         run: RunOptions,
         ledger: Ledger,
         tracker: SweepTracker,
+        records: Mapping[str, TrialRecord],
         scratch: Path,
         adaptive: Adaptive | None,
         trainable: Callable[[dict[str, Any]], None],
@@ -157,8 +161,7 @@ class Training:
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
         if adaptive:
-            self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, ledger)
-        records = ledger.records()
+            self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, records.values())
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
@@ -166,7 +169,6 @@ class Training:
 
     def run(self, output: Output) -> bool:
         """Train what is to be trained; True if the run was interrupted. The sweep is entered once it can start."""
-        self.tracker.reconcile([], finished=[record.key for record in self.live.finished])
         if not self.pending and not self.allocator:
             self.ledger.enter(self.sweep)
             return False
@@ -177,9 +179,10 @@ class Training:
             self.tracker.interrupt_trial(key)
         return interrupted
 
-    def unfinished(self, records: Mapping[str, TrialRecord]) -> list[str]:
+    def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
         """Keys of trials that should have ended by now, and have not or crashed."""
-        missing = {trial.key for trial in unfinished(self.pending, records)} | self.live.running.keys()
+        by_key = {record.key: record for record in records}
+        missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
         return sorted(missing | {record.key for record in self.live.finished if crashed(record)})
 
     def _tune(self, display: Display, table: LiveTable) -> bool:

@@ -240,9 +240,11 @@ def _shown(state: Running, now: float) -> RunningTrial:
         key=state.key,
         cell_id=state.cell_id,
         seed=state.trial.seed,
+        pins={str(stream): seed for stream, seed in state.trial.pins.items()},
         attempt=state.attempt,
         epoch=state.epoch,
         epochs=state.epochs,
         silent_s=now - state.reported,
+        device_seconds=state.device_seconds,
         metrics={label: value for label, name in SHOWN_METRICS.items() if (value := state.row.get(name)) is not None},
     )

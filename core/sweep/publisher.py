@@ -9,11 +9,11 @@ from types import TracebackType
 
 from core.ledger.ledger import Ledger
 from core.ledger.progress_text import cost_line, progress_line
-from core.records import SweepProgress
 from core.records.progress import PERIOD_S, State
 from core.sweep.live_table import LiveTable
 from core.sweep.ray_metrics import RayMetrics
 from core.tracking import SweepTracker
+from core.tracking.encode import progress_metrics
 
 TRACKED_EVERY_S = 30.0
 """MLflow keeps every value of a metric."""
@@ -57,25 +57,9 @@ class Publisher:
         if state != "running" or time.monotonic() - self._tracked_at >= TRACKED_EVERY_S:
             self._tracked_at = time.monotonic()
             table = self.table(fresh=state != "running").markdown()
-            self.tracker.set_progress(
-                tracked(progress), f"{progress_line(progress)}\n\n{cost_line(progress)}\n\n{table}"
-            )
+            self.tracker.set_progress(progress_metrics(progress))
+            self.tracker.set_summary(f"{progress_line(progress)}\n\n{cost_line(progress)}\n\n{table}")
         try:
             self.ledger.write_progress(progress)
         except OSError as error:
             _logger.debug("progress could not be written: %s", error)
-
-
-def tracked(progress: SweepProgress) -> dict[str, float]:
-    """Metrics of the sweep's run in MLflow; one that can't be told is left out."""
-    hours = progress.device_seconds / 3600
-    values = {
-        "done": progress.done,
-        "censored": progress.censored,
-        "running": len(progress.running),
-        "pending": None if progress.pending is None else sum(progress.pending.values()),
-        "eta_hours": None if progress.eta_seconds is None else progress.eta_seconds / 3600,
-        "device_hours": hours,
-        "cost": None if progress.price is None else hours * progress.price,
-    }
-    return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from core.allocation import AllocationGoal, Certainty, SeedAllocator, replay
 from core.allocation.audit import is_audited
 from core.allocation.certainty import IntervalOf
 from core.config import Cell, Sweep, Trial
 from core.config.cell import Allocation
 from core.config.sweep import MAX_SEEDS
-from core.ledger.ledger import Ledger, crashed
+from core.ledger.ledger import crashed
+from core.records import TrialRecord
 
 
 def make_trial(sweep: Sweep, cell: Cell, seed: int, group: int = 0, allocation: Allocation = "fixed") -> Trial:
@@ -30,9 +33,11 @@ def fixed_trials(sweep: Sweep) -> list[Trial]:
     ]
 
 
-def continued_allocator(sweep: Sweep, goal: AllocationGoal, interval: IntervalOf, ledger: Ledger) -> SeedAllocator:
+def continued_allocator(
+    sweep: Sweep, goal: AllocationGoal, interval: IntervalOf, records: Iterable[TrialRecord]
+) -> SeedAllocator:
     """An allocator that knows the trials which earlier drivers finished; those that crashed are handed out again."""
     allocator = SeedAllocator(len(sweep.entries), Certainty(goal, interval), sweep.first_seed)
     cells = {entry.cell.id: index for index, entry in enumerate(sweep.entries)}
-    replay(allocator, (record for record in ledger.records().values() if not crashed(record)), cells)
+    replay(allocator, (record for record in records if not crashed(record)), cells)
     return allocator

@@ -1,8 +1,7 @@
-"""MLflow: prepare the store, write a sweep from the driver alone, read it back as records from anywhere."""
+"""MLflow, a copy of what the storage says: prepare the store, write a sweep's runs while it trains or afterwards."""
 
-from core.tracking.attach import log_sweep_files
-from core.tracking.reader import list_sweeps, read_sweep
 from core.tracking.store import prepare_store
-from core.tracking.tracker import SweepTracker
+from core.tracking.tracked_sweep import TrackedSweep
+from core.tracking.tracker import SweepTracker, open_tracker
 
-__all__ = ["SweepTracker", "list_sweeps", "log_sweep_files", "prepare_store", "read_sweep"]
+__all__ = ["SweepTracker", "TrackedSweep", "open_tracker", "prepare_store"]

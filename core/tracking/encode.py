@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -12,45 +13,23 @@ from typing import Any
 import yaml
 
 from core.config import Trial
-from core.records import Evidence, TrialRecord
+from core.records import Evidence, SweepProgress, TrialRecord
 
 LABELS = ("overestimation", "onset", "catastrophic")
 ACCURACIES = ("clean", "pgd-10", "pgd-50x5", "square")
 """Attacks of the verdict whose accuracies are logged under ``outcome/``."""
-OUTCOMES = ("stable", "unstable", "healed", "censored")
 
 
-def describe(trial: Trial, attempt: int) -> dict[str, Any]:
-    """A trial as JSON: what its run needs when it starts."""
-    return {
-        "key": trial.key,
-        "cell_id": trial.cell.id,
-        "cell": trial.cell.flat(),
-        "seed": trial.seed,
-        "pins": dict(trial.pins),
-        "audit": trial.audit,
-        "attempts": attempt,
-    }
-
-
-def describe_record(record: TrialRecord) -> dict[str, Any]:
-    """The same from a record, for a run whose start never reached the store."""
-    return {"key": record.key} | {
-        name: getattr(record, name) for name in ("cell_id", "cell", "seed", "pins", "audit", "attempts")
-    }
+def describe(trial: Trial | TrialRecord, attempts: int) -> dict[str, Any]:
+    """A trial as JSON: what its run needs when it starts; from its record where the start never reached the store."""
+    fields = trial.record_fields() if isinstance(trial, Trial) else dict(trial)
+    names = ("cell_id", "cell", "seed", "pins", "audit")
+    return {"key": trial.key, "attempts": attempts} | {name: fields[name] for name in names}
 
 
 def encode_param(value: Any) -> str:
     """Text of an option's value: names as they are, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def decode_param(text: str) -> Any:
-    """Inverse of `encode_param` for values as `Cell.flat` gives them."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def identity_tags(trial: Mapping[str, Any], sweep: str) -> dict[str, str]:
@@ -127,6 +106,26 @@ def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
             gap = evidence.accuracy("pgd-10") - evidence.accuracy(attack)
             values[f"evaluation/{checkpoint}/{attack}_gap"] = gap
     return values
+
+
+def progress_metrics(progress: SweepProgress) -> dict[str, float]:
+    """Metrics of the sweep's own run; one that can't be told is left out."""
+    hours = progress.device_seconds / 3600
+    values = {
+        "done": progress.done,
+        "censored": progress.censored,
+        "running": len(progress.running),
+        "pending": None if progress.pending is None else sum(progress.pending.values()),
+        "eta_hours": None if progress.eta_seconds is None else progress.eta_seconds / 3600,
+        "device_hours": hours,
+        "cost": None if progress.price is None else hours * progress.price,
+    }
+    return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}
+
+
+def record_digest(record: TrialRecord) -> str:
+    """Identity of what a record says; the same in a later version whose records have more fields."""
+    return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
 
 
 def finite_or_nan(value: float | None) -> float:

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.records import Row, TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import (
-    OUTCOMES,
-    describe_record,
+    describe,
     encode_param,
     evaluation_metrics,
     finite_or_nan,
     identity_tags,
     outcome_metrics,
+    record_digest,
     verdict_tags,
     write_artifacts,
 )
+from core.tracking.store import EXPERIMENT
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 METRICS_PER_BATCH = 1000
+RECORD_TAG = "record"
+"""Digest of the record that a finished trial's run was written from."""
 FINAL_STATUS = {"stable": "FINISHED", "unstable": "FINISHED", "healed": "FINISHED", "censored": "FAILED"}
 EpochRow = tuple[int, Row]
 """Time of the report in ms since 1970, and a row of the trace. The time is part of a metric's identity in MLflow, so it
@@ -41,20 +45,16 @@ class SweepRuns:
         protocol: options by name, stored as params beside the cell's.
     """
 
-    def __init__(
-        self, uri: str, sweep: str, experiment: str, tags: Mapping[str, str], protocol: Mapping[str, Any]
-    ) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, sweep: str, tags: Mapping[str, str], protocol: Mapping[str, Any]) -> None:
+        self.uri = uri
         self._sweep = sweep
-        self._experiment = experiment
         self._tags = dict(tags)
         self._protocol = protocol
         self.forget()
 
     def forget(self) -> None:
-        """Look everything up again: after an error nobody knows what the store has."""
-        self._parent_id: str | None = None
-        self._parent_start = 0
+        """Look everything up again: after an error it is not known what the store has."""
+        self._parent_run: Run | None = None
         self._run_ids: dict[str, str] | None = None
         self._described: set[str] = set()
         self._stored_epochs: dict[str, set[int]] = {}
@@ -63,14 +63,15 @@ class SweepRuns:
     def client(self) -> MlflowClient:
         """Opened on first use, because importing MLflow takes over a second."""
         if not hasattr(self, "_client"):
-            self._client = open_client(self._uri)
+            self._client = open_client(self.uri)
         return self._client
 
     def open_sweep(self, time: int) -> None:
         """Find or create the parent run and mark it RUNNING."""
-        self._parent_id = None
-        self.client.update_run(self._parent(time), status="RUNNING")
-        self._set_tags(self._parent(time), self._tags)
+        self._parent_run = None
+        run_id = self._parent(time).info.run_id
+        self.client.update_run(run_id, status="RUNNING")
+        self._log(run_id, tags=self._tags)
 
     def start_trial(self, trial: Mapping[str, Any], time: int) -> None:
         """Find or create the trial's run and mark it RUNNING; ``trial`` as `describe` gives it."""
@@ -95,92 +96,110 @@ class SweepRuns:
         waiting: set[int] = set()
         for epoch, (time, row) in missing.items():
             if len(batch) + len(row) > METRICS_PER_BATCH:
-                self.client.log_batch(run_id, metrics=batch)
+                self._log(run_id, batch)
                 stored |= waiting
                 batch, waiting = [], set()
             batch += [Metric(name, finite_or_nan(value), time, epoch) for name, value in row.items()]
             waiting.add(epoch)
         if batch:
-            self.client.log_batch(run_id, metrics=batch)
+            self._log(run_id, batch)
             stored |= waiting
 
     def finish_trial(self, record: TrialRecord, time: int) -> None:
         """Store artifacts, missing epochs, outcome metrics, tags and the final status, in this order."""
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric
 
         assert record.verdict is not None
-        run_id = self._trial(record.key, describe_record(record), time)
+        trained_ms = 1000 * record.device_seconds / record.cell.get("workers", 1)
+        run_id = self._trial(record.key, describe(record, record.attempts), time - int(trained_ms))
         with tempfile.TemporaryDirectory() as folder:
             write_artifacts(record, Path(folder))
             self.client.log_artifacts(run_id, folder)
         self.log_epochs(record.key, [(time, row) for row in record.trace])
-        logged = self.client.get_run(run_id).data.metrics
+        run = self.client.get_run(run_id)
         metrics = [
             Metric(name, value, time, 0)
             for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
-            if logged.get(name) != value  # the same record finished twice is one row
+            if run.data.metrics.get(name) != value  # the same record finished twice is one row
         ]
-        tags = [RunTag(name, value) for name, value in verdict_tags(record).items()]
-        self.client.log_batch(run_id, metrics=metrics, tags=tags)
-        self.client.set_terminated(run_id, FINAL_STATUS[record.verdict.outcome], time)
+        self._log(run_id, metrics, verdict_tags(record))
+        status = FINAL_STATUS[record.verdict.outcome]
+        if run.info.status != status:
+            self.client.set_terminated(run_id, status, time)
+        self._log(run_id, tags={RECORD_TAG: record_digest(record)})
         self._stored_epochs.pop(record.key, None)
 
     def interrupt_trial(self, key: str, time: int) -> None:
         """Mark the trial KILLED; it may be started again."""
         run_id = self._trial(key)
-        self._set_tags(run_id, {"outcome": "interrupted"})
+        self._log(run_id, tags={"outcome": "interrupted"})
         self.client.set_terminated(run_id, "KILLED", time)
 
-    def reconcile(self, alive: Iterable[str], time: int) -> None:
-        """Mark KILLED every RUNNING trial that is not alive: its driver died."""
-        alive = set(alive)
-        for run in list(self.search("tags.role = 'trial' and attributes.status = 'RUNNING'")):
-            if (key := run.data.tags["trial_key"]) not in alive:
-                self.interrupt_trial(key, time)
+    def left_running(self) -> list[str]:
+        """Trials whose run says RUNNING."""
+        found = self.search("tags.role = 'trial' and attributes.status = 'RUNNING'")
+        return [run.data.tags["trial_key"] for run in found]
 
-    def not_finished(self, keys: Iterable[str]) -> list[str]:
-        """Those of the trials that have no run yet, or one that has not ended with an outcome."""
-        ended = {
-            run.data.tags["trial_key"]
+    def outdated(self, digests: Mapping[str, str]) -> list[str]:
+        """Finished trials whose run was not written from their record as it is now.
+
+        Args:
+            digests: `record_digest` of the trials' records by key.
+        """
+        self._known()  # of a trial with two runs the later one goes
+        written = {
+            run.data.tags["trial_key"]: run.data.tags.get(RECORD_TAG)
             for run in self.search("tags.role = 'trial'")
-            if run.data.tags.get("outcome") in OUTCOMES and run.info.status in FINAL_STATUS.values()
+            if run.info.status in FINAL_STATUS.values()
         }
-        return [key for key in keys if key not in ended]
+        return [key for key, digest in digests.items() if written.get(key) != digest]
+
+    def delete_all(self) -> int:
+        """Delete the runs of the sweep and of its trials, as MLflow does: they can be restored. Returns how many."""
+        runs = [*self.search("tags.role = 'trial'"), *self.search("tags.role = 'sweep'")]
+        for run in runs:
+            self.client.delete_run(run.info.run_id)
+        self.forget()
+        return len(runs)
 
     def log_sweep(self, time: int, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Metrics and tags of the parent run; a metric's step is the number of seconds since the run was created."""
-        from mlflow.entities import Metric, RunTag
+        """Metrics, as far as they changed, and tags of the parent run; a step is a second since the run was created."""
+        from mlflow.entities import Metric
 
-        parent = self._parent(time)
-        step = max(0, time - self._parent_start) // 1000
-        self.client.log_batch(
-            parent,
-            metrics=[Metric(name, finite_or_nan(value), time, step) for name, value in metrics.items()],
-            tags=[RunTag(name, value) for name, value in tags.items()],
-        )
+        run_id, start = self._parent(time).info.run_id, self._parent(time).info.start_time
+        logged = self.client.get_run(run_id).data.metrics
+        step = max(0, time - start) // 1000
+        changed = [Metric(name, value, time, step) for name, value in metrics.items() if logged.get(name) != value]
+        self._log(run_id, changed, tags)
 
-    def log_sweep_artifact(self, path: Path, time: int) -> None:
-        """A file of the parent run."""
-        self.client.log_artifact(self._parent(time), str(path))
+    def log_sweep_text(self, name: str, text: str, time: int) -> None:
+        """A text file of the parent run."""
+        self.client.log_text(self._parent(time).info.run_id, text, name)
 
     def close_sweep(self, status: str, time: int) -> None:
         """Final status of the parent run."""
-        self.client.set_terminated(self._parent(time), status, time)
+        run_id = self._parent(time).info.run_id
+        if self.client.get_run(run_id).info.status != status:
+            self.client.set_terminated(run_id, status, time)
 
-    def search(self, condition: str) -> Iterable[Run]:
+    def search(self, condition: str) -> list[Run]:
         """The sweep's runs that fulfil ``condition``, oldest first."""
-        return search_runs(self.client, self._experiment, f"{condition} and tags.sweep = '{self._sweep}'")
+        return list(search_runs(self.client, f"{condition} and tags.sweep = '{self._sweep}'"))
 
-    def _parent(self, time: int) -> str:
-        if self._parent_id is None:
-            run = next(iter(self.search("tags.role = 'sweep'")), None)
-            if run is None:
-                tags = {"role": "sweep", "sweep": self._sweep, **self._tags}
-                self._parent_id, self._parent_start = self._create(self._sweep, tags, time), time
-                self.client.set_terminated(self._parent_id, "FINISHED", time)  # whoever runs it marks it RUNNING
-            else:
-                self._parent_id, self._parent_start = run.info.run_id, run.info.start_time
-        return self._parent_id
+    def _parent(self, time: int) -> Run:
+        if self._parent_run is None:
+            found = self._first(self.search("tags.role = 'sweep'"))
+            if found is None:
+                found = self._create(self._sweep, {"role": "sweep", "sweep": self._sweep, **self._tags}, time)
+                self.client.set_terminated(found.info.run_id, "FINISHED", time)  # `open_sweep` marks it RUNNING
+            self._parent_run = found
+        return self._parent_run
+
+    def _first(self, runs: list[Run]) -> Run | None:
+        """The oldest run; others for the same thing, which a repeated request left, are deleted."""
+        for run in runs[1:]:
+            self.client.delete_run(run.info.run_id)
+        return runs[0] if runs else None
 
     def _trial(
         self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0, tags: Mapping[str, str] | None = None
@@ -192,25 +211,27 @@ class SweepRuns:
                 raise LookupError(f"trial {key} of sweep {self._sweep} has no run")
             return run_id
         if run_id is None:
-            first = {"mlflow.parentRunId": self._parent(time), **identity_tags(trial, self._sweep), **self._tags}
-            run_id = self._known()[key] = self._create(key, first, time)
-        # of a run that was there already nobody knows whether its driver came that far
+            parent = {"mlflow.parentRunId": self._parent(time).info.run_id}
+            created = self._create(key, {**parent, **identity_tags(trial, self._sweep), **self._tags}, time)
+            run_id = self._known()[key] = created.info.run_id
+        # a driver may have died between creating the run and describing it
         params = {} if key in self._described else {**trial["cell"], **self._protocol}
         if params or tags:
-            self._set_params(run_id, params, tags or {})
+            self._log(run_id, tags=tags, params=params)
             self._described.add(key)
         return run_id
 
     def _known(self) -> dict[str, str]:
         """Ids of the trials' runs by key, asked for once: a search per trial takes longer the more trials there are."""
         if self._run_ids is None:
-            found = self.search("tags.role = 'trial'")
-            self._run_ids = {run.data.tags["trial_key"]: run.info.run_id for run in reversed(list(found))}
+            found: dict[str, list[Run]] = defaultdict(list)
+            for run in self.search("tags.role = 'trial'"):
+                found[run.data.tags["trial_key"]].append(run)
+            self._run_ids = {key: kept.info.run_id for key, runs in found.items() if (kept := self._first(runs))}
         return self._run_ids
 
-    def _create(self, name: str, tags: dict[str, str], time: int) -> str:
-        experiment_id = experiment_id_of(self.client, self._experiment)
-        return self.client.create_run(experiment_id, time, tags, name).info.run_id
+    def _create(self, name: str, tags: dict[str, str], time: int) -> Run:
+        return self.client.create_run(experiment_id_of(self.client), time, tags, name)
 
     def _epochs_of(self, key: str, run_id: str) -> set[int]:
         if key not in self._stored_epochs:
@@ -218,36 +239,38 @@ class SweepRuns:
             self._stored_epochs[key] = {metric.step for metric in history}
         return self._stored_epochs[key]
 
-    def _set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        self.client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-    def _set_params(self, run_id: str, options: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def _log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        tags: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
         from mlflow.entities import Param, RunTag
 
         self.client.log_batch(
             run_id,
-            params=[Param(name, encode_param(value)) for name, value in options.items()],
-            tags=[RunTag(name, value) for name, value in tags.items()],
+            metrics=metrics,
+            params=[Param(name, encode_param(value)) for name, value in (params or {}).items()],
+            tags=[RunTag(name, value) for name, value in (tags or {}).items()],
         )
 
 
-def experiment_id_of(client: MlflowClient, experiment: str) -> str:
-    """Id of an experiment by name.
+def experiment_id_of(client: MlflowClient) -> str:
+    """Id of the project's experiment.
 
     Raises:
         LookupError: there is none.
     """
-    found = client.get_experiment_by_name(experiment)
+    found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
-        raise LookupError(f"experiment {experiment!r} is gone; `prepare_store` creates it")
+        raise LookupError(f"experiment {EXPERIMENT!r} is gone; `prepare_store` creates it")
     return found.experiment_id
 
 
-def search_runs(client: MlflowClient, experiment: str, condition: str) -> Iterable[Run]:
-    """All runs of an experiment that fulfil ``condition`` and are not deleted, oldest first, page by page."""
-    experiments = [experiment_id_of(client, experiment)]
+def search_runs(client: MlflowClient, condition: str) -> Iterable[Run]:
+    """All runs of the project that fulfil ``condition`` and are not deleted, oldest first, page by page."""
+    experiments = [experiment_id_of(client)]
     page = None
     while True:
         found = client.search_runs(

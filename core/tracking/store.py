@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ANSWER_SECONDS = "10"
+EXPERIMENT = "unmask"
+"""The MLflow experiment that all sweeps are in."""
 
 
-def prepare_store(uri: str, experiment: str = "unmask") -> str:
+def prepare_store(uri: str) -> str:
     """Check the store, create or upgrade its sqlite schema and the experiment, and return the absolute address.
 
     Call it in the driver before any other process opens the store: MLflow's own schema creation breaks the file when
@@ -37,19 +39,19 @@ def prepare_store(uri: str, experiment: str = "unmask") -> str:
         _prepare_database(uri, database)
     with _impatient(), explained(uri):
         client = open_client(uri)
-        found = client.get_experiment_by_name(experiment)
+        found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
-            _create_experiment(client, experiment, database)
+            _create_experiment(client, database)
     if found is not None and found.lifecycle_stage != "active":
         raise ValueError(
-            f"experiment {experiment!r} at --mlflow-uri {uri} was deleted; restore it with "
+            f"experiment {EXPERIMENT!r} at --mlflow-uri {uri} was deleted; restore it with "
             f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}` or use another store"
         )
     return uri
 
 
 def check_store(uri: str) -> str:
-    """The absolute address of a store that exists; nothing is created.
+    """The absolute address of a store that is there and answers; nothing is created.
 
     Raises:
         ValueError: as in `prepare_store`, or there is no such database.
@@ -64,13 +66,13 @@ def check_store(uri: str) -> str:
     return uri
 
 
-def _create_experiment(client: MlflowClient, experiment: str, database: Path | None) -> None:
+def _create_experiment(client: MlflowClient, database: Path | None) -> None:
     from mlflow.exceptions import MlflowException
 
     # A database has no server that owns its artifacts, and MLflow's default is relative to each process's folder.
     location = (database.parent / "mlartifacts").as_uri() if database else None
     try:
-        client.create_experiment(experiment, artifact_location=location)
+        client.create_experiment(EXPERIMENT, artifact_location=location)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver was faster
             raise

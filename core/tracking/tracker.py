@@ -2,81 +2,52 @@
 
 from __future__ import annotations
 
-import logging
 import platform
-import re
-import shutil
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from core.config import ProtocolOptions, Trial
+from core.ledger.ledger import Ledger
 from core.records import TrialRecord
-from core.storage.errors import folder_error
-from core.tracking.encode import describe
-from core.tracking.journal import Journal
+from core.source import git_commit
+from core.tracking.encode import describe, record_digest
+from core.tracking.entries import FindRecord, SweepEntry, TrialEntry
 from core.tracking.runs import SweepRuns
-from core.tracking.writer import FindRecord, Writer
+from core.tracking.store import prepare_store
+from core.tracking.writer import Writer
 
-JOURNAL_BYTES = 256_000_000
-SWEEP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_logger = logging.getLogger(__name__)
+NOTE = "mlflow.note.content"
+Status = Literal["FINISHED", "KILLED", "FAILED"]
 
 
 class SweepTracker:
-    """Context manager that tracks one sweep: a parent run and one child run per trial.
+    """Context manager that copies a sweep to MLflow: a parent run, and one child run per trial.
 
-    Every call is appended to a journal on disk and returns; one thread writes the journal's entries to the store in
-    order, retries with back-off, and goes on at the next start of the same sweep where the last one died.
+    The storage is the truth, and MLflow can be written from it again at any time. What is to be written waits in memory
+    for a thread that repeats it until MLflow has it. At the start, finished trials are written whose record MLflow
+    lacks or has in another version, and trials that a dead driver left RUNNING are marked KILLED.
 
-    The journal is bounded, however long the server is away: at most `JOURNAL_BYTES` of epochs, and besides them about 2
-    kB per start of a trial and 100 bytes per end of one (300 trials: 0.7 MB), which are never left out.
+    Memory is bounded, however long the server is away: `core.tracking.writer.MAX_ROWS` rows of traces, and about 3 kB
+    for each trial that has not ended.
 
     Args:
-        uri: what `prepare_store` returned.
-        sweep: letters, digits, ``.``, ``_`` and ``-``.
-        experiment: MLflow experiment, as given to `prepare_store`.
-        journal_dir: local folder that belongs to this sweep alone.
-        find_record: the stored record of a finished trial by its key; None if there is none. The journal holds keys
-            alone, so that a server's absence does not fill the disk with copies of what is stored anyway.
-        protocol: the sweep's protocol, logged as params of each trial.
-        commit: git commit of the code, for the tags.
-        attach: add to the runs of a sweep that is not running; its status stays as it is.
-
-    Raises:
-        ValueError: the sweep's name cannot be used, or another driver is tracking it from the same folder.
+        runs: of the sweep.
+        find_record: see `FindRecord`.
+        finished: records of all trials that have ended.
+        training: the sweep trains: its run is RUNNING until `close`. Otherwise that run's status stays as it is.
     """
 
     def __init__(
-        self,
-        uri: str,
-        sweep: str,
-        experiment: str,
-        journal_dir: Path,
-        find_record: FindRecord,
-        *,
-        protocol: ProtocolOptions,
-        commit: str,
-        attach: bool = False,
+        self, runs: SweepRuns, find_record: FindRecord, finished: Iterable[TrialRecord] = (), *, training: bool
     ) -> None:
-        if not SWEEP_NAME.fullmatch(sweep):
-            raise ValueError(f"--name {sweep!r} must match {SWEEP_NAME.pattern}")
-        tags = {"commit": commit, "mlflow.source.git.commit": commit, "host": platform.node()}
-        runs = SweepRuns(uri, sweep, experiment, tags, protocol.model_dump(mode="json"))
-        self._folder = journal_dir
-        self._journal = Journal(journal_dir)
-        self._writer = Writer(runs, self._journal, find_record)
-        self._summary: str | None = None
-        self._progress: dict[str, float] = {}
+        self._runs, self._training = runs, training
+        self._digests = {record.key: record_digest(record) for record in finished}
+        self._writer = Writer(runs, find_record, self._open)
         self._closed = False
-        self._attach = attach
 
     def __enter__(self) -> Self:
-        if not self._attach:
-            self._append("sweep")
         self._writer.start()
         return self
 
@@ -84,95 +55,100 @@ class SweepTracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._closed:
-            self.close("FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED")
+            ended: Status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
+            self.close(ended if self._training else None)
 
     def start_trial(self, trial: Trial, attempt: int) -> None:
         """The trial runs (again); ``attempt`` counts from 1."""
-        self._append("start", trial=describe(trial, attempt))
+        self._writer.add(trial.key, TrialEntry(start=(_now(), describe(trial, attempt))))
 
     def log_epochs(self, trial_key: str, rows: Sequence[Mapping[str, float | None]]) -> None:
-        """Rows of the trial's trace, oldest first; epochs that are stored already are skipped.
-
-        Once the journal holds `JOURNAL_BYTES` because the server is away, rows are left out until `finish_trial`, whose
-        record brings them again.
-        """
-        if self._journal.size < JOURNAL_BYTES:
-            self._append("epochs", durable=False, key=trial_key, rows=[dict(row) for row in rows])
+        """Rows of the trial's trace, oldest first; epochs that MLflow has already are skipped."""
+        now = _now()
+        self._writer.add(trial_key, TrialEntry(rows=tuple((now, dict(row)) for row in rows)))
 
     def finish_trial(self, record: TrialRecord) -> None:
         """The trial ended with a verdict, and its record is stored. The status is FINISHED, or FAILED if censored."""
         if record.verdict is None:
             raise ValueError(f"trial {record.key} has no verdict; use interrupt_trial for a trial that did not finish")
-        self._append("finish", key=record.key)
+        self._writer.add(record.key, TrialEntry(end=(_now(), "finished")))
 
     def interrupt_trial(self, trial_key: str) -> None:
         """The trial stopped without a verdict and may be continued: status KILLED."""
-        self._append("interrupt", key=trial_key)
-
-    def reconcile(self, alive_keys: Iterable[str], finished: Iterable[str] = ()) -> None:
-        """Finish what a dead driver left behind; call it before `start_trial`.
-
-        Args:
-            alive_keys: trials that run; all others that are RUNNING in the store are marked KILLED.
-            finished: trials with a stored record; those that are not finished in the store are.
-        """
-        self._append("reconcile", alive=sorted(alive_keys), finished=sorted(finished))
+        self._writer.add(trial_key, TrialEntry(end=(_now(), "interrupted")))
 
     def set_summary(self, markdown: str) -> None:
-        """Text shown as the sweep's description. Only the newest one is written, when the writer has time."""
-        self._summary = markdown
-        self._writer.offer_summary(markdown)
+        """Text shown as the sweep's description."""
+        self._writer.add("summary", SweepEntry(_now(), tags={NOTE: markdown}))
 
-    def set_progress(self, metrics: Mapping[str, float], markdown: str) -> None:
-        """Where the sweep stands, on the parent run. Only the newest is written, when the writer has time."""
-        self._progress = dict(metrics)
-        self._writer.offer_progress(int(time.time() * 1000), metrics)
-        self._writer.offer_summary(markdown)
+    def set_progress(self, metrics: Mapping[str, float]) -> None:
+        """Where the sweep stands, as metrics of its run."""
+        self._writer.add("progress", SweepEntry(_now(), metrics=metrics))
 
-    def log_sweep_artifact(self, path: Path) -> None:
-        """Attach a copy of a file, as it is now, to the parent run."""
-        copy = self._folder / "files" / uuid.uuid4().hex / path.name
-        copy.parent.mkdir(parents=True)
-        shutil.copyfile(path, copy)
-        self._append("artifact", path=str(copy.relative_to(self._folder)))
+    def log_sweep_text(self, name: str, text: str) -> None:
+        """A text file of the sweep's run."""
+        self._writer.add(name, SweepEntry(_now(), files={name: text}))
 
-    def close(self, status: Literal["FINISHED", "KILLED", "FAILED"], deadline_s: float = 60.0) -> int:
-        """Write what is waiting, and end the parent run.
+    def close(self, status: Status | None, deadline_s: float = 60.0) -> str:
+        """Write what waits, and the final status of the sweep's run; None: it stays as it is.
 
-        Gives up after ``deadline_s`` seconds; of a FINISHED sweep, only once the store took nothing for as long.
+        Gives up after ``deadline_s`` seconds or, unless the sweep was interrupted or failed, once MLflow took nothing
+        for as long.
 
         Returns:
-            How many entries are still only in the journal. They are written when the sweep is continued.
+            How much MLflow lacks, and why; empty if it has everything.
         """
         self._closed = True
-        self._writer.rejected.requeue(self._journal)
-        if self._progress:
-            self._append("progress", metrics=self._progress)
-        if self._summary is not None:
-            self._append("summary", text=self._summary)
-        if not self._attach:
-            self._append("close", status=status)
-        self._writer.finish(deadline_s, patient=status == "FINISHED")
-        left = self._journal.left + self._writer.rejected.count
-        if left:
-            _logger.warning(
-                "%d tracking entries could not be written to MLflow%s; they are kept in %s and written when the sweep "
-                "is continued",
-                left,
-                f" ({self._writer.last_error})" if self._writer.last_error else "",
-                self._folder,
-            )
-        self._journal.close()
-        return left
+        ending = None if status is None else lambda: self._runs.close_sweep(status, _now())
+        self._writer.finish(ending, deadline_s, patient=status in ("FINISHED", None))
+        if not self.waiting:
+            return ""
+        return f"MLflow lacks {self.waiting} of this sweep's entries ({self._writer.last_error or 'no answer yet'})"
 
     @property
     def waiting(self) -> int:
-        """Entries that the store has not confirmed yet."""
-        return self._journal.left
+        """Entries that MLflow does not have yet, one for each trial."""
+        return self._writer.left
 
-    def _append(self, kind: str, *, durable: bool = True, **content: object) -> None:
-        try:
-            self._journal.append({"kind": kind, "time": int(time.time() * 1000), **content}, durable)
-        except OSError as error:
-            raise folder_error(str(self._folder), "write", error) from error
-        self._writer.wake()
+    def _open(self, writer: Writer) -> None:
+        now = _now()
+        if self._training:
+            self._runs.open_sweep(now)
+        for key in self._runs.left_running():  # none is this driver's: nothing else is written yet
+            writer.add(key, TrialEntry(end=(now, "interrupted")), oldest=True)
+        for key in self._runs.outdated(self._digests):
+            writer.add(key, TrialEntry(end=(now, "finished")), oldest=True)
+
+
+def open_tracker(
+    mlflow_uri: str,
+    ledger: Ledger,
+    protocol: ProtocolOptions,
+    finished: Iterable[TrialRecord],
+    *,
+    training: bool = False,
+) -> SweepTracker:
+    """The tracker of a stored sweep; creates what the MLflow store lacks to take it.
+
+    Args:
+        mlflow_uri: MLflow tracking URI.
+        ledger: of the sweep.
+        protocol: the sweep's, logged as params of each trial.
+        finished: records of all trials that have ended.
+        training: see `SweepTracker`.
+
+    Raises:
+        ValueError: the address is of a wrong kind, or nothing usable answers there.
+    """
+    return SweepTracker(sweep_runs(mlflow_uri, ledger, protocol), ledger.record, finished, training=training)
+
+
+def sweep_runs(mlflow_uri: str, ledger: Ledger, protocol: ProtocolOptions) -> SweepRuns:
+    """The runs of a stored sweep; arguments and errors as in `open_tracker`."""
+    commit = git_commit()
+    tags = {"commit": commit, "mlflow.source.git.commit": commit, "host": platform.node()}
+    return SweepRuns(prepare_store(mlflow_uri), ledger.name, tags, protocol.model_dump(mode="json"))
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

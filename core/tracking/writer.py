@@ -1,75 +1,92 @@
-"""The thread that carries journal entries to the store, in order, as long as it takes."""
+"""A thread that writes entries to MLflow, as long as it takes."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time as clock
-from collections.abc import Callable, Mapping
-from itertools import takewhile
+from collections.abc import Callable
+from typing import Any, Protocol, Self
 
-from core.records import TrialRecord
-from core.storage.address import check_inside
-from core.tracking.dead_letters import Rejected
-from core.tracking.journal import Entry, Journal
-from core.tracking.runs import EpochRow, SweepRuns
+from core.tracking.entries import FindRecord
+from core.tracking.runs import SweepRuns
 
-NOTE = "mlflow.note.content"
-BUFFERED_ENTRIES = 5000
-FIRST_DELAY, LONGEST_DELAY, CLOSING_DELAY = 0.25, 15.0, 1.0
-REFUSALS = 8
-"""Answers with an error after which an entry is set aside. An overloaded server also answers 400, so not the first."""
-_REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "NOT_FOUND")
-FindRecord = Callable[[str], TrialRecord | None]
+MAX_ROWS = 50_000
+"""Rows of traces that wait at most, about 120 MB. Rows beyond come to MLflow with the trial's record."""
+FIRST_DELAY_S, MAX_DELAY_S, MAX_CLOSING_DELAY_S = 0.25, 15.0, 1.0
 _logger = logging.getLogger(__name__)
 
 
-class Writer:
-    """One daemon thread; `finish` ends it."""
+class Entry(Protocol):
+    """A `TrialEntry` or `SweepEntry`."""
 
-    def __init__(self, runs: SweepRuns, journal: Journal, find_record: FindRecord) -> None:
-        self.rejected = Rejected(journal.folder)
+    @property
+    def rows(self) -> tuple[Any, ...]: ...
+
+    def followed_by(self, newer: Any) -> Self: ...
+
+    def after(self, written: Any) -> Self | None: ...
+
+    def write(self, runs: SweepRuns, key: str, find_record: FindRecord) -> None: ...
+
+
+class Writer:
+    """One daemon thread; `finish` ends it.
+
+    Entries with the same key are joined. Whatever fails is tried again, at growing intervals, until it is written. It
+    goes behind the other entries first, which keeps it from holding them up.
+
+    Args:
+        runs: where entries are written.
+        find_record: see `FindRecord`.
+        opening: called with this writer before anything is written, again until it succeeds.
+    """
+
+    def __init__(self, runs: SweepRuns, find_record: FindRecord, opening: Callable[[Writer], None]) -> None:
         self.last_error = ""
-        self._runs = runs
-        self._journal = journal
-        self._find_record = find_record
-        self._wake = threading.Event()
-        self._closing = threading.Event()
-        self._stop = threading.Event()
-        self._summary: str | None = None
-        self._progress: tuple[int, Mapping[str, float]] | None = None
-        self._refusals = 0
-        self._buffer: list[Entry] = []
+        self._runs, self._find_record = runs, find_record
+        self._opening: Callable[[Writer], None] | None = opening
+        self._ending: Callable[[], None] | None = None
+        self._entries: dict[str, Entry] = {}
+        self._rows = self._written = 0
+        self._mutex = threading.Lock()
+        self._wake, self._closing, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
     def start(self) -> None:
         """Start writing."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """There is something new to write."""
+    def add(self, key: str, entry: Entry, oldest: bool = False) -> None:
+        """Something is to be written; ``oldest``: before what waits under its key."""
+        with self._mutex:
+            if entry.rows and self._rows >= MAX_ROWS:
+                return
+            known = self._entries.get(key)
+            if known is not None:
+                entry = entry.followed_by(known) if oldest else known.followed_by(entry)
+            self._keep(key, entry)
         self._wake.set()
 
-    def offer_summary(self, markdown: str) -> None:
-        """Replace the text that waits to be written."""
-        self._summary = markdown
-        self._wake.set()
+    @property
+    def left(self) -> int:
+        """Entries that are not written."""
+        with self._mutex:
+            return len(self._entries) + (self._opening is not None) + (self._ending is not None)
 
-    def offer_progress(self, time: int, metrics: Mapping[str, float]) -> None:
-        """Replace the sweep's metrics that wait to be written."""
-        self._progress = (time, metrics)
-        self._wake.set()
+    def finish(self, ending: Callable[[], None] | None, deadline_s: float, patient: bool) -> None:
+        """Write what waits.
 
-    def finish(self, deadline_s: float, patient: bool = False) -> None:
-        """Return when everything is written, or after ``deadline_s`` seconds.
-
-        ``patient``: only once the store took nothing for as long.
+        Args:
+            ending: called once everything else is written.
+            deadline_s: seconds after which the rest is left.
+            patient: it is left only once nothing was written for as long.
         """
+        self._ending = ending
         self._closing.set()
         self._wake.set()
-        left = None
-        while self._thread.is_alive() and left != self._journal.left:
-            left = self._journal.left if patient else None
+        written = -1
+        while self._thread.is_alive() and written != self._written:
+            written = self._written
             self._thread.join(deadline_s)
             if not patient:
                 break
@@ -77,109 +94,54 @@ class Writer:
         self._wake.set()
 
     def _work(self) -> None:
-        delay = FIRST_DELAY
+        delay = FIRST_DELAY_S
         while not self._stop.is_set():
             try:
-                busy = self._write_some()
-            except Exception as error:  # whatever it is, the entry stays in the journal
-                self._note(error)
+                busy = self._write_one()
+            except Exception as error:  # whatever it is, the entry stays
+                self._runs.forget()
+                self.last_error = (str(error).splitlines() or [type(error).__name__])[0][:300]
+                _logger.debug("MLflow write failed, will be repeated: %s", self.last_error)
                 if self._closing.is_set():
-                    self._stop.wait(min(delay, CLOSING_DELAY))
+                    self._stop.wait(min(delay, MAX_CLOSING_DELAY_S))
                 else:
                     self._closing.wait(delay)
-                delay = min(2 * delay, LONGEST_DELAY)
+                delay = min(2 * delay, MAX_DELAY_S)
                 continue
-            delay, self._refusals = FIRST_DELAY, 0
+            delay = FIRST_DELAY_S
+            self._written += busy
             if not busy:
                 if self._closing.is_set():
                     return
                 self._wake.wait()
                 self._wake.clear()
 
-    def _write_some(self) -> bool:
-        if not self._buffer:
-            self._write_offered()
-            self._buffer = self._journal.pending(BUFFERED_ENTRIES)
-        if self._buffer:
-            group = self._next_group()
-            self._write(group)
-            self._journal.confirm(group[-1])
-            del self._buffer[: len(group)]
-        return bool(self._buffer) or self._journal.left > 0
+    def _write_one(self) -> bool:
+        """Write the next thing; False if there is none."""
+        if self._opening is not None:
+            self._opening(self)
+            self._opening = None
+        with self._mutex:
+            key, entry = next(iter(self._entries.items()), ("", None))
+        if entry is None:
+            if self._closing.is_set() and self._ending is not None:
+                self._ending()
+                self._ending = None
+            return False
+        try:
+            entry.write(self._runs, key, self._find_record)
+        except Exception:
+            with self._mutex:
+                self._entries[key] = self._entries.pop(key)
+            raise
+        with self._mutex:
+            self._keep(key, self._entries[key].after(entry))
+        return True
 
-    def _next_group(self) -> list[Entry]:
-        epochs = list(takewhile(lambda entry: entry.get("kind") == "epochs", self._buffer))
-        return epochs if epochs and not self._refusals else self._buffer[:1]
-
-    def _write(self, group: list[Entry]) -> None:
-        entry, time = group[0], group[0]["time"]
-        match entry["kind"]:
-            case "sweep":
-                self._runs.open_sweep(time)
-            case "start":
-                self._runs.start_trial(entry["trial"], time)
-            case "epochs":
-                rows: dict[str, list[EpochRow]] = {}
-                for part in group:
-                    rows.setdefault(part["key"], []).extend((part["time"], row) for row in part["rows"])
-                for key, of_trial in rows.items():
-                    self._runs.log_epochs(key, of_trial)
-            case "finish":
-                self._finish(entry["key"], time)
-            case "interrupt":
-                self._runs.interrupt_trial(entry["key"], time)
-            case "reconcile":
-                self._runs.reconcile(entry["alive"], time)
-                for key in self._runs.not_finished(entry["finished"]):
-                    self._finish(key, time)
-            case "progress":
-                self._runs.log_sweep(time, entry["metrics"], {})
-            case "summary":
-                self._runs.log_sweep(time, {}, {NOTE: entry["text"]})
-            case "artifact":
-                check_inside(entry["path"])  # whoever may write a store must not get any other file of this machine
-                file = self._journal.folder / entry["path"]
-                self._runs.log_sweep_artifact(file, time)
-            case "close":
-                self._runs.close_sweep(entry["status"], time)
-
-    def _finish(self, key: str, time: int) -> None:
-        record = self._find_record(key)
-        if record is not None:  # else it crashed, and is being tried again: another entry tells how that ended
-            self._runs.finish_trial(record, time)
-
-    def _write_offered(self) -> None:
-        text, progress = self._summary, self._progress
-        if progress is not None:
-            self._runs.log_sweep(*progress, {})
-            if self._progress is progress:
-                self._progress = None
-        if text is not None:
-            self._runs.log_sweep(int(clock.time() * 1000), {}, {NOTE: text})
-            if self._summary is text:
-                self._summary = None
-
-    def _note(self, error: Exception) -> None:
-        self._runs.forget()
-        self.last_error = (str(error).splitlines() or [type(error).__name__])[0][:300]
-        _logger.debug("MLflow write failed, will be repeated: %s", self.last_error)
-        if _may_pass(error) or not self._buffer:
-            self._refusals = 0
-            return
-        self._refusals += 1
-        if self._refusals >= REFUSALS:
-            entry = self._buffer.pop(0)
-            _logger.warning("MLflow refused a %r entry, kept aside: %s", entry.get("kind"), self.last_error)
-            self.rejected.add(entry, self.last_error)
-            self._journal.confirm(entry)
-            self._refusals = 0
-
-
-def _may_pass(error: Exception) -> bool:
-    """Is waiting the cure (server away, database locked, disk full), whatever the entry says?"""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if isinstance(error, MlflowException):
-        return error.error_code not in _REFUSED
-    return isinstance(error, (OSError, SQLAlchemyError)) and not isinstance(error, FileNotFoundError)
+    def _keep(self, key: str, entry: Entry | None) -> None:
+        known = self._entries.get(key)
+        self._rows += (len(entry.rows) if entry else 0) - (len(known.rows) if known else 0)
+        if entry is None:
+            del self._entries[key]
+        else:
+            self._entries[key] = entry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.questions.rates import group_by_cell
@@ -27,18 +27,19 @@ class TrialRow:
     device_time: str
 
 
-def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], mlflow_ui_url: str | None) -> list[TrialRow]:
-    """Trials by cell and seed, with their values of the options `names`.
+def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], links: Mapping[str, str]) -> list[TrialRow]:
+    """Trials by cell and seed, with their values of the options `names` and their addresses among `links`.
 
     Raises:
-        ValueError: `mlflow_ui_url` is not an http or https address.
+        ValueError: a link is not an http or https address.
     """
-    if mlflow_ui_url is not None and not mlflow_ui_url.startswith(("http://", "https://")):
-        raise ValueError(f"mlflow_ui_url {mlflow_ui_url!r} must start with http:// or https://")
+    for link in links.values():
+        if not link.startswith(("http://", "https://")):
+            raise ValueError(f"link {link!r} must start with http:// or https://")
     return [
         TrialRow(
             key=record.key,
-            link=f"{mlflow_ui_url.rstrip('/')}/#/runs/{record.run_id}" if mlflow_ui_url and record.run_id else None,
+            link=links.get(record.key),
             factors=[format_value(record.cell[name]) for name in names],
             seed=record.seed,
             outcome=outcome(record),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from analysis.questions.autoattack_gap import AUTOATTACKS
+from analysis.questions.countable_trials import countable_trials
 from analysis.questions.rates import group_by_cell, has_label, varying_factors
 from analysis.report.format import NOTHING, format_value
 from analysis.report.grid import distinct_factors
@@ -107,6 +108,23 @@ def evaluation_markdown(rows: Sequence[EvaluationRow]) -> str:
     lines = table_lines(rows)
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table_caption(rows)}\n"
+
+
+def stored_evaluations_markdown(records: Sequence[TrialRecord]) -> str:
+    """The tables of all checkpoints that were evaluated, and of each mode of AutoAttack; empty if there are none.
+
+    Args:
+        records: of one sweep; of trials that may not be counted yet only those that may are in the tables.
+    """
+    counted, _ = countable_trials(records)
+    tables = []
+    for checkpoint in get_args(CheckpointName):
+        evaluations = [e for record in counted for e in record.evaluations if e.checkpoint == checkpoint]
+        measured = {m.attack for evidence in evaluations for m in evidence.measurements}
+        for mode in sorted(measured & set(AUTOATTACKS)) or (["autoattack"] if measured else []):
+            rows = evaluation_rows(counted, checkpoint, mode)
+            tables.append(f"## {checkpoint}, {mode}\n\n{evaluation_markdown(rows)}")
+    return "\n".join(tables)
 
 
 def table_lines(rows: Sequence[EvaluationRow]) -> list[list[str]]:

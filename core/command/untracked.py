@@ -1,0 +1,22 @@
+"""What a job says when MLflow was away too long."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+
+def print_untracked(lacking: str, sweep: str, console: Console) -> None:
+    """Print what MLflow lacks of a sweep and the command that writes it.
+
+    Args:
+        lacking: what `core.tracking.SweepTracker.close` returned.
+        sweep: name of the sweep.
+        console: where to.
+    """
+    console.print(
+        f"{lacking}. The storage has everything; to complete MLflow, run: python jobs/sync_mlflow.py --sweep {sweep}, "
+        "with the same --storage and --mlflow-uri.",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )

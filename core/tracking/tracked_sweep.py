@@ -1,0 +1,56 @@
+"""The runs that a sweep has in MLflow: their pages, and files added to the sweep's own run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from core.tracking.client import open_client
+from core.tracking.runs import search_runs
+from core.tracking.store import EXPERIMENT, check_store, explained
+
+EVALUATION_TABLE = "evaluation.md"
+"""Name of the evaluations' table among the artifacts of a sweep's run."""
+
+
+class TrackedSweep:
+    """A sweep that MLflow has a run of, also while another process trains the sweep and writes its runs.
+
+    Args:
+        uri: address of the store.
+        sweep: name of the sweep.
+
+    Attributes:
+        page: where the sweep's run is among the pages of MLflow's user interface: ``experiments/1/runs/...``.
+        run_ids: ids of the trials' runs by the trial's key.
+
+    Raises:
+        ValueError: there is no such store, or it has no run of the sweep.
+    """
+
+    def __init__(self, uri: str, sweep: str) -> None:
+        self._uri = check_store(uri)
+        self._client = open_client(self._uri)
+        with explained(self._uri):
+            runs = list(search_runs(self._client, f"tags.sweep = '{sweep}'"))
+        parent = next((run for run in runs if run.data.tags["role"] == "sweep"), None)
+        if parent is None:
+            raise ValueError(f"sweep {sweep} has no run in experiment {EXPERIMENT!r} of --mlflow-uri {self._uri}")
+        self._run_id = parent.info.run_id
+        self.page = f"experiments/{parent.info.experiment_id}/runs/{self._run_id}"
+        trials = [run for run in reversed(runs) if run.data.tags["role"] == "trial"]
+        self.run_ids = {run.data.tags["trial_key"]: run.info.run_id for run in trials}
+
+    def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:
+        """Copy files to the artifacts of the sweep's run, over older ones of the same name.
+
+        Args:
+            files: what is copied.
+            folder: where among the artifacts; None: at the top.
+
+        Raises:
+            ValueError: the store does not take them.
+        """
+        with explained(self._uri):
+            for file in files:
+                self._client.log_artifact(self._run_id, str(file), folder)

@@ -1,0 +1,100 @@
+"""Write MLflow's copy of a sweep from the storage: what MLflow lacks, or all of it.
+
+    python jobs/sync_mlflow.py --sweep quick
+    python jobs/sync_mlflow.py --sweep quick --storage s3://bucket/results --mlflow-uri http://server:5000
+    python jobs/sync_mlflow.py --sweep quick --rewrite             # delete the sweep's runs first
+
+The storage holds everything that is known of a sweep, and MLflow a copy of it. A sweep writes this copy while it runs.
+This command completes it after MLflow was away too long, or its database was lost. Running it twice changes nothing.
+Reports are logged to MLflow by report.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from rich.console import Console
+
+from core.command.exit_codes import DONE, FAILED, run_job
+from core.config.default_paths import storage_root, tracking_uri
+from core.config.flags import FlagField, flag, parse
+from core.config.names import checked_name
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    sweep: str
+    storage: str
+    mlflow_uri: str
+    rewrite: bool
+
+
+def main(args: list[str]) -> int:
+    """Parse, write, print.
+
+    Exit code: 0 MLflow has everything, 1 it lacks something, 2 bad input or a store that fails, 130 interrupted.
+    """
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    return run_job(lambda: sync(read_request(args), console))
+
+
+def read_request(args: list[str]) -> Request:
+    """What to write where, from flags.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    flags: list[FlagField] = [
+        ("sweep", flag(str | None, "name of the sweep"), None),
+        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
+        ("mlflow_uri", flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
+        ("rewrite", flag(bool, "delete the sweep's runs in MLflow first, and write all of them"), False),
+    ]
+    given = parse("sync_mlflow", flags, __doc__ or "", args)
+    if given["sweep"] is None:
+        raise ValueError("--sweep is missing: the name of a sweep")
+    checked_name("--sweep", given["sweep"])
+    storage = storage_root(given["storage"])
+    return Request(given["sweep"], storage, tracking_uri(given["mlflow_uri"]), given["rewrite"])
+
+
+def sync(request: Request, console: Console) -> int:
+    """Write what MLflow lacks."""
+    from analysis.questions.countable_trials import default_rates
+    from analysis.report import render
+    from analysis.report.tables.evaluation_table import stored_evaluations_markdown
+    from core.ledger.driver_lock import driver_lock
+    from core.ledger.snapshot import SweepReader, stored_sweep
+    from core.tracking.sync import sync_sweep
+    from core.tracking.tracked_sweep import EVALUATION_TABLE
+
+    ledger = stored_sweep(request.storage, request.sweep)
+    with driver_lock(ledger.store, request.sweep):
+        snapshot = SweepReader(ledger).read()
+        evaluations = stored_evaluations_markdown(snapshot.trials)
+        synced = sync_sweep(
+            request.mlflow_uri,
+            ledger,
+            snapshot,
+            render(default_rates(snapshot.trials, snapshot.first_seed), "markdown"),
+            {EVALUATION_TABLE: evaluations} if evaluations else {},
+            rewrite=request.rewrite,
+        )
+    deleted = f"{synced.deleted} runs deleted, " if request.rewrite else ""
+    console.print(
+        f"Sweep {request.sweep}: {deleted}{synced.written} of {len(snapshot.finished)} finished trials written to "
+        f"{request.mlflow_uri}",
+        soft_wrap=True,
+        highlight=False,
+        markup=False,
+    )
+    if synced.lacking:
+        console.print(f"{synced.lacking}; run the same command again.", soft_wrap=True, highlight=False, markup=False)
+        return FAILED
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

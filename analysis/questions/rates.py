@@ -17,8 +17,8 @@ from core.records import TrialRecord
 Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
 LABEL_QUESTIONS: dict[Label, str] = {
     "any": "How likely is a trial unstable at its end?",
-    "overestimation": "How likely does PGD-10 overestimate robustness (Square is far lower) at the end?",
-    "onset": "How likely does FOSC raise an alarm at any time?",
+    "overestimation": "How likely does PGD overestimate robustness (Square is far lower) at the end?",
+    "onset": "How likely does the detector raise an alarm at any time?",
     "catastrophic": "How likely does training overfit catastrophically to one-step attacks by the end?",
     "ever": "How likely is a trial unstable at any time, also if it heals later?",
 }

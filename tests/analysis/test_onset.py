@@ -14,7 +14,7 @@ def test_reasons_of_censoring_are_counted(record: Callable) -> None:
         record(2, "stable"),
         record(3, "censored", epochs_run=5, censor_reason="crashed: worker died"),
         record(4, "censored", epochs_run=8, censor_reason="diverged: loss is not finite"),
-        record(5, None, epochs_run=3),
+        record(5, None, epochs_run=3, fields={"trace": [{"epoch": e, "val/fosc": 0.1} for e in (1, 2, 3)]}),
         record(6, "unstable"),
     ]
     (cell,) = onset_survival(records)

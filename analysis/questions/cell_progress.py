@@ -11,7 +11,7 @@ from analysis.questions.countable_trials import countable_trials, default_label,
 from analysis.questions.rates import cell_rates
 from analysis.statistics import intervals
 from analysis.statistics.intervals import Interval
-from core.records import SweepProgress, TrialRecord
+from core.records import SweepProgress, TrialRecord, varying_options
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def sweep_cells(
     seconds: dict[str, float] = defaultdict(float)
     for record in records:
         seconds[record.cell_id] += record.device_seconds
-    names = _varying(cells.values())
+    names = varying_options(cells.values())
     found = []
     for cell_id, options in cells.items():
         rate = rates.get(cell_id)
@@ -84,8 +84,3 @@ def sweep_cells(
 
 def _of(records: Iterable[TrialRecord], cells: Mapping[str, Mapping[str, Any]]) -> list[TrialRecord]:
     return [record for record in records if record.cell_id in cells]
-
-
-def _varying(cells: Iterable[Mapping[str, Any]]) -> list[str]:
-    flats = list(cells)
-    return [name for name in flats[0] if any(flat.get(name) != flats[0][name] for flat in flats)] if flats else []

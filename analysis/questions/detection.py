@@ -1,37 +1,23 @@
 """How good would another detector have been? Replays detectors over stored traces, without training anything again.
 
 The truth is the confirmed label: overestimation or catastrophic overfitting, found by attacks on an alarm or at the
-end. Two limits of replay are the reader's to know. Between its start and its end a trial was attacked only on a FOSC
-alarm, so an instability that healed without one counts as none. And a stopped trial's trace ends at the stop: a slower
-detector had no chance there. Audits and `--no-stop` sweeps lift the second.
+end. A replay has two limits. Between its start and its end a trial was attacked only while the protocol's own detector
+had an alarm on, so an instability that healed without an alarm counts as none. And a stopped trial's trace ends at the
+stop: a slower detector had no chance there. Audits and `--no-stop` sweeps lift the second limit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.stats import rankdata
 
 from analysis.statistics.intervals import Interval, Proportion, proportion
 from core.records import TrialRecord
-from core.verdict import Cusum, FoscDetector, FromMedian, Level, OneStepGap, ScoredDetector
-
-MakeDetector = Callable[[int, int], ScoredDetector]
-"""Builds a fresh detector from patience and grace; its threshold is ignored here."""
-
-DETECTORS: dict[str, MakeDetector] = {
-    "FOSC": lambda p, g: FoscDetector(threshold=0, patience=p, grace=g),
-    "FOSC / running median": lambda p, g: FromMedian("val/fosc", "ratio", threshold=0, patience=p, grace=g),
-    "FOSC, CUSUM": lambda p, g: Cusum("val/fosc", threshold=0, patience=p, grace=g),
-    "SGCS drop": lambda p, g: FromMedian("val/sgcs", "drop", threshold=0, patience=p, grace=g),
-    "training gap drop": lambda p, g: FromMedian("train/gap", "drop", threshold=0, patience=p, grace=g),
-    "training gap, CUSUM": lambda p, g: Cusum("train/gap", -1, threshold=0, patience=p, grace=g),
-    "PGD-10 accuracy rise": lambda p, g: FromMedian("val/pgd10_acc", "rise", threshold=0, patience=p, grace=g),
-    "one-step minus PGD": lambda p, g: OneStepGap(threshold=0, patience=p, grace=g),
-    "weight gradient norm": lambda p, g: Level("grad/w_norm", threshold=0, patience=p, grace=g),
-}
+from core.verdict import DETECTORS, ScoredDetector
 
 
 @dataclass(frozen=True)
@@ -83,21 +69,19 @@ class DetectorQuality:
 
 
 def judge_detectors(
-    records: Sequence[TrialRecord],
-    patience: int,
-    grace: int,
-    detectors: dict[str, MakeDetector] | None = None,
-    level: float = 0.95,
+    records: Sequence[TrialRecord], patience: int, grace: int, level: float = 0.95
 ) -> tuple[list[DetectorQuality], dict[str, str]]:
-    """All detectors by falling AUC, and those that could not be judged with the reason."""
+    """All detectors of `core.verdict.DETECTORS` by falling AUC, and those that could not be judged with the reason."""
     judged, skipped = [], {}
-    for name, make in (detectors or DETECTORS).items():
+    for title, make in ((spec.title, spec.make) for spec in DETECTORS.values()):
         try:
-            judged.append(detector_quality(name, replay(records, lambda m=make: m(patience, grace)), level))  # type: ignore[misc]
+            # a replay reads scores, which do not depend on the threshold
+            replays = replay(records, partial(make, threshold=0, patience=patience, grace=grace))
+            judged.append(detector_quality(title, replays, level))
         except KeyError as missing:
-            skipped[name] = f"the traces have no {missing.args[0]}"
+            skipped[title] = f"the traces have no {missing.args[0]}"
         except ValueError as error:
-            skipped[name] = str(error)
+            skipped[title] = str(error)
     return sorted(judged, key=lambda quality: -quality.auc), skipped
 
 

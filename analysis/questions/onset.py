@@ -1,4 +1,4 @@
-"""Onset as survival data: when do trials become unstable, and do they recover? A half-finished sweep already counts.
+"""Onset as survival data: when do trials become unstable? A half-finished sweep already counts.
 
 Trials are evaluated at the end of every epoch, so an onset at epoch t happened between the evaluations of t - 1 and t:
 interval-censored on one grid that all trials share. On a shared grid the estimate for interval-censored data (Turnbull
@@ -12,7 +12,7 @@ instability would break that, and so the reasons are counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -21,8 +21,9 @@ from analysis.questions.rates import group_by_cell, varying_factors
 from analysis.statistics.intervals import Interval
 from analysis.statistics.kaplan_meier import Curve, kaplan_meier, log_rank
 from analysis.statistics.multiple_testing import holm
+from core.config import ProtocolOptions
 from core.records import TrialRecord
-from core.verdict import FoscDetector
+from core.verdict import build_detector
 
 
 @dataclass(frozen=True)
@@ -70,18 +71,24 @@ class CurveTest:
 
 def onset_survival(records: Sequence[TrialRecord], level: float = 0.95) -> list[CellSurvival]:
     """Time to the first onset, per cell, over finished, censored and running trials alike."""
-    question = "How likely has a trial had an onset (FOSC alarm) by the end of epoch t?"
-    return _per_cell(records, level, question, onset_time)
-
-
-def healing_survival(records: Sequence[TrialRecord], level: float = 0.95) -> list[CellSurvival]:
-    """Epochs from the first onset to its recovery, per cell, over trials with an onset; cells without one are left out.
-
-    A trial that is stopped on its confirmed alarm is censored; as confirmed alarms may heal less often than others, the
-    curve is optimistic unless trials run on (audit, --no-stop).
-    """
-    question = "How likely has a trial with an onset recovered within t epochs?"
-    return _per_cell(records, level, question, healing_time)
+    names = varying_factors(records)
+    found = []
+    for cell_id, group in group_by_cell(records).items():
+        times = [onset_time(record) for record in group]
+        verdicts = [record.verdict for record in group if record.verdict]
+        found.append(
+            CellSurvival(
+                cell_id=cell_id,
+                factors={name: group[0].cell.get(name) for name in names},
+                question="How likely has a trial had an onset (alarm of its detector) by the end of epoch t?",
+                curve=kaplan_meier([time.epochs for time in times], [time.happened for time in times], level),
+                trials=len(times),
+                events=sum(time.happened for time in times),
+                censored=dict(Counter(time.reason for time in times if not time.happened)),
+                silent=sum(verdict.outcome == "unstable" and not verdict.onset for verdict in verdicts),
+            )
+        )
+    return found
 
 
 def compare_onsets(records: Sequence[TrialRecord]) -> tuple[CurveTest, list[CurveTest]]:
@@ -107,7 +114,7 @@ def compare_onsets(records: Sequence[TrialRecord]) -> tuple[CurveTest, list[Curv
 
 def onset_time(record: TrialRecord) -> EventTime:
     """First onset of a trial, or how long it was seen without one."""
-    onsets, _ = _onsets_and_recoveries(record)
+    onsets = _onset_epochs(record)
     if onsets:
         return EventTime(onsets[0], True, "event")
     # an open trial's record may have fewer rows than the trial has epochs, and only rows show that there was no onset
@@ -116,53 +123,16 @@ def onset_time(record: TrialRecord) -> EventTime:
     return EventTime(max(seen, 0), False, _end_reason(record))
 
 
-def healing_time(record: TrialRecord) -> EventTime | None:
-    """Epochs from the first onset to its recovery, or to the last epoch seen; None without an onset."""
-    onsets, recoveries = _onsets_and_recoveries(record)
-    if not onsets:
-        return None
-    if recoveries:
-        return EventTime(recoveries[0] - onsets[0], True, "event")
-    return EventTime(record.epochs_run - onsets[0], False, _end_reason(record))
-
-
-def _per_cell(
-    records: Sequence[TrialRecord], level: float, question: str, time_of: Callable[[TrialRecord], EventTime | None]
-) -> list[CellSurvival]:
-    names = varying_factors(records)
-    found = []
-    for cell_id, group in group_by_cell(records).items():
-        times: list[EventTime] = [time for record in group if (time := time_of(record)) is not None]
-        if not times:
-            continue
-        verdicts = [record.verdict for record in group if record.verdict]
-        found.append(
-            CellSurvival(
-                cell_id=cell_id,
-                factors={name: group[0].cell.get(name) for name in names},
-                question=question,
-                curve=kaplan_meier([time.epochs for time in times], [time.happened for time in times], level),
-                trials=len(times),
-                events=sum(time.happened for time in times),
-                censored=dict(Counter(time.reason for time in times if not time.happened)),
-                silent=sum(verdict.outcome == "unstable" and not verdict.onset for verdict in verdicts),
-            )
-        )
-    return found
-
-
-def _onsets_and_recoveries(record: TrialRecord) -> tuple[Sequence[int], Sequence[int]]:
+def _onset_epochs(record: TrialRecord) -> Sequence[int]:
+    """Onsets of a trial; those of a running one by its detector over the trace up to now."""
     if record.verdict is not None:
-        return record.verdict.onset_epochs, record.verdict.recovery_epochs
-    protocol = record.protocol
-    detector = FoscDetector(
-        threshold=protocol["fosc_threshold"], patience=protocol["fosc_patience"], grace=protocol["fosc_grace"]
-    )
+        return record.verdict.onset_epochs
+    detector = build_detector(ProtocolOptions.model_validate(record.protocol))
     for row in record.trace:
         epoch = row["epoch"]
         assert epoch is not None
         detector.update(int(epoch), row)
-    return detector.onset_epochs, detector.recovery_epochs
+    return detector.onset_epochs
 
 
 def _end_reason(record: TrialRecord) -> str:

@@ -12,13 +12,13 @@ from analysis.statistics import intervals
 from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
-from core.records import TrialRecord
+from core.records import TrialRecord, varying_options
 
 Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
 LABEL_QUESTIONS: dict[Label, str] = {
     "any": "How likely is a trial unstable at its end?",
-    "overestimation": "How likely does PGD-10 overestimate robustness (Square is far lower) at the end?",
-    "onset": "How likely does FOSC raise an alarm at any time?",
+    "overestimation": "How likely does PGD overestimate robustness (Square is far lower) at the end?",
+    "onset": "How likely does the detector raise an alarm at any time?",
     "catastrophic": "How likely does training overfit catastrophically to one-step attacks by the end?",
     "ever": "How likely is a trial unstable at any time, also if it heals later?",
 }
@@ -97,11 +97,7 @@ def group_by_cell(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]
 
 def varying_factors(records: Sequence[TrialRecord]) -> list[str]:
     """Names of the cell options with more than one value among `records`, in the cell's own order."""
-    values: dict[str, set[str]] = {}
-    for cell in {record.cell_id: record.cell for record in records}.values():
-        for name, value in cell.items():
-            values.setdefault(name, set()).add(json.dumps(value))
-    return [name for name, found in values.items() if len(found) > 1]
+    return varying_options({record.cell_id: record.cell for record in records}.values())
 
 
 def has_label(record: TrialRecord, label: Label) -> bool | None:

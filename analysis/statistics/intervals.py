@@ -51,15 +51,6 @@ class Interval:
         return self.low <= rate <= self.high
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval (Wilson 1927) for k of n trials; [0, 1] for n = 0.
-
-    Raises:
-        ValueError: k is not in [0, n], or level not in (0, 1).
-    """
-    return _fixed_design(k, n, level, "wilson")
-
-
 def clopper_pearson(k: int, n: int, level: float = 0.95) -> Interval:
     """The exact interval of Clopper and Pearson (1934) for k of n trials; [0, 1] for n = 0.
 

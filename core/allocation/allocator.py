@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Literal
+from typing import Literal
 
 from core.allocation.cell_state import CellState
 from core.allocation.certainty import Certainty
@@ -81,19 +81,9 @@ class SeedAllocator:
         self._cells[cell].pending.discard(self._index(seed))
         self._ranks[cell] = self._rank(self._cells[cell])
 
-    def forget_pending(self) -> None:
-        """After a restart in which no trial survived: hand all pending seeds out again."""
-        for cell in self._cells:
-            cell.pending.clear()
-        self._ranks = [self._rank(cell) for cell in self._cells]
-
     def counts(self, cell: int) -> tuple[int, int]:
         """(unstable, finished) over the seeds up to the first without a result: what an interval may be put around."""
         return self._cells[cell].prefix_unstable, self._cells[cell].prefix_finished
-
-    def known_counts(self, cell: int) -> tuple[int, int]:
-        """(unstable, finished) over all results so far. While trials are pending these lean towards unstable."""
-        return self._cells[cell].unstable, self._cells[cell].finished
 
     def censored(self, cell: int) -> int:
         """Censored trials of a cell."""
@@ -107,10 +97,6 @@ class SeedAllocator:
         """Is the certainty goal reached on `counts`?"""
         return self.certainty.reached(*self.counts(cell))
 
-    def given_up(self, cell: int) -> bool:
-        """Were the cell's last `give_up` trials in a row all censored?"""
-        return self._gave_up(self._cells[cell])
-
     @property
     def trials(self) -> int:
         """Trials resolved or pending."""
@@ -120,39 +106,6 @@ class SeedAllocator:
     def device_hours(self) -> float:
         """Device-hours of all resolved trials."""
         return sum(cell.seconds for cell in self._cells) / 3600
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state in JSON types; goal and interval are not part of it."""
-        return {
-            "first_seed": self.first_seed,
-            "cells": [
-                {
-                    "resolved": [[index, *cell.resolved[index]] for index in sorted(cell.resolved)],
-                    "pending": sorted(cell.pending),
-                }
-                for cell in self._cells
-            ],
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`, trials pending then included.
-
-        Raises:
-            ValueError: it is the state of another number of cells or another first seed.
-        """
-        if len(state["cells"]) != len(self._cells) or state["first_seed"] != self.first_seed:
-            raise ValueError(
-                f"state of {len(state['cells'])} cells from seed {state['first_seed']} can't be loaded into "
-                f"an allocator of {len(self._cells)} cells from seed {self.first_seed}"
-            )
-        self._cells = []
-        for stored in state["cells"]:
-            cell = CellState()
-            for index, outcome, seconds in stored["resolved"]:
-                cell.resolve(index, outcome, seconds)
-            cell.pending = set(stored["pending"])
-            self._cells.append(cell)
-        self._ranks = [self._rank(cell) for cell in self._cells]
 
     def _index(self, seed: int) -> int:
         if seed < self.first_seed:

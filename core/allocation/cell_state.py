@@ -42,7 +42,7 @@ class CellState:
         return index
 
     def has_hole(self) -> bool:
-        """Is there a seed without a result, and nobody working on it, before one that is resolved or pending?"""
+        """Is there a seed that is neither resolved nor pending before one that is?"""
         return self.next_index() < self.issued
 
     def resolve(self, index: int, outcome: bool | None, seconds: float) -> None:

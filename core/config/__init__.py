@@ -1,9 +1,11 @@
 """Typed, frozen options: a cell (one setting), a trial (cell and seed), a sweep (cells x seeds) and its protocol."""
 
 from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest
-from core.config.data import DataOptions, Shape
+from core.config.data import DataOptions
+from core.config.datasets import DatasetSpec, Shape, register_dataset
 from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
 from core.config.model import ModelOptions
+from core.config.models import ModelSpec, register_model
 from core.config.preset import Preset, build_sweep, explain, load_preset
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierCell, EarlierSweep, EarlierTrials
@@ -17,6 +19,7 @@ __all__ = [
     "AwpOptions",
     "Cell",
     "DataOptions",
+    "DatasetSpec",
     "EarlierCell",
     "EarlierSweep",
     "EarlierTrials",
@@ -24,6 +27,7 @@ __all__ = [
     "InnerAttackOptions",
     "MethodOptions",
     "ModelOptions",
+    "ModelSpec",
     "Preset",
     "ProtocolOptions",
     "Rerun",
@@ -38,4 +42,6 @@ __all__ = [
     "digest",
     "explain",
     "load_preset",
+    "register_dataset",
+    "register_model",
 ]

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from core.config.base import Options
+from core.config.datasets import DATASETS, Shape, find_dataset
+from core.config.registered import Registered
 
-
-class Shape(NamedTuple):
-    """Class count, channels and side length in pixels of a data set's images."""
-
-    classes: int
-    channels: int
-    image_size: int
-
-
-FIXED_SHAPES = {
-    "digits": Shape(10, 1, 8),
-    "cifar10": Shape(10, 3, 32),
-    "cifar100": Shape(100, 3, 32),
-    "svhn": Shape(10, 3, 32),
-    "tiny-imagenet-200": Shape(200, 3, 64),
-}
-PUBLISHED_TRAINING_IMAGES = {
-    "digits": 1437,
-    "cifar10": 50_000,
-    "cifar100": 50_000,
-    "svhn": 73_257,
-    "tiny-imagenet-200": 100_000,
-}
-FIELDS_DEFAULTS = {
+GENERATED_DEFAULTS = {
     "classes": 50,
     "channels": 1,
     "image_size": 8,
@@ -39,12 +18,13 @@ FIELDS_DEFAULTS = {
     "test_images": 400,
     "data_seed": 0,
 }
+"""Options that a generated data set alone leaves free."""
 
 
 class DataOptions(Options):
     """Which images a trial sees. Images are floats in [0, 1] of shape (channels, image_size, image_size)."""
 
-    dataset: Literal["fields", "digits", "cifar10", "cifar100", "svhn", "tiny-imagenet-200"] = Field(
+    dataset: Annotated[str, Registered(find_dataset, lambda: DATASETS)] = Field(
         "fields", description="data set; `fields` and `digits` need no files"
     )
     classes: int = Field(ge=2, le=10_000, description="number of classes (free for `fields` only)")
@@ -66,18 +46,20 @@ class DataOptions(Options):
         if not isinstance(given, dict):
             return given
         name = str(given.get("dataset", "fields"))
-        if name in FIXED_SHAPES:
-            for option, actual in FIXED_SHAPES[name]._asdict().items():
-                if str(given.get(option, actual)) != str(actual):
-                    raise ValueError(f"{option} {given[option]} is impossible with dataset {name}, which has {actual}")
-                given = {**given, option: actual}
-            for option in ("train_images", "test_images", "data_seed"):
-                if given.get(option) is not None:
-                    raise ValueError(
-                        f"{option} {given[option]} is impossible with dataset {name}; allowed with dataset fields"
-                    )
-            return given
-        return {**FIELDS_DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
+        shape = fixed_shape(name)
+        if shape is None:
+            return {**GENERATED_DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
+        for option, actual in shape._asdict().items():
+            if str(given.get(option, actual)) != str(actual):
+                raise ValueError(f"{option} {given[option]} is impossible with dataset {name}, which has {actual}")
+            given = {**given, option: actual}
+        for option in (free for free in GENERATED_DEFAULTS if free not in shape._fields):
+            if given.get(option) is not None:
+                generated = ", ".join(other for other in DATASETS if fixed_shape(other) is None)
+                raise ValueError(
+                    f"{option} {given[option]} is impossible with dataset {name}; allowed with dataset {generated}"
+                )
+        return given
 
     @model_validator(mode="after")
     def _check_split(self) -> DataOptions:
@@ -94,4 +76,11 @@ class DataOptions(Options):
     @property
     def kept_images(self) -> int:
         """Training images that are left without the validation images."""
-        return (self.train_images or PUBLISHED_TRAINING_IMAGES[self.dataset]) - self.validation_images
+        images = self.train_images or find_dataset(self.dataset).training_images
+        assert images is not None
+        return images - self.validation_images
+
+
+def fixed_shape(dataset: str) -> Shape | None:
+    """Shape of a data set's images; None where the options choose it, and for an unknown name."""
+    return DATASETS[dataset].shape if dataset in DATASETS else None

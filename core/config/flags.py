@@ -13,6 +13,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from core.config.registered import Registered
+
 FlagField = tuple[str, Any, Any]
 
 
@@ -68,7 +70,8 @@ def _described(flag_type: Any, info: FieldInfo, hint: str | None = None) -> Any:
 
 def allowed_values(info: FieldInfo) -> str:
     """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``."""
-    literal = _literal(info.annotation)
+    registered = next((m for m in info.metadata if isinstance(m, Registered)), None)
+    literal = tuple(registered.names()) if registered else _literal(info.annotation)
     if literal:
         return " | ".join(str(value) for value in literal)
     signs = {Ge: "<=", Gt: "<"}, {Le: "<=", Lt: "<"}

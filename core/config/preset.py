@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
-from core.config.data import FIELDS_DEFAULTS, FIXED_SHAPES
+from core.config.data import GENERATED_DEFAULTS, fixed_shape
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierSweep, EarlierTrials
 from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
@@ -61,8 +61,8 @@ class Grid(Options):
         found = []
         for chosen in itertools.product(*listed.values()):
             options = dict(zip(listed, chosen, strict=True))
-            if "dataset" in overrides and str(options["dataset"]) in FIXED_SHAPES:
-                options = {k: v for k, v in options.items() if k in overrides or k not in FIELDS_DEFAULTS}
+            if "dataset" in overrides and fixed_shape(str(options["dataset"])):
+                options = {k: v for k, v in options.items() if k in overrides or k not in GENERATED_DEFAULTS}
             found.append(options)
         return found
 

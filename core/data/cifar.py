@@ -11,11 +11,22 @@ import numpy as np
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from core.config.data import FIXED_SHAPES
-from core.data.dataset_files import PublishedFiles, unreadable, whole_labels
+from core.config.datasets import DATASETS
+from core.data.dataset_files import PublishedFiles, PublishedReader, unreadable, whole_labels
 from core.data.image_set import ImageSet
 
 SOURCES: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+
+
+class Cifar(PublishedReader):
+    """``cifar10`` and ``cifar100``."""
+
+    @property
+    def files(self) -> PublishedFiles:
+        return cifar_files(self.options.dataset)
+
+    def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
+        return read_cifar(self.options.dataset, folder)
 
 
 def cifar_files(dataset: str) -> PublishedFiles:
@@ -35,10 +46,11 @@ def read_cifar(dataset: str, data_dir: Path) -> tuple[ImageSet, ImageSet]:
     Raises:
         ValueError: a file is corrupt.
     """
-    source = SOURCES[dataset]
+    source, shape = SOURCES[dataset], DATASETS[dataset].shape
+    assert shape is not None
 
     def read(table: list[list[str]]) -> ImageSet:
-        parts = [_read_batch(data_dir / source.base_folder / name, FIXED_SHAPES[dataset].classes) for name, _ in table]
+        parts = [_read_batch(data_dir / source.base_folder / name, shape.classes) for name, _ in table]
         return ImageSet(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
     return read(source.train_list), read(source.test_list)

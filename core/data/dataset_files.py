@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torchvision.datasets.utils import check_integrity
+
+from core.data.reader import Reader
+from core.data.staging import staged
+from core.storage.address import is_s3
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class PublishedFiles:
         if changed:
             warnings.warn(
                 f"not the published files of {self.dataset}, by their MD5: {', '.join(changed)} in {data_dir}",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def download(self, data_dir: Path) -> None:
@@ -61,6 +66,29 @@ class PublishedFiles:
             self.fetch(data_dir)
         except (OSError, RuntimeError) as error:
             raise ValueError(f"--download of dataset {self.dataset} into {data_dir} failed: {error}") from error
+
+
+class PublishedReader(Reader):
+    """Reader of a data set that is a list of published files."""
+
+    @property
+    @abstractmethod
+    def files(self) -> PublishedFiles:
+        """The data set's files."""
+
+    def require(self, folder: Path) -> None:
+        self.files.require(folder)
+
+    def download(self, data_dir: str) -> None:
+        if is_s3(data_dir):
+            raise ValueError(f"--download is impossible into --data-dir {data_dir}; upload the files there")
+        self.files.download(Path(data_dir))
+
+    def staged(self, address: str) -> Path:
+        return staged(address, self.options.dataset, self.files.md5)
+
+    def warn_if_changed(self, folder: Path) -> None:
+        self.files.warn_if_changed(folder)
 
 
 def whole_labels(stored: ArrayLike) -> NDArray[np.int64]:

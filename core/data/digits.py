@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
 from core.data.image_set import ImageSet
+from core.data.reader import Reader
 from core.data.split import stratified_split
 
 TEST_IMAGES = 360
+
+
+class Digits(Reader):
+    """``digits``, which comes with scikit-learn."""
+
+    def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
+        return digits()
 
 
 def digits() -> tuple[ImageSet, ImageSet]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,11 +11,23 @@ from torch import Tensor
 
 from core.config import DataOptions
 from core.data.image_set import ImageSet
+from core.data.reader import Reader
 
 CUTOFF_CYCLES = 2.0
 CHUNK = 1024
 
 Floats = NDArray[np.float64]
+
+
+class Fields(Reader):
+    """``fields``, generated from its options."""
+
+    def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
+        return fields(self.options)
+
+    def training_labels(self, folder: Path) -> Tensor:
+        assert self.options.train_images is not None
+        return field_labels(self.options.train_images, self.options.classes)
 
 
 def fields(options: DataOptions) -> tuple[ImageSet, ImageSet]:

@@ -9,11 +9,22 @@ import torch
 from scipy.io import loadmat
 from torchvision.datasets import SVHN
 
-from core.data.dataset_files import PublishedFiles, unreadable, whole_labels
+from core.data.dataset_files import PublishedFiles, PublishedReader, unreadable, whole_labels
 from core.data.image_set import ImageSet
 
 CLASSES = 10
 SPLITS = ("train", "test")
+
+
+class Svhn(PublishedReader):
+    """``svhn``."""
+
+    @property
+    def files(self) -> PublishedFiles:
+        return svhn_files()
+
+    def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
+        return read_svhn(folder)
 
 
 def svhn_files() -> PublishedFiles:

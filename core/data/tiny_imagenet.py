@@ -15,11 +15,30 @@ from core.config.names import SAFE_NAME
 from core.data.dataset_files import unreadable
 from core.data.decoded_cache import decoded_once
 from core.data.image_set import ImageSet
+from core.data.reader import Reader
+from core.data.staging import staged
 
 FOLDER = "tiny-imagenet-200"
+ARCHIVE = f"{FOLDER}.zip"
 CLASSES, SIDE = 200, 64
 
 Labelled = list[tuple[Path, int]]
+
+
+class TinyImageNet(Reader):
+    """``tiny-imagenet-200``."""
+
+    def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
+        return read_tiny_imagenet(folder)
+
+    def require(self, folder: Path) -> None:
+        require_tiny_imagenet(folder)
+
+    def download(self, data_dir: str) -> None:
+        raise ValueError(f"--download is impossible with dataset {FOLDER}; unpack it into --data-dir")
+
+    def staged(self, address: str) -> Path:
+        return staged(address, FOLDER, {ARCHIVE: ""}, archive=ARCHIVE)
 
 
 def require_tiny_imagenet(data_dir: Path) -> None:

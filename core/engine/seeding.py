@@ -1,4 +1,4 @@
-"""One integer seed spawns four independent streams; each can be pinned alone (design: *Seeding*).
+"""One integer seed spawns four independent streams; each can be pinned alone.
 
 A stream is counter-based: the generator of an epoch depends on nothing but (seed, stream, epoch), so a resumed trial
 draws what an uninterrupted one would have drawn without any generator state in its checkpoint.

@@ -24,7 +24,7 @@ from core.engine.verdict_measurement import VerdictMeasurement
 from core.models import build_model
 from core.records import Row, TrialRecord, Verdict, read_record
 from core.storage import CorruptFileError, Store
-from core.verdict import FoscDetector, censor
+from core.verdict import build_detector, censor
 
 Report = Callable[[int, list[Row], bool], None]
 """Called on every rank at the same points with the last epoch, the rows since the last call, and whether the trial is
@@ -94,9 +94,7 @@ class TrialRun:
         streams = Streams.spawn(self.trial.seed, self.trial.pins)
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
         self.trainer = Trainer(cell, model, streams, self.ranks)
-        self.detector = FoscDetector(
-            threshold=protocol.fosc_threshold, patience=protocol.fosc_patience, grace=protocol.fosc_grace
-        )
+        self.detector = build_detector(protocol)
         epsilon = cell.attack.epsilon
         self.measurement = VerdictMeasurement(self.trainer.model, self.dataset, epsilon, protocol, self.ranks)
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}

@@ -17,7 +17,7 @@ from core.attacks.float32 import full_float32
 from core.evaluation.attack_spec import AttackSpec
 
 
-def survives(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int) -> Tensor:
+def resists_auto_attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int) -> Tensor:
     """Which images are classified correctly before and after the attack, ``[n]`` bool.
 
     The same as a call of ``AutoAttack.run_standard_evaluation`` on these images with one batch and this seed. In eval

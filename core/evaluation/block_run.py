@@ -13,7 +13,7 @@ from core.attacks import Attack, Transfer, build_attack, resists
 from core.data import ImageSet, to_float
 from core.evaluation.attack_plan import TRANSFER
 from core.evaluation.attack_spec import AttackSpec
-from core.evaluation.auto_attack import survives
+from core.evaluation.auto_attack import resists_auto_attack
 from core.evaluation.blocks import Block, block_seed
 from core.storage import Store
 
@@ -95,7 +95,7 @@ def run_block(
 
 def _attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int, source: nn.Module | None) -> Tensor:
     if spec.library == "pyautoattack":
-        return survives(model, spec, x, y, seed)
+        return resists_auto_attack(model, spec, x, y, seed)
     return resists(model, _own_attack(spec, source), x, y, seed)
 
 

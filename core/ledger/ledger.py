@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
 from core.config.base import first_problem
+from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
 from core.ledger.description import DESCRIPTION, read_description
 from core.records import Evidence, SweepProgress, TrialRecord, UnknownSchemaError, read_record
@@ -68,7 +69,7 @@ class Ledger:
         counterparts = sweep.rerun.counterparts if sweep.rerun else {}
         if known is not None:
             differences = [
-                *_changed("protocol", known.protocol, fixed["protocol"]),
+                *_changed("protocol", with_defaults(known.protocol), fixed["protocol"]),
                 *_changed("seeds from", known.rerun, fixed["rerun"]),
                 *_changed_groups(known.pin_groups, groups),
                 *_changed_settings(known.cells.values(), cells.values()),

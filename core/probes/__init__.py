@@ -5,7 +5,7 @@ from core.probes.fosc import fosc
 from core.probes.gradients import flat_gradient, gradient_cosine
 from core.probes.landscape import Landscape, loss_landscape
 from core.probes.sgcs import StepCosine
-from core.probes.validation import validate, validation_means, validation_sums
+from core.probes.validation import validation_means, validation_sums
 
 __all__ = [
     "Landscape",
@@ -15,7 +15,6 @@ __all__ = [
     "fosc",
     "gradient_cosine",
     "loss_landscape",
-    "validate",
     "validation_means",
     "validation_sums",
 ]

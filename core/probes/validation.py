@@ -33,21 +33,6 @@ class Images(Protocol):
         """``[N]`` int64."""
 
 
-def validate(
-    model: nn.Module,
-    images: Images,
-    epsilon: float,
-    protocol: ProtocolOptions,
-    seed: int,
-    batch_size: int = 512,
-) -> dict[str, float]:
-    """Means over all images of ``val/clean_acc, clean_loss, pgd10_acc, pgd10_loss, fgsm_acc, fosc, sgcs``.
-
-    See `validation_sums`, of which this is the one-rank form.
-    """
-    return validation_means(validation_sums(model, images, epsilon, protocol, seed, batch_size))
-
-
 def validation_sums(
     model: nn.Module,
     images: Images,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 
 def varying_options(cells: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names of the options that do not have one and the same value in all cells, in the order of the first cell.
+    """Names of the options with more than one value among the cells, in the order of the cells' own options.
 
-    An option that some cells do not have counts as varying: its value there is None.
+    Cells without an option (of another method, or stored before the option existed) say nothing about it.
     """
-    flats = list(cells)
-    names = dict.fromkeys(name for flat in flats for name in flat)
-    return [name for name in names if any(flat.get(name) != flats[0].get(name) for flat in flats)]
+    values: dict[str, set[str]] = {}
+    for cell in cells:
+        for name, value in cell.items():
+            values.setdefault(name, set()).add(json.dumps(value))
+    return [name for name, found in values.items() if len(found) > 1]

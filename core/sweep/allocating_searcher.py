@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -65,17 +63,4 @@ class AllocatingSearcher(Searcher):
             self.allocator.observe(*trial, None, 0.0)
 
     def save(self, checkpoint_path: str) -> None:
-        """Write the state, trials that are running included, as JSON."""
-        state = {
-            "allocator": self.allocator.state_dict(),
-            "live": self._live,
-            "losses": [[*trial, count] for trial, count in self._losses.items()],
-        }
-        Path(checkpoint_path).write_text(json.dumps(state))
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Go on from a saved state, for trials that Tune itself restores."""
-        state = json.loads(Path(checkpoint_path).read_text())
-        self.allocator.load_state_dict(state["allocator"])
-        self._live = {trial_id: (cell, seed) for trial_id, (cell, seed) in state["live"].items()}
-        self._losses = Counter({(cell, seed): count for cell, seed, count in state["losses"]})
+        """Nothing is kept: a sweep is continued from its ledger, never by a restore of Tune."""

@@ -26,10 +26,7 @@ class TrialQueue(Searcher):
         """Nothing to learn."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to keep: the ledger knows what is done."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Never asked for: a sweep is continued from its ledger."""
+        """Nothing is kept: a sweep is continued from its ledger, never by a restore of Tune."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its searcher for a restore

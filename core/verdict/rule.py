@@ -1,4 +1,4 @@
-"""From measurements to labels, and from labels to an outcome (design: *Verdict*)."""
+"""From measurements to labels, and from labels to an outcome."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from core.verdict.detector import Detector
 
 
 def is_overestimated(evidence: Evidence, protocol: ProtocolOptions) -> bool:
-    """PGD-10 accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
+    """PGD accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
     # 0.30 - 0.22 is a little under 0.08 in binary floating point: the published rule is >=
     return evidence.accuracy("pgd-10") - evidence.accuracy("square") >= protocol.overestimation_gap - 1e-9
 
 
 def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
-    """One-step (FGSM) accuracy at least `catastrophic_gap` above PGD-10's on the same images."""
+    """One-step (FGSM) accuracy at least `catastrophic_gap` above PGD's on the same images."""
     return evidence.accuracy("fgsm") - evidence.accuracy("pgd-10") >= protocol.catastrophic_gap - 1e-9
 
 

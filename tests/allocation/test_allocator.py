@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from core.allocation import FINISHED, WAIT, AllocationGoal, Certainty, SeedAllocator
@@ -92,10 +90,9 @@ def test_a_second_result_of_a_seed_is_ignored(allocate):
     allocator = allocate(1, max_trials=9)
     allocator.next_trial()
     allocator.observe(0, 0, True, 3600.0)
-    before = allocator.state_dict()
     allocator.observe(0, 0, False, 3600.0)
     allocator.observe(0, 0, None, 3600.0)
-    assert allocator.state_dict() == before
+    assert (allocator.trials, allocator.censored(0)) == (1, 0)
     assert allocator.device_hours == 1
     assert allocator.counts(0) == (1, 1)
 
@@ -125,7 +122,6 @@ def test_counts_stop_at_the_first_seed_without_a_result(allocate):
     for seed in (1, 2, 4):
         allocator.observe(0, seed, True, 1.0)
     assert allocator.counts(0) == (0, 0)
-    assert allocator.known_counts(0) == (3, 3)
     allocator.observe(0, 0, False, 1.0)
     assert allocator.counts(0) == (2, 3)
     allocator.observe(0, 3, None, 1.0)
@@ -136,8 +132,7 @@ def test_a_cell_that_only_crashes_is_given_up_and_the_rest_goes_on(allocate):
     allocator = allocate(2, until_width=0.4, give_up=5)
     done = run(allocator, lambda cell, seed: None if cell == 0 else False)
     assert sum(cell == 0 for cell, _ in done) == 5
-    assert allocator.given_up(0)
-    assert not allocator.given_up(1)
+    assert not allocator.reached(0)
     assert allocator.reached(1)
 
 
@@ -170,26 +165,6 @@ def test_undecidable_cells_dont_swallow_the_budget(allocate):
     run(allocator, lambda cell, seed: seed % 2 == 0 if cell == 0 else cell == 1)
     assert [allocator.counts(cell)[1] for cell in (1, 2, 3)] == [8, 8, 8]
     assert allocator.counts(0) == (18, 36)
-
-
-def test_state_survives_json(allocate):
-    allocator = allocate(2, until_width=0.3, first_seed=7)
-    for _ in range(9):
-        cell, seed = allocator.next_trial()
-        if seed != 8:
-            allocator.observe(cell, seed, None if seed == 9 else cell == 1, 2.5)
-    copy = allocate(2, until_width=0.3, first_seed=7)
-    copy.load_state_dict(json.loads(json.dumps(allocator.state_dict())))
-    assert copy.state_dict() == allocator.state_dict()
-    assert issue(copy) == issue(allocator)
-
-
-def test_state_of_another_sweep_is_refused(allocate):
-    state = allocate(2, max_trials=5).state_dict()
-    with pytest.raises(ValueError, match="2 cells from seed 0"):
-        allocate(3, max_trials=5).load_state_dict(state)
-    with pytest.raises(ValueError, match="from seed 4"):
-        allocate(2, max_trials=5, first_seed=4).load_state_dict(state)
 
 
 def test_seeds_before_the_first_are_refused(allocate):

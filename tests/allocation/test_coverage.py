@@ -33,7 +33,8 @@ def misses_at_any_look(truths, certainty, policy, concurrency, seed):
 
     def look(allocator: SeedAllocator) -> None:
         for cell, cell_truth in enumerate(truths):
-            for missed, counts in ((honest, allocator.counts(cell)), (known, allocator.known_counts(cell))):
+            state = allocator._cells[cell]
+            for missed, counts in ((honest, allocator.counts(cell)), (known, (state.unstable, state.finished))):
                 low, high = certainty.interval(*counts)
                 if not low <= cell_truth.rate <= high:
                     missed.add(cell)

@@ -13,7 +13,7 @@ from scipy.stats import betabinom, binom
 
 from analysis.questions.rates import cell_rates
 from analysis.statistics.clustered_interval import clustered
-from analysis.statistics.intervals import Interval, clopper_pearson, wilson
+from analysis.statistics.intervals import Interval, clopper_pearson, interval
 from core.records import TrialRecord
 
 RATES = np.linspace(0.02, 0.5, 25)
@@ -53,7 +53,7 @@ def test_coverage_holds_however_alike_the_trials_of_a_group_are(groups: int, siz
     for alike in (0, 0.2, 0.6, 1):
         found = coverage(lambda hits: clustered([(k, size) for k in hits]), groups, size, alike)
         assert found.min() > 0.94, (alike, found)
-    ignored = coverage(lambda hits: wilson(sum(hits), groups * size), groups, size, 1)
+    ignored = coverage(lambda hits: interval("wilson", sum(hits), groups * size), groups, size, 1)
     assert ignored.mean() < 0.9, "which intervals for independent trials don't"
 
 

@@ -81,6 +81,7 @@ FRACTIONAL = words("0.5", "2.5", "1e-3", "7/2")
 ABOVE_ONE = reals(1.0000001, 1e9)
 
 DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "workers", "dataset"}
+DEPENDENT_PROTOCOL = {"detector", "detector_threshold"}
 """Options whose valid values depend on others."""
 CELL_OPTIONS = (
     choice("method", "trades", "pgd-at"),

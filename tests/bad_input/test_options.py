@@ -15,6 +15,7 @@ from tests.bad_input.harness import cases, mentions
 from tests.bad_input.strategies import (
     CELL_OPTIONS,
     DEPENDENT,
+    DEPENDENT_PROTOCOL,
     PROTOCOL_OPTIONS,
     RUN_OPTIONS,
     OptionCase,
@@ -40,7 +41,9 @@ def sweep(options: dict[str, str]) -> Sweep:
 def test_the_table_of_options_is_whole() -> None:
     """An option that nobody wrote down here is an option that nobody tried to break."""
     assert {option.name for option in CELL_OPTIONS} | DEPENDENT == set(OPTION_FIELDS)
-    assert {option.name for option in PROTOCOL_OPTIONS} | {"stop"} == set(ProtocolOptions.model_fields)
+    assert {option.name for option in PROTOCOL_OPTIONS} | DEPENDENT_PROTOCOL | {"stop"} == set(
+        ProtocolOptions.model_fields
+    )
 
 
 @cases(600)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config import DataOptions
-from core.config.data import FIXED_SHAPES
+from core.config.datasets import DATASETS
 from core.data import Dataset, ImageSet, check_files, load_dataset, to_float
 
 
@@ -65,7 +65,7 @@ def rows(images: ImageSet) -> list[bytes]:
 
 
 def test_every_named_dataset_is_covered() -> None:
-    assert {case.options.dataset for case in CASES.values()} == {"fields", *FIXED_SHAPES}
+    assert {case.options.dataset for case in CASES.values()} == set(DATASETS)
 
 
 def test_shapes_dtypes_and_sizes(case: Case, dataset: Dataset) -> None:

@@ -33,6 +33,19 @@ def test_a_confirmed_alarm_stops_the_trial(make_cell: Callable[..., Cell], run: 
     assert (record.verdict.onset_epoch, record.verdict.confirmed_epoch) == (2, 2)
 
 
+def test_the_protocols_detector_stops_the_trial_while_foscs_gate_stays(
+    make_cell: Callable[..., Cell], run: Runner
+) -> None:
+    """FOSC never alarms at this threshold; the one-step gap, which is never below -1, does after the grace epochs."""
+    fosc_alone = {**CONFIRMED, "fosc_threshold": 1e9, "fosc_grace": 2}
+    record = run(make_cell(epochs=4), folder="fosc", protocol=fosc_alone)
+    assert (record.stopped_early, alarm_epochs(record)) == (False, [])
+    chosen = {**fosc_alone, "detector": "one-step-gap", "detector_threshold": -2}
+    record = run(make_cell(epochs=4), folder="chosen", protocol=chosen)
+    assert (record.stopped_early, record.epochs_run, alarm_epochs(record)) == (True, 3, [3])
+    assert "gated.pt" in record.checkpoints
+
+
 @pytest.mark.parametrize(("trial", "protocol"), [({"audit": True}, {}), ({}, {"stop": False})])
 def test_audited_trials_and_no_stop_run_to_the_end_and_are_measured_once(
     make_cell: Callable[..., Cell], run: Runner, trial: dict[str, Any], protocol: dict[str, Any]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from core.config import ProtocolOptions
 from core.data import ImageSet, to_float
 from core.evaluation import AttackSpec, EvaluationOptions, attack_plan
-from core.evaluation.auto_attack import survives
+from core.evaluation.auto_attack import resists_auto_attack
 from core.evaluation.block_run import BlockFile, run_block
 from core.evaluation.blocks import block_seed, split_blocks
 from core.storage import Store
@@ -80,7 +80,7 @@ def test_fewer_steps_equal_the_librarys_attack_built_with_them(network: nn.Modul
         expected = correct.clone()
         with torch.random.fork_rng():
             expected[correct] = network(direct.perturb(x[correct], y[correct])).argmax(1) == y[correct]
-        found.append(survives(network, spec, x, y, seed=3).tolist())
+        found.append(resists_auto_attack(network, spec, x, y, seed=3).tolist())
         assert found[-1] == expected.tolist()
     assert correct.sum() > sum(found[0]) > sum(found[1]) > 0
 
@@ -91,7 +91,7 @@ def test_a_block_has_the_seed_of_its_number(network: nn.Module, images: ImageSet
     part = images.take(torch.arange(block.start, block.stop))
     found = run_block(network, part, [spec], BlockFile(Store(str(tmp_path)), "w" * 64, block, 100, seed=5))["square"]
     x, y = to_float(part.images), part.labels
-    first, second = (survives(network, spec, x, y, block_seed(5, number)).tolist() for number in (0, 1))
+    first, second = (resists_auto_attack(network, spec, x, y, block_seed(5, number)).tolist() for number in (0, 1))
     assert found == second != first
 
 
@@ -113,7 +113,7 @@ def test_training_is_left_alone(network: nn.Module, images: ImageSet, name: str)
     before = sys.gettrace()
     sys.settrace(tracer)
     try:
-        survives(network, spec, x, y, seed=3)
+        resists_auto_attack(network, spec, x, y, seed=3)
         assert sys.gettrace() is tracer
     finally:
         sys.settrace(before)
@@ -136,7 +136,7 @@ def test_a_result_depends_on_the_seed_alone(network: nn.Module, images: ImageSet
     for outer, seed in ((1, 3), (2, 3), (1, 4)):
         torch.manual_seed(outer)
         network.train(outer == 2)
-        found.append(survives(network, spec, x, y, seed).tolist())
+        found.append(resists_auto_attack(network, spec, x, y, seed).tolist())
     network.eval()
     assert found[0] == found[1] != found[2]
 
@@ -144,6 +144,6 @@ def test_a_result_depends_on_the_seed_alone(network: nn.Module, images: ImageSet
 def test_nothing_to_attack(network: nn.Module, images: ImageSet) -> None:
     x, y = to_float(images.images[:6]), images.labels[:6]
     spec = plan()[2]
-    assert survives(network, spec, x[:0], y[:0], seed=0).tolist() == []
+    assert resists_auto_attack(network, spec, x[:0], y[:0], seed=0).tolist() == []
     wrong = (network(x).argmax(1) + 1) % 10
-    assert survives(network, spec, x, wrong, seed=0).tolist() == [False] * 6
+    assert resists_auto_attack(network, spec, x, wrong, seed=0).tolist() == [False] * 6

@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from analysis.report.figures.series import Shown
-from analysis.statistics.intervals import clopper_pearson, wilson
+from analysis.statistics.intervals import clopper_pearson, interval
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.sweep import Rerun, SeededCell
 from core.data import load_dataset, to_float
@@ -356,7 +356,7 @@ def test_the_page_in_a_browser_has_the_records_numbers(tracked: Tracked, tmp_pat
     dumped = browse(tmp_path, "--dump-dom", f"file://{tmp_path}/tiny-report.html")
     text = visible_text(dumped)
     for k, n in ((1, 2), (1, 1)):
-        low, high = wilson(k, n).low, wilson(k, n).high
+        low, high = interval("wilson", k, n).low, interval("wilson", k, n).high
         assert f"{k}/{n} {100 * k / n:.0f} % [{100 * low:.0f}–{100 * high:.0f}]" in text
         exact = clopper_pearson(k, n)
         assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.config import ProtocolOptions
-from core.probes import validate, validation_means, validation_sums
+from core.probes import validation_means, validation_sums
 
 EPSILON = 0.08
 
@@ -62,6 +62,10 @@ def plain_validation(model, images, protocol, seed, center):
             }
         )
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
+
+
+def validate(model, images, epsilon, protocol, seed, batch_size=512):
+    return validation_means(validation_sums(model, images, epsilon, protocol, seed, batch_size))
 
 
 @pytest.mark.parametrize("center", ["natural", "start"])

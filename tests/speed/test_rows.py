@@ -14,7 +14,7 @@ from core.attacks import Pgd
 from core.config import Cell, ProtocolOptions
 from core.data import ImageSet, to_float
 from core.fast import FoldedNetwork
-from core.probes import validate
+from core.probes import validation_means, validation_sums
 from core.records import Outcome
 from jobs.speed import subjects
 from jobs.speed.analysis_cost import EPOCHS, analysis_costs, make_records, measure
@@ -84,7 +84,7 @@ def test_probed_measures_what_validation_does(settings: MakeSettings) -> None:
     attack = Pgd(epsilon=epsilon, step_size=epsilon / 4, steps=10, start="uniform")
     correct, fosc, sgcs = (probed(model, attack, x, y) / len(y)).tolist()
     assert alone(model, attack, x, y) / len(y) == pytest.approx(correct)
-    means = validate(model, images, epsilon, protocol, seed=0)
+    means = validation_means(validation_sums(model, images, epsilon, protocol, seed=0))
     measured = [means[f"val/{name}"] for name in ("pgd10_acc", "fosc", "sgcs")]
     assert [correct, fosc, sgcs] == pytest.approx(measured, rel=1e-4)
 

@@ -41,20 +41,6 @@ def test_lost_trials_come_again_and_are_censored_in_the_end():
     assert searcher.suggest("c") == {"cell": 1, "seed": 10}
 
 
-def test_state_survives_saving(tmp_path):
-    searcher = AllocatingSearcher(allocator(), config_of, lambda cell, seed: (False, 1.0))
-    for trial_id in "abcd":
-        searcher.suggest(trial_id)
-    searcher.on_trial_complete("b")
-    searcher.save(str(tmp_path / "state"))
-    copy = AllocatingSearcher(allocator(), config_of, lambda cell, seed: (False, 1.0))
-    copy.restore(str(tmp_path / "state"))
-    assert copy.allocator.state_dict() == searcher.allocator.state_dict()
-    copy.on_trial_complete("c")  # still running when saved
-    assert copy.allocator.known_counts(0) == (0, 1)
-    assert copy.suggest("e") == searcher.suggest("e")
-
-
 def train(config: dict) -> None:
     """Leaves a record, except at the first attempt of seed 12, which dies."""
     folder = Path(config["folder"])

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from analysis.questions.cell_progress import sweep_cells
 from analysis.report.tables.progress_table import ProgressTable
-from analysis.statistics.intervals import wilson
+from analysis.statistics.intervals import interval
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.records import Outcome, TrialRecord, Verdict
 from core.records.progress import MISSED_REPORTS, PERIOD_S, SLACK_S, SweepProgress
@@ -152,7 +152,7 @@ def test_a_rate_leaves_out_trials_that_overtook_others() -> None:
     (cell,) = cells_of(live).cells
     assert (cell.done, cell.censored, cell.running, cell.pending) == (3, 1, 1, 1)
     assert (cell.unstable, cell.counted) == (1, 2), "seed 3 ended before seed 2, which still runs"
-    assert (cell.interval.low, cell.interval.high) == (wilson(1, 2).low, wilson(1, 2).high)
+    assert (cell.interval.low, cell.interval.high) == (interval("wilson", 1, 2).low, interval("wilson", 1, 2).high)
     live.finish(record_of(trials[2], "healed"))
     (cell,) = cells_of(live).cells
     assert (cell.unstable, cell.counted) == (2, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from analysis.questions.variance_components import variance_shares
 from core.config import STREAMS, Cell, Rerun, SeededCell, Sweep
 from core.engine.seeding import Streams
+from core.ledger.description import DESCRIPTION
 from core.ledger.ledger import Ledger, unfinished
 from core.records import TrialRecord
 from core.storage import Store
@@ -122,3 +124,20 @@ def test_a_crashed_trial_is_open_again_and_others_stay_closed(
     ledger.reopen(diverged.key)
     assert ledger.record(crashed.key) is None
     assert ledger.record(diverged.key) is not None
+
+
+def test_a_protocol_option_that_was_added_later_counts_as_its_default(
+    make_sweep: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    store = Store(str(tmp_path))
+    ledger = Ledger(store, "first")
+    ledger.enter(make_sweep())
+    description = json.loads(store.read(DESCRIPTION) or b"")
+    for added in ("detector", "detector_threshold"):
+        del description["protocol"][added]
+    store.write(DESCRIPTION, json.dumps(description).encode())
+    chosen = {"detector": "sgcs-drop", "detector_threshold": 0.3}
+    with pytest.raises(ValueError, match=r"detector: fosc there, sgcs-drop here\n.*threshold: None there, 0\.3 here"):
+        ledger.describe(make_sweep(protocol=make_sweep().protocol.model_copy(update=chosen)))
+    ledger.enter(make_sweep())
+    assert ledger.protocol() == make_sweep().protocol

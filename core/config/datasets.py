@@ -1,0 +1,67 @@
+"""The table of data sets: a row for each, with all that options and readers must know of it. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """Class count, channels and side length in pixels of a data set's images."""
+
+    classes: int
+    channels: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A row of the table: adding a data set is one reader and one row.
+
+    Attributes:
+        name: value of the option ``dataset``.
+        reader: ``module:class`` of its `core.data.reader.Reader`, imported where images are read.
+        shape: of its images; None: the set is generated, and the options choose its shape, sizes and seed.
+        training_images: number of published training images; None for a generated set.
+    """
+
+    name: str
+    reader: str
+    shape: Shape | None = None
+    training_images: int | None = None
+
+
+DATASETS: dict[str, DatasetSpec] = {}
+
+
+def register_dataset(spec: DatasetSpec) -> None:
+    """Add a row.
+
+    Raises:
+        ValueError: there is a data set of that name.
+    """
+    if spec.name in DATASETS:
+        raise ValueError(f"data set {spec.name} is registered already, with reader {DATASETS[spec.name].reader}")
+    DATASETS[spec.name] = spec
+
+
+def find_dataset(name: str) -> DatasetSpec:
+    """The row of a data set.
+
+    Raises:
+        ValueError: there is no data set of that name; the message lists them.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"must be one of {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+for _spec in (
+    DatasetSpec("fields", "core.data.fields:Fields"),
+    DatasetSpec("digits", "core.data.digits:Digits", Shape(10, 1, 8), 1437),
+    DatasetSpec("cifar10", "core.data.cifar:Cifar", Shape(10, 3, 32), 50_000),
+    DatasetSpec("cifar100", "core.data.cifar:Cifar", Shape(100, 3, 32), 50_000),
+    DatasetSpec("svhn", "core.data.svhn:Svhn", Shape(10, 3, 32), 73_257),
+    DatasetSpec("tiny-imagenet-200", "core.data.tiny_imagenet:TinyImageNet", Shape(200, 3, 64), 100_000),
+):
+    register_dataset(_spec)

@@ -10,35 +10,85 @@ Goals are bounds on a row's median. Nothing else should run on the machine meanw
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from core.command.exit_codes import print_error
+from core.command.exit_codes import DONE, run_job
+from core.command.help_page import read_flags
 from core.command.paths import can_be_file
-from core.config import build_sweep, load_preset
-from jobs.speed.report import header, table, write_json
-from jobs.speed.result import Result, Settings
-from jobs.speed.rows import ROWS
-from jobs.speed.subjects import RESNET_IMAGES
+from core.config import build_sweep, explain, load_preset
+from core.config.flags import Flag, FlagGroup, model_flags
+from jobs.speed.options import BenchmarkOptions
+from jobs.speed.rows import ROWS, row
 
 JOBS = Path(__file__).resolve().parent
-DONE, BAD_INPUT = 0, 2
+GROUPS = (
+    FlagGroup(
+        "benchmark",
+        "which rows are measured, and where the numbers go",
+        (
+            Flag("only", "rows that are measured", "many", " | ".join(ROWS), "default: all"),
+            Flag("sweep_dir", "finished sweep that the row quick-sweep reads", value="default: the sweep is run"),
+            Flag("json", "file for the header and all repeats, too"),
+        ),
+    ),
+    FlagGroup("sizes", "how often and how long, and the sizes of rows", model_flags(BenchmarkOptions)),
+)
+
+
+class Request(NamedTuple):
+    """What the command line asks for."""
+
+    rows: tuple[str, ...]
+    sweep_dir: Path | None
+    json: Path | None
+    options: BenchmarkOptions
 
 
 def main(args: Sequence[str]) -> int:
-    """Measure and print. Exit code: 0 done, 2 bad input."""
-    given = read_options(args)
+    """Measure and print. Exit code: 0 done, 1 a file failed, 2 bad input, 130 interrupted."""
+    return run_job(lambda: measure(read_request(args)))
+
+
+def read_request(args: Sequence[str]) -> Request:
+    """What to measure, from flags.
+
+    Raises:
+        ValueError: one line per wrong option.
+    """
+    given = read_flags(GROUPS, args, __doc__ or "")
+    try:
+        options = BenchmarkOptions.model_validate(
+            {name: given[name] for name in BenchmarkOptions.model_fields if name in given}
+        )
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+    rows = given.get("only", tuple(ROWS))
+    if unknown := [name for name in rows if name not in ROWS]:
+        raise ValueError(f"--only {' '.join(unknown)}: allowed are {', '.join(ROWS)}")
+    json = Path(given["json"]) if "json" in given else None
+    if json and not can_be_file(json):
+        raise ValueError(f"--json {json}: must be a file in a folder that exists")
+    return Request(rows, Path(given["sweep_dir"]) if "sweep_dir" in given else None, json, options)
+
+
+def measure(request: Request) -> int:
+    """Measure the rows, print the table and write the file that is asked for."""
+    import torch
+
+    from jobs.speed.report import header, table, write_json
+    from jobs.speed.result import Result, Settings
+
     console = Console(width=None if sys.stdout.isatty() else 140)
+    options = request.options
     preset = load_preset("quick", JOBS / "presets")
     started = time.monotonic()
 
@@ -47,69 +97,25 @@ def main(args: Sequence[str]) -> int:
 
     settings = Settings(
         device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
-        repeats=given.repeats,
-        seconds=given.seconds,
+        repeats=options.repeats,
+        seconds=float(options.seconds),
         say=say,
         quick=build_sweep(preset, preset_name="quick", name="quick", cell_overrides={}, protocol_overrides={}),
         sweep_command=[sys.executable, str(JOBS / "sweep_trades.py")],
-        sweep_dir=given.sweep_dir,
-        sweep_seeds=given.sweep_seeds,
-        resnet_batches=given.resnet_batch,
+        sweep_dir=request.sweep_dir,
+        sweep_seeds=options.sweep_seeds,
+        resnet_batches=options.resnet_batch,
         analyse=analyse,
         tabulate=tabulate,
     )
     head = header(settings.device)
     results: list[Result] = []
-    try:
-        for name in given.only:
-            results += ROWS[name](settings)
-    except ValueError as error:
-        print_error(error)
-        return BAD_INPUT
+    for name in request.rows:
+        results += row(name)(settings)
     console.print(table(head, results))
-    if given.json:
-        write_json(given.json, head, results)
+    if request.json:
+        write_json(request.json, head, results)
     return DONE
-
-
-def read_options(args: Sequence[str]) -> argparse.Namespace:
-    """Options of the command line; bad ones end the program with code 2."""
-    description, _, examples = (__doc__ or "").partition("\n")
-    parser = argparse.ArgumentParser(
-        prog="benchmark.py",
-        description=description,
-        epilog=examples,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--only", nargs="+", choices=list(ROWS), default=list(ROWS), metavar="ROW", help=", ".join(ROWS)
-    )
-    parser.add_argument("--repeats", type=_at_least_one, default=5, help="turns; slow rows take fewer (default: 5)")
-    parser.add_argument(
-        "--seconds", type=_positive, default=1.0, help="least seconds of one side in one turn (default: 1)"
-    )
-    parser.add_argument(
-        "--resnet-batch",
-        type=_at_least_one,
-        nargs="+",
-        default=[],
-        help=f"batch sizes of trades-resnet18, at most {RESNET_IMAGES} (default: one up to 128 that is borne here)",
-    )
-    parser.add_argument("--sweep-dir", type=Path, help="read this finished sweep instead of running the quick one")
-    parser.add_argument(
-        "--sweep-seeds",
-        type=_at_least_one,
-        default=1,
-        help="seeds per cell of the quick sweep that is run (default: 1)",
-    )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write header and all repeats to this file, too")
-    given = parser.parse_args(args)
-    if max(given.resnet_batch, default=0) > RESNET_IMAGES:
-        parser.error(f"--resnet-batch {max(given.resnet_batch)}: allowed are at most {RESNET_IMAGES}, its images")
-    if given.json and not can_be_file(given.json):
-        parser.error(f"--json {given.json}: must be a file in a folder that exists")
-    return given
 
 
 def tabulate(records: Sequence[Any], progress: Any, cells: Mapping[str, Any]) -> Any:
@@ -125,28 +131,12 @@ def analyse(records: Sequence[Any], path: Path) -> None:
     from analysis.questions.effects import factor_effects
     from analysis.questions.onset import onset_survival
     from analysis.questions.rates import cell_rates
-    from analysis.report import write_report
+    from analysis.report.html import write_report
 
     cell_rates(records)
     onset_survival(records)
     factor_effects(records)
     write_report(records, path, sweep="synthetic", interval="wilson", label="any", generated_at=datetime.now())
-
-
-def _at_least_one(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text[:50]} must be a whole number of at least 1 and below a billion")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text[:50]} must be a number above 0")
-    return value
 
 
 if __name__ == "__main__":

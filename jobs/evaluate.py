@@ -23,15 +23,33 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
+from core.command.help_page import read_flags
 from core.command.untracked import print_untracked
-from core.config import RunOptions, explain
+from core.config import ClusterOptions, RunOptions, StorageOptions, explain
 from core.config.default_paths import storage_root, tracking_uri
-from core.config.flags import FlagField, flag, parse, single_flags
+from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
 
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
+GROUPS = (
+    FlagGroup(
+        "checkpoints",
+        "what is attacked, a sweep or one file",
+        (
+            Flag("sweep", "sweep whose checkpoints are evaluated"),
+            Flag("checkpoint", "one .pt file of a trial instead of a sweep; changes no record"),
+            Flag("by_outcome", "one row per cell and outcome in the table", "switch"),
+        ),
+    ),
+    FlagGroup("attacks", "which attacks, on which images, how strong", model_flags(EvaluationOptions)),
+    FlagGroup("cluster", "Ray and resources", model_flags(ClusterOptions, RUN_FLAGS)),
+    FlagGroup("storage", "where records, data and tracking are", model_flags(StorageOptions, RUN_FLAGS)),
+)
+MOST_USED = (
+    *("sweep", "checkpoint", "which", "mode", "attacks", "images", "restarts", "by_outcome", "storage", "data_dir"),
+)
 
 
 def main(args: list[str]) -> int:
@@ -45,18 +63,18 @@ def main(args: list[str]) -> int:
 
 def evaluate(args: list[str], console: Console) -> int:
     """Evaluate what the command line asks for."""
-    given = _parse(args)
+    given = read_flags(GROUPS, args, __doc__ or "", MOST_USED)
     options, run = read_options(given)
-    if (given["sweep"] is None) == (given["checkpoint"] is None):
+    if ("sweep" in given) == ("checkpoint" in given):
         raise ValueError("give either --sweep NAME or --checkpoint PATH")
-    if given["sweep"] is not None:
+    if "sweep" in given:
         checked_name("--sweep", given["sweep"])
     from core.evaluation.pool import EvaluationError
 
     try:
-        if given["checkpoint"] is not None:
+        if "checkpoint" in given:
             return evaluate_one(given["checkpoint"], options, run, console)
-        return evaluate_all(given["sweep"], options, run, console, by_outcome=given["by_outcome"])
+        return evaluate_all(given["sweep"], options, run, console, by_outcome=given.get("by_outcome", False))
     except EvaluationError as error:
         print_error(error)
         return FAILED
@@ -79,13 +97,13 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
     from analysis.questions.countable_trials import countable_trials, default_rates
-    from analysis.report import render
     from analysis.report.tables.evaluation_table import (
         EvaluationRow,
         evaluation_rows,
         evaluation_table,
         stored_evaluations_markdown,
     )
+    from analysis.report.tables.text_formats import render
     from core.evaluation.attack_plan import summary_name
     from core.evaluation.driver import evaluate_sweep
 
@@ -133,17 +151,6 @@ def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console
     return DONE
 
 
-def _parse(args: list[str]) -> dict[str, Any]:
-    flags: list[FlagField] = [
-        ("sweep", flag(str | None, "sweep whose checkpoints are evaluated"), None),
-        ("checkpoint", flag(str | None, "one .pt file of a trial instead of a sweep; changes no record"), None),
-        ("by_outcome", flag(bool, "one row per cell and outcome in the table"), False),
-    ]
-    flags += single_flags(EvaluationOptions, {})
-    flags += [field for field in single_flags(RunOptions, {}) if field[0] in RUN_FLAGS]
-    return parse("evaluate", flags, __doc__ or "", args)
-
-
 def _interrupted(console: Console) -> int:
     console.print("Interrupted; to continue, run the same command again.")
     return INTERRUPTED
@@ -154,7 +161,7 @@ def _text(value: float | int | str) -> str:
 
 
 def _known(given: dict[str, Any], names: Any) -> dict[str, Any]:
-    return {name: given[name] for name in names if given[name] is not None}
+    return {name: given[name] for name in names if name in given}
 
 
 if __name__ == "__main__":

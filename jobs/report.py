@@ -22,15 +22,16 @@ from rich.console import Console
 
 from analysis.report.options import ReportOptions
 from core.command.exit_codes import DONE, run_job
+from core.command.help_page import read_flags
 from core.command.paths import can_be_file, can_be_folder
-from core.config import explain
+from core.config import StorageOptions, explain
 from core.config.default_paths import data_root, home, storage_root, tracking_uri
-from core.config.flags import FlagField, flag, parse, single_flags
+from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 
 if TYPE_CHECKING:
     from analysis.questions.healing import Before
-    from analysis.report import Panel
+    from analysis.report.figures.paper import Panel
     from core.records import TrialRecord
     from core.tracking import TrackedSweep
 
@@ -39,6 +40,24 @@ LOCAL_UI = "http://127.0.0.1:5000"
 """Where `mlflow ui` is by default."""
 MODEL_TRAINING = "workflowType=machine_learning"
 """Without it MLflow's pages are those about prompts and traces."""
+
+GROUPS = (
+    FlagGroup(
+        "report",
+        "which sweep is read, and what is written",
+        (
+            Flag("sweep", "name of the sweep", required=True),
+            Flag("output", "the report's file", value="default: ./SWEEP-report.html"),
+            Flag("figures", "draw figures into this folder; without a folder, ./SWEEP-figures", "at most one"),
+        ),
+    ),
+    FlagGroup("statistics", "what counts as unstable, and how rates are shown", model_flags(ReportOptions)),
+    FlagGroup(
+        "storage",
+        "where records, data and tracking are",
+        model_flags(StorageOptions, {"storage", "data_dir", "mlflow_uri"}),
+    ),
+)
 
 
 class Request(NamedTuple):
@@ -73,39 +92,24 @@ def read_request(args: list[str]) -> Request:
     Raises:
         ValueError: one line per wrong option.
     """
-    flags: list[FlagField] = [
-        ("sweep", flag(str | None, "name of the sweep"), None),
-        ("mlflow_uri", flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
-        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("data_dir", flag(str, "folder or s3:// address of the data sets, for loss landscapes"), "data"),
-        ("output", flag(Path | None, "the report's file (default: ./SWEEP-report.html)"), None),
-        ("figures", flag(tuple[str, ...] | None, "draw figures into this folder (default: ./SWEEP-figures)"), None),
-        *single_flags(ReportOptions, {}),
-    ]
-    given = parse("report", flags, __doc__ or "", args)
+    given = read_flags(GROUPS, args, __doc__ or "")
     try:
-        chosen = {name: given[name] for name in ReportOptions.model_fields if given[name] is not None}
-        options = ReportOptions.model_validate(chosen)
+        options = ReportOptions.model_validate({k: v for k, v in given.items() if k in ReportOptions.model_fields})
     except ValidationError as error:
         raise ValueError("\n".join(explain(error))) from error
-    name, figures = given["sweep"], given["figures"]
-    if name is None:
-        raise ValueError("--sweep is missing: the name of a sweep")
-    checked_name("--sweep", name)
-    output = given["output"] or home() / f"{name}-report.html"
+    name, figures = checked_name("--sweep", given["sweep"]), given.get("figures")
+    output = Path(given["output"]) if "output" in given else home() / f"{name}-report.html"
     if not can_be_file(output):
         raise ValueError(f"--output {output}: must be a file in a folder that exists")
-    if figures is not None and len(figures) > 1:
-        raise ValueError(f"--figures {' '.join(figures)}: takes one folder")
-    if figures and not can_be_folder(Path(figures[0])):
-        raise ValueError(f"--figures {figures[0]}: must be a folder, there already or to be made in one that is")
+    if figures and not can_be_folder(Path(figures)):
+        raise ValueError(f"--figures {figures}: must be a folder, there already or to be made in one that is")
     return Request(
         sweep=name,
-        mlflow_uri=tracking_uri(given["mlflow_uri"]),
-        storage=storage_root(given["storage"]),
-        data_dir=data_root(given["data_dir"]),
+        mlflow_uri=tracking_uri(given.get("mlflow_uri")),
+        storage=storage_root(given.get("storage")),
+        data_dir=data_root(given.get("data_dir", StorageOptions().data_dir)),
         output=output.resolve(),
-        figures=None if figures is None else Path(*figures or (home() / f"{name}-figures",)).resolve(),
+        figures=None if figures is None else Path(figures or home() / f"{name}-figures").resolve(),
         options=options,
     )
 
@@ -115,16 +119,14 @@ def report(request: Request, said: Console) -> None:
     from analysis.questions.countable_trials import countable_trials, default_label, interval_reason, started
     from analysis.questions.healing import compare_healing
     from analysis.questions.rates import cell_rates
-    from analysis.report import (
-        answer_sentence,
-        evaluation_sections,
-        main_table,
-        paper_sections,
-        render,
-        section_for_terminal,
-        write_report,
-    )
+    from analysis.report.html import write_report
+    from analysis.report.sections.evaluation import evaluation_sections
+    from analysis.report.sections.paper import paper_sections
+    from analysis.report.summary import answer_sentence
+    from analysis.report.tables.cells_table import main_table
     from analysis.report.tables.healing_table import healing_tables
+    from analysis.report.tables.text_formats import render
+    from analysis.report.terminal import section_for_terminal
     from core.ledger.snapshot import read_snapshot
     from core.tracking.address import absolute_uri
 
@@ -215,7 +217,8 @@ def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Befor
 
 
 def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
-    from analysis.report import Names, landscape_pair, landscape_panels
+    from analysis.report.figures.paper import landscape_panels
+    from analysis.report.figures.series import Names, landscape_pair
     from core.evaluation.landscapes import checkpoint_landscapes
     from core.ledger.ledger import Ledger
     from core.storage import CorruptFileError, Store
@@ -238,7 +241,7 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
 def _write_figures(
     folder: Path, panels: Sequence[Panel], records: Sequence[TrialRecord], before: Before | None, say: Say
 ) -> list[Path]:
-    from analysis.report import paper_panels, write_figures
+    from analysis.report.figures.paper import paper_panels, write_figures
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [*panels, *paper_panels(records, before)]

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -21,8 +22,10 @@ from rich.text import Text
 from analysis.questions.cell_progress import sweep_cells
 from analysis.report.tables.progress_table import ProgressTable
 from core.command.exit_codes import DONE, INTERRUPTED, run_job
+from core.command.help_page import read_flags
+from core.config import ClusterOptions, StorageOptions, explain
 from core.config.default_paths import storage_root
-from core.config.flags import FlagField, flag, parse
+from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 from core.ledger.progress_text import cost_line, duration, progress_line, running_line, running_summary
 from core.ledger.snapshot import SweepReader, stored_sweep
@@ -31,6 +34,18 @@ from core.records import SweepProgress
 MAX_LISTED = 8
 """So many running trials are listed; of more, a summary is given."""
 WATCH_S = 5.0
+GROUPS = (
+    FlagGroup(
+        "status",
+        "what is shown",
+        (
+            Flag("sweep", "name of the sweep", required=True),
+            *model_flags(StorageOptions, {"storage"}),
+            Flag("price", "price of a device-hour", allowed="0 <= x", value="default: the sweep's"),
+            Flag("watch", "look again every few seconds until the sweep ends", "switch"),
+        ),
+    ),
+)
 
 
 class Request(NamedTuple):
@@ -61,20 +76,14 @@ def read_request(args: list[str]) -> Request:
     Raises:
         ValueError: one line per wrong option.
     """
-    flags: list[FlagField] = [
-        ("sweep", flag(str | None, "name of the sweep"), None),
-        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("price", flag(float | None, "price of a device-hour (default: the sweep's)"), None),
-        ("watch", flag(bool, "look again every few seconds until the sweep ends"), False),
-    ]
-    given = parse("status", flags, __doc__ or "", args)
-    if given["sweep"] is None:
-        raise ValueError("--sweep is missing: the name of a sweep")
-    checked_name("--sweep", given["sweep"])
-    price = given["price"]
-    if price is not None and not 0 <= price < float("inf"):
-        raise ValueError(f"--price {price:g}: must be at least 0")
-    return Request(given["sweep"], storage_root(given["storage"]), price, given["watch"])
+    given = read_flags(GROUPS, args, __doc__ or "")
+    price = given.get("price")
+    try:
+        asked = ClusterOptions.model_validate({} if price is None else {"price": price})
+    except ValidationError as error:
+        raise ValueError("\n".join(explain(error))) from error
+    sweep = checked_name("--sweep", given["sweep"])
+    return Request(sweep, storage_root(given.get("storage")), asked.price, given.get("watch", False))
 
 
 def watch(request: Request, console: Console) -> None:

@@ -128,25 +128,26 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
-    from analysis.questions.cell_progress import sweep_cells
-    from analysis.questions.countable_trials import default_rates
-    from analysis.report import main_table, render
-    from analysis.report.tables.progress_table import ProgressTable
-    from core.sweep.driver import Adaptive, Output, run_sweep
-
     sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
-
-    def rates(trials: Sequence[TrialRecord]) -> list[CellRate]:
-        return default_rates(trials, sweep.first_seed)
-
-    cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
-    mlflow_uri = tracking_uri(run.mlflow_uri)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,
         highlight=False,
     )
     console.print(escape(request.description), style="dim", highlight=False)
+    # after the first lines are shown: these imports take seconds
+    from analysis.questions.cell_progress import sweep_cells
+    from analysis.questions.countable_trials import default_rates
+    from analysis.report.tables.cells_table import main_table
+    from analysis.report.tables.progress_table import ProgressTable
+    from analysis.report.tables.text_formats import render
+    from core.sweep.driver import Adaptive, Output, run_sweep
+
+    def rates(trials: Sequence[TrialRecord]) -> list[CellRate]:
+        return default_rates(trials, sweep.first_seed)
+
+    cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
+    mlflow_uri = tracking_uri(run.mlflow_uri)
     result = run_sweep(
         sweep,
         run,

@@ -17,9 +17,23 @@ from typing import NamedTuple
 from rich.console import Console
 
 from core.command.exit_codes import DONE, FAILED, run_job
+from core.command.help_page import read_flags
+from core.config import StorageOptions
 from core.config.default_paths import storage_root, tracking_uri
-from core.config.flags import FlagField, flag, parse
+from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
+
+GROUPS = (
+    FlagGroup(
+        "sync_mlflow",
+        "which sweep is written where",
+        (
+            Flag("sweep", "name of the sweep", required=True),
+            *model_flags(StorageOptions, {"storage", "mlflow_uri"}),
+            Flag("rewrite", "delete the sweep's runs in MLflow first, and write all of them", "switch"),
+        ),
+    ),
+)
 
 
 class Request(NamedTuple):
@@ -46,25 +60,17 @@ def read_request(args: list[str]) -> Request:
     Raises:
         ValueError: one line per wrong option.
     """
-    flags: list[FlagField] = [
-        ("sweep", flag(str | None, "name of the sweep"), None),
-        ("storage", flag(str | None, "folder or URI of checkpoints and records (default: ./results)"), None),
-        ("mlflow_uri", flag(str | None, "MLflow tracking URI (default: sqlite in ./mlflow.db)"), None),
-        ("rewrite", flag(bool, "delete the sweep's runs in MLflow first, and write all of them"), False),
-    ]
-    given = parse("sync_mlflow", flags, __doc__ or "", args)
-    if given["sweep"] is None:
-        raise ValueError("--sweep is missing: the name of a sweep")
-    checked_name("--sweep", given["sweep"])
-    storage = storage_root(given["storage"])
-    return Request(given["sweep"], storage, tracking_uri(given["mlflow_uri"]), given["rewrite"])
+    given = read_flags(GROUPS, args, __doc__ or "")
+    sweep = checked_name("--sweep", given["sweep"])
+    storage, uri = storage_root(given.get("storage")), tracking_uri(given.get("mlflow_uri"))
+    return Request(sweep, storage, uri, given.get("rewrite", False))
 
 
 def sync(request: Request, console: Console) -> int:
     """Write what MLflow lacks."""
     from analysis.questions.countable_trials import default_rates
-    from analysis.report import render
     from analysis.report.tables.evaluation_table import stored_evaluations_markdown
+    from analysis.report.tables.text_formats import render
     from core.ledger.driver_lock import driver_lock
     from core.ledger.snapshot import SweepReader, stored_sweep
     from core.tracking.sync import sync_sweep

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from analysis.questions.rates import Label
 from analysis.report.tables.text_formats import TableFormat
 from analysis.statistics.intervals import IntervalKind
-from core.config.base import Number, Options
+from core.config.base import Number, Options, Unset
 
 
 class ReportOptions(Options):
     """How a sweep's results are shown. Nothing here changes a record."""
 
-    format: TableFormat | None = Field(None, description="print only the table, in this format (default: a table here)")
-    label: Label | None = Field(
-        None, description="what counts as unstable (default: any; ever where seeds were added while looking)"
+    format: Annotated[TableFormat | None, Unset("a table for the terminal")] = Field(
+        None, description="print only the table of cells, in this format"
     )
-    interval: IntervalKind | None = Field(
-        None,
-        description="of rates (default: wilson where the number of seeds was fixed, anytime where it was not, "
-        "clustered where seeds are pinned in groups)",
+    label: Annotated[Label | None, Unset("any; ever where seeds were added while looking")] = Field(
+        None, description="what counts as unstable"
     )
+    interval: Annotated[
+        IntervalKind | None,
+        Unset("wilson where the number of seeds was fixed, anytime where not, clustered where seeds are pinned"),
+    ] = Field(None, description="kind of interval around rates")
     level: Number = Field(0.95, gt=0, lt=1, description="coverage of all intervals")
-    price: Number | None = Field(None, ge=0, description="of a device-hour, in any currency; the cost is money then")
+    price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
+        None, ge=0, description="price per device-hour, in any currency; if given, costs are also shown in money"
+    )

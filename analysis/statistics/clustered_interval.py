@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scipy.stats import beta
-from scipy.stats import t as student
-
 from analysis.statistics.intervals import Interval
 
 
@@ -24,6 +21,9 @@ def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interva
     counted = [(k, m) for k, m in groups if m]
     if not counted:
         return Interval(0.0, 1.0, level, "clustered")
+    from scipy.stats import beta  # see `intervals` for why here
+    from scipy.stats import t as student
+
     hits, n = (sum(part) for part in zip(*counted, strict=True))
     rate, worst = hits / n, n**2 / sum(m**2 for _, m in counted)
     worth = worst

@@ -9,6 +9,8 @@ sequence`           `level`, whatever the rule for stopping. Wider: the price of
 `clustered`         trials that share a pinned seed are not independent; n was fixed before the first trial. It needs to
                     know the groups: see `analysis.statistics.clustered_interval`.
 ==================  ===========================================================================================
+
+scipy is imported where something is computed: the import takes longer than all the rest that a status needs.
 """
 
 from __future__ import annotations
@@ -17,10 +19,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log, log1p
 from typing import Literal
-
-from scipy.optimize import brentq
-from scipy.special import betaln
-from scipy.stats import binomtest
 
 IntervalKind = Literal["wilson", "clopper-pearson", "anytime", "clustered"]
 OF_COUNTS: tuple[IntervalKind, ...] = ("wilson", "clopper-pearson", "anytime")
@@ -77,6 +75,8 @@ def confidence_sequence(k: int, n: int, level: float = 0.95, a: float = 1.0, b: 
         raise ValueError(f"a {a} and b {b} must be positive")
     if n == 0:
         return Interval(0.0, 1.0, level, "anytime")
+    from scipy.special import betaln
+
     budget = -log(1 - level) - float(betaln(a + k, b + n - k) - betaln(a, b))
 
     return Interval(_refuted_below(k, n, budget), 1 - _refuted_below(n - k, n, budget), level, "anytime")
@@ -99,6 +99,8 @@ def _fixed_design(k: int, n: int, level: float, kind: IntervalKind) -> Interval:
     _check(k, n, level)
     if n == 0:
         return Interval(0.0, 1.0, level, kind)
+    from scipy.stats import binomtest
+
     found = binomtest(k, n).proportion_ci(level, method="wilson" if kind == "wilson" else "exact")
     return Interval(float(found.low), float(found.high), level, kind)
 
@@ -110,6 +112,8 @@ def _refuted_below(k: int, n: int, budget: float) -> float:
     at_most = exp(-budget / k)
     if k == n:
         return at_most
+    from scipy.optimize import brentq
+
     # convex in p with its minimum, below the budget, at k/n: one root on either side
     return float(brentq(lambda p: -k * log(p) - (n - k) * log1p(-p) - budget, at_most / 2, k / n, xtol=1e-14))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import hypot, sqrt
 from statistics import fmean, stdev
 
-from scipy.stats import t as student
-
 
 @dataclass(frozen=True)
 class MeanStd:
@@ -55,6 +53,8 @@ def welch(one: MeanStd, other: MeanStd, level: float = 0.95) -> MeanDifference:
     error = hypot(*errors)
     if error == 0:
         raise ValueError("neither side varies")
+    from scipy.stats import t as student  # see `intervals` for why here
+
     freedom = error**4 / (errors[0] ** 4 / (one.trials - 1) + errors[1] ** 4 / (other.trials - 1))
     difference = one.mean - other.mean
     half = float(student.ppf((1 + level) / 2, freedom)) * error

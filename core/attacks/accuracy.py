@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.attacks.base import Attack, attack_mode, forward
 from core.attacks.float32 import full_float32
-from core.data import to_float
+from core.data.image_set import to_float
 from core.fast import FoldedNetwork
 
 

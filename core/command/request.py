@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from core.allocation.goal import AllocationGoal
+from core.command.help_page import HelpPage
+from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
 from core.config import (
     OPTION_FIELDS,
     STREAMS,
@@ -24,33 +25,17 @@ from core.config import (
     explain,
     load_preset,
 )
-from core.config.base import Number, Options
 from core.config.default_paths import storage_root
-from core.config.flags import FlagField, flag, grid_flags, parse, single_flags
-from core.config.names import SweepName, checked_name
-from core.config.sweep import MAX_PIN_GROUPS, MAX_SEEDS, Seed
+from core.config.flags import parse
+from core.config.names import checked_name
+from core.config.sweep import MAX_PIN_GROUPS
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
+MANY_VALUES = """\
+An option with ... takes one or more values, and a NUMBER may be a fraction such as 8/255. Every combination of the
+values of a cell's options (data, model, method, attack, awp, heal and training) is trained."""
 SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", grids=({"options": {}},), seeds=1)
-
-
-class SeedOptions(Options):
-    """Which seeds, and what a plan assumes of them."""
-
-    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS, description="seeds per cell (default: the preset's)")
-    first_seed: int = Field(0, ge=0, lt=2**31, description="first seed; the k-th seed of every cell is first_seed + k")
-    pin_value: tuple[Seed, ...] = Field((0,), description="seeds of pinned streams; a group of trials for each")
-    assume_rate: tuple[Number, ...] = Field(
-        (), description="instability rate that --plan assumes, of all cells or each"
-    )
-
-
-class PlanOptions(Options):
-    """What a forecast assumes."""
-
-    pilot: SweepName | None = Field(None, description="plan from the rates and seconds of this earlier sweep's trials")
-    simulations: int = Field(200, ge=10, le=100_000, description="simulated sweeps of --plan")
 
 
 class Request(NamedTuple):
@@ -82,105 +67,94 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     Raises:
         ValueError: one line per wrong option.
     """
-    early = _early(args)
-    storage = storage_root(early.storage)
-    preset_name, preset, earlier = _preset(early, presets, storage)
-    known = " | ".join(sorted(path.stem for path in presets.glob("*.yaml")))
-    inherited = earlier.protocol.model_dump(mode="json") if earlier else {}
-    flags: list[FlagField] = [
-        ("preset", flag(str, f"sweep to run: {known}, or a path to a .yaml file"), preset_name),
-        ("name", flag(str | None, "name of the sweep; the same name continues it (default: the preset's)"), None),
-        ("seeds_from", flag(str | None, "train trials of this sweep again: its cells, protocol and seeds"), None),
-        ("where", flag(tuple[str, ...], "those that ended so: stable, unstable, healed, censored"), ("unstable",)),
-        ("pin_seed", flag(tuple[str, ...], f"streams that trials share: {', '.join(STREAMS)}"), preset.pin_seed),
-        ("dry_run", flag(bool, "list cells, trials and cost; start nothing"), False),
-        ("plan", flag(bool, "forecast trials, device-hours and money to the goal asked for; start nothing"), False),
-    ]
-    flags += single_flags(SeedOptions, {"pin_value": preset.pin_value})
-    flags += single_flags(PlanOptions, {})
-    flags += single_flags(AllocationGoal, {})
-    flags += grid_flags(OPTION_FIELDS)
-    flags += single_flags(ProtocolOptions, {**inherited, **preset.own_protocol})
-    flags += single_flags(RunOptions, {})
-    given = parse("sweep_trades", flags, f"{about}\nPreset {preset_name}: {preset.description}", args)
+    given = parse(sweep_groups(), args)
+    preset_name, preset, trials = _preset(given, presets)
+    if "help" in given:
+        _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
+    storage = storage_root(given.get("storage"))
+    earlier = _earlier(trials, storage)
     try:
         chosen = SeedOptions.model_validate(_given(given, SeedOptions.model_fields))
+        run = RunOptions.model_validate(_given(given, RunOptions.model_fields))
+        assumed = PlanOptions.model_validate(_given(given, PlanOptions.model_fields))
     except ValidationError as error:
         raise ValueError("\n".join(explain(error))) from error
-    name = given["name"] or _default_name(preset_name, preset, earlier)
+    name = given.get("name") or _default_name(preset_name)
+    if not name:
+        raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
     if earlier and name == earlier.trials.sweep:
         raise ValueError(f"--name {name}: is the sweep whose seeds are taken; give another")
+    values = chosen.pin_value if "pin_value" in given else preset.pin_value
     sweep = build_sweep(
         preset,
         preset_name=preset_name,
         name=name,
-        cell_overrides={name: given[name] for name in OPTION_FIELDS if given[name] is not None},
+        cell_overrides=_given(given, OPTION_FIELDS),
         protocol_overrides=_given(given, ProtocolOptions.model_fields),
         seeds=chosen.seeds,
         first_seed=chosen.first_seed,
-        pin_groups=_pin_groups(given["pin_seed"], chosen.pin_value),
+        pin_groups=_pin_groups(given.get("pin_seed", preset.pin_seed), values),
         earlier=earlier,
     )
-    adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if given[goal] is not None]
-    try:
-        run = RunOptions.model_validate(_given(given, RunOptions.model_fields))
-        goal = AllocationGoal.model_validate(_given(given, AllocationGoal.model_fields)) if adaptive else None
-        plan = PlanOptions.model_validate(_given(given, PlanOptions.model_fields)) if given["plan"] else None
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
+    goal = None
     if adaptive:
+        try:
+            goal = AllocationGoal.model_validate(_given(given, AllocationGoal.model_fields))
+        except ValidationError as error:
+            raise ValueError("\n".join(explain(error))) from error
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
-    if goal and given["dry_run"]:
+    dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
+    if goal and dry_run:
         raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")
     if plan and not goal:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
-    if plan and bool(plan.pilot) == bool(chosen.assume_rate):
+    if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    return Request(sweep, run, storage, goal, given["dry_run"], plan, preset.description, chosen.assume_rate)
+    return Request(sweep, run, storage, goal, dry_run, plan, preset.description, assumed.assume_rate)
 
 
-def _early(args: Sequence[str]) -> argparse.Namespace:
-    """The options on which the others' defaults depend."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--preset")
-    parser.add_argument("--storage")
-    parser.add_argument("--seeds-from", "--seeds_from")
-    parser.add_argument("--where", nargs="+")
-    early = parser.parse_known_args(args)[0]
-    early.help = bool({"-h", "--help"} & set(args))
-    return early
-
-
-def _preset(early: argparse.Namespace, presets: Path, storage: str) -> tuple[str, Preset, EarlierSweep | None]:
-    """Name and content of the preset, and the sweep that its trials come from, if they do."""
-    name = early.preset or DEFAULT_PRESET
+def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, EarlierTrials | None]:
+    """Name and content of the preset, and the earlier trials that are trained again, if any are."""
+    source, where = given.get("seeds_from"), given.get("where")
+    name = given.get("preset", DEFAULT_PRESET)
     preset = load_preset(name, presets)
-    if early.seeds_from and early.preset is None:
+    if source and "preset" not in given:
         name, preset = "none", SAME_OPTIONS
-    elif early.seeds_from and preset.earlier is None:
-        raise ValueError(f"--seeds-from {early.seeds_from}: its cells are taken, not those of --preset {early.preset}")
+    elif source and preset.earlier is None:
+        raise ValueError(f"--seeds-from {source}: its cells are taken, not those of --preset {name}")
     trials = preset.earlier
-    if early.seeds_from:
-        source = checked_name("--seeds-from", early.seeds_from)
+    if source:
+        checked_name("--seeds-from", source)
         trials = trials.model_copy(update={"sweep": source}) if trials else EarlierTrials(sweep=source)
-    elif early.where and trials is None:
-        raise ValueError(f"--where {' '.join(early.where)}: needs --seeds-from")
-    if trials is None or early.help:
-        return name, preset, None
-    if early.where:
+    if where and trials is None:
+        raise ValueError(f"--where {' '.join(where)}: needs --seeds-from")
+    if where and trials:
         try:
-            trials = EarlierTrials.model_validate({**trials.model_dump(), "where": early.where})
+            trials = EarlierTrials.model_validate({**trials.model_dump(), "where": where})
         except ValidationError as error:
             raise ValueError("\n".join(explain(error))) from error
+    return name, preset, trials
+
+
+def _earlier(trials: EarlierTrials | None, storage: str) -> EarlierSweep | None:
+    if trials is None:
+        return None
     from core.ledger.earlier import read_earlier
 
-    return name, preset, read_earlier(storage, trials)
+    return read_earlier(storage, trials)
 
 
-def _default_name(preset_name: str, preset: Preset, earlier: EarlierSweep | None) -> str:
-    if earlier and preset is SAME_OPTIONS:
-        raise ValueError(f"--seeds-from {earlier.trials.sweep}: needs a --name for the new sweep")
-    return Path(preset_name).stem
+def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
+    """Print the page of the help that is asked for, with the preset's values, and end the program."""
+    known = {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
+    groups = with_values(name, preset, _default_name(name), earlier)
+    lists = {"presets": ("sweeps that come with the project, for --preset", known)}
+    HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(topic)
+
+
+def _default_name(preset_name: str) -> str:
+    return "" if preset_name == "none" else Path(preset_name).stem
 
 
 def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:
@@ -207,4 +181,4 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
 
 
 def _given(flags: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: flags[name] for name in names if flags[name] is not None}
+    return {name: flags[name] for name in names if name in flags}

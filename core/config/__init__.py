@@ -9,7 +9,7 @@ from core.config.models import ModelSpec, register_model
 from core.config.preset import Preset, build_sweep, explain, load_preset
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierCell, EarlierSweep, EarlierTrials
-from core.config.sweep import Rerun, RunOptions, SeededCell, Sweep
+from core.config.sweep import ClusterOptions, Rerun, RunOptions, SeededCell, StorageOptions, Sweep
 from core.config.training import TrainingOptions
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "STREAMS",
     "AwpOptions",
     "Cell",
+    "ClusterOptions",
     "DataOptions",
     "DatasetSpec",
     "EarlierCell",
@@ -34,6 +35,7 @@ __all__ = [
     "RunOptions",
     "SeededCell",
     "Shape",
+    "StorageOptions",
     "Stream",
     "Sweep",
     "TrainingOptions",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -40,6 +41,13 @@ def _parse_fraction(value: Any) -> Any:
 
 Number = Annotated[float, BeforeValidator(_parse_fraction)]
 """A float that may be written as a fraction: ``8/255``, as papers do."""
+
+
+@dataclass(frozen=True)
+class Unset:
+    """What the absence of a value means, for ``--help``: ``Annotated[int | None, Unset("as many as fit")]``."""
+
+    meaning: str
 
 
 def first_problem(error: ValidationError) -> str:

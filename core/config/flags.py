@@ -1,101 +1,204 @@
-"""Command-line flags made from the option models, so that a new option is a flag without further ado."""
+"""Command-line flags in groups, made from the option models: a new option is a flag with nothing else to write."""
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
+import argparse
+import difflib
 import types
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Union, get_args, get_origin
 
-import tyro
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from core.config.base import Unset
 from core.config.registered import Registered
 
-FlagField = tuple[str, Any, Any]
+Takes = Literal["switch", "one", "at most one", "many"]
 
 
-def grid_flags(fields: Mapping[str, FieldInfo]) -> list[FlagField]:
-    """A flag per option that takes one or more values, each an axis of the grid; absent means: leave to the preset."""
-    hint = "(default: the preset's)"
-    return [(name, _described(tuple[str, ...] | None, info, hint), None) for name, info in fields.items()]
+@dataclass(frozen=True)
+class Flag:
+    """One option of a command line.
+
+    Attributes:
+        name: the option's name in Python, such as ``batch_size``.
+        text: what the option is.
+        takes: how many values; a switch is ``--name`` or ``--no-name``.
+        allowed: the values that are accepted, in words.
+        value: what is used while the flag is absent, such as ``default: 3``; empty where that is nothing.
+        required: the command can't run without it.
+    """
+
+    name: str
+    text: str
+    takes: Takes = "one"
+    allowed: str = ""
+    value: str = ""
+    required: bool = False
+
+    @property
+    def spelling(self) -> str:
+        """As on the command line: ``--batch-size``."""
+        return f"--{self.name.replace('_', '-')}"
 
 
-def single_flags(model: type[BaseModel], defaults: Mapping[str, Any]) -> list[FlagField]:
-    """A flag per option of ``model``, with ``defaults`` before the model's own. The model is to check the values."""
-    flags: list[FlagField] = []
-    for name, info in model.model_fields.items():
-        default = defaults.get(name, info.get_default())
-        if info.annotation is bool:
-            flags.append((name, Annotated[bool, tyro.conf.arg(help=info.description)], bool(default)))
-        elif get_origin(info.annotation) is tuple:
-            flags.append((name, _described(tuple[str, ...], info), tuple(map(str, default))))
-        else:
-            shown = None if default is None else str(default)
-            flags.append((name, _described(str | None, info), shown))
-    return flags
+class FlagGroup(NamedTuple):
+    """Flags about one subject; ``name`` is what ``--help`` takes."""
+
+    name: str
+    about: str
+    flags: tuple[Flag, ...]
 
 
-def flag(kind: Any, text: str) -> Any:
-    """The type of a flag that belongs to no option model: takes ``kind``, and says ``text`` in the help."""
-    return Annotated[kind, tyro.conf.arg(help=text)]
+def cell_flag(name: str, info: FieldInfo) -> Flag:
+    """The flag of an option of a cell. It takes one or more values, each a value of one axis of the grid."""
+    return Flag(name, info.description or "", "many", allowed_values(info))
 
 
-def parse(title: str, fields: Sequence[FlagField], description: str, args: Sequence[str]) -> dict[str, Any]:
-    """Parse ``args``; a typo, a missing value or ``--help`` ends the program as tyro does (exit code 2 or 0).
+def model_flags(model: type[BaseModel], names: Collection[str] | None = None) -> tuple[Flag, ...]:
+    """A flag per option of ``model``, or of those in ``names``, with the model's own default."""
+    return tuple(_model_flag(name, info) for name, info in model.model_fields.items() if names is None or name in names)
+
+
+def _model_flag(name: str, info: FieldInfo) -> Flag:
+    takes: Takes = "switch" if info.annotation is bool else "many" if get_origin(info.annotation) is tuple else "one"
+    meanings = [extra.meaning for extra in info.metadata if isinstance(extra, Unset)]
+    shown = meanings[0] if meanings else "" if info.is_required() else shown_value(name, info.default)
+    allowed = "" if takes == "switch" else allowed_values(info)
+    return Flag(name, info.description or "", takes, allowed, f"default: {shown}" if shown else "")
+
+
+def shown_value(name: str, value: Any) -> str:
+    """A value as it is written on the command line: ``8/255``, ``100 150``, ``--no-stop``; nothing for None."""
+    match value:
+        case bool():
+            return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
+        case float():
+            short, fraction = f"{value:g}", Fraction(value).limit_denominator(1000)
+            return str(fraction) if float(short) != value == float(fraction) else short
+        case list() | tuple():
+            return " ".join(shown_value(name, part) for part in value)
+        case None:
+            return ""
+        case _:
+            return str(value)
+
+
+def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
+    """The flags that ``args`` give: True or False of a switch, text of one value, a tuple of texts of many.
+
+    A flag that takes at most one value is ``""`` without it. ``help`` is a group's name, or ``""``.
 
     Raises:
-        ValueError: a value is empty or None, as that of an unset variable in a shell or a script is.
+        ValueError: an option is unknown or given twice, has too many or no values or an empty one, or is missing.
     """
-    for before, arg in itertools.pairwise(["", *args]):
-        if arg == "None" or arg.endswith("=None"):
-            option = before if arg == "None" else arg.removesuffix("=None")
-            raise ValueError(f"{option} None: is no value; leave the option out")
-    flags = dataclasses.make_dataclass(title, [(n, t, dataclasses.field(default=d)) for n, t, d in fields])
-    parsed: Any = tyro.cli(flags, args=list(args), description=description, config=(tyro.conf.AvoidSubcommands,))
-    values = {name: getattr(parsed, name) for name, _, _ in fields}
-    for name, value in values.items():
-        if value == "" or (isinstance(value, tuple) and "" in value):
-            raise ValueError(f"--{name.replace('_', '-')} '': is empty; give a value or leave the option out")
+    flags = [flag for group in groups for flag in group.flags]
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--help", "-h", action=_Once, nargs="*", flag=Flag("help", "", "at most one"))
+    for flag in flags:
+        parser.add_argument(flag.spelling, dest=flag.name, action=_Once, nargs="*", flag=flag)
+        if flag.takes == "switch":
+            parser.add_argument(f"--no-{flag.spelling[2:]}", dest=flag.name, action=_Once, nargs="*", flag=flag)
+    given, rest = parser.parse_known_args([_dashed(arg) for arg in args])
+    if rest:
+        raise ValueError(_unknown(rest[0], [flag.spelling for flag in flags]))
+    values = vars(given)
+    for flag in flags:
+        if flag.required and flag.name not in values and "help" not in values:
+            raise ValueError(f"{flag.spelling} is missing: {flag.text}")
     return values
 
 
-def _described(flag_type: Any, info: FieldInfo, hint: str | None = None) -> Any:
-    description = f"{info.description} [{allowed_values(info)}]"
-    return Annotated[flag_type, tyro.conf.arg(help=description, metavar=_metavar(info), help_behavior_hint=hint)]
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+class _Once(argparse.Action):
+    """Stores a flag's values, after checking that they are as many as it takes, and that it is given once."""
+
+    def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.flag = flag
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        takes = self.flag.takes
+        for value in values:
+            if value == "":
+                raise ValueError(f"{option} '': is empty; give a value or leave the option out")
+            if value == "None":  # a script's unset variable
+                raise ValueError(f"{option} None: is no value; leave the option out")
+        if takes == "switch" and values:
+            raise ValueError(f"{option} {values[0]}: takes no value")
+        if takes in ("one", "many") and not values:
+            raise ValueError(f"{option}: needs {'a' if takes == 'one' else 'at least one'} value")
+        if takes in ("one", "at most one") and len(values) > 1:
+            raise ValueError(f"{option} {' '.join(values)}: takes one value")
+        if hasattr(namespace, self.dest):
+            how = f"; write all its values after one {option}, as in {option} 1 3" if takes == "many" else ""
+            raise ValueError(f"{option} is given twice{how}")
+        match takes:
+            case "switch":
+                chosen: Any = option == self.flag.spelling
+            case "many":
+                chosen = tuple(values)
+            case _:
+                chosen = values[0] if values else ""
+        setattr(namespace, self.dest, chosen)
+
+
+def _dashed(arg: str) -> str:
+    """``--batch_size=3`` as ``--batch-size=3``; values keep their underscores."""
+    name, sign, value = arg.partition("=")
+    return name.replace("_", "-") + sign + value if arg.startswith("--") else arg
+
+
+def _unknown(word: str, known: Iterable[str]) -> str:
+    if not word.startswith("-"):
+        return f"{word}: follows no option; options begin with --, and --help lists them"
+    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
+    return f"{word}: there is no such option{f'; did you mean {close[0]}?' if close else '; --help all lists them'}"
 
 
 def allowed_values(info: FieldInfo) -> str:
-    """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``."""
-    registered = next((m for m in info.metadata if isinstance(m, Registered)), None)
-    literal = tuple(registered.names()) if registered else _literal(info.annotation)
-    if literal:
-        return " | ".join(str(value) for value in literal)
-    signs = {Ge: "<=", Gt: "<"}, {Le: "<=", Lt: "<"}
-    lower = [f"{_bound(m)} {signs[0][type(m)]} " for m in info.metadata if type(m) in signs[0]]
-    upper = [f" {signs[1][type(m)]} {_bound(m)}" for m in info.metadata if type(m) in signs[1]]
+    """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``; nothing for any text."""
+    registered = next((extra for extra in info.metadata if isinstance(extra, Registered)), None)
+    if registered:
+        return " | ".join(registered.names())
+    kind, bounds = _kind_and_bounds(info)
+    if get_origin(kind) is Literal:
+        return " | ".join(map(str, get_args(kind)))
+    signs: tuple[Mapping[type, str], ...] = {Ge: "<=", Gt: "<"}, {Le: "<=", Lt: "<"}
+    lower = [f"{_bound(m)} {signs[0][type(m)]} " for m in bounds if type(m) in signs[0]]
+    upper = [f" {signs[1][type(m)]} {_bound(m)}" for m in bounds if type(m) in signs[1]]
     if lower or upper:
         return f"{''.join(lower)}x{''.join(upper)}"
-    return "true | false" if info.annotation is bool else _metavar(info).lower()
+    return "true | false" if kind is bool else "a number" if kind in (int, float) else ""
 
 
 def _bound(limit: Any) -> str:
-    return f"{getattr(limit, type(limit).__name__.lower()):g}"
+    return f"{getattr(limit, type(limit).__name__.lower()):.10g}"
 
 
-def _literal(annotation: Any) -> tuple[Any, ...]:
-    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    return tuple(value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind))
-
-
-def _metavar(info: FieldInfo) -> str:
-    kinds = [info.annotation]
-    if get_origin(info.annotation) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(info.annotation) if kind is not type(None)]
-    kind = kinds[0]
-    while get_origin(kind) in (tuple, Annotated):
-        kind = get_args(kind)[0]
-    return "NUMBER" if kind in (int, float) else "VALUE"
+def _kind_and_bounds(info: FieldInfo) -> tuple[Any, list[Any]]:
+    """The type of one value, without ``None``, ``tuple`` and ``Annotated`` around it, and the bounds on it."""
+    kind: Any = info.annotation
+    bounds = list(info.metadata)
+    while True:
+        if get_origin(kind) in (Union, types.UnionType):
+            kind = next(part for part in get_args(kind) if part is not type(None))
+        elif get_origin(kind) is tuple:
+            kind, bounds = get_args(kind)[0], []
+        elif get_origin(kind) is Annotated:
+            kind, *more = get_args(kind)
+            bounds += [
+                limit for extra in more for limit in (extra.metadata if isinstance(extra, FieldInfo) else [extra])
+            ]
+        else:
+            return kind, bounds

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options
+from core.config.base import Number, Options, Unset
 from core.config.cell import Cell, Stream
 from core.config.names import ClusterAddress, SweepName
 from core.config.protocol import ProtocolOptions
@@ -70,26 +70,31 @@ class Sweep(Options):
         return self
 
 
-class RunOptions(Options):
-    """Where and with what a sweep runs. Nothing here changes a result."""
+class StorageOptions(Options):
+    """Where data, checkpoints, records and tracking are."""
 
+    storage: Annotated[str | None, Unset("$UNMASK_STORAGE, else ./results")] = Field(
+        None, description="folder, or s3://BUCKET/PREFIX, for checkpoints and records"
+    )
     data_dir: str = Field("data", description="folder, or s3://BUCKET/PREFIX, of the data sets' standard files")
     download: bool = Field(False, description="fetch missing data files where torchvision can")
-    storage: str | None = Field(
-        None, description="folder, or s3://BUCKET/PREFIX, for checkpoints and records (default: ./results)"
+    mlflow_uri: Annotated[str | None, Unset("$MLFLOW_TRACKING_URI, else the SQLite file ./mlflow.db")] = Field(
+        None, description="MLflow tracking URI"
     )
-    mlflow_uri: str | None = Field(None, description="MLflow tracking URI (default: sqlite in ./mlflow.db)")
-    address: ClusterAddress | None = Field(
-        None, description="HOST:PORT of a Ray cluster's head (default: RAY_ADDRESS, a job's, or a new local cluster)"
+    checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
+
+
+class ClusterOptions(Options):
+    """The Ray cluster, what a trial gets of it, and when a trial is restarted or given up."""
+
+    address: Annotated[ClusterAddress | None, Unset("$RAY_ADDRESS, a job's cluster, or a new local one")] = Field(
+        None, description="HOST:PORT of a Ray cluster's head"
     )
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
-    gpus_per_worker: Number | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="GPUs of one DDP rank; may be a fraction (default: 1 if the cluster has any, else 0)",
+    gpus_per_worker: Annotated[Number | None, Unset("1 if the cluster has any, else 0")] = Field(
+        None, ge=0, le=1, description="GPUs of one DDP rank; may be a fraction"
     )
-    max_concurrent: int | None = Field(None, ge=1, description="trials at once (default: as many as fit)")
+    max_concurrent: Annotated[int | None, Unset("as many as fit")] = Field(None, ge=1, description="trials at once")
     max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
     silence_s: Number = Field(
         14400,
@@ -97,12 +102,19 @@ class RunOptions(Options):
         description="seconds of silence, or 20 times the trial's longest if more, after which a trial is taken to "
         "hang, is ended and goes on from its checkpoint; verdicts are silent, too",
     )
-    trial_timeout_s: Number | None = Field(None, gt=0, description="training seconds after which a trial is censored")
+    trial_timeout_s: Annotated[Number | None, Unset("never")] = Field(
+        None, gt=0, description="training seconds after which a trial is censored"
+    )
     device_tflops: Number = Field(
         30, ge=1e-6, le=1e6, description="sustained TFLOP/s of a device, for --dry-run's estimate"
     )
-    checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
-    price: Number | None = Field(None, ge=0, description="price of a device-hour: the cost so far, and expected")
+    price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
+        None, ge=0, description="price of a device-hour: the cost so far, and expected"
+    )
+
+
+class RunOptions(StorageOptions, ClusterOptions):
+    """Where and with what a sweep runs. Nothing here changes a result."""
 
     @model_validator(mode="after")
     def _possible(self) -> RunOptions:

@@ -27,5 +27,5 @@ def digits() -> tuple[ImageSet, ImageSet]:
     loaded = load_digits()
     images = np.rint(loaded.images * (255 / 16)).astype(np.uint8)[:, None]
     everything = ImageSet(torch.from_numpy(images), torch.from_numpy(loaded.target.astype(np.int64)))
-    train, test = stratified_split(everything.labels, TEST_IMAGES)
+    train, test = stratified_split(everything.labels.numpy(), TEST_IMAGES)
     return everything.take(train), everything.take(test)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from core.config import DataOptions
-from core.data.image_set import ImageSet
 from core.data.reader import Reader
+
+if TYPE_CHECKING:
+    from core.data.image_set import ImageSet
 
 CUTOFF_CYCLES = 2.0
 CHUNK = 1024
@@ -25,7 +26,7 @@ class Fields(Reader):
     def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
         return fields(self.options)
 
-    def training_labels(self, folder: Path) -> Tensor:
+    def training_labels(self, folder: Path) -> NDArray[np.int64]:
         assert self.options.train_images is not None
         return field_labels(self.options.train_images, self.options.classes)
 
@@ -46,9 +47,9 @@ def fields(options: DataOptions) -> tuple[ImageSet, ImageSet]:
     )
 
 
-def field_labels(n: int, classes: int) -> Tensor:
+def field_labels(n: int, classes: int) -> NDArray[np.int64]:
     """Labels (int64 [n]) of ``n`` generated images."""
-    return torch.arange(n) % classes
+    return np.arange(n) % classes
 
 
 def class_templates(options: DataOptions) -> Floats:
@@ -58,16 +59,20 @@ def class_templates(options: DataOptions) -> Floats:
 
 
 def _images(options: DataOptions, templates: Floats, split: str, n: int) -> ImageSet:
+    import torch  # the driver, which asks for labels alone, goes without it
+
+    from core.data.image_set import ImageSet
+
     contrast, distractor, noise = (_stream(options, f"{split} {part}") for part in ("contrast", "distractor", "noise"))
     labels = field_labels(n, options.classes)
     images = np.empty((n, *templates.shape[1:]), dtype=np.uint8)
     for start in range(0, n, CHUNK):
-        part = labels[start : start + CHUNK].numpy()
+        part = labels[start : start + CHUNK]
         shape = (len(part), *templates.shape[1:])
         x = 0.5 + 0.4 * contrast.uniform(0.7, 1.3, (len(part), 1, 1, 1)) * templates[part]
         x += 0.15 * _smooth(distractor.standard_normal(shape)) + noise.normal(0, 0.05, shape)
         images[start : start + CHUNK] = np.rint(x.clip(0, 1) * 255)
-    return ImageSet(torch.from_numpy(images), labels)
+    return ImageSet(torch.from_numpy(images), torch.from_numpy(labels))
 
 
 def _smooth(white: Floats) -> Floats:

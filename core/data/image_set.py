@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -22,9 +24,10 @@ class ImageSet:
         """The same set on ``device``."""
         return ImageSet(self.images.to(device), self.labels.to(device))
 
-    def take(self, indices: Tensor) -> ImageSet:
+    def take(self, indices: Tensor | NDArray[np.int64]) -> ImageSet:
         """The images at ``indices`` (int64 [n]), in that order."""
-        return ImageSet(self.images[indices], self.labels[indices])
+        chosen = torch.as_tensor(indices)
+        return ImageSet(self.images[chosen], self.labels[chosen])
 
 
 @dataclass(frozen=True)

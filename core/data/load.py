@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.config import DataOptions
-from core.data.image_set import Dataset
 from core.data.reader import Reader, open_reader
 from core.data.split import stratified_split
 from core.storage.address import is_s3
+
+if TYPE_CHECKING:
+    from core.data.image_set import Dataset
 
 
 def load_dataset(options: DataOptions, data_dir: Path | str, download: bool = False) -> Dataset:
@@ -26,13 +29,15 @@ def load_dataset(options: DataOptions, data_dir: Path | str, download: bool = Fa
     Raises:
         ValueError: files are missing or corrupt, the download failed, or a class would be left without training images.
     """
+    from core.data.image_set import Dataset  # the driver, which only checks files, goes without torch
+
     reader = open_reader(options)
     if download:
         reader.download(str(data_dir))
     folder = _local_folder(reader, data_dir)
     reader.require(folder)
     training, test = reader.read(folder)
-    train, validation = stratified_split(training.labels, options.validation_images)
+    train, validation = stratified_split(training.labels.numpy(), options.validation_images)
     return Dataset(training.take(train), training.take(validation), test)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from core.config import DataOptions
 from core.config.datasets import find_dataset
-from core.data.image_set import ImageSet
+
+if TYPE_CHECKING:
+    from core.data.image_set import ImageSet
 
 
 class Reader(ABC):
@@ -30,9 +34,9 @@ class Reader(ABC):
             ValueError: a file is corrupt.
         """
 
-    def training_labels(self, folder: Path) -> Tensor:
+    def training_labels(self, folder: Path) -> NDArray[np.int64]:
         """Labels of the training images: int64 [N]. Override it where images need not be made for them."""
-        return self.read(folder)[0].labels
+        return self.read(folder)[0].labels.numpy()
 
     def require(self, folder: Path) -> None:  # noqa: B027
         """Raise ValueError where a file is missing in ``folder``."""

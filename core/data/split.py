@@ -1,16 +1,16 @@
-"""Stratified, deterministic splits."""
+"""Stratified, deterministic splits. torch is not imported: the driver checks a split before it needs torch."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+Integers = NDArray[np.int64]
 
 SPLIT_SEED = 0
 
 
-def stratified_split(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
+def stratified_split(labels: Integers, held_out: int) -> tuple[Integers, Integers]:
     """Indices (kept, held out), disjoint, covering ``labels`` (int64 [N]); the same at every call.
 
     Exactly ``held_out`` images are held out. Classes are represented in proportion to their size, rounded by largest
@@ -21,7 +21,7 @@ def stratified_split(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
     Raises:
         ValueError: not every class would keep an image.
     """
-    counts = np.bincount(labels.numpy())
+    counts = np.bincount(labels)
     # RandomState's stream is frozen (NEP 19): a split must not change with the installed numpy.
     random = np.random.RandomState(SPLIT_SEED)
     quotas = _largest_remainder(counts, held_out, random)
@@ -32,17 +32,17 @@ def stratified_split(labels: Tensor, held_out: int) -> tuple[Tensor, Tensor]:
             f" ({len(emptied)} such classes); the training set has {len(labels)} images of {(counts > 0).sum()} classes"
         )
     shuffled = random.permutation(len(labels))
-    by_class = shuffled[np.argsort(labels.numpy()[shuffled], kind="stable")]
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     starts = np.cumsum(counts) - counts
     chosen = [by_class[start : start + quota] for start, quota in zip(starts, quotas, strict=True)]
     turns = np.concatenate([(np.arange(len(c)) + random.random_sample()) / max(len(c), 1) for c in chosen])
     taken = np.concatenate(chosen)[np.argsort(turns, kind="stable")]
     kept = np.ones(len(labels), dtype=bool)
     kept[taken] = False
-    return torch.from_numpy(np.flatnonzero(kept)), torch.from_numpy(taken)
+    return np.flatnonzero(kept), taken
 
 
-def _largest_remainder(counts: NDArray[np.int64], total: int, random: np.random.RandomState) -> NDArray[np.int64]:
+def _largest_remainder(counts: Integers, total: int, random: np.random.RandomState) -> Integers:
     """``total`` seats in proportion to ``counts``, in exact integer arithmetic; ties are drawn."""
     quotas, remainders = np.divmod(counts * total, counts.sum())
     ties = random.permutation(len(counts))

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from core.attacks import Pgd
 from core.config import Cell
-from core.data import ImageSet, crop_flip, epoch_order, rank_slice, to_float
+from core.data.augment import crop_flip
+from core.data.image_set import ImageSet, to_float
+from core.data.order import epoch_order, rank_slice
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 

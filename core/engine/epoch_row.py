@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from core.config import ProtocolOptions
-from core.data import ImageSet
+from core.data.image_set import ImageSet
 from core.engine.ranks import Ranks
 from core.probes import validation_means, validation_sums
 from core.records import Row

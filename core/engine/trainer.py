@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from core.config import Cell
-from core.data import ImageSet
+from core.data.image_set import ImageSet
 from core.engine.awp import WeightPerturbation
 from core.engine.batches import Batch, count_batches, iterate_epoch
 from core.engine.gradient_probe import GradientProbe

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from core.config import ProtocolOptions, Trial
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
 from core.engine.provenance import provenance

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from core.config import ProtocolOptions
-from core.data import Dataset, ImageSet
+from core.data.image_set import Dataset, ImageSet
 from core.engine.ranks import Ranks
 from core.engine.selection import Best, Weights, copy_weights
 from core.engine.trial_state import TrialState

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks import Attack, Transfer, build_attack, resists
-from core.data import ImageSet, to_float
+from core.data.image_set import ImageSet, to_float
 from core.evaluation.attack_plan import TRANSFER
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.auto_attack import resists_auto_attack

@@ -7,7 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
-from core.data import check_files, load_dataset, to_float
+from core.data.image_set import to_float
+from core.data.load import check_files, load_dataset
 from core.evaluation.checkpoint import load_checkpoint
 from core.ledger.ledger import Ledger
 from core.probes import Landscape, loss_landscape

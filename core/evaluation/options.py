@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Options
+from core.config.base import Options, Unset
 
 Mode = Literal["individual", "standard", "plus", "none"]
 Which = Literal["selected", "gated", "last"]
@@ -23,17 +23,17 @@ class EvaluationOptions(Options):
         description="individual: APGD-CE, APGD-DLR, FAB and Square each on all images, and their per-image minimum; "
         "standard, plus: AutoAttack's cascades; none: only --attacks",
     )
-    which: tuple[Which, ...] = Field(("selected",), description="checkpoints: selected, gated, last")
+    which: tuple[Which, ...] = Field(("selected",), description="checkpoints of every trial")
     attacks: tuple[str, ...] = Field(
         (), description="further attacks, such as pgd-50x10, cw, deepfool, transfer-pgd-10"
     )
     source: str | None = Field(None, description="checkpoint (.pt) on which transfer-... attacks are made")
-    images: int | None = Field(None, ge=1, description="first test images to attack (default: all)")
+    images: Annotated[int | None, Unset("all")] = Field(None, ge=1, description="first test images to attack")
     block: int = Field(128, ge=1, le=100_000, description="images attacked at once; part of what makes a result")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of all attacks")
-    steps: int | None = Field(None, ge=1, le=10_000, description="steps of APGD and FAB (default: 100)")
-    restarts: int | None = Field(None, ge=1, le=1000, description="restarts of APGD and FAB (default: 5)")
-    queries: int | None = Field(None, ge=1, le=1_000_000, description="queries of Square (default: 5000)")
+    steps: Annotated[int | None, Unset("100")] = Field(None, ge=1, le=10_000, description="steps of APGD and FAB")
+    restarts: Annotated[int | None, Unset("5")] = Field(None, ge=1, le=1000, description="restarts of APGD and FAB")
+    queries: Annotated[int | None, Unset("5000")] = Field(None, ge=1, le=1_000_000, description="queries of Square")
 
     @model_validator(mode="after")
     def _consistent(self) -> EvaluationOptions:

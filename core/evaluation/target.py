@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.config import Cell, ProtocolOptions
 from core.config.default_paths import data_root
-from core.data import check_files, load_dataset
+from core.data.load import check_files, load_dataset
 from core.evaluation.attack_plan import attack_plan
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.blocks import split_blocks

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from core.config import DataOptions
-from core.data import ImageSet, load_dataset
+from core.data.image_set import ImageSet
+from core.data.load import load_dataset
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.block_run import BlockFile, Correct, run_block
 from core.evaluation.blocks import Block

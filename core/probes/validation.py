@@ -13,7 +13,7 @@ from core.attacks.base import attack_mode, image_gradient, uniform
 from core.attacks.float32 import full_float32
 from core.attacks.losses import cross_entropy
 from core.config import ProtocolOptions
-from core.data import to_float
+from core.data.image_set import to_float
 from core.fast import FoldedNetwork
 from core.probes.fosc import fosc
 from core.probes.sgcs import StepCosine

@@ -8,10 +8,10 @@ from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
 from core.config import Trial
-from core.engine.provenance import package_version
 from core.ledger.ledger import Ledger
 from core.ledger.progress_text import duration
 from core.records import TrialRecord
+from core.source import package_version
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
 from core.sweep.terminal import Display

@@ -19,13 +19,13 @@ from core.cluster.connect import fitting_trials, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
-from core.data import check_files, download_files
-from core.engine.provenance import git_commit
+from core.data.load import check_files, download_files
 from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger, crashed, unfinished
 from core.ledger.snapshot import SweepReader
 from core.records import TrialRecord
+from core.source import git_commit
 from core.storage import Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback

@@ -15,7 +15,7 @@ def run_trial(config: dict[str, Any]) -> None:
     """Train one trial; ``config["run"]`` is as `run_worker_group` has it.
 
     A trial of one worker needs no group: in the Tune trial's own process it starts in a tenth of the time, and the next
-    trial finds torch imported (`jobs/benchmark.py --only start-up`).
+    trial finds torch imported.
     """
     run = config["run"]
     # whoever watches over the trial must know which process to end should it hang

@@ -50,7 +50,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     # torch is imported here, so that actors that only pass these functions on need not
     from core.cluster.storage_check import check_storage_here
     from core.config import ProtocolOptions, Trial
-    from core.data import load_dataset
+    from core.data.load import load_dataset
     from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store
 

@@ -6,31 +6,21 @@ import tempfile
 from typing import Any
 
 import ray.train
-from ray.train.v2._internal.callbacks import DatasetsCallback
-from ray.train.v2._internal.execution.callback import RayTrainCallback
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from core.sweep.worker import train_rank
 
 
-class LeanTrainer(DataParallelTrainer):
-    """Ray Train without what a trial doesn't use: TorchTrainer's imports in every actor, and the dataset manager.
-
-    The workers join their process group themselves (`core.sweep.worker`). `jobs/benchmark.py` measures what it saves.
-    """
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        return [c for c in super()._create_default_callbacks() if not isinstance(c, DatasetsCallback)]
-
-
 def run_worker_group(run: dict[str, Any]) -> None:
     """Train one trial: ``run`` holds the workers' ``task`` and the group's ``workers, cpus, gpus, max_failures``.
 
-    ``scratch`` is a folder on the driver's machine, where this runs too.
+    ``scratch`` is a folder on the driver's machine, where this runs too. The workers join their process group
+    themselves (`core.sweep.worker`), because the plain data-parallel trainer, unlike TorchTrainer, spares the trial's
+    controller the import of torch.
     """
     resources = {"CPU": run["cpus"], "GPU": run["gpus"]}
-    trainer = LeanTrainer(
+    trainer = DataParallelTrainer(
         train_rank,  # type: ignore[arg-type]
         train_loop_config=dict(run["task"]),
         scaling_config=ray.train.ScalingConfig(

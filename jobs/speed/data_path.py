@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import torch
 
 from core.config import Cell
-from core.data import ImageSet, crop_flip, epoch_order, to_float
+from core.data.augment import crop_flip
+from core.data.image_set import ImageSet, to_float
+from core.data.order import epoch_order
 from jobs.speed.result import Goal, Result, Settings, ratios
 from jobs.speed.subjects import make_trainer, one_thread, quick_cell, resnet_cell, ten_step_cell, training_images
 from jobs.speed.timing import take_turns

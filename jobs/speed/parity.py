@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.config import Cell
-from core.data import ImageSet
+from core.data.image_set import ImageSet
 from core.engine.batches import iterate_epoch
 from jobs.speed.subjects import make_textbook, make_trainer, training_images
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.config import Cell
-from core.data import to_float
+from core.data.image_set import to_float
 from core.fast import FoldedNetwork
 from core.methods.base import FP16_ATTACK_SCALE
 from jobs.speed.result import Result, Settings

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.config import Cell, ProtocolOptions
-from core.data import to_float
+from core.data.image_set import to_float
 from core.probes import fosc, validation_sums
 from core.probes.sgcs import StepCosine
 from jobs.speed.result import Goal, Result, Settings, ratios

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from core.attacks import Square, robust_accuracy
-from core.data import ImageSet, to_float
+from core.data.image_set import ImageSet, to_float
 from jobs.speed.result import Goal, Result, Settings, ratios
 from jobs.speed.subjects import dataset_of, make_trainer, one_thread, ten_step_cell
 from jobs.speed.timing import take_turns

@@ -1,94 +1,46 @@
-"""What a trial costs before and after its training: ours against a stock nested TorchTrainer."""
+"""What the jobs cost before they do anything: CPU-seconds of help, of a refusal, and of a sweep's status."""
 
 from __future__ import annotations
 
-import logging
+import resource
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import nullcontext
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from jobs.speed.cpu_meter import PROC, CpuMeter
-from jobs.speed.result import Result, Settings, Unit
-from jobs.speed.start_up_trial import ALONE, GROUP, POLL, STOCK, run_near_empty_trial
+import jobs
+from core.ledger.ledger import Ledger
+from core.storage import Store
+from jobs.speed.result import Goal, Result, Settings
 
-TRIALS = 3
-
-
-class Cost(NamedTuple):
-    """Of `TRIALS` trials that follow each other.
-
-    Attributes:
-        wall: seconds from Tune's start to its end.
-        later: seconds from the start of the second trial to its loop's first line.
-        cpu: CPU-seconds of all processes.
-    """
-
-    wall: float
-    later: float
-    cpu: float | None
+JOBS = Path(jobs.__file__).parent
+GOAL = Goal("<=", 1.5)
+HELPS = ("sweep_trades", "report", "status", "evaluate", "benchmark")
 
 
 def start_up_costs(settings: Settings) -> Iterator[Result]:
-    """A few trials of each kind in turns, one at a time, in one local Ray with the sweep's own environment.
+    """Run each command as a process of its own. User and system time count: other processes change them little."""
+    with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
+        Ledger(Store(folder).child("quick"), "quick").enter(settings.quick)
+        commands = {f"{name}.py --help": (0, [f"{name}.py", "--help"]) for name in HELPS}
+        commands["sweep_trades.py, refusing a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
+        commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "quick", "--storage", folder]
+        for what, (code, command) in commands.items():
+            settings.say(f"start-up: {what}")
+            values = tuple(cpu_seconds(command, code) for _ in range(settings.repeats))
+            yield Result("start-up", what, values, "CPU-s", GOAL)
 
-    Tune's start and end are part of each turn, for all kinds. The first round warms up.
+
+def cpu_seconds(command: Sequence[str], code: int) -> float:
+    """User and system time of one of the jobs.
+
+    Raises:
+        RuntimeError: it did not end with the exit code ``code``.
     """
-    import ray
-
-    from core.cluster.connect import connect
-
-    settings = settings.fewer(2)
-    settings.say("start-up: starting Ray")
-    connect("local")
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    try:
-        kinds = (ALONE, GROUP, STOCK)
-        rounds = [{kind: run_trials(kind, settings) for kind in kinds} for _ in range(settings.repeats + 1)][1:]
-    finally:
-        ray.shutdown()
-    stock = [turn[STOCK] for turn in rounds]
-    for kind, name in {ALONE: "trials in Tune's own process", GROUP: "our worker groups of one"}.items():
-        ours = [turn[kind] for turn in rounds]
-        compared = f"{TRIALS} stock TorchTrainer trials / {name}"
-        yield _ratio(f"{compared}: wall time", "wall", stock, ours, "s")
-        if ours[0].cpu is not None:
-            yield _ratio(f"{compared}: CPU-seconds", "cpu", stock, ours, "CPU-s")
-        later = tuple(cost.later for cost in ours)
-        yield Result("start-up", f"{name}: a later trial's start to its first line", later, "s")
-
-
-def run_trials(trainer: str, settings: Settings) -> Cost:
-    """`TRIALS` trials of one kind, one after the other."""
-    from ray import tune
-
-    from core.cluster.connect import ENVIRONMENT, HEAD, HEAD_SHARE
-    from jobs.speed.start_up_watch import Watch
-
-    resources: dict[str, Any] = {"CPU": 1} if trainer == ALONE else {"CPU": 0, HEAD: HEAD_SHARE}
-    watch = Watch(lambda line: settings.say(f"start-up: {line}"))
-    with tempfile.TemporaryDirectory(prefix="unmask-", ignore_cleanup_errors=True) as scratch:
-        run = {"scratch": scratch, "poll_s": ENVIRONMENT[POLL], "trainer": trainer}
-        tuner = tune.Tuner(
-            tune.with_resources(run_near_empty_trial, resources),
-            param_space={"run": tune.grid_search([run] * TRIALS)},
-            tune_config=tune.TuneConfig(
-                max_concurrent_trials=1, reuse_actors=trainer == ALONE, trial_dirname_creator=lambda t: t.trial_id
-            ),
-            run_config=tune.RunConfig(name="tune", storage_path=scratch, verbose=0, callbacks=[watch]),
-        )
-        meter = CpuMeter() if PROC.exists() else None
-        started = time.perf_counter()
-        with meter or nullcontext():
-            tuner.fit()
-            wall = time.perf_counter() - started
-            cpu = meter.seconds() if meter else None
-    return Cost(wall, watch.waited[1], cpu)
-
-
-def _ratio(compared: str, field: str, stock: list[Cost], ours: list[Cost], unit: Unit) -> Result:
-    theirs, mine = ([getattr(cost, field) for cost in costs] for costs in (stock, ours))
-    means = [sum(values) / len(values) for values in (theirs, mine)]
-    note = f"mean {means[0]:.1f} and {means[1]:.1f} {unit}"
-    return Result("start-up", compared, tuple(a / b for a, b in zip(theirs, mine, strict=True)), "x", None, note)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    ended = subprocess.run([sys.executable, JOBS / command[0], *command[1:]], capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if ended.returncode != code:
+        raise RuntimeError(f"{' '.join(command)} ended with code {ended.returncode}: {ended.stderr.decode()[-1000:]}")
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

@@ -12,15 +12,16 @@ import torch
 from torch import nn
 
 from core.config import Cell
-from core.data import Dataset, ImageSet, load_dataset
+from core.data.image_set import Dataset, ImageSet
+from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
 from core.models import build_model
+from jobs.speed.options import RESNET_IMAGES
 from jobs.speed.result import Settings
 from jobs.speed.textbook import TextbookTrades
 
-RESNET_IMAGES = 612
 RESNET_OPTIONS = {
     "dataset": "fields",
     "classes": 100,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from core.config import Cell
-from core.data import ImageSet
+from core.data.image_set import ImageSet
 
 
 class TextbookTrades:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from core.config import Cell, ProtocolOptions, Trial
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
 from core.engine.trial import Cadence, TrialContext, run_trial
 from core.records import Outcome

@@ -14,7 +14,8 @@ from analysis.paper.compare_means import RowComparison, ValueComparison, compare
 from analysis.paper.tables import paper_rows
 from analysis.questions.healing import Before
 from analysis.questions.rates import cell_rates
-from analysis.report import paper_sections, section_for_terminal
+from analysis.report.sections.paper import paper_sections
+from analysis.report.terminal import section_for_terminal
 from analysis.statistics.means import MeanStd, welch
 from core.config import Cell
 from core.records import Evidence, Measurement, TrialRecord

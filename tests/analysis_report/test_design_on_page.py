@@ -10,9 +10,11 @@ import pytest
 from rich.console import Console
 
 from analysis.questions.rates import cell_rates
-from analysis.report import paper_sections, section_for_terminal, write_report
 from analysis.report.figures.series import landscape_pair
+from analysis.report.html import write_report
+from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.self_healing import MOST
+from analysis.report.terminal import section_for_terminal
 from analysis.statistics.intervals import clopper_pearson
 from core.config import Cell
 

@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 
 from analysis.questions.rates import cell_rates
-from analysis.report import section_for_terminal
 from analysis.report.html import write_report
 from analysis.report.sections.base import Grid, Section
+from analysis.report.terminal import section_for_terminal
 from core.config import Cell
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)

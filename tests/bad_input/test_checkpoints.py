@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.config import Cell, ProtocolOptions, Trial
-from core.data import load_dataset
+from core.data.load import load_dataset
 from core.engine.filenames import RESUME
 from core.engine.ranks import Ranks
 from core.engine.trial import Cadence, TrialContext, run_trial

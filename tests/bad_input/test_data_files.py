@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from scipy.io import savemat
 
 from core.config import DataOptions
-from core.data import check_files, load_dataset
 from core.data.cifar import read_cifar
+from core.data.load import check_files, load_dataset
 from core.data.svhn import read_svhn
 from core.data.tiny_imagenet import read_tiny_imagenet, require_tiny_imagenet
 from tests.bad_input.harness import JARGON, cases

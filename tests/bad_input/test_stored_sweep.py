@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rich.table import Table
 
 from analysis.questions.countable_trials import default_rates
-from analysis.report import main_table
+from analysis.report.tables.cells_table import main_table
 from core.config import Cell, SeededCell, Sweep, Trial
 from core.ledger.ledger import EVALUATION, DamagedRecordError, Ledger, unfinished
 from core.records import Evidence, TrialRecord

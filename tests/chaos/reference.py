@@ -82,7 +82,7 @@ def _train_rank(rank: int, workers: int, trial: Any, protocol: Any, sweep: Sweep
     import torch
     import torch.distributed as dist
 
-    from core.data import load_dataset
+    from core.data.load import load_dataset
     from core.engine.ranks import Ranks
     from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store

@@ -106,13 +106,6 @@ def test_each_pinned_value_is_a_group(ask: Callable[[str], Request]) -> None:
     assert len(ask("--preset pin-quick --pin-value 1 2").sweep.pin_groups) == 2
 
 
-def test_help_needs_no_earlier_sweep(ask: Callable[[str], Request], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        ask("--preset table3 --help")
-    assert ended.value.code == 0
-    assert "--seeds-from" in capsys.readouterr().out
-
-
 def test_a_plan_is_printed_and_nothing_written(
     ask: Callable[[str], Request], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,8 @@ from core.config import (
 from core.config.datasets import DATASETS
 from core.config.flags import allowed_values
 from core.config.models import MODELS, find_model
-from core.data import ImageSet, check_files, load_dataset
+from core.data.image_set import ImageSet
+from core.data.load import check_files, load_dataset
 from core.data.reader import Reader
 from core.models import build_model
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from core.data import Crops, apply_crops, crop_flip, draw_crops, rank_slice
+from core.data.augment import Crops, apply_crops, crop_flip, draw_crops
+from core.data.order import rank_slice
 
 
 def slow_crop(image: torch.Tensor, top: int, left: int, flip: bool) -> torch.Tensor:

@@ -14,8 +14,8 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from core.config import DataOptions
-from core.data import check_files, download_files, load_dataset
 from core.data.cifar import SOURCES, read_cifar
+from core.data.load import check_files, download_files, load_dataset
 
 CIFAR = DataOptions(dataset="cifar10", validation_images=50)
 

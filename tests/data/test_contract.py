@@ -11,7 +11,8 @@ import torch
 
 from core.config import DataOptions
 from core.config.datasets import DATASETS
-from core.data import Dataset, ImageSet, check_files, load_dataset, to_float
+from core.data.image_set import Dataset, ImageSet, to_float
+from core.data.load import check_files, load_dataset
 
 
 class Case(NamedTuple):

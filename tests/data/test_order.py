@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from core.data import epoch_order, rank_slice
+from core.data.order import epoch_order, rank_slice
 
 
 @given(n=st.integers(0, 200), workers=st.integers(1, 20))

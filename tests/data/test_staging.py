@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from core.config import DataOptions
-from core.data import check_files, download_files, load_dataset
+from core.data.load import check_files, download_files, load_dataset
 from core.storage import s3
 from tests.servers import ObjectStore
 from tests.servers.proxy import DAMAGE_ANSWER, PASS, TRUNCATE_ANSWER, proxy

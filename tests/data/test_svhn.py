@@ -10,7 +10,7 @@ from scipy.io import savemat
 from torchvision.datasets import SVHN
 
 from core.config import DataOptions
-from core.data import check_files, download_files, load_dataset
+from core.data.load import check_files, download_files, load_dataset
 from core.data.svhn import read_svhn
 
 OPTIONS = DataOptions(dataset="svhn", validation_images=50)

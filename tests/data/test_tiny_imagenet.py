@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from core.config import DataOptions
-from core.data import check_files, download_files, load_dataset
+from core.data.load import check_files, download_files, load_dataset
 from core.data.tiny_imagenet import read_tiny_imagenet
 
 OPTIONS = DataOptions(dataset="tiny-imagenet-200", validation_images=100)

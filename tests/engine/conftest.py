@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Stream, Trial
-from core.data import Dataset, load_dataset
+from core.data.image_set import Dataset
+from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.config import Cell
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.awp import WeightPerturbation
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer

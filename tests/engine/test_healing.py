@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config import Cell
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.batches import Batch, iterate_epoch
 from core.engine.trainer import Trainer
 from core.records import TrialRecord

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Trial
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.trial import TrialContext, TrialRun

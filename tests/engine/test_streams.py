@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config import STREAMS, Cell, Stream
-from core.data import Dataset
+from core.data.image_set import Dataset
 from core.engine.batches import iterate_epoch
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer

@@ -10,7 +10,8 @@ from torch import nn
 
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.sweep import SeededCell
-from core.data import Dataset, ImageSet, load_dataset
+from core.data.image_set import Dataset, ImageSet
+from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.trial import TrialContext, run_trial
 from core.evaluation.checkpoint import Checkpoint, load_checkpoint

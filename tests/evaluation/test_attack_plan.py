@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from core.config import Cell, ProtocolOptions
-from core.evaluation import EvaluationOptions, attack_plan, block_seed, split_blocks
+from core.evaluation.attack_plan import attack_plan
+from core.evaluation.blocks import block_seed, split_blocks
+from core.evaluation.options import EvaluationOptions
 
 
 def plan(classes: int = 10, protocol: dict[str, object] | None = None, **options: object):

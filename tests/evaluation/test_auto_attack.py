@@ -14,11 +14,13 @@ from pyautoattack.autopgd_base import APGDAttack
 from torch import Tensor, nn
 
 from core.config import ProtocolOptions
-from core.data import ImageSet, to_float
-from core.evaluation import AttackSpec, EvaluationOptions, attack_plan
+from core.data.image_set import ImageSet, to_float
+from core.evaluation.attack_plan import attack_plan
+from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.auto_attack import resists_auto_attack
 from core.evaluation.block_run import BlockFile, run_block
 from core.evaluation.blocks import block_seed, split_blocks
+from core.evaluation.options import EvaluationOptions
 from core.storage import Store
 
 from .conftest import CELL

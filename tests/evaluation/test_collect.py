@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from core.config import Cell, ProtocolOptions
-from core.evaluation import EvaluationOptions, attack_plan
+from core.evaluation.attack_plan import attack_plan
 from core.evaluation.collect import measurements, merge
+from core.evaluation.options import EvaluationOptions
 from core.records import Measurement
 
 

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 from core.config import ProtocolOptions
-from core.evaluation import EvaluationOptions
+from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import Planner
 from core.evaluation.task import BlockTask, evaluate_block
 from core.tracking import read_sweep

@@ -25,7 +25,8 @@ from analysis.report.figures.series import Shown
 from analysis.statistics.intervals import clopper_pearson, interval
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.sweep import Rerun, SeededCell
-from core.data import load_dataset, to_float
+from core.data.image_set import to_float
+from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.trial import TrialContext, run_trial
 from core.evaluation.landscapes import IMAGES, POINTS, checkpoint_landscapes

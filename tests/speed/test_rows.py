@@ -12,7 +12,7 @@ import torch
 
 from core.attacks import Pgd
 from core.config import Cell, ProtocolOptions
-from core.data import ImageSet, to_float
+from core.data.image_set import ImageSet, to_float
 from core.fast import FoldedNetwork
 from core.probes import validation_means, validation_sums
 from core.records import Outcome
@@ -24,8 +24,10 @@ from jobs.speed.ddp import ddp_speedups
 from jobs.speed.precision import attack_precision, sign_agreement
 from jobs.speed.probes import alone, probe_costs, probed
 from jobs.speed.result import Result, Settings
+from jobs.speed.rows import ROWS, row
 from jobs.speed.scale import MEASURES, scale_costs
 from jobs.speed.square import square_speed
+from jobs.speed.start_up import start_up_costs
 from jobs.speed.trades_step import resnet_steps, small_cnn_steps
 from jobs.speed.verdict_agreement import summarise, verdict_agreement
 
@@ -48,6 +50,15 @@ def check(results: list[Result], row: str, number: int) -> None:
         assert result.values
         assert all(math.isfinite(value) and value > 0 for value in result.values), result
     assert len({result.compared for result in results}) == number
+
+
+def test_every_row_is_found() -> None:
+    assert all(callable(row(name)) for name in ROWS)
+
+
+@pytest.mark.slow
+def test_start_up(settings: MakeSettings) -> None:
+    check(list(start_up_costs(settings())), "start-up", 7)
 
 
 def test_trades_small_cnn(settings: MakeSettings) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from core.config.flags import Flag, FlagGroup, parse
+from core.command.parser import parse
+from core.config.flags import Flag, FlagGroup
 
 MAX_WIDTH = 120
 FALLBACK_WIDTH = 100

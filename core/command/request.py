@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
+from core.command.parser import parse
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
 from core.config import (
     OPTION_FIELDS,
@@ -26,7 +27,6 @@ from core.config import (
     load_preset,
 )
 from core.config.default_paths import storage_root
-from core.config.flags import parse
 from core.config.names import checked_name
 from core.config.sweep import MAX_PIN_GROUPS
 

@@ -30,6 +30,19 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def assert_token_is_asked_for(environment: dict[str, str], address: str, sweep: Sweep) -> None:
+    """A driver without the cluster's token says so in one line, and at once: Ray tries a wrong one for 20 s."""
+    code = f"from core.cluster.connect import connect; connect({address!r})"
+    started = time.monotonic()
+    refused = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=sweep.folder, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("ValueError")]
+    assert f"--address {address}: the cluster asks for its token: set RAY_AUTH_MODE=token" in line
+    assert time.monotonic() - started < 15
+
+
 def test_submitted_job_runs_the_code_of_its_working_directory(
     sweep: Sweep, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -52,14 +65,23 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     ray: dict[str, Any] = {"env": environment, "cwd": sweep.folder, "capture_output": True, "text": True}
     started = subprocess.run([str(RAY), "start", "--head", "--num-cpus=2", *cluster], timeout=120, check=False, **ray)
     assert started.returncode == 0, started.stdout + started.stderr
+    wrong = sweep.folder / "wrong-token"
+    wrong.write_text(secrets.token_hex(32))
+    for change in (
+        {"RAY_AUTH_TOKEN_PATH": str(wrong)},
+        {"RAY_AUTH_TOKEN_PATH": f"{sweep.folder}/none"},
+        {"RAY_AUTH_MODE": "disabled"},
+    ):
+        assert_token_is_asked_for({**environment, **change}, f"127.0.0.1:{port}", sweep)
     job = [sys.executable, "jobs/sweep_trades.py", *TINY, "--name", "job", "--seeds", "1", "--epochs", "3"]
     stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
     submit = [str(RAY), "job", "submit", f"--address=http://127.0.0.1:{dashboard}", f"--working-dir={code}", "--"]
     deadline = time.monotonic() + 90
     while True:
         submitted = subprocess.run([*submit, *job, *stores], timeout=400, check=False, **ray)
-        # the dashboard answers before its agent can take jobs
-        if "No available agent" not in submitted.stderr or time.monotonic() > deadline:
+        # `ray start` returns before the dashboard answers, and this answers before its agent can take jobs
+        starting = "Failed to connect" in submitted.stderr or "No available agent" in submitted.stderr
+        if not starting or time.monotonic() > deadline:
             break
         time.sleep(2)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr

@@ -153,7 +153,7 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
 @pytest.mark.parametrize(
     ("job", "args", "code"),
     [
-        *((job, ["--help"], 0) for job in ("sweep_trades", "report", "status", "evaluate", "benchmark")),
+        *((job, ["--help"], 0) for job in ("sweep_trades", "report", "status", "evaluate", "sync_mlflow", "benchmark")),
         ("sweep_trades", ["--bata", "1"], 2),
         ("sweep_trades", ["--epochs", "0"], 2),
         ("sweep_trades", ["--preset", "nosuch"], 2),
@@ -175,3 +175,17 @@ def test_help_and_refusals_import_nothing_heavy(job: str, args: list[str], code:
     loaded = ended.stdout.splitlines()[-1].split()
     assert "core" in loaded
     assert not {*HEAVY} & {*loaded}
+
+
+def test_the_driver_of_a_sweep_on_generated_images_goes_without_torch() -> None:
+    ready = """
+import sys
+from core.config import DataOptions
+from core.sweep.driver import check_files, run_sweep
+check_files(DataOptions(), "data")
+print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+    ended = subprocess.run([sys.executable, "-c", ready], capture_output=True, text=True, check=True)
+    loaded = ended.stdout.splitlines()[-1].split()
+    assert "ray" in loaded
+    assert not {"torch", "mlflow", "scipy", "sklearn", "matplotlib"} & {*loaded}

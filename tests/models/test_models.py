@@ -94,11 +94,11 @@ def test_deterministic_in_eval_mode(options: ModelOptions) -> None:
 @pytest.mark.parametrize("image_size, side", [(32, 4), (64, 8), (8, 1), (9, 2)])
 @pytest.mark.parametrize("name", ["resnet18", "preact-resnet18"])
 def test_resnets_average_what_three_halvings_leave(name: str, image_size: int, side: int) -> None:
-    model = build_model(ModelOptions(model=name), Shape(10, 3, image_size), 0)
+    model = build_model(ModelOptions(model=name), Shape(10, 3, image_size), 0).double()
     assert isinstance(model, nn.Sequential)
-    features = model[:-1](torch.rand(2, 3, image_size, image_size))
+    features = model[:-1](torch.rand(2, 3, image_size, image_size, dtype=torch.float64))
     assert features.shape == (2, 512, side, side)
-    assert torch.allclose(model[-1](features), model[-1][-1](features.mean(dim=(2, 3))), atol=1e-5)
+    assert torch.allclose(model[-1](features), model[-1][-1](features.mean(dim=(2, 3))), atol=1e-12)
 
 
 def test_resnet18_computes_what_torchvisions_does_with_a_cifar_stem() -> None:
@@ -110,9 +110,10 @@ def test_resnet18_computes_what_torchvisions_does_with_a_cifar_stem() -> None:
     ours_state, theirs_state = ours.state_dict(), theirs.state_dict()
     assert [v.shape for v in ours_state.values()] == [v.shape for v in theirs_state.values()]
     theirs.load_state_dict(dict(zip(theirs_state, ours_state.values(), strict=True)))
-    x = torch.rand(4, 3, 32, 32)
+    ours, theirs = ours.double(), theirs.double()
+    x = torch.rand(4, 3, 32, 32, dtype=torch.float64)
     for train in (True, False):
-        torch.testing.assert_close(ours.train(train)(x), theirs.train(train)(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours.train(train)(x), theirs.train(train)(x), rtol=1e-9, atol=1e-9)
 
 
 def test_wide_resnets_start_from_he_fan_out() -> None:

@@ -36,11 +36,14 @@ def test_evidence_says_what_was_measured(network):
     ]
     assert {(m.images, m.split, m.precision) for m in rows.values()} == {(50, "validation", "fp32")}
     assert {(m.epsilon, m.seed) for m in evidence.measurements[1:]} == {(0.03, 9)}
-    assert rows["pgd-10"].accuracy == robust_accuracy(model, build_attack("pgd-7", 0.03, 0.5), images, labels, 9)
+    one_image = 0.02 + 1e-9  # may hang on how a batch of another size rounds
+    pgd7 = robust_accuracy(model, build_attack("pgd-7", 0.03, 0.5), images, labels, 9)
+    assert rows["pgd-10"].accuracy == pytest.approx(pgd7, abs=one_image)
     leaf = (images / 255).requires_grad_()
     F.cross_entropy(model.eval()(leaf), labels).backward()
     fgsm = (leaf.detach() + 0.03 * leaf.grad.sign()).clamp(0, 1)
-    assert rows["fgsm"].accuracy == (model(fgsm).argmax(1) == labels).sum().item() / 50
+    by_hand = (model(fgsm).argmax(1) == labels).sum().item() / 50
+    assert rows["fgsm"].accuracy == pytest.approx(by_hand, abs=one_image)
     assert rows["pgd-50x5"].accuracy <= rows["pgd-10"].accuracy <= rows["fgsm"].accuracy < 1
 
 
@@ -82,8 +85,8 @@ def test_landscape_of_a_linear_model_is_its_formula():
 
 
 def test_landscape_has_the_loss_at_its_middle_and_rises_along_the_gradient(network):
-    model = network().train()
-    x, y = torch.rand((4, 1, 8, 8), generator=generator()), torch.tensor([0, 1, 2, 3])
+    model = network().double().train()
+    x, y = torch.rand((4, 1, 8, 8), generator=generator(), dtype=torch.float64), torch.tensor([0, 1, 2, 3])
     found = loss_landscape(model, x, y, radius=0.01, points=3, seed=0)
     assert model.training
     with torch.no_grad():

@@ -16,7 +16,7 @@ from core.data.image_set import ImageSet, to_float
 from core.fast import FoldedNetwork
 from core.probes import validation_means, validation_sums
 from core.records import Outcome
-from jobs.speed import subjects
+from jobs.speed import subjects, trades_step
 from jobs.speed.analysis_cost import EPOCHS, analysis_costs, make_records, measure
 from jobs.speed.compile_cache import compile_costs
 from jobs.speed.data_path import data_path_shares, run_data_path
@@ -68,9 +68,18 @@ def test_trades_small_cnn(settings: MakeSettings) -> None:
 
 
 @pytest.mark.slow
-def test_trades_resnet18(settings: MakeSettings) -> None:
-    check(list(resnet_steps(settings())), "trades-resnet18", 2)
-    check(list(resnet_steps(settings(resnet_batches=(3, 6)))), "trades-resnet18", 4)
+@pytest.mark.parametrize("bf16", [False, True])
+def test_trades_resnet18(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, bf16: bool) -> None:
+    """Processors without bfloat16 have no row for it; emulated, its row can be tried on them all the same."""
+    monkeypatch.setattr(trades_step, "has_bf16", lambda device: bf16)
+    check(list(resnet_steps(settings(resnet_batches=(3, 6)))), "trades-resnet18", 4 if bf16 else 2)
+
+
+@pytest.mark.slow
+def test_without_a_batch_size_one_that_this_machine_bears_is_taken(settings: MakeSettings) -> None:
+    results = list(resnet_steps(settings()))
+    assert results
+    assert all("batch 4," in result.compared for result in results)
 
 
 @pytest.mark.slow

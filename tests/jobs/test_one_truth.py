@@ -124,7 +124,8 @@ def test_the_page_lists_running_trials_and_no_waiting_one(stored: Stored) -> Non
 
 
 def test_a_plan_takes_from_its_pilot_what_counts(stored: Stored) -> None:
-    args = [*OPTIONS, "--name", "next", "--until-width", "0.4", "--plan", "--pilot", "mine", "--storage", stored.storage]
+    args = [*OPTIONS, "--name", "next", "--until-width", "0.4", "--plan", "--pilot", "mine"]
+    args += ["--storage", stored.storage]
     refused = run(sweep_trades.main, args)
     assert refused.code == 2
     assert "the pilot sweep has no finished trial" in refused.message

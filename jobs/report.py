@@ -145,7 +145,7 @@ def report(request: Request, said: Console) -> None:
         said.print(main_table(cells))
     say = _sayer(said)
     say(f"Interval: {interval}, {100 * options.level:g} %, because {interval_reason(interval, shown)}.")
-    if uncounted := len(shown) - len(counted):
+    if uncounted := len(shown) - len(started(counted)):
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
     before = _before(request, shown, say)
     if before and (compared := compare_healing(before, counted, options.level)):

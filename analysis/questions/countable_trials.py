@@ -25,19 +25,18 @@ def countable_trials(
     its results before it chose the next seed, which takes an anytime interval.
 
     Args:
-        records: of one sweep, running and waiting trials too if there are any. A waiting trial (`attempts` is 0) only
-            holds back those with later seeds and is not returned.
+        records: of one sweep, running trials too if there are any, and of each cell the first that waits.
         first_seed: of the sweep; None: the smallest among ``records``.
     """
     if not is_adaptive(records):
-        return started(_not_overtaking(records)), "clustered" if in_groups(started(records)) else "wilson"
+        return _not_overtaking(records), "clustered" if in_groups(records) else "wilson"
     first = min(record.seed for record in records) if first_seed is None else first_seed
     running = [record for record in records if record.status == "running"]
-    return in_seed_order(records, first) + started(running), "anytime"
+    return in_seed_order(records, first) + running, "anytime"
 
 
 def started(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Without trials that wait to be started."""
+    """Without trials that wait to be started, whose records only say that they are to come."""
     return [record for record in records if record.attempts]
 
 
@@ -67,7 +66,7 @@ def _not_overtaking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def in_groups(records: Sequence[TrialRecord]) -> bool:
     """Do trials come in groups that share pinned seeds?"""
-    return len({tuple(sorted(record.pins.items())) for record in records}) > 1
+    return len({tuple(sorted(record.pins.items())) for record in started(records)}) > 1
 
 
 def is_adaptive(records: Sequence[TrialRecord]) -> bool:

@@ -42,6 +42,8 @@ class CellRate:
     censored: int
     """Crashed, diverged, timed out, or ended without a measurement of the label."""
     running: int
+    waiting: bool
+    """Have trials of the cell not started yet?"""
     healed: int
     stopped: int
     """Trials that ended early on a confirmed alarm."""
@@ -154,7 +156,8 @@ def _cell_rate(
 ) -> CellRate:
     counted = [record for record in group if has_label(record, label) is not None]
     unstable = sum(has_label(record, label) is True for record in counted)
-    running = sum(record.status == "running" for record in group)
+    unfinished = [record for record in group if record.status == "running"]
+    running = sum(record.attempts > 0 for record in unfinished)
     accuracies = {attack: [selected_accuracy(r, attack) for r in counted] for attack in ("pgd-10", "square")}
     gaps = [p - s for p, s in zip(*accuracies.values(), strict=True) if p is not None and s is not None]
     attacked = [found.accuracies for record in counted if (found := autoattack_result(record))]
@@ -164,8 +167,9 @@ def _cell_rate(
         label=label,
         unstable=unstable,
         trials=len(counted),
-        censored=len(group) - len(counted) - running,
+        censored=len(group) - len(counted) - len(unfinished),
         running=running,
+        waiting=running < len(unfinished),
         healed=sum(record.verdict is not None and record.verdict.outcome == "healed" for record in group),
         stopped=sum(record.stopped_early for record in group),
         rate=unstable / len(counted) if counted else None,

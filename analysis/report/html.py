@@ -97,7 +97,7 @@ def write_report(
         interval_reason=interval_reason(interval, records),
         level=f"{100 * level:g} %",
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
-        facts=_facts(records, len(records) - len(counted), cells),
+        facts=_facts(records, len(records) - len(started(counted)), cells),
         facets=facets(cells),
         cells_grid=_cells_grid(cells),
         sections=_sections(records, counted, cells, label, level, interval, price, landscapes, before)

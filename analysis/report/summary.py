@@ -23,7 +23,9 @@ def answer_sentence(cells: Sequence[CellRate]) -> str:
     running = sum(cell.running for cell in cells)
     if not counted:
         return f"No trial counts yet: {running} running, {sum(c.censored for c in cells)} censored."
-    so_far = f"So far, with {running} trials still running: " if running else ""
+    still = [f"{running} trials still running"] if running else []
+    still += ["others waiting" if running else "trials waiting"] if any(cell.waiting for cell in cells) else []
+    so_far = f"So far, with {' and '.join(still)}: " if still else ""
     return so_far + (_one(counted[0]) if len(cells) == 1 else _many(cells, counted))
 
 

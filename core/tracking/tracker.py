@@ -114,9 +114,11 @@ class SweepTracker:
         now = _now()
         if self._training:
             self._runs.open_sweep(now)
-        for key in self._runs.left_running():  # none is this driver's: nothing else is written yet
+        left = self._runs.left_running()  # none is this driver's: nothing else is written yet
+        outdated = self._runs.outdated(self._digests)
+        for key in {*left} - {*outdated}:
             writer.add(key, TrialEntry(end=(now, "interrupted")), oldest=True)
-        for key in self._runs.outdated(self._digests):
+        for key in outdated:
             writer.add(key, TrialEntry(end=(now, "finished")), oldest=True)
 
 

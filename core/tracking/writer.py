@@ -11,7 +11,7 @@ from core.tracking.entries import FindRecord
 from core.tracking.runs import SweepRuns
 
 MAX_ROWS = 50_000
-"""Rows of traces that wait at most, about 120 MB. Rows beyond come to MLflow with the trial's record."""
+"""Rows of traces that wait at most, about 60 MB. Rows beyond come to MLflow with the trial's record."""
 FIRST_DELAY_S, MAX_DELAY_S, MAX_CLOSING_DELAY_S = 0.25, 15.0, 1.0
 _logger = logging.getLogger(__name__)
 

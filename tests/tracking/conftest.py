@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from mlflow.entities import Run
 from core.config import Cell, ProtocolOptions, Trial
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.tracking import SweepTracker, prepare_store
+from core.tracking.runs import SweepRuns
+from core.tracking.store import EXPERIMENT
 from tests.servers.daemon import MissingProgramError
 from tests.servers.mlflow_server import MlflowServer
 
-EXPERIMENT = "unmask"
 STORED: dict[str, TrialRecord] = {}
 """Every record made here counts as stored by its trial."""
 
@@ -74,16 +76,17 @@ def make_record(trial: Trial, outcome: str = "unstable", epochs: int = 6, **chan
 
 
 def runs_of(uri: str, role: str) -> list[Run]:
-    """Read with MLflow's own client, not with the project's reader."""
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id], f"tags.role = '{role}'"))
 
 
-def run_of(uri: str, trial: Trial) -> Run:
-    (run,) = [run for run in runs_of(uri, "trial") if run.data.tags["trial_key"] == trial.key]
-    return run
+def run_of(uri: str, trial: Trial, of: int = 1) -> Run:
+    """The trial's run, the oldest of so many."""
+    runs = [run for run in runs_of(uri, "trial") if run.data.tags["trial_key"] == trial.key]
+    assert len(runs) == of
+    return min(runs, key=lambda run: run.info.start_time)
 
 
 def history(uri: str, run: Run, metric: str) -> list[tuple[int, float]]:
@@ -125,9 +128,12 @@ def sample() -> type:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An MLflow database with its schema: creating one takes over a second."""
+    """An MLflow database with its schema, which takes over a second to create, and without the project's experiment."""
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    prepare_store(f"sqlite:///{file}", experiment="unused")
+    client = MlflowClient(prepare_store(f"sqlite:///{file}"))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    client.rename_experiment(experiment.experiment_id, "unused")
     return file.read_bytes()
 
 
@@ -138,12 +144,23 @@ def store(empty_store: bytes, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Callable[..., SweepTracker]:
-    def start(uri: str, journal: str = "journal") -> SweepTracker:
-        folder, protocol = tmp_path / journal, ProtocolOptions()
-        return SweepTracker(uri, "demo", EXPERIMENT, folder, STORED.get, protocol=protocol, commit="abc")
+def driver() -> Callable[..., SweepTracker]:
+    """A driver's tracker of sweep ``demo``, of which some trials may have ended before."""
+
+    def start(uri: str, finished: Sequence[TrialRecord] = ()) -> SweepTracker:
+        tags = {"commit": "abc", "mlflow.source.git.commit": "abc"}
+        runs = SweepRuns(uri, "demo", tags, ProtocolOptions().model_dump(mode="json"))
+        return SweepTracker(runs, STORED.get, finished, training=True)
 
     return start
+
+
+@pytest.fixture
+def dead_server() -> str:
+    """An address where nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
 
 
 @pytest.fixture

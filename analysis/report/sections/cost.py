@@ -34,7 +34,7 @@ def cost_section(
             f"{100 * total.saved_share:.0f} %",
         ],
     ]
-    if not any(cell.running for cell in cells):
+    if not any(cell.running or cell.waiting for cell in cells):
         rows += _allocation(records, total.device_seconds)
     text = _certainty(cells, corrected)
     if price is not None:

@@ -54,7 +54,7 @@ def connect(address: str | None) -> bool:
     wanted = address or _address_of_environment()
     os.environ.update(ENVIRONMENT)
     if not wanted:
-        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # nobody takes this machine away with notice
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a local cluster is not preempted
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if wanted:
@@ -85,7 +85,7 @@ def _address_of_environment() -> str | None:
 
 
 def _try_port(address: str) -> None:
-    """Raise ConnectionError if nobody listens there: Ray tries for 40 s and prints lines of its own."""
+    """Raise ConnectionError if no cluster listens there: Ray tries for 40 s and prints lines of its own."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
@@ -148,7 +148,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     now = sum(_ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
     if not now and not later and run.max_concurrent:
-        return run.max_concurrent  # Kubernetes starts nodes too, and tells nobody how many
+        return run.max_concurrent  # Kubernetes starts nodes too, and does not say how many
     if max(now, later) < workers:
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         raise ValueError(
@@ -158,7 +158,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         )
     grouped = workers > 1
     by_memory = int(sum(map(_memory, nodes)) / (WORKER_BYTES * workers + GROUP_BYTES * grouped))
-    # nobody knows the memory of nodes that are still to come
+    # the memory of nodes that are still to come is unknown
     fitting = max(min(now // workers, by_memory), later // workers)
     if grouped:
         head = sum(_memory(node) for node in nodes if HEAD in node)

@@ -16,12 +16,12 @@ class Options(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _no_switch_for_a_number(cls, given: Any) -> Any:
-        """YAML's ``yes`` and ``off`` are switches; where there is none, pydantic would take them for 1 and 0."""
+    def _reject_yaml_booleans(cls, given: Any) -> Any:
+        """YAML parses ``yes`` and ``off`` as booleans, which pydantic would convert to 1 and 0 in numeric fields."""
         if not isinstance(given, dict):
             return given
-        switches = {name for name, info in cls.model_fields.items() if info.annotation is bool}
-        return {name: value if name in switches else _spelled_out(value) for name, value in given.items()}
+        booleans = {name for name, info in cls.model_fields.items() if info.annotation is bool}
+        return {name: value if name in booleans else _spelled_out(value) for name, value in given.items()}
 
 
 def _spelled_out(value: Any) -> Any:

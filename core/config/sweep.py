@@ -17,7 +17,7 @@ MAX_SEEDS = 100_000
 """Per cell; also how far apart the seeds of two groups of pinned trials are."""
 MAX_TRIALS = 1_000_000
 MAX_PIN_GROUPS = 10_000
-"""Of pinned trials: with so many, seeds still fit into 32 bits."""
+"""Largest number of groups of pinned trials: all their seeds are below 2**32."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 

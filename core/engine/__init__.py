@@ -1,1 +1,1 @@
-"""The training loop of one trial on one DDP rank: precision, step, epoch, checkpoint, seeding, verdict."""
+"""One trial on one DDP rank: its loop, training step, state and checkpoint, seeding, and what its verdict rests on."""

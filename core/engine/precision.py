@@ -30,7 +30,7 @@ class Precision:
     def autocast(self) -> Iterator[None]:
         """Context of a training forward, and of the inner attack.
 
-        Enter it anew after weights change: within one context autocast casts every weight once.
+        Enter it again after weights change: within one context autocast casts every weight once.
         """
         if self.dtype is None:
             yield

@@ -24,12 +24,12 @@ MIN_CLASSES = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}
 def attack_plan(
     options: EvaluationOptions, cell: Cell, protocol: ProtocolOptions, source: str | None = None
 ) -> tuple[AttackSpec, ...]:
-    """Attacks in the order in which they run: clean, PGD-10, those of the mode, then the further ones.
+    """Attacks in the order in which they run: clean, PGD, those of the mode, then the further ones.
 
     Args:
         options: what to measure.
         cell: of the checkpoint; gives the radius and the number of classes.
-        protocol: of the sweep; gives PGD-10's steps and step size.
+        protocol: of the sweep; gives PGD's steps and step size.
         source: SHA-256 of the checkpoint to transfer from.
 
     Raises:

@@ -14,7 +14,7 @@ class AttackSpec(Options):
     """An l-infinity attack; its `key` names its results."""
 
     name: str
-    """Name in reports: ``apgd-ce``, ``pgd-10``, ``clean``; ``standard/apgd-t`` for a link of a cascade."""
+    """Key in records: ``apgd-ce``, ``pgd-10``, ``clean``; ``standard/apgd-t`` for a link of a cascade."""
     library: Literal["pyautoattack", "unmask"]
     epsilon: float
     steps: int | None = None

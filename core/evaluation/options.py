@@ -13,7 +13,7 @@ Which = Literal["selected", "gated", "last"]
 
 
 class EvaluationOptions(Options):
-    """Attacks, their budgets, images and seed. Every evaluation measures clean and PGD-10 accuracy on the same images.
+    """Attacks, their budgets, images and seed. Every evaluation measures clean and PGD accuracy on the same images.
 
     The budgets may be changed in individual mode only: AutoAttack's other versions are defined by theirs.
     """

@@ -1,4 +1,4 @@
-"""Where the entries of a convolution's kernel stand in the matrix that the convolution is."""
+"""Where the entries of a convolution's kernel stand in the matrix that the convolution is. Serves `core.fast.chain`."""
 
 from __future__ import annotations
 

@@ -55,5 +55,5 @@ def read_description(store: Store) -> SweepDescription | None:
     except ValidationError as error:
         raise ValueError(
             f"{store.root}/{DESCRIPTION} is damaged ({first_problem(error)}); "
-            "move it away and run the sweep's command again, which writes it anew: its trials keep their records"
+            "move it away and run the sweep's command again, which writes it again: its trials keep their records"
         ) from error

@@ -183,11 +183,11 @@ class Ledger:
         except ValidationError as error:
             raise ValueError(
                 f"{self.store.root}/{PROGRESS} is damaged ({first_problem(error)}); "
-                "delete it, the next driver writes it anew"
+                "delete it, the next driver writes it again"
             ) from error
 
     def write_progress(self, progress: SweepProgress) -> None:
-        """Say how the sweep stands to whoever looks from elsewhere."""
+        """Store how the sweep stands, for `status.py` and the report."""
         self.store.write(PROGRESS, progress.model_dump_json().encode())
 
 

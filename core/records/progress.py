@@ -40,7 +40,7 @@ class RunningTrial(_Plain):
     device_seconds: float = 0.0
     """Of the epochs reported to this driver."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """Of the last reported epoch: ``clean``, ``pgd10``, ``fosc``, ``sgcs``, as far as they are finite."""
+    """Of the last reported epoch: ``clean``, ``pgd10`` (or another number of steps), ``fosc``, ``sgcs``; if finite."""
 
 
 class SweepProgress(_Plain):

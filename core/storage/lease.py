@@ -20,7 +20,9 @@ from core.storage.store import Store
 
 REFRESH_S = 15.0
 STALE_S = 90.0
-"""A lease that was not refreshed this long is anybody's. By the store's clock: those of machines may differ."""
+"""Seconds without a refresh after which another process may take the lease.
+
+Measured by the store's clock, because the clocks of machines may differ."""
 WATCH_S = 2.0
 _logger = logging.getLogger(__name__)
 
@@ -153,7 +155,7 @@ class Lease:
         content = self._store.read(_file(number))
         try:
             return None if content is None else Holder.model_validate_json(content)
-        except ValidationError:  # nobody's: it goes stale
+        except ValidationError:  # it names no owner, and goes stale
             return Holder(host="?", machine="?", pid=0, started="", token="")
 
     def _newest(self) -> int:

@@ -51,7 +51,7 @@ def explain(error: Exception, address: S3Address) -> Problem:
         case boto.ReadTimeoutError() | boto.ConnectTimeoutError():
             return Problem(f"{server} does not answer", True)
         case boto.ConnectionError():
-            return Problem(f"nobody answers at {server}", True)
+            return Problem(f"no answer from {server}", True)
         case boto.HTTPClientError() | boto.IncompleteReadError():
             return Problem(f"{server} broke off ({type(error).__name__})", True)
         case boto.BotoCoreError():

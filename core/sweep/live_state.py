@@ -16,8 +16,6 @@ from core.config import Sweep, Trial
 from core.records import Row, RunningTrial, SweepProgress, TrialRecord
 from core.records.progress import PERIOD_S
 
-SHOWN_METRICS = {"clean": "val/clean_acc", "pgd10": "val/pgd10_acc", "fosc": "val/fosc", "sgcs": "val/sgcs"}
-
 
 class Pending(NamedTuple):
     """A trial that has not started."""
@@ -121,8 +119,8 @@ class LiveState:
             state = self.running[key]
             state.process, state.reported = (node, pid), time.monotonic()
 
-    def excuse(self, seconds: float) -> None:
-        """Nobody could have heard a trial for so long."""
+    def extend_deadlines(self, seconds: float) -> None:
+        """Allow every running trial ``seconds`` more of silence, because the driver itself was stalled."""
         with self._mutex:
             now = time.monotonic()
             for state in self.running.values():
@@ -179,7 +177,7 @@ class LiveState:
                 started_at=self._started_at,
                 written_at=self._started_at + now - self._clock,
                 period_s=PERIOD_S,
-                running=tuple(_shown(state, now) for state in states),
+                running=tuple(_shown(state, now, self.sweep.protocol.eval_steps) for state in states),
                 pending=pending,
                 next_seeds=next_seeds,
                 done=len(self._finished),
@@ -235,7 +233,14 @@ class LiveState:
         return (now - self._first_start) / behind * left if self._first_start is not None and behind else None
 
 
-def _shown(state: Running, now: float) -> RunningTrial:
+def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
+    shown = {
+        "clean": "val/clean_acc",
+        # a trace names the validation PGD pgd10 whatever its number of steps is
+        f"pgd{eval_steps}": "val/pgd10_acc",
+        "fosc": "val/fosc",
+        "sgcs": "val/sgcs",
+    }
     return RunningTrial(
         key=state.key,
         cell_id=state.cell_id,
@@ -246,5 +251,5 @@ def _shown(state: Running, now: float) -> RunningTrial:
         epochs=state.epochs,
         silent_s=now - state.reported,
         device_seconds=state.device_seconds,
-        metrics={label: value for label, name in SHOWN_METRICS.items() if (value := state.row.get(name)) is not None},
+        metrics={label: value for label, name in shown.items() if (value := state.row.get(name)) is not None},
     )

@@ -14,7 +14,7 @@ from core.storage.process_identity import started_at, this_machine
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for what Tune and Train write about themselves; nobody needs it afterwards.
+    """A folder for what Tune and Train write about themselves, which is not needed afterwards.
 
     Those that killed drivers left on this machine are removed.
     """

@@ -18,7 +18,7 @@ def run_trial(config: dict[str, Any]) -> None:
     trial finds torch imported.
     """
     run = config["run"]
-    # whoever watches over the trial must know which process to end should it hang
+    # the watchdog must know which process to end if the trial hangs
     tune.report({"node": ray.get_runtime_context().get_node_id()})
     if run["workers"] == 1:
         train_alone(run["task"])

@@ -15,16 +15,16 @@ from core.ledger.progress_text import duration
 from core.sweep.live_state import LiveState, Running
 
 SILENCE_FACTOR = 20.0
-"""A trial may be silent for so many times its longest silence so far."""
+"""A trial may be silent for this multiple of its longest silence up to now."""
 START_S = 600.0
-"""At least so long until the first epoch: libraries are loaded, data fetched and decoded, on a machine that is busy."""
+"""Least seconds until the first epoch: libraries are loaded and data fetched and decoded, on a busy machine."""
 LOOK_EVERY_S = 1.0
 STALL_S = 10.0
-"""A driver that did not look for this long was stopped or starved itself: the trials' silence then tells nothing."""
+"""Seconds between two looks after which the driver itself was stalled, and the trials' silence says nothing."""
 
 
 class Watchdog:
-    """Looks after the running trials; `look` is to be called often.
+    """Ends running trials that hang; `look` is to be called often.
 
     A trial of several workers is ended through the process of its Tune trial, which takes the group with it. Where the
     whole node hangs, nothing can be done from here, and Ray gives the node up by itself.
@@ -48,7 +48,7 @@ class Watchdog:
             return []
         self._looked = now
         if since > STALL_S:
-            self.live.excuse(since)
+            self.live.extend_deadlines(since)
         return [self._end(state, now) for state in list(self.live.running.values()) if self._hangs(state, now)]
 
     def limit_s(self, state: Running) -> float:
@@ -69,12 +69,13 @@ class Watchdog:
 
 
 def kill_process(node: str, pid: int) -> None:
-    """Send SIGKILL, which a stopped process obeys too, from a task on its node; nobody waits for it."""
+    """Start a task on the process's node that sends SIGKILL, which ends a stopped process too. Returns at once."""
     here = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
     ray.remote(_kill).options(num_cpus=0, max_retries=0, scheduling_strategy=here).remote(pid)
 
 
 def _kill(pid: int) -> None:
     title = Path(f"/proc/{pid}/cmdline")
-    if title.exists() and title.read_bytes().startswith(b"ray::"):  # else it has ended, and the number may be another's
+    # otherwise the process has exited and its PID may have been reused
+    if title.exists() and title.read_bytes().startswith(b"ray::"):
         os.kill(pid, signal.SIGKILL)

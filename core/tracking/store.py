@@ -1,4 +1,4 @@
-"""Make an MLflow store ready before anybody else opens it."""
+"""Make an MLflow store ready before its first client opens it."""
 
 from __future__ import annotations
 

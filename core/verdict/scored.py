@@ -23,7 +23,7 @@ class Level(ScoredDetector):
 
 
 class OneStepGap(ScoredDetector):
-    """FGSM accuracy minus PGD-10 accuracy: what catastrophic overfitting opens."""
+    """FGSM accuracy minus PGD accuracy, a gap that catastrophic overfitting opens."""
 
     def score(self, row: Row) -> float:
         return finite_or(inf, row["val/fgsm_acc"]) - finite_or(0.0, row["val/pgd10_acc"])

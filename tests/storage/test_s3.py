@@ -36,7 +36,7 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterat
         ({"AWS_ACCESS_KEY_ID": "nobody"}, r"does not accept the access key \(InvalidAccessKeyId\)"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, r"does not accept the secret key \(SignatureDoesNotMatch\)"),
         ({"AWS_ENDPOINT_URL": "https://127.0.0.1:{port}"}, "no secure connection to https"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "nobody answers at http://127.0.0.1:9"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "no answer from http://127.0.0.1:9"),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "no access key was found; set AWS_ACCESS_KEY_ID"),
     ],
 )

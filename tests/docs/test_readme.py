@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from core.command.help_page import read_flags
 from core.command.request import read_request
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.ledger.ledger import Ledger
@@ -28,9 +29,9 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "sweep_trades": lambda args: read_request(args, PRESETS, ""),
     "status": status.read_request,
     "report": report.read_request,
-    "evaluate": lambda args: evaluate.read_options(evaluate._parse(args)),
+    "evaluate": lambda args: evaluate.read_options(read_flags(evaluate.GROUPS, args, "", evaluate.MOST_USED)),
     "sync_mlflow": sync_mlflow.read_request,
-    "benchmark": benchmark.read_options,
+    "benchmark": benchmark.read_request,
 }
 """Reads a job's arguments, and raises ValueError or SystemExit where they are wrong."""
 

@@ -35,7 +35,7 @@ class DriverCost(NamedTuple):
     megabytes: float
     """Of the driver's process at its largest."""
     files: int
-    """Records, the journal, MLflow's database and artifacts."""
+    """Records, MLflow's database and artifacts."""
     stored: float
     """Their size in MB."""
 

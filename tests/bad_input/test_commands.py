@@ -16,6 +16,7 @@ JOBS = Path(jobs.__file__).parent
 LINES = {
     "sweep_trades": ([b"--beta", b"1", b"\xff"], "--beta"),
     "report": ([b"--sweep", b"../\xc3\x28"], "--sweep"),
+    "sync_mlflow": ([b"--sweep", b"../\xc3\x28"], "--sweep"),
     "evaluate": ([b"--checkpoint", b"none.pt"], "none.pt"),
     "benchmark": ([b"--repeats", b"0"], "--repeats"),
 }

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.tracking import prepare_store, read_sweep
-from jobs import report, sweep_trades
+from core.tracking import TrackedSweep, prepare_store
+from jobs import report, sweep_trades, sync_mlflow
 from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
 from tests.bad_input.strategies import damaged
+from tests.bad_input.test_stored_sweep import NAME, Stored, stored
+
+__all__ = ["stored"]
 
 ANSWERS: dict[str, tuple[int, str, bytes]] = {
     "401": (401, "text/plain", b"You are not authenticated"),
@@ -75,11 +78,11 @@ def assert_clear(message: str, *named: str) -> None:
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_server_that_is_none(
-    kind: str, server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, server: ThreadingHTTPServer, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answer = ANSWERS[kind]  # type: ignore[attr-defined]
     monkeypatch.chdir(tmp_path)
-    for call in (prepare_store, lambda uri: read_sweep(uri, "quick")):
+    for call in (prepare_store, lambda uri: TrackedSweep(uri, "quick")):
         with pytest.raises(ValueError) as refused:
             call(address(server))
         assert_clear(str(refused.value), address(server))
@@ -89,9 +92,13 @@ def test_a_server_that_is_none(
     assert_refused(ended, "--mlflow-uri")
     assert "Starting Ray" not in ended.out
     assert "quick/trials" not in str(snapshot(tmp_path)), "nothing was trained"
-    ended = run(report.main, ["--sweep", "quick", "--mlflow-uri", address(server)])
-    assert_refused(ended)
-    assert address(server) in ended.message
+    sweep = ["--sweep", NAME, "--storage", str(stored.storage), "--mlflow-uri", address(server)]
+    ended = run(sync_mlflow.main, sweep)
+    assert_refused(ended, "--mlflow-uri")
+    ended = run(report.main, sweep)  # MLflow is not needed here
+    assert ended.code == 0
+    (line,) = [line for line in ended.out.splitlines() if "MLflow" in line]
+    assert_clear(line, "Not logged to MLflow: ", address(server))
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,20 +111,28 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - started < 30
 
 
-ADDRESSES = (
+NONE = (
     *("", "  ", "mlruns", "file:///tmp", "databricks", "ftp://h", "sqlite://", "sqlite:///", "sqlite:///:memory:"),
     *("sqlite:///a?b", "sqlite:////", "sqlite:///none/mlflow.db", f"sqlite:///{'x' * 300}.db"),
     *("http://", "http://:5000", "http://[::1", "http://h:99999", "http://user:secret@h:5000", "http://h/#x"),
-    *("http://127.0.0.1:9", "HTTP://127.0.0.1:9", "http://no-such-host.invalid:5000", "http://a b:1", "http://\udcff"),
-    "postgresql://user:secret@h/db",
+    *("HTTP://127.0.0.1:9", "postgresql://user:secret@h/db"),
 )
+UNREACHABLE = ("http://127.0.0.1:9", "http://no-such-host.invalid:5000", "http://a b:1", "http://\udcff")
 
 
-@pytest.mark.parametrize("uri", ADDRESSES)
-def test_an_address_that_is_none(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("uri", [*NONE, *UNREACHABLE])
+def test_an_address_that_is_none(uri: str, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for main, args in ((sweep_trades.main, []), (report.main, ["--sweep", "quick"])):
+    sweep = ["--sweep", NAME, "--storage", str(stored.storage)]
+    for main, args in ((sweep_trades.main, []), (sync_mlflow.main, sweep)):
         ended = run(main, [*args, f"--mlflow-uri={uri}"])
+        assert_refused(ended, "--mlflow-uri")
+        assert "secret" not in ended.message + ended.out
+    ended = run(report.main, [*sweep, f"--mlflow-uri={uri}"])
+    if uri in UNREACHABLE:
+        assert ended.code == 0, "MLflow is not needed here"
+        assert "Not logged to MLflow: --mlflow-uri" in ended.out
+    else:
         assert_refused(ended, "--mlflow-uri")
         assert "secret" not in ended.message + ended.out
 
@@ -136,7 +151,7 @@ def test_a_damaged_database(data: st.DataObject, database: Path, tmp_path_factor
     damage.write_bytes(data.draw(damaged(database.read_bytes())))
     try:
         prepare_store(f"sqlite:///{damage}")
-        assert read_sweep(f"sqlite:///{damage}", "quick") == []
+        TrackedSweep(f"sqlite:///{damage}", "quick")
     except ValueError as error:
         assert_clear(str(error), str(damage))
 

@@ -26,7 +26,7 @@ from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
 from tests.bad_input.strategies import changed_json, damaged
 
 NAME = "mine"
-NO_MLFLOW = ["--mlflow-uri", "sqlite:///none/mlflow.db"]
+NO_MLFLOW = ["--mlflow-uri", "sqlite:///none.db"]
 
 
 class Stored(NamedTuple):

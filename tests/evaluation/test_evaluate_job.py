@@ -18,7 +18,6 @@ from core.config import ProtocolOptions
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import Planner
 from core.evaluation.task import BlockTask, evaluate_block
-from core.tracking import read_sweep
 from jobs.evaluate import main
 
 from .conftest import TinySweep
@@ -99,15 +98,12 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
         assert {e.checkpoint for e in evaluated.evaluations} == {"selected", "last"}
         assert evaluated.model_copy(update={"evaluations": ()}) == record
 
-    tracked = read_sweep(uri, "tiny")
-    assert {r.key: r.evaluations for r in tracked} == {
-        r.key: trained.ledger.record(r.key).evaluations for r in trained.records
-    }
+    stored_now = trained.ledger.records()
     client = MlflowClient(uri)
     runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
     of_trial = next(run for run in runs if run.data.tags.get("trial_key") == trained.records[0].key)
-    evaluation = tracked[[r.key for r in tracked].index(trained.records[0].key)].evaluation("selected", "square")
+    evaluation = stored_now[trained.records[0].key].evaluation("selected", "square")
     square = evaluation.measurement("square").label
     assert square.startswith("square-")
     assert of_trial.data.metrics[f"evaluation/selected/{square}_acc"] == evaluation.accuracy("square")
@@ -118,7 +114,7 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
     assert "| AutoAttack |" in Path(client.download_artifacts(parent.info.run_id, "evaluation.md")).read_text()
     gaps = [
         e.accuracy("pgd-10") - e.accuracy("autoattack")
-        for r in tracked
+        for r in stored_now.values()
         if (e := r.evaluation("selected", "autoattack"))
     ]
     shown = f"| {100 * fmean(gaps):.1f}" + (f" ± {100 * stdev(gaps):.1f} |" if len(gaps) > 1 else " |")

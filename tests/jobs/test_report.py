@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from mlflow.entities import Run
 from analysis.report.figures.series import Shown
 from analysis.statistics.intervals import clopper_pearson, interval
 from core.config import Cell, ProtocolOptions, Sweep, Trial
+from core.config.cell import Allocation
 from core.config.sweep import Rerun, SeededCell
 from core.data.image_set import to_float
 from core.data.load import load_dataset
@@ -34,7 +36,8 @@ from core.ledger.ledger import Ledger
 from core.models import build_model
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.storage import Store
-from core.tracking import SweepTracker, prepare_store
+from core.sweep.live_state import LiveState
+from core.tracking import open_tracker, prepare_store
 from jobs.report import main
 
 from ..analysis_report.chromium import CHROMIUM, browse
@@ -71,10 +74,8 @@ class Tracked:
         entries = (SeededCell(cell=CELL, seeds=2), SeededCell(cell=OTHER, seeds=1))
         self.ledger.enter(Sweep(name="tiny", preset="none", entries=entries, protocol=PROTOCOL))
         data = load_dataset(CELL.data, Path())
-        prepare_store(self.uri)
         self.records = []
-        self.of_live: dict[str, TrialRecord] = {}
-        with self.tracker(folder / "journal") as tracker:
+        with open_tracker(self.uri, self.ledger, PROTOCOL, [], training=True) as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
                 trained = run_trial(trial, PROTOCOL, data, TrialContext("tiny", store, Ranks(), lambda *_: None, "abc"))
@@ -85,11 +86,10 @@ class Tracked:
                 tracker.finish_trial(record)
                 self.records.append(record)
 
-    def tracker(self, journal: Path, sweep: str = "tiny") -> SweepTracker:
-        def stored(key: str) -> TrialRecord | None:
-            return self.of_live.get(key) if sweep == "live" else self.ledger.record(key)
-
-        return SweepTracker(prepare_store(self.uri), sweep, "unmask", journal, stored, protocol=PROTOCOL, commit="abc")
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Where the sweep is."""
+        return ("--storage", self.storage, "--mlflow-uri", self.uri)
 
     def parent(self, sweep: str = "tiny") -> Run:
         client = MlflowClient(self.uri)
@@ -112,7 +112,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield
-    assert {path.name for path in tmp_path.iterdir()} <= {"journal", "profile", "out", "out.html"} | {
+    assert {path.name for path in tmp_path.iterdir()} <= {"profile", "out", "out.html", "results", "mlflow.db"} | {
         f"{sweep}-{what}" for sweep in ("tiny", "live") for what in ("report.html", "figures")
     }, "nothing else is left behind"
 
@@ -138,7 +138,7 @@ def refused(capsys: Capture, *flags: str) -> str:
 
 
 def test_prints_the_table_and_logs_the_page_to_the_sweep_s_run(tracked: Tracked, capsys: Capture) -> None:
-    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri]) == 0
+    assert main(["--sweep", "tiny", *tracked.options]) == 0
     said = capsys.readouterr().out
     assert "2 of 3 trials were unstable" in said
     assert re.search(r"1\s+1/1\s+100 %", said)
@@ -155,7 +155,7 @@ def test_prints_the_table_and_logs_the_page_to_the_sweep_s_run(tracked: Tracked,
 
 def test_formats_leave_stdout_to_the_table(tracked: Tracked, capsys: Capture) -> None:
     for form, start in {"markdown": "| beta |", "latex": "% How likely", "csv": "cell,beta,"}.items():
-        assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--format", form]) == 0
+        assert main(["--sweep", "tiny", *tracked.options, "--format", form]) == 0
         said = capsys.readouterr()
         assert said.out.startswith(start)
         assert "Report:" in said.err
@@ -164,7 +164,7 @@ def test_formats_leave_stdout_to_the_table(tracked: Tracked, capsys: Capture) ->
 
 @pytest.mark.slow
 def test_csv_in_a_pipe(tracked: Tracked) -> None:
-    command = [sys.executable, str(JOB), "--sweep", "tiny", "--mlflow-uri", tracked.uri, "--format", "csv"]
+    command = [sys.executable, str(JOB), "--sweep", "tiny", *tracked.options, "--format", "csv"]
     command += ["--label", "overestimation", "--interval", "clopper-pearson", "--level", ".9"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True, env={**os.environ})
     rows = {float(row["beta"]): row for row in csv.DictReader(io.StringIO(done.stdout))}
@@ -175,60 +175,72 @@ def test_csv_in_a_pipe(tracked: Tracked) -> None:
     assert (float(row["interval_low"]), float(row["interval_high"])) == pytest.approx((exact.low, exact.high))
 
 
+class Live:
+    """Sweep ``live``: three seeds of one cell, of which one has ended and one is running."""
+
+    def __init__(self, tracked: Tracked, allocation: Allocation = "fixed") -> None:
+        self.storage = str(Path("results").resolve())
+        self.options = ("--sweep", "live", "--storage", self.storage, "--mlflow-uri", tracked.uri)
+        self.ledger = Ledger(Store(self.storage).child("live"), "live")
+        sweep = Sweep(name="live", preset="none", entries=(SeededCell(cell=CELL, seeds=3),), protocol=PROTOCOL)
+        self.ledger.enter(sweep)
+        self.trials = [Trial(cell=CELL, seed=seed, allocation=allocation) for seed in range(3)]
+        self.live = LiveState(sweep, {}, None if allocation == "adaptive" else self.trials)
+        for trial in self.trials[:2]:
+            self.live.start(trial, trial.key, 1)
+        self.done = tracked.records[0].model_copy(update={"sweep": "live", "allocation": allocation})
+        self.ledger.write(self.done)
+        self.live.finish(self.done)
+        self.live.advance(self.trials[1].key, self.done.trace[:1])
+        self.ledger.write_progress(self.live.progress())
+
+
 def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, capsys: Capture) -> None:
-    done = tracked.records[0].model_copy(update={"sweep": "live"})
-    with tracked.tracker(Path("journal").resolve(), "live") as driver:
-        running = Trial(cell=CELL, seed=1)
-        driver.start_trial(Trial(cell=CELL, seed=0), 1)
-        tracked.of_live[done.key] = done
-        driver.finish_trial(done)
-        driver.start_trial(running, 1)
-        driver.log_epochs(running.key, done.trace[:1])
+    live = Live(tracked)
+    with open_tracker(tracked.uri, live.ledger, PROTOCOL, [live.done], training=True) as driver:
+        driver.start_trial(live.trials[1], 1)
         while driver.waiting:
             time.sleep(0.02)
-        assert main(["--sweep", "live", "--mlflow-uri", tracked.uri]) == 0
+        assert main([*live.options]) == 0
         said = capsys.readouterr().out
-        assert "So far, with 1 trials still running: 0 of 1 trials" in said
+        assert "So far, with 1 trials still running and others waiting: 0 of 1 trials" in said
         assert tracked.parent("live").info.status == "RUNNING"
         assert 'data-outcome="running"' in tracked.logged("live-report.html", "live").read_text()
     assert tracked.parent("live").info.status == "FINISHED"
 
 
 def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, capsys: Capture) -> None:
-    with tracked.tracker(Path("journal").resolve(), "live") as driver:
-        for seed in (0, 2):
-            trial = Trial(cell=OTHER, seed=seed, allocation="adaptive")
-            record = tracked.records[2].model_copy(update={"sweep": "live", "seed": seed, "allocation": "adaptive"})
-            driver.start_trial(trial, 1)
-            tracked.of_live[record.key] = record
-            driver.finish_trial(record)
-        while driver.waiting:
-            time.sleep(0.02)
-    capsys.readouterr()
-    assert main(["--sweep", "live", "--mlflow-uri", tracked.uri]) == 0
+    live = Live(tracked, "adaptive")
+    live.ledger.write(live.done.model_copy(update={"seed": 2}))
+    assert main([*live.options]) == 0
     said = capsys.readouterr().out
     assert "Interval: anytime, 95 %, because this sweep looked at its results" in said
     assert "1 finished trials count once those with earlier seeds have ended" in said
-    assert main(["--sweep", "live", "--mlflow-uri", tracked.uri, "--interval", "wilson"]) == 0
+    assert main([*live.options, "--interval", "wilson"]) == 0
     assert "misses the rate more often than it says" in capsys.readouterr().out
 
 
-def test_the_storage_stands_in_where_it_is_given(tracked: Tracked, dead_server: str, capsys: Capture) -> None:
-    flags = ["--sweep", "tiny", "--mlflow-uri", dead_server]
-    assert "is not a usable MLflow store" in refused(capsys, *flags)
-    assert main([*flags, "--storage", tracked.storage]) == 0
+@pytest.mark.parametrize("uri", ["dead server", "no database", "no such sweep"])
+def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, capsys: Capture) -> None:
+    address = {"dead server": dead_server, "no database": f"sqlite:///{Path('none.db').resolve()}"}.get(uri)
+    if address is None:
+        address = prepare_store(f"sqlite:///{Path('mlflow.db').resolve()}")
+    assert main(["--sweep", "tiny", "--storage", tracked.storage, "--mlflow-uri", address]) == 0
     said = capsys.readouterr().out
     assert "2 of 3 trials were unstable" in said
-    assert f"Records are from {tracked.storage}, finished trials only, because --mlflow-uri {dead_server}" in said
-    assert "Logged" not in said
-    assert Path("tiny-report.html").exists()
+    (line,) = [line for line in said.splitlines() if "MLflow" in line]
+    assert line.startswith("Not logged to MLflow: ")
+    assert address in line
+    page = Path("tiny-report.html").read_text()
+    assert all(record.key in page for record in tracked.records)
+    assert "#/runs/" not in page
 
 
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--sweep", "nix"], "--sweep 'nix' is no sweep of .*; known are .*tiny"),
-        (["--sweep", "nix", "--storage", "empty"], "known are .*tiny.*; --storage .*empty has no finished trial"),
+        (["--sweep", "nix"], "--sweep nix: there is no such sweep in .*; known are .*tiny"),
+        (["--sweep", "tiny", "--storage", "empty"], "there is no such sweep in .*empty; known are none"),
         ([], "--sweep is missing"),
         (["--sweep", "tiny", "--label", "odd"], "--label odd: Input should be 'any', 'overestimation'"),
         (["--sweep", "tiny", "--interval", "wald"], "--interval wald: Input should be 'wilson'"),
@@ -237,17 +249,16 @@ def test_the_storage_stands_in_where_it_is_given(tracked: Tracked, dead_server: 
         (["--sweep", "tiny", "--price", "-1"], "--price -1: Input should be greater than or equal to 0"),
         (["--sweep", "tiny", "--output", "nowhere/x.html"], "--output nowhere/x.html: must be a file in a folder"),
         (["--sweep", "tiny", "--figures", "a", "b"], "--figures a b: takes one folder"),
-        (["--sweep", "tiny", "--mlflow-uri", "sqlite:///none.db"], "there is no database yet"),
+        (["--sweep", "tiny", "--mlflow-uri", "databricks"], "--mlflow-uri 'databricks' is not a store"),
     ],
 )
 def test_bad_input_is_one_clear_line(tracked: Tracked, capsys: Capture, flags: list[str], message: str) -> None:
-    uri = [] if "--mlflow-uri" in flags else ["--mlflow-uri", tracked.uri]
-    error = refused(capsys, *flags, *uri)
+    error = refused(capsys, *tracked.options, *flags)
     assert re.search(message, error), error
 
 
 def test_figures_as_files_and_in_the_run(tracked: Tracked, capsys: Capture) -> None:
-    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", tracked.storage, "--figures"]) == 0
+    assert main(["--sweep", "tiny", *tracked.options, "--figures"]) == 0
     said = capsys.readouterr().out
     assert "Figures 1, 2, 3:" in said
     names = {f"figure-{n}.{form}" for n in ("1-contour", "1-surface", 2, 3) for form in ("svg", "png")}
@@ -277,10 +288,7 @@ def healed(tracked: Tracked) -> Tracked:
     ledger = Ledger(Store(tracked.storage).child("again"), "again")
     ledger.enter(Sweep(name="again", preset="none", entries=entries, protocol=PROTOCOL, rerun=rerun))
     ledger.write(record)
-    journal = Path(tracked.storage).parent / "again-journal"
-    with SweepTracker(
-        tracked.uri, "again", "unmask", journal, ledger.record, protocol=PROTOCOL, commit="abc"
-    ) as tracker:
+    with open_tracker(tracked.uri, ledger, PROTOCOL, [], training=True) as tracker:
         tracker.start_trial(Trial(cell=cell, seed=1), 1)
         tracker.finish_trial(record)
     return tracked
@@ -312,15 +320,18 @@ def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path:
     flags = ["--sweep", "again", "--mlflow-uri", healed.uri, "--output", "out.html"]
     assert main([*flags, "--storage", str(alone)]) == 0
     assert "The comparison with the earlier sweep is left out: there is no sweep tiny in" in capsys.readouterr().out
-    assert main([*flags, "--storage", "profile"]) == 0
+    description = json.loads((alone / "again" / "sweep.json").read_text())
+    (alone / "again" / "sweep.json").write_text(json.dumps({**description, "rerun": {}}))
+    assert main([*flags, "--storage", str(alone)]) == 0
     assert "No trial without healing to compare with" in capsys.readouterr().out
 
 
-def test_without_weights_all_but_the_first_figure(tracked: Tracked, capsys: Capture) -> None:
-    flags = ["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", "nowhere", "--figures", "out"]
+def test_without_weights_all_but_the_first_figure(tracked: Tracked, tmp_path: Path, capsys: Capture) -> None:
+    shutil.copytree(tracked.storage, tmp_path / "results", ignore=shutil.ignore_patterns("*.pt"))
+    flags = ["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", "results", "--figures", "out"]
     assert main(flags) == 0
     said = capsys.readouterr().out
-    assert re.search(r"Figure 1 is left out: .*nowhere/tiny/.*selected.pt: there is no such file", said)
+    assert re.search(r"Figure 1 is left out: .*results/tiny/.*selected.pt: there is no such file", said)
     assert {path.name for path in Path("out").iterdir()} == {f"figure-{n}.{e}" for n in (2, 3) for e in ("svg", "png")}
 
 
@@ -353,7 +364,7 @@ def visible_text(page: str) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 def test_the_page_in_a_browser_has_the_records_numbers(tracked: Tracked, tmp_path: Path, capsys: Capture) -> None:
-    assert main(["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--price", "36"]) == 0
+    assert main(["--sweep", "tiny", *tracked.options, "--price", "36"]) == 0
     dumped = browse(tmp_path, "--dump-dom", f"file://{tmp_path}/tiny-report.html")
     text = visible_text(dumped)
     for k, n in ((1, 2), (1, 1)):

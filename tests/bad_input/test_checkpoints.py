@@ -82,6 +82,7 @@ def test_an_undamaged_checkpoint_is_used(trained: Trained, tmp_path: Path) -> No
     assert_same(record, trained.record)
 
 
+@pytest.mark.slow
 @cases(10)
 @given(data=st.data(), with_seal=st.booleans())
 def test_a_damaged_checkpoint_costs_time_and_nothing_else(
@@ -157,6 +158,7 @@ def test_a_whole_checkpoint_of_something_else_is_not_used(kind: str, trained: Tr
     assert_same(train(tmp_path), trained.record)
 
 
+@pytest.mark.slow
 @cases(200)
 @given(data=st.data())
 def test_weights_for_an_evaluation(data: st.DataObject, trained: Trained) -> None:

@@ -83,6 +83,7 @@ TOKENS = words(
 )
 
 
+@pytest.mark.slow
 @cases(100)
 @given(st.lists(TOKENS, max_size=12))
 def test_any_line_of_words_ends_well_and_starts_nothing(line: list[str]) -> None:

@@ -54,6 +54,7 @@ def test_possible_values_make_a_sweep_that_survives_being_written_down(options: 
     assert len({entry.cell.id for entry in made.entries}) == len(made.entries)
 
 
+@pytest.mark.slow
 @cases(3000)
 @given(st.data(), st.sampled_from(OPTIONS))
 def test_a_wrong_value_is_named_with_its_option(data: st.DataObject, option: OptionCase) -> None:

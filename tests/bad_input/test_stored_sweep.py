@@ -108,6 +108,7 @@ def test_a_description_of_an_older_version_is_continued(stored: Stored) -> None:
     file.write_bytes(whole)
 
 
+@pytest.mark.slow
 @cases(500)
 @given(data=st.data(), trial=st.integers(0, 3))
 def test_one_record(data: st.DataObject, trial: int, stored: Stored) -> None:
@@ -208,6 +209,7 @@ def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, 
     assert isinstance(counted, (Table, ValueError))
 
 
+@pytest.mark.slow
 @cases(3)
 @given(data=st.data())
 def test_a_record_that_is_taken_is_one_that_can_be_reported(

@@ -29,6 +29,7 @@ def line(given: dict[str, str]) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @cases(60)
 @given(possible_options(OPTIONS))
 def test_possible_values_are_a_dry_run(given_flags: dict[str, str]) -> None:
@@ -38,6 +39,7 @@ def test_possible_values_are_a_dry_run(given_flags: dict[str, str]) -> None:
     assert "nothing is started" in ended.out
 
 
+@pytest.mark.slow
 @cases(150)
 @given(st.data(), st.sampled_from(OPTIONS))
 def test_one_wrong_value_is_refused_and_its_option_named(data: st.DataObject, option: OptionCase) -> None:

@@ -240,11 +240,15 @@ WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled
 
 
 def schedule(count: int, seed: int) -> list[tuple[Kind, Random]]:
-    """``count`` faults in random order, each kind as often as its share says, each with its own random numbers."""
+    """``count`` faults in random order, each kind as often as its share says, each with its own random numbers.
+
+    A schedule of at least two faults per kind has each kind at least once, also where its share is less than one.
+    """
     rng = Random(seed)
     total = sum(kind.share for kind in KINDS)
     exact = {kind: count * kind.share / total for kind in KINDS}
-    numbers = {kind: int(exact[kind]) for kind in KINDS}
+    least = 1 if count >= 2 * len(KINDS) else 0
+    numbers = {kind: max(int(exact[kind]), least) for kind in KINDS}
     by_remainder = sorted(KINDS, key=lambda kind: exact[kind] - numbers[kind], reverse=True)
     for kind in by_remainder[: count - sum(numbers.values())]:
         numbers[kind] += 1

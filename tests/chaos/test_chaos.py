@@ -1,6 +1,6 @@
-"""Hundreds of faults on two real sweeps: nothing is lost, nothing is counted twice, nothing is left behind.
+"""Many faults on two real sweeps: nothing is lost, nothing is counted twice, nothing is left behind.
 
-pytest tests/chaos -s                                     # as in CI, with the table of faults
+pytest tests/chaos -s                                     # 60 faults, as in CI, with the table of faults
 pytest tests/chaos -s --faults 1000 --chaos-seed 7        # longer, and others
 """
 

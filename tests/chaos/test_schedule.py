@@ -18,7 +18,7 @@ def test_the_seed_decides_order_and_random_numbers() -> None:
     assert [rng.random() for _, rng in schedule(9, 3)] == [rng.random() for _, rng in schedule(9, 3)]
 
 
-@pytest.mark.parametrize("count", (0, 7, 40, 200, 1000))
+@pytest.mark.parametrize("count", (0, 7, 40, 60, 200, 1000))
 def test_kinds_come_in_proportion(count: int) -> None:
     found = Counter(names(count, 0))
     assert found.total() == count
@@ -26,5 +26,8 @@ def test_kinds_come_in_proportion(count: int) -> None:
         assert abs(found[kind.name] - count * kind.share / sum(k.share for k in KINDS)) < 1
 
 
-def test_two_hundred_faults_hold_every_kind() -> None:
-    assert set(names(200, 0)) == {kind.name for kind in KINDS}
+def test_every_kind_comes_from_two_faults_per_kind_on() -> None:
+    for count in range(2 * len(KINDS), 201):
+        found = names(count, 0)
+        assert len(found) == count
+        assert set(found) == {kind.name for kind in KINDS}

@@ -153,6 +153,7 @@ def test_prints_the_table_and_logs_the_page_to_the_sweep_s_run(tracked: Tracked,
         assert record.key in page.read_text()
 
 
+@pytest.mark.slow
 def test_formats_leave_stdout_to_the_table(tracked: Tracked, capsys: Capture) -> None:
     for form, start in {"markdown": "| beta |", "latex": "% How likely", "csv": "cell,beta,"}.items():
         assert main(["--sweep", "tiny", *tracked.options, "--format", form]) == 0
@@ -209,6 +210,7 @@ def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, c
     assert tracked.parent("live").info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, capsys: Capture) -> None:
     live = Live(tracked, "adaptive")
     live.ledger.write(live.done.model_copy(update={"seed": 2}))
@@ -257,6 +259,7 @@ def test_bad_input_is_one_clear_line(tracked: Tracked, capsys: Capture, flags: l
     assert re.search(message, error), error
 
 
+@pytest.mark.slow
 def test_figures_as_files_and_in_the_run(tracked: Tracked, capsys: Capture) -> None:
     assert main(["--sweep", "tiny", *tracked.options, "--figures"]) == 0
     said = capsys.readouterr().out

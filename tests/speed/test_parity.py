@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.config import Cell
-from core.data import ImageSet
+from core.data.image_set import ImageSet
 from core.engine.batches import iterate_epoch
 from jobs.speed.parity import paired_losses, relative_differences
 from jobs.speed.subjects import make_textbook, make_trainer, training_images

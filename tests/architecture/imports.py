@@ -1,0 +1,54 @@
+"""Which module imports which, read from the source: no module is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("core", "analysis", "jobs")
+
+Imports = dict[str, frozenset[str]]
+
+
+@cache
+def sources() -> dict[str, Path]:
+    """Every module of the project by its name; a package by the name of its folder."""
+    files = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+
+
+@cache
+def imports() -> Imports:
+    """What each module imports anywhere in its source, also inside functions and for types only."""
+    return {name: frozenset(_imported(ast.parse(path.read_text()))) - {name} for name, path in sources().items()}
+
+
+@cache
+def reached(name: str) -> frozenset[str]:
+    """What a module imports, and what that imports, and so on."""
+    found, open_ends = {name}, [name]
+    while open_ends:
+        new = imports().get(open_ends.pop(), frozenset()) - found
+        found |= new
+        open_ends += new
+    return frozenset(found - {name})
+
+
+def within(name: str, packages: Iterable[str]) -> bool:
+    """Is the module one of the packages, or inside one?"""
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            module = node.module or ""
+            for alias in node.names:
+                whole = f"{module}.{alias.name}"
+                yield whole if whole in sources() else module

@@ -41,8 +41,8 @@ def onset_sections(context: ReportContext) -> list[Section]:
             "onset",
             "Time of the onset",
             "How likely has a trial had an onset (alarm of its detector) by the end of epoch t? Kaplan–Meier "
-            "estimates: a trial that ended, crashed or still runs without an onset counts up to the last epoch at which "
-            f"an onset could be seen.{several} the {100 * context.level:g} % interval.",
+            "estimates: a trial that ended, crashed or still runs without an onset counts up to the last epoch at "
+            f"which an onset could be seen.{several} the {100 * context.level:g} % interval.",
             [picture(draw, "Probability of an onset by epoch") for draw in onset_panels(cells)],
             [table],
             " ".join(notes),

@@ -51,7 +51,7 @@ def _summary(alone: Sequence[Recovery]) -> str:
         return "No trial recovered without healing."
     complete, failed = (sum(recovery.signature is value for recovery in alone) for value in (True, False))
     unknown = len(alone) - complete - failed
-    counts = {"with the complete signature": complete, "without a part of it": failed, "not fully measured": unknown}
+    counts = {"with the complete signature": complete, "with a part missing": failed, "not fully measured": unknown}
     listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     return f"Recoveries without healing: {listed}."
 

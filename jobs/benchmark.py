@@ -131,12 +131,13 @@ def analyse(records: Sequence[Any], path: Path) -> None:
     from analysis.questions.effects import factor_effects
     from analysis.questions.onset import onset_survival
     from analysis.questions.rates import cell_rates
-    from analysis.report.html import write_report
+    from analysis.report.context import report_context
+    from analysis.report.html_page import write_report
 
     cell_rates(records)
     onset_survival(records)
     factor_effects(records)
-    write_report(records, path, sweep="synthetic", interval="wilson", label="any", generated_at=datetime.now())
+    write_report(report_context("synthetic", records), path, generated_at=datetime.now())
 
 
 if __name__ == "__main__":

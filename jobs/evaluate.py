@@ -97,13 +97,14 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
     from analysis.questions.countable_trials import countable_trials, default_rates
+    from analysis.report.tables.cells_export import render
     from analysis.report.tables.evaluation_table import (
         EvaluationRow,
         evaluation_rows,
         evaluation_table,
         stored_evaluations_markdown,
     )
-    from analysis.report.tables.text_formats import render
+    from analysis.report.tables.text_table import TerminalTable
     from core.evaluation.attack_plan import summary_name
     from core.evaluation.driver import evaluate_sweep
 
@@ -125,7 +126,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
     )
     for checkpoint in options.which:
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")
-        console.print(evaluation_table(rows(result.trials, checkpoint)))
+        console.print(TerminalTable(evaluation_table(rows(result.trials, checkpoint))))
     console.print(f"Evaluations: {escape(storage)}/{name}/trials/*/evaluation.json", soft_wrap=True)
     if result.untracked:
         print_untracked(result.untracked, name, console)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,7 +31,8 @@ from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 
 if TYPE_CHECKING:
-    from analysis.questions.healing import Before
+    from analysis.questions.healing import EarlierRecords
+    from analysis.report.context import ReportContext
     from analysis.report.figures.paper import Panel
     from core.records import TrialRecord
     from core.tracking import TrackedSweep
@@ -116,62 +118,47 @@ def read_request(args: list[str]) -> Request:
 
 def report(request: Request, said: Console) -> None:
     """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
-    from analysis.questions.countable_trials import countable_trials, default_label, interval_reason, started
-    from analysis.questions.healing import compare_healing
-    from analysis.questions.rates import cell_rates
-    from analysis.report.html import write_report
-    from analysis.report.sections.evaluation import evaluation_sections
-    from analysis.report.sections.paper import paper_sections
-    from analysis.report.summary import answer_sentence
+    from analysis.questions.countable_trials import interval_reason, started
+    from analysis.report.answer_sentence import answer_sentence
+    from analysis.report.context import report_context
+    from analysis.report.html_page import write_report
+    from analysis.report.sections import TERMINAL_SECTIONS
+    from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
-    from analysis.report.tables.healing_table import healing_tables
-    from analysis.report.tables.text_formats import render
-    from analysis.report.terminal import section_for_terminal
+    from analysis.report.terminal_section import section_for_terminal
     from core.ledger.snapshot import read_snapshot
     from core.tracking.address import absolute_uri
 
     options = request.options
     absolute_uri(request.mlflow_uri)  # an address that can't be one is refused before any work
     snapshot = read_snapshot(request.storage, request.sweep)
-    trials, shown = snapshot.trials, started(snapshot.trials)
-    counted, honest = countable_trials(trials, snapshot.first_seed)
-    interval = options.interval or honest
-    label = options.label or default_label(trials)
-    cells = cell_rates(counted, label, options.level, interval)
-    if options.format:
-        sys.stdout.write(render(cells, options.format))
-    else:
-        said.print(answer_sentence(cells), highlight=False)
-        said.print(main_table(cells))
     say = _sayer(said)
-    say(f"Interval: {interval}, {100 * options.level:g} %, because {interval_reason(interval, shown)}.")
-    if uncounted := len(shown) - len(started(counted)):
+    earlier = _earlier(request, started(snapshot.trials), say)
+    context = report_context(request.sweep, snapshot.trials, options, first_seed=snapshot.first_seed, earlier=earlier)
+    if options.format:
+        sys.stdout.write(render(context.cells, options.format))
+    else:
+        said.print(answer_sentence(context.cells), highlight=False)
+        said.print(main_table(context.cells))
+    reason = interval_reason(context.interval, context.records)
+    say(f"Interval: {context.interval}, {100 * options.level:g} %, because {reason}.")
+    if uncounted := context.uncounted:
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
-    before = _before(request, shown, say)
-    if before and (compared := compare_healing(before, counted, options.level)):
-        say(f"Trials of sweep {before.sweep} again: regular, unstable and fixed, as in the paper's Table 3.")
-        said.print(healing_tables(compared))
-    for section in [*evaluation_sections(counted), *paper_sections(counted, cells, options.level, before)]:
-        said.print(*section_for_terminal(section), sep="\n")
-    panels = _landscapes(request, shown, say) if request.figures else []
+    for make in TERMINAL_SECTIONS:
+        for section in make(context):
+            said.print(*section_for_terminal(section), sep="\n")
+    panels = _landscapes(request, context.records, say) if request.figures else []
     tracked = _tracked(request, say)
     ui, note = _user_interface(request.mlflow_uri)
-    write_report(
-        trials,
-        request.output,
-        sweep=request.sweep,
-        interval=interval,
-        label=label,
-        generated_at=datetime.now(UTC),
-        level=options.level,
+    context = replace(
+        context,
+        landscapes=[panel for panel in panels if panel.part == "contour"],
         links={key: f"{ui}/#/runs/{run_id}" for key, run_id in tracked.run_ids.items()} if tracked else {},
         links_note=note if tracked else "",
-        price=None if options.price is None else float(options.price),
-        landscapes=[panel for panel in panels if panel.part == "contour"],
-        before=before,
     )
+    write_report(context, request.output, generated_at=datetime.now(UTC))
     say(f"Report: {request.output}")
-    figures = _write_figures(request.figures, panels, shown, before, say) if request.figures else []
+    figures = _write_figures(request.figures, panels, context, say) if request.figures else []
     if tracked:
         _log(tracked, request.output, figures, f"{ui}/#/{tracked.page}?{MODEL_TRAINING}", note, say)
 
@@ -199,15 +186,15 @@ def _log(tracked: TrackedSweep, page: Path, figures: Sequence[Path], address: st
         say(note)
 
 
-def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Before | None:
-    """The sweep of which this one trains trials again; a sentence where it is missing."""
-    from analysis.questions.healing import Before
+def _earlier(request: Request, records: Sequence[TrialRecord], say: Say) -> EarlierRecords | None:
+    """The earlier sweep whose trials this sweep trains again; prints a sentence if it is missing."""
+    from analysis.questions.healing import EarlierRecords
     from core.ledger.earlier import earlier_records, stored_rerun
 
     try:
         rerun = stored_rerun(request.storage, request.sweep)
         if rerun:
-            return Before(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
+            return EarlierRecords(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
     except ValueError as error:
         say(f"The comparison with the earlier sweep is left out: {error}")
         return None
@@ -217,8 +204,9 @@ def _before(request: Request, records: Sequence[TrialRecord], say: Say) -> Befor
 
 
 def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
+    from analysis.report.figures.example_trials import landscape_pair
     from analysis.report.figures.paper import landscape_panels
-    from analysis.report.figures.series import Names, landscape_pair
+    from analysis.report.figures.trial_names import TrialNames
     from core.evaluation.landscapes import checkpoint_landscapes
     from core.ledger.ledger import Ledger
     from core.storage import CorruptFileError, Store
@@ -227,7 +215,7 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
     if pair is None:
         say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
         return []
-    names = Names(records)
+    names = TrialNames(records)
     titles = {f"{end}, {names(shown.record)}, {shown.checkpoint}": shown for end, shown in pair._asdict().items()}
     ledger = Ledger(Store(request.storage).child(request.sweep), request.sweep)
     try:
@@ -238,13 +226,11 @@ def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> l
     return landscape_panels(offsets, losses)
 
 
-def _write_figures(
-    folder: Path, panels: Sequence[Panel], records: Sequence[TrialRecord], before: Before | None, say: Say
-) -> list[Path]:
+def _write_figures(folder: Path, panels: Sequence[Panel], context: ReportContext, say: Say) -> list[Path]:
     from analysis.report.figures.paper import paper_panels, write_figures
 
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [*panels, *paper_panels(records, before)]
+    drawn = [*panels, *paper_panels(context.records, context.earlier)]
     files = [file for form in ("svg", "png") for file in write_figures(drawn, folder, form)]
     numbers = sorted({panel.figure for panel in drawn})
     say(f"Figures {', '.join(map(str, numbers)) or '(none yet)'}: {folder}")

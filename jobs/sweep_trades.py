@@ -138,9 +138,9 @@ def run_and_print(request: Request, console: Console) -> int:
     # after the first lines are shown: these imports take seconds
     from analysis.questions.cell_progress import sweep_cells
     from analysis.questions.countable_trials import default_rates
+    from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
     from analysis.report.tables.progress_table import ProgressTable
-    from analysis.report.tables.text_formats import render
     from core.sweep.driver import Adaptive, Output, run_sweep
 
     def rates(trials: Sequence[TrialRecord]) -> list[CellRate]:
@@ -180,20 +180,21 @@ def run_and_print(request: Request, console: Console) -> int:
 
 
 def print_designed(request: Request, records: Sequence[TrialRecord], console: Console) -> None:
-    """Print what a sweep was designed to tell beyond rates: fixed trials beside unstable ones, or shares of luck."""
-    from analysis.questions.healing import Before, compare_healing
-    from analysis.questions.variance_components import VALUES, variance_shares
-    from analysis.report.tables.healing_table import healing_tables
-    from analysis.report.tables.variance_table import attribution_table
+    """Print the results beyond rates that a sweep is designed for: fixed and unstable trials, or shares of variance."""
+    from analysis.questions.healing import EarlierRecords
+    from analysis.report.context import report_context
+    from analysis.report.sections.healing import healing_sections
+    from analysis.report.sections.variance_components import variance_sections
+    from analysis.report.terminal_section import section_for_terminal
 
-    if request.sweep.rerun:
+    earlier = None
+    if rerun := request.sweep.rerun:
         from core.ledger.earlier import earlier_records
 
-        rerun = request.sweep.rerun
-        before = Before(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
-        console.print(healing_tables(compare_healing(before, records)))
-    if request.sweep.pin_groups != ({},):
-        console.print(attribution_table([share for outcome in VALUES for share in variance_shares(records, outcome)]))
+        earlier = EarlierRecords(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
+    context = report_context(request.sweep.name, records, first_seed=request.sweep.first_seed, earlier=earlier)
+    for section in [*healing_sections(context), *variance_sections(context)]:
+        console.print(*section_for_terminal(section), sep="\n")
 
 
 if __name__ == "__main__":

@@ -69,8 +69,8 @@ def read_request(args: list[str]) -> Request:
 def sync(request: Request, console: Console) -> int:
     """Write what MLflow lacks."""
     from analysis.questions.countable_trials import default_rates
+    from analysis.report.tables.cells_export import render
     from analysis.report.tables.evaluation_table import stored_evaluations_markdown
-    from analysis.report.tables.text_formats import render
     from core.ledger.driver_lock import driver_lock
     from core.ledger.snapshot import SweepReader, stored_sweep
     from core.tracking.sync import sync_sweep

@@ -19,46 +19,46 @@ from analysis.statistics.means import MeanDifference, MeanStd, welch
 from core.records import TrialRecord
 
 FROM_VERDICT = ("clean", "pgd-10", "square")
-"""What trials measure themselves."""
+"""Attacks that the verdicts of trials measure."""
 
 
 @dataclass(frozen=True)
 class ValueComparison:
-    """One of our means against a published one."""
+    """A mean of a sweep compared with a published one."""
 
     value: str
-    """An attack, or ``gap``: PGD-10 minus AutoAttack."""
+    """Key of an attack, or ``gap``: PGD minus AutoAttack."""
     ours: MeanStd | None
-    """None where it was not measured."""
+    """The mean of the sweep; None if it was not measured."""
     paper: Published
     test: MeanDifference | None
-    """Ours minus the paper's; None where that can't be tested."""
+    """Test of the mean of the sweep minus the published one; None if the difference cannot be tested."""
     conclusion: Conclusion | None
     """None without a test."""
     why: str
-    """Why there is no test."""
+    """Reason why there is no test; empty with a test."""
 
 
 @dataclass(frozen=True)
 class RowComparison:
-    """Trials of one of our cells against a published row."""
+    """Trials of one cell compared with a published row."""
 
     sweep: str
     cell_id: str
     paper: PaperRow
     trials: int
     differences: list[str]
-    """What differs in the set-up and the evaluation, ours against the paper's."""
+    """Differences in the set-up and in the evaluation, such as ``epochs 50 (paper: 200)``."""
     values: list[ValueComparison]
 
 
 def compare_means(records: Sequence[TrialRecord], level: float = 0.95) -> list[RowComparison]:
-    """Compare each of our cells with every published row of its setting that some of its trials belong to.
+    """One comparison for each cell and each published row of its setting that some of its trials belong to.
 
-    All of our numbers in a row are of the same trials and images: of those that `jobs/evaluate.py` attacked with
-    AutoAttack, if there are any, and else of all of them, as far as their own verdicts measured it. The published
-    deviations are taken for sample standard deviations, which the paper does not say; nor does it say whether its
-    PGD-10 is of validation or of test images (ours are test images).
+    All means of a comparison are of the same trials and images: of the trials that `jobs/evaluate.py` attacked with
+    AutoAttack or, without such trials, of all trials as their verdicts measured them. The published deviations are
+    assumed to be sample standard deviations, which the paper does not say. It does not say either whether its PGD-10
+    accuracies are of validation or of test images; those of a sweep are of test images.
     """
     comparisons = []
     for cell_id, group in group_by_cell(records).items():

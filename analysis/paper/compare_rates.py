@@ -1,4 +1,4 @@
-"""Our rates beside the published ones, cell by cell, with what differs in the set-up."""
+"""Comparison of a sweep's rates with the published ones, with the differences in the set-up."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from core.records import TrialRecord
 
 Conclusion = Literal["reproduced", "consistent", "differs", "no trials"]
 CONCLUSIONS: dict[Conclusion, str] = {
-    "reproduced": "same set-up, at least the paper's trials, no evidence against the same probability or mean",
-    "consistent": "no evidence against it, but fewer trials than the paper, or another set-up",
-    "differs": "probabilities or means are hardly the same",
+    "reproduced": "no evidence of a difference, with the paper's set-up and at least as many trials",
+    "consistent": "no evidence of a difference, but with fewer trials than the paper or another set-up",
+    "differs": "evidence that the probabilities or means differ",
     "no trials": "no finished trial yet",
 }
+"""The meaning of each conclusion."""
 MATCHED = ("dataset", "method", "beta", "batch_size", "lr", "schedule", "inner", "heal", "awp_radius")
-"""Options that say which published cell one of ours is; differences in others are listed, not hidden."""
+"""Options that identify the published counterpart of a cell; differences in other options are listed."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One of our cells against one published cell. Intervals are Clopper-Pearson."""
+    """One cell of a sweep compared with a published cell. Intervals are Clopper-Pearson."""
 
     cell_id: str
     paper: PaperCell
     k: int
-    """Our trials that are unstable by the paper's rule."""
+    """Number of the cell's trials that are unstable by the paper's rule."""
     n: int
+    """Number of the cell's trials that the rule can judge."""
     interval: Interval
     paper_interval: Interval
     p_value: float
-    """`exact_test` that both counts come from one probability; one test per cell, uncorrected."""
+    """`exact_test` that both counts come from the same probability; one test for each cell, not corrected."""
     differences: list[str]
-    """What differs in the set-up, ours against the paper's."""
+    """Differences in the set-up, such as ``epochs 50 (paper: 200)``."""
     conclusion: Conclusion
 
 
 def compare_with_paper(records: Sequence[TrialRecord], level: float = 0.95) -> list[Comparison]:
-    """Compare each of our cells that has a published counterpart; others (other data sets, ...) are left out.
+    """One comparison for each pair of a cell and its published counterpart; cells without a counterpart have none.
 
-    Counted is the paper's own rule: PGD-10 minus Square accuracy at least 0.08 at the selected checkpoint, on test
-    images; neither catastrophic overfitting, nor FOSC alarms, nor the last checkpoint. A cell counts as reproduced only
-    with at least the paper's number of trials and the paper's set-up.
+    Trials are counted by the paper's own rule: the PGD minus Square accuracy of the selected checkpoint on test images
+    is at least 0.08. Catastrophic overfitting, FOSC alarms and the last checkpoint do not count. A cell is reproduced
+    only with at least the paper's number of trials and with the paper's set-up.
     """
     comparisons = []
     for cell_id, group in group_by_cell(records).items():
@@ -83,7 +85,7 @@ def _conclude(n: int, paper_n: int, p_value: float, level: float, *, same_setup:
 
 
 def unstable_by_rule(record: TrialRecord) -> bool | None:
-    """Is PGD-10 minus Square accuracy of the selected checkpoint as large as the paper asks? None: not measured."""
+    """Whether the trial is unstable by the paper's rule, see `compare_with_paper`; None if it was not measured."""
     pgd, square = selected_accuracy(record, "pgd-10"), selected_accuracy(record, "square")
     if has_label(record, "any") is None or pgd is None or square is None:
         return None
@@ -92,12 +94,12 @@ def unstable_by_rule(record: TrialRecord) -> bool | None:
 
 
 def is_setting(record: TrialRecord, options: dict[str, Any]) -> bool:
-    """Is the trial's cell the counterpart of a published setting?"""
+    """Whether the trial's cell is the counterpart of a published setting."""
     return all(_same(record.cell.get(name), options[name]) for name in MATCHED)
 
 
 def option_differences(group: Sequence[TrialRecord], options: dict[str, Any]) -> list[str]:
-    """What differs between trials of one cell and a published setting, and which of them the paper would not have."""
+    """Differences between the options of one cell and a published setting, and the number of trials stopped early."""
     found = [
         f"{name} {group[0].cell.get(name)} (paper: {value})"
         for name, value in options.items()
@@ -108,9 +110,11 @@ def option_differences(group: Sequence[TrialRecord], options: dict[str, Any]) ->
 
 
 def verdict_differences(ours: TrialRecord) -> list[str]:
-    """Where our verdicts rest on less than the paper's presumably do."""
-    usual = paper_tables()["verdict"]
-    return [
+    """Differences between the attacks of the trial's verdict and the paper's."""
+    rule, usual = paper_tables()["rule"], paper_tables()["verdict"]
+    steps = ours.protocol["eval_steps"]
+    found = [] if steps == rule["pgd_steps"] else [f"eval_steps {steps} (paper: {rule['pgd_steps']})"]
+    return found + [
         f"{option} {ours.protocol[option]} (paper, not printed but usual: {usual[name]})"
         for name, option in [("square_queries", "square_queries"), ("images", "verdict_images")]
         if ours.protocol[option] < usual[name]

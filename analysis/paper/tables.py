@@ -15,13 +15,13 @@ from core.records import CheckpointName
 
 @dataclass(frozen=True)
 class PaperCell:
-    """A published count."""
+    """A published count of unstable trials."""
 
     table: int
     options: dict[str, Any]
-    """Everything that the paper says about the cell's set-up."""
+    """All options of the cell that the paper states."""
     k: int
-    """Unstable trials."""
+    """Number of unstable trials."""
     n: int
 
 
@@ -40,28 +40,28 @@ class PaperRow:
 
     table: int
     name: str
-    """As the paper calls it: ``Regular``, ``Fixed``, ..."""
+    """The paper's name of the row: ``Regular``, ``Fixed``, ..."""
     trials: Literal["regular", "unstable", "all"]
-    """Which trials of the setting, by the paper's rule for unstable ones."""
+    """The trials of the setting that the row has, by the paper's rule for unstable ones."""
     checkpoint: CheckpointName
     options: dict[str, Any]
-    """Everything that the paper says about the row's set-up."""
+    """All options of the row that the paper states."""
     n: int | None
-    """Number of trials; None where the paper gives none."""
+    """Number of trials; None if the paper gives none."""
     n_printed: bool
-    """False where `n` is only what Table 2 has of this setting."""
+    """Whether the paper prints `n` in this row; otherwise `n` is the number of trials of this setting in Table 2."""
     values: dict[str, Published]
-    """By attack, or ``gap``: PGD-10 minus AutoAttack."""
+    """Published values by attack, or ``gap``: PGD-10 minus AutoAttack."""
 
 
 @lru_cache(maxsize=1)
 def paper_tables() -> dict[str, Any]:
-    """All that is in the file."""
+    """The content of the file."""
     return yaml.safe_load((Path(__file__).parent / "tables.yaml").read_text())
 
 
 def paper_cells(*, repeated: bool = False) -> list[PaperCell]:
-    """The published counts with their whole set-up; or those that only repeat another table's."""
+    """The published counts with their whole set-up, or those that repeat an entry of another table."""
     own = {"k", "n", "repeats"}
     return [
         PaperCell(table["table"], options | {name: cell[name] for name in cell.keys() - own}, cell["k"], cell["n"])
@@ -72,7 +72,7 @@ def paper_cells(*, repeated: bool = False) -> list[PaperCell]:
 
 
 def paper_rows(*, repeated: bool = False) -> list[PaperRow]:
-    """The published accuracies with their whole set-up; or those that only repeat another table's."""
+    """The published accuracies with their whole set-up, or those that repeat an entry of another table."""
     return [
         PaperRow(
             table=table["table"],
@@ -91,7 +91,7 @@ def paper_rows(*, repeated: bool = False) -> list[PaperRow]:
 
 
 def _tables() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each table and the set-up that all of it shares."""
+    """Each table with the set-up that all its entries share."""
     content = paper_tables()
     for table in content["tables"]:
         yield table, content["common"] | table["options"]

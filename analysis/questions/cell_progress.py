@@ -1,4 +1,4 @@
-"""A sweep that is running, cell by cell: how many trials have ended, and the rate so far."""
+"""The progress of each cell of a running sweep: how many of its trials have ended, and the rate so far."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from core.records import SweepProgress, TrialRecord, varying_options
 
 @dataclass(frozen=True)
 class CellProgress:
-    """One cell: its trials by where they stand, and the rate that they give so far."""
+    """One cell: the number of its trials in each state, and the rate that they give so far."""
 
     cell_id: str
     factors: dict[str, Any]
-    """Only the options that vary in the sweep."""
+    """The values of the options that vary in the sweep."""
     done: int
-    """Trials that ended and were not censored."""
+    """Number of trials that ended and were not censored."""
     censored: int
     running: int
     pending: int | None
-    """None where seeds are added as certainty needs them."""
+    """Number of trials that have not started; None if the sweep adds seeds as certainty needs them."""
     unstable: int
     counted: int
-    """Trials in the rate: those done that no open trial of the cell with a smaller seed may still catch up with."""
+    """Number of trials in the rate: those done before which no trial of the cell with a smaller seed is still open."""
     rate: float | None
     interval: Interval
     device_seconds: float
-    """Of trials that have ended."""
+    """Device-seconds of the trials that have ended."""
 
 
 def sweep_cells(
     records: Sequence[TrialRecord], progress: SweepProgress | None, cells: Mapping[str, Mapping[str, Any]]
 ) -> list[CellProgress]:
-    """All cells of a sweep in the order of ``cells``, those without a trial too.
+    """The progress of all cells of a sweep in the order of ``cells``, cells without a trial included.
 
     Args:
-        records: of trials that have ended.
-        progress: what the driver says of the others; None if no driver ever said anything.
+        records: records of the trials that have ended.
+        progress: last report of the sweep's driver about the other trials; None if no driver ever wrote one.
         cells: the sweep's cells by id, each with all its options.
     """
     running = Counter(trial.cell_id for trial in progress.running) if progress else Counter[str]()

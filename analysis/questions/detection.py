@@ -1,9 +1,9 @@
-"""How good would another detector have been? Replays detectors over stored traces, without training anything again.
+"""The quality of other detectors, from a replay over stored traces without any new training.
 
-The truth is the confirmed label: overestimation or catastrophic overfitting, found by attacks on an alarm or at the
-end. A replay has two limits. Between its start and its end a trial was attacked only while the protocol's own detector
-had an alarm on, so an instability that healed without an alarm counts as none. And a stopped trial's trace ends at the
-stop: a slower detector had no chance there. Audits and `--no-stop` sweeps lift the second limit.
+The ground truth is the confirmed label: overestimation or catastrophic overfitting, found by the verdict attacks on an
+alarm or at the end. A replay has two limits. During training, a trial was attacked only on an alarm of the protocol's
+own detector; an instability that healed without an alarm therefore counts as none. The trace of a stopped trial ends
+at the stop; a slower detector therefore cannot find it. Audited trials and `--no-stop` sweeps lack the second limit.
 """
 
 from __future__ import annotations
@@ -22,56 +22,61 @@ from core.verdict import DETECTORS, ScoredDetector
 
 @dataclass(frozen=True)
 class Replay:
-    """One detector over one trial."""
+    """The scores of one detector over one trial."""
 
     positive: bool
     confirmed_epoch: int | None
     epochs: np.ndarray
     """Epochs at which an alarm could start."""
     scores: np.ndarray
-    """Least of `patience` scores in a row: the alarm starts at the first epoch where it is above the threshold."""
+    """Minimum of `patience` scores in a row. The alarm starts at the first epoch where it is above the threshold."""
 
     @property
     def peak(self) -> float:
-        """The detector raises an alarm in this trial if its threshold is below this."""
+        """Largest score: the detector raises an alarm in this trial if its threshold is below it."""
         return float(self.scores.max(initial=-np.inf))
 
     def alarm_epoch(self, threshold: float) -> int | None:
-        """Epoch after which the alarm would have been on for the first time; None if never."""
+        """First epoch at whose end the alarm would have been on; None if it would never have been."""
         above = np.flatnonzero(self.scores > threshold)
         return int(self.epochs[above[0]]) if len(above) else None
 
 
 @dataclass(frozen=True)
 class DetectorQuality:
-    """ROC over thresholds, and what the recommended one achieves on trials that did not choose it."""
+    """The ROC curve of one detector, its recommended threshold, and its cross-validated error rates."""
 
     name: str
     positives: int
     negatives: int
     thresholds: np.ndarray
-    """Falling; an alarm needs a score above the threshold."""
+    """Thresholds of the curve, descending; an alarm needs a score above the threshold."""
     hit_rate: np.ndarray
-    """Share of positive trials with an alarm, per threshold."""
+    """Share of positive trials with an alarm at each threshold."""
     false_alarm_rate: np.ndarray
+    """Share of negative trials with an alarm at each threshold."""
     auc: float
     auc_interval: Interval
-    """Bootstrap over trials."""
+    """Bootstrap interval over trials."""
     threshold: float
-    """Maximises hit rate minus false-alarm rate, in the middle of the widest gap between trials that does so."""
+    """Recommended threshold, see `recommended_threshold`."""
     threshold_interval: Interval
-    """Bootstrap over trials; not a rate, in the score's unit."""
+    """Bootstrap interval over trials; in the unit of the score, not a rate."""
     cross_validated_hits: Proportion | None
-    """By thresholds chosen on other trials; None with under 2 trials of either kind."""
+    """Positive trials with an alarm at a threshold chosen on other trials; None with fewer than 2 of either kind."""
     cross_validated_false_alarms: Proportion | None
+    """Negative trials with an alarm at a threshold chosen on other trials; None with fewer than 2 of either kind."""
     lead_epochs: tuple[float, float, float] | None
-    """Quartiles of confirmation minus alarm over confirmed trials with an alarm at `threshold`; > 0 is earlier."""
+    """Quartiles of the epochs from the alarm at `threshold` to the confirmation, over confirmed trials with both."""
 
 
 def judge_detectors(
     records: Sequence[TrialRecord], patience: int, grace: int, level: float = 0.95
 ) -> tuple[list[DetectorQuality], dict[str, str]]:
-    """All detectors of `core.verdict.DETECTORS` by falling AUC, and those that could not be judged with the reason."""
+    """The quality of all detectors of `core.verdict.DETECTORS` in descending order of AUC.
+
+    The second result is the reason why a detector has no quality, by the detector's title.
+    """
     judged, skipped = [], {}
     for title, make in ((spec.title, spec.make) for spec in DETECTORS.values()):
         try:
@@ -79,7 +84,7 @@ def judge_detectors(
             replays = replay(records, partial(make, threshold=0, patience=patience, grace=grace))
             judged.append(detector_quality(title, replays, level))
         except KeyError as missing:
-            skipped[title] = f"the traces have no {missing.args[0]}"
+            skipped[title] = _incomplete(records, missing.args[0])
         except ValueError as error:
             skipped[title] = str(error)
     return sorted(judged, key=lambda quality: -quality.auc), skipped
@@ -89,9 +94,22 @@ def replay(records: Sequence[TrialRecord], make: Callable[[], ScoredDetector]) -
     """The detector over every uncensored finished trial with a trace.
 
     Raises:
-        KeyError: a trace lacks a metric that the detector reads.
+        KeyError: an epoch of a trace lacks a metric that the detector reads.
     """
-    return [_replay(r, make()) for r in records if r.verdict and r.verdict.outcome != "censored" and r.trace]
+    return [_replay(record, make()) for record in _replayable(records)]
+
+
+def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    return [r for r in records if r.verdict and r.verdict.outcome != "censored" and r.trace]
+
+
+def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
+    """A sentence that says how many epochs of the traces lack the metric."""
+    rows = [row for record in _replayable(records) for row in record.trace]
+    measured = sum(metric in row for row in rows)
+    if not measured:
+        return f"the traces have no {metric}"
+    return f"{metric} was measured in {measured} of {len(rows)} epochs, and a detector needs every epoch"
 
 
 def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
@@ -114,14 +132,23 @@ def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
 def detector_quality(
     name: str, replays: Sequence[Replay], level: float = 0.95, resamples: int = 500, seed: int = 0
 ) -> DetectorQuality:
-    """Judge one detector from its replays.
+    """The quality of one detector from its replays.
+
+    Args:
+        name: name of the detector.
+        replays: one replay for each trial.
+        level: coverage of the intervals.
+        resamples: number of bootstrap samples.
+        seed: seed of the bootstrap and of the folds.
 
     Raises:
         ValueError: there is no positive or no negative trial.
     """
     positive = np.array([r.positive for r in replays], bool)
     if positive.all() or not positive.any():
-        raise ValueError(f"{positive.sum()} of {len(positive)} trials are unstable: a detector needs both kinds")
+        raise ValueError(
+            f"{positive.sum()} of {len(positive)} trials have a confirmed instability; a comparison needs both kinds"
+        )
     peaks = _finite(np.array([r.peak for r in replays]))
     rng = np.random.default_rng(seed)
     thresholds, hits, false_alarms = _roc(peaks, positive)
@@ -154,7 +181,11 @@ def detector_quality(
 
 
 def recommended_threshold(peaks: np.ndarray, positive: np.ndarray) -> float:
-    """The threshold with the largest hit rate minus false-alarm rate, centred in the widest gap that has it."""
+    """The threshold with the largest hit rate minus false-alarm rate.
+
+    Every threshold between two neighbouring peaks has the same rates. Of the best gaps between neighbours the widest
+    is taken, and of it the middle.
+    """
     values, where = np.unique(peaks, return_inverse=True)
     hits = np.bincount(where, positive, len(values)) / positive.sum()
     false_alarms = np.bincount(where, ~positive, len(values)) / (~positive).sum()
@@ -175,7 +206,7 @@ def _roc(peaks: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _auc(peaks: np.ndarray, positive: np.ndarray) -> float:
-    """P(a positive's peak is above a negative's), ties half (Mann-Whitney)."""
+    """Probability that a positive trial's peak is above a negative one's; a tie counts half (Mann-Whitney)."""
     n, m = positive.sum(), (~positive).sum()
     return float((rankdata(peaks)[positive].sum() - n * (n + 1) / 2) / (n * m))
 
@@ -211,7 +242,7 @@ def _cross_validate(
 
 
 def _finite(peaks: np.ndarray) -> np.ndarray:
-    """Infinite peaks a step beyond the finite ones, in the same order, so that midpoints exist."""
+    """The peaks with infinite ones moved one step beyond the finite ones, because midpoints must be finite."""
     known = peaks[np.isfinite(peaks)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
     step = (high - low) or 1.0

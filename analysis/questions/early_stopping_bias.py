@@ -1,8 +1,9 @@
-"""Stopping early without lying: what the audit arm, which always runs to its end, says about the trials cut short.
+"""The bias of early stopping, estimated from audited trials, which always run to their end, and corrected.
 
-A trial is *stoppable* if its alarm was confirmed before its last epoch: the stopper ends it, unless it is an audit
-(drawn from the seed before the trial starts, so independent of everything that happens in it) or the sweep never stops
-trials. How a stopped trial would have ended is unknown; the audited stoppable trials stand in for it.
+A trial is *stoppable* if its alarm was confirmed before its last epoch: the stopper ends it, unless the trial is
+audited or the sweep never stops trials. Audits are drawn from the trial's identity before it starts and are therefore
+independent of everything that happens in it. How a stopped trial would have ended is unknown; the audited stoppable
+trials represent it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ from core.records import TrialRecord
 
 @dataclass(frozen=True)
 class StopperAudit:
-    """How good the stopper's decisions are, from trials that it was not allowed to stop."""
+    """The error rates of the stopper, from trials that it was not allowed to stop."""
 
     audited: int
-    """Uncensored finished trials that ran to the end whatever the detector said."""
+    """Number of uncensored finished trials that ran to the end regardless of alarms."""
     false_alarms: Proportion
     self_healing: Proportion
     misses: Proportion
@@ -31,29 +32,30 @@ class StopperAudit:
 
 @dataclass(frozen=True)
 class CorrectedRate:
-    """A cell's rate of instability at the end of training had nothing been stopped, and the raw ever-unstable rate."""
+    """The rate of instability of a cell at the end of training if no trial were stopped, and the ever-unstable rate."""
 
     cell_id: str
     factors: dict[str, Any]
     question: str
     trials: int
-    """Finished trials that were not censored."""
+    """Number of finished trials that were not censored."""
     stoppable: int
-    """Those among them whose alarm was confirmed before the last epoch."""
+    """Number of these trials whose alarm was confirmed before the last epoch."""
     followed: int
-    """Stoppable trials that ran on to the end."""
+    """Number of stoppable trials that ran to the end."""
     rate: float | None
-    """None if there are stoppable trials and none was followed: then only the interval is known."""
+    """Corrected rate; None if no stoppable trial was followed: then only the interval is known."""
     interval: Interval
     ever: Proportion
+    """Proportion of trials that were unstable at any time; stopping does not change it."""
 
 
 def audit_stopper(
     records: Sequence[TrialRecord], level: float = 0.95, kind: IntervalKind = "clopper-pearson"
 ) -> StopperAudit:
-    """The stopper's error rates over all `records`, which may come from several cells.
+    """The error rates of the stopper over all `records`, which may come from several cells.
 
-    With ``kind`` clustered, trials that share pinned seeds are treated as one group.
+    With the kind ``clustered``, trials that share pinned seeds are one group.
     """
     ran_on = [r for r in _finished(records) if _runs_on(r)]
     unstable = [r for r in ran_on if _unstable(r)]
@@ -71,17 +73,17 @@ def audit_stopper(
     return StopperAudit(
         audited=len(ran_on),
         false_alarms=share(
-            "Of the trials that are not unstable at the end, how many would the stopper have ended?",
+            "Of the trials that are not unstable at the end, how many would have been stopped?",
             [r for r in fine if _stoppable(r)],
             fine,
         ),
         self_healing=share(
-            "Of the trials that the stopper would end, how many are no longer unstable at the end?",
+            "Of the trials that would have been stopped, how many are not unstable at the end?",
             [r for r in stoppable if not _unstable(r)],
             stoppable,
         ),
         misses=share(
-            "Of the trials that are unstable at the end, how many would the stopper have let run?",
+            "Of the trials that are unstable at the end, how many would not have been stopped?",
             [r for r in unstable if not _stoppable(r)],
             unstable,
         ),
@@ -91,16 +93,19 @@ def audit_stopper(
 def corrected_rates(
     records: Sequence[TrialRecord], level: float = 0.95, kind: Literal["melded", "anytime"] = "melded"
 ) -> list[CorrectedRate]:
-    """Rate of instability at the end of training per cell, corrected for early stopping.
+    """The rate of instability at the end of training in each cell, corrected for early stopping.
 
     With u = P(stoppable, or unstable at the end), v = P(stoppable | either) and c = P(fine at the end | stoppable), the
-    rate is u (1 - v c); u and v are seen in all trials and c in the stoppable trials that ran on. The estimate equals
-    Hajek's inverse-probability weighted mean with weights post-stratified on *stoppable*: followed stoppable trials
-    count stoppable / followed times, others once. It assumes that audits were drawn independently of the outcome, which
-    the seed's draw guarantees, and that censoring does not depend on how the trial would have ended. Where every trial
-    ran on by design, the rate is a plain k of n, and so is its interval.
+    rate is u (1 - v c). All trials give u and v; the stoppable trials that ran to the end give c. The estimate equals
+    Hajek's inverse-probability weighted mean with weights post-stratified on *stoppable*: a followed stoppable trial
+    counts stoppable / followed times, every other trial once. It assumes that audits are independent of the outcome,
+    which drawing them before the start guarantees, and that censoring does not depend on how a trial would have ended.
+    If every trial of a cell ran to its end by design, the rate is k of n and its interval that of a proportion.
 
-    `melded` intervals suit a number of trials fixed in advance, `anytime` ones hold under looking and adaptive seeds.
+    Args:
+        records: trials of one sweep.
+        level: coverage of the intervals.
+        kind: ``melded`` for a number of trials fixed in advance; ``anytime`` holds at all looks and for adaptive seeds.
     """
     names = varying_factors(records)
     return [
@@ -130,7 +135,7 @@ def _corrected(
     return CorrectedRate(
         cell_id=cell_id,
         factors=factors,
-        question="How likely is a trial unstable at the end of training, if nothing is stopped?",
+        question="How likely is a trial unstable at the end of training if no trial is stopped?",
         trials=n,
         stoppable=len(stoppable),
         followed=len(followed),

@@ -1,4 +1,4 @@
-"""Which options matter: Firth's logistic regression over the swept options, and exact tests between cells."""
+"""The effects of the swept options: Firth's logistic regression, and exact tests between cells."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from scipy.special import expit
 from scipy.stats import boschloo_exact, fisher_exact
 
 from analysis.questions.rates import Label, cell_rates, has_label, varying_factors
-from analysis.statistics.design_matrix import Column, design
+from analysis.statistics.design_matrix import DesignColumn, design_matrix
 from analysis.statistics.multiple_testing import holm
 from core.records import TrialRecord
 
 
 @dataclass(frozen=True)
 class Effect:
-    """Effect of one option (or one of its values) on the odds of the label, the others held fixed."""
+    """The effect of one option, or one of its values, on the odds of the label, with the other options held fixed."""
 
     factor: str
     contrast: str
     odds_ratio: float
     low: float
-    """Profile-likelihood interval of the odds ratio; 0 where the profile has no lower end, inf where no upper."""
+    """Lower end of the profile-likelihood interval of the odds ratio; 0 if the profile has none."""
     high: float
+    """Upper end of this interval; inf if the profile has none."""
     p_value: float
     """Penalised likelihood-ratio test."""
     adjusted: float
-    """Holm's correction over all effects."""
+    """P-value with Holm's correction over all effects."""
     average_change: float
-    """Mean change of the fitted rate, over all trials, from the contrast's lowest to its highest value in the sweep."""
+    """Mean change of the fitted rate over all trials, from the lowest to the highest value of the contrast."""
     separated: bool
-    """Maximum likelihood would be infinite here: the label is never, or always, seen on one side."""
+    """Whether the maximum-likelihood estimate is infinite: no trial, or every trial, on one side has the label."""
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Effects by falling `abs(average_change)`, and what must be said about them."""
+    """Effects in descending order of `abs(average_change)`, and notes about the fit."""
 
     label: Label
     level: float
@@ -52,34 +53,35 @@ class Effects:
 
 @dataclass(frozen=True)
 class PairTest:
-    """Exact test that two cells have one rate."""
+    """An exact test of the hypothesis that two cells have the same rate."""
 
     cells: tuple[str, str]
     counts: tuple[tuple[int, int], tuple[int, int]]
-    """(k, n) of either cell."""
+    """(k, n) of each cell."""
     p_value: float
     adjusted: float
-    """Holm's correction over all pairs."""
+    """P-value with Holm's correction over all pairs."""
 
 
 def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: float = 0.95) -> Effects:
     """Main effects of the options that vary in the sweep, by Firth's (1993) penalised logistic regression.
 
-    The penalty keeps estimates finite where a cell has 0/n or n/n; Heinze and Schemper (2002) recommend it with profile
-    intervals for exactly that. No interactions: an effect is an average over the others' values in this sweep.
+    The penalty keeps estimates finite if a cell has 0/n or n/n; Heinze and Schemper (2002) recommend it with profile
+    intervals for this case. The model has no interactions: an effect is an average over the values of the other options
+    in this sweep.
     """
     trials = [record for record in records if has_label(record, label) is not None]
     outcome = np.array([has_label(record, label) is True for record in trials], int)
-    plan = design([record.cell for record in trials], varying_factors(trials))
+    plan = design_matrix([record.cell for record in trials], varying_factors(trials))
     notes = list(plan.aliased.values())
     if not plan.columns:
         return Effects(label, level, [], len(trials), [*notes, "no option varies among finished trials"])
     if outcome.min() == outcome.max():
         same = "every" if outcome[0] else "no"
-        return Effects(label, level, [], len(trials), [*notes, f"{same} trial has the label: no effect can be seen"])
+        return Effects(label, level, [], len(trials), [*notes, f"{same} trial has the label"])
     x = plan.matrix
     with warnings.catch_warnings():
-        # an interval end that the search can't reach comes back as NaN and is reported as unbounded below
+        # an interval end that the search cannot reach is NaN and becomes 0 or inf below
         warnings.simplefilter("ignore")
         model = FirthLogisticRegression(backend="numpy", max_iter=200).fit(x, outcome)
         ends = model.conf_int(alpha=1 - level, method="pl", max_iter=200)[:-1]
@@ -101,12 +103,12 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     ]
     notes += [_separation_note(effect) for effect in effects if effect.separated]
     if not model.converged_:
-        notes.append("the fit did not converge: read no number here")
+        notes.append("the fit did not converge: its numbers are not valid")
     return Effects(label, level, sorted(effects, key=lambda e: -abs(e.average_change)), len(trials), notes)
 
 
 def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any") -> list[PairTest]:
-    """`exact_test` between all pairs of cells with finished trials."""
+    """One `exact_test` for each pair of cells with counted trials."""
     rates = [rate for rate in cell_rates(records, label) if rate.trials]
     pairs = list(combinations(rates, 2))
     counts = [((a.unstable, a.trials), (b.unstable, b.trials)) for a, b in pairs]
@@ -117,13 +119,13 @@ def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any") -> list
     ]
 
 
-# cells of a sweep share few distinct counts, and one test takes milliseconds
+# cells of a sweep have few distinct counts, and one test takes milliseconds
 @lru_cache(maxsize=4096)
 def exact_test(one: tuple[int, int], other: tuple[int, int]) -> float:
-    """Two-sided p-value of an exact test that (k, n) and (k, n) come from one rate; 1 where all or none are hits.
+    """Two-sided p-value of an exact test that both counts (k, n) come from one rate; 1 if all or none of both are hits.
 
-    Boschloo's, uniformly more powerful than Fisher's, up to 100 trials in both; then Fisher's, as the gain vanishes and
-    Boschloo's takes seconds.
+    The test is Boschloo's, which is uniformly more powerful than Fisher's, for up to 100 trials in both counts.
+    Beyond that it is Fisher's, because the gain vanishes and Boschloo's test takes seconds.
     """
     (k, n), (j, m) = one, other
     if k + j in (0, n + m):
@@ -132,10 +134,10 @@ def exact_test(one: tuple[int, int], other: tuple[int, int]) -> float:
     return min(float(test([[k, j], [n - k, m - j]]).pvalue), 1.0)
 
 
-def _average_change(model: FirthLogisticRegression, columns: list[Column], index: int) -> float:
+def _average_change(model: FirthLogisticRegression, columns: list[DesignColumn], index: int) -> float:
     x = np.column_stack([column.values for column in columns])
     low, high = x.copy(), x.copy()
-    # an indicator's contrast is with the factor's first value: its siblings are off
+    # an indicator is a contrast with the factor's first value, for which all its indicators are 0
     siblings = [i for i, c in enumerate(columns) if c.factor == columns[index].factor and i != index]
     low[:, siblings] = high[:, siblings] = 0
     low[:, index], high[:, index] = x[:, index].min(), x[:, index].max()
@@ -144,6 +146,6 @@ def _average_change(model: FirthLogisticRegression, columns: list[Column], index
 
 def _separation_note(effect: Effect) -> str:
     return (
-        f"separation: {effect.factor} ({effect.contrast}) splits the trials so cleanly that only a bound of its effect "
-        "is known; the odds ratio itself comes from the penalty"
+        f"separation: {effect.factor} ({effect.contrast}) divides the trials with the label from those without it, and "
+        "therefore the data give only a bound of its odds ratio"
     )

@@ -1,4 +1,4 @@
-"""Forecast of a sweep: how many trials, device-hours and how much money until the asked certainty is reached."""
+"""The forecast of a sweep: the trials, device-hours and money that it needs to reach the asked certainty."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from core.allocation import (
 from core.allocation.certainty import IntervalOf
 
 MAX_SIMULATED_TRIALS = 5_000_000
-"""About a minute."""
+"""Largest number of trials that a forecast may simulate; they take about a minute."""
 
 
 class Forecasted(NamedTuple):
-    """Mean and 10, 50 and 90 % quantiles over the simulations."""
+    """Mean and 10, 50 and 90 % quantiles of a quantity over the simulations."""
 
     mean: float
     low: float
@@ -33,13 +33,13 @@ class Forecasted(NamedTuple):
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is still to be spent. The quantiles hold the chance of the draws and, with a pilot, of not knowing rates."""
+    """What a sweep still needs. The quantiles reflect random outcomes and, with a pilot, uncertain rates."""
 
     trials: Forecasted
     epochs: Forecasted
     device_hours: Forecasted
     wall_hours: Forecasted
-    """At the given concurrency, start-up times left out."""
+    """Hours at the given concurrency, without start-up times."""
     money: Forecasted | None
     """Device-hours times the price; None without a price."""
     reached: float
@@ -61,23 +61,23 @@ def forecast(
     simulations: int = 200,
     seed: int = 0,
 ) -> Forecast:
-    """Simulate the sweep's own allocation and stopping, again and again.
+    """Forecast by repeated simulation of the sweep's own allocation and stopping.
 
     Args:
-        cells: what is assumed of each cell; with a pilot its `rate` is replaced.
-        goal: certainty and budget asked for.
-        interval: the allocator's anytime interval.
-        policy: stopping and audit; default: stop, no audit.
-        pilot: (unstable, finished) per cell. Every simulation draws true rates from their Beta posterior under
-            Jeffreys' prior, Beta(k + 1/2, n - k + 1/2); (0, 0) is a cell about which nothing is known.
-        continue_pilot: do the pilot's trials count towards the goal (same sweep), or only inform (another sweep)?
-        concurrency: trials that run at once.
-        price_per_device_hour: in any currency.
-        simulations: simulated sweeps.
-        seed: of all draws.
+        cells: assumptions about each cell; with a pilot their `rate` is replaced.
+        goal: certainty and budget of the sweep.
+        interval: anytime interval of the allocator.
+        policy: stopping and audit; default: stop and do not audit.
+        pilot: (unstable, finished) of each cell. Each simulation draws the true rates from their Beta posterior under
+            Jeffreys' prior, Beta(k + 1/2, n - k + 1/2); (0, 0) stands for a cell without a pilot trial.
+        continue_pilot: whether the pilot's trials count towards the goal (same sweep) or only inform (another sweep).
+        concurrency: number of trials that run at a time.
+        price_per_device_hour: price in any currency.
+        simulations: number of simulated sweeps.
+        seed: seed of all draws.
 
     Raises:
-        ValueError: the pilot has another number of cells, or `until_width` is so narrow that simulating it takes long.
+        ValueError: the pilot has another number of cells, or `until_width` needs more than `MAX_SIMULATED_TRIALS`.
     """
     if pilot is not None and len(pilot) != len(cells):
         raise ValueError(f"pilot has {len(pilot)} cells; allowed: {len(cells)}, as many as the sweep")

@@ -1,4 +1,4 @@
-"""What a forecast assumes of a sweep's cells: from a pilot sweep's records, or from rates that somebody names."""
+"""The assumptions of a forecast about a sweep's cells, from the records of a pilot sweep or from given rates."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from core.records import TrialRecord
 def pilot_of(
     records: Sequence[TrialRecord], cell_ids: Sequence[str], *, epochs: int | None = None
 ) -> tuple[list[CellTruth], list[tuple[int, int]]]:
-    """What finished pilot records say of each cell: assumptions for `forecast`, and (unstable, finished) counts.
+    """Assumptions about each cell for `forecast`, and its counts (unstable, finished), from the records of a pilot.
 
-    A cell's onsets and seconds per epoch are its own or, where it has none, those of all records; without any onset,
-    every planned epoch is as likely. Healing comes from unstable trials that ran to their end (the audit arm).
+    Onsets and seconds per epoch of a cell come from its own trials or, if it has none, from all records. Without any
+    onset all planned epochs are equally likely. The rate of healing comes from unstable trials that ran to their end,
+    such as audited ones.
 
     Args:
-        records: of the pilot; running ones are left out.
-        cell_ids: the cells of the sweep to plan, in order.
-        epochs: planned epochs of the sweep; default: the cell's in the pilot or, where it has no trial, the most.
+        records: trials of the pilot; running ones are ignored.
+        cell_ids: the cells of the planned sweep, in order.
+        epochs: planned epochs of the sweep; default: those of the cell in the pilot or, without a trial, the largest.
 
     Raises:
         ValueError: no record has finished.
@@ -53,16 +54,16 @@ def pilot_of(
 def assumed_cells(
     rates: Sequence[float], epochs: Sequence[int], seconds_per_epoch: Sequence[float], grace: int
 ) -> list[CellTruth]:
-    """Assumptions for `forecast` without a pilot: an onset is as likely in any epoch after the grace period.
+    """Assumptions for `forecast` without a pilot: an onset is equally likely in all epochs after the grace period.
 
     Args:
-        rates: of instability, one for all cells or one per cell.
-        epochs: planned, per cell.
-        seconds_per_epoch: device-seconds, per cell.
-        grace: first epochs in which nothing counts.
+        rates: rates of instability, one for all cells or one for each cell.
+        epochs: planned epochs of each cell.
+        seconds_per_epoch: device-seconds per epoch of each cell.
+        grace: number of first epochs that cannot have an onset.
 
     Raises:
-        ValueError: there are neither one nor as many rates as cells, or one is not in [0, 1].
+        ValueError: the number of rates is neither one nor that of the cells, or a rate is not in [0, 1].
     """
     shown = f"--assume-rate {' '.join(f'{rate:g}' for rate in rates)}"
     if len(rates) not in (1, len(epochs)):
@@ -82,7 +83,7 @@ def assumed_cells(
 
 
 def confirm_delay(records: Sequence[TrialRecord], patience: int) -> int:
-    """Epochs from an onset to its confirmation: the mean over trials that have one, or what the patience allows."""
+    """Epochs from an onset to its confirmation: the mean over confirmed trials, or ``patience - 1`` without any."""
     verdicts = [r.verdict for r in records if r.verdict is not None]
     delays = [v.confirmed_epoch - v.onset_epoch for v in verdicts if v.confirmed_epoch and v.onset_epoch]
     return round(sum(delays) / len(delays)) if delays else patience - 1

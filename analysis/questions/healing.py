@@ -1,14 +1,14 @@
-"""Regular, unstable and fixed trials side by side (Table 3): trials of a sweep trained again, with healing, say.
+"""Comparison of regular, unstable and fixed trials (Table 3), where a sweep trains trials of an earlier sweep again.
 
-"Fixed" trials share their seeds with "unstable" ones of an earlier sweep, so they are also compared pair by pair. As
-in Algorithm 1 (line 17), a fixed trial is judged at its gated checkpoint: the best PGD-10 accuracy on validation
-images among epochs whose FOSC did not pass the threshold. The last epochs stand beside it, for the gate works whether
-the noise heals or not.
+"Fixed" trials share their seeds with "unstable" ones of the earlier sweep and are therefore also compared in pairs. As
+in Algorithm 1 (line 17), a fixed trial is judged at its gated checkpoint: the epoch with the best PGD accuracy on
+validation images among epochs whose FOSC is not above the threshold. The last epochs are compared too, because the gate
+alone removes masked epochs even if the noise does not heal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 from scipy.stats import t as student
 
+from analysis.questions.attack_labels import attack_labels
 from analysis.questions.rates import group_by_cell, has_label, varying_factors
 from analysis.statistics.means import MeanStd
-from core.records import CheckpointName, Evidence, TrialRecord
+from core.records import CheckpointName, Evidence, Measurement, TrialRecord
 
 Group = Literal["regular", "unstable", "fixed"]
 Source = Literal["verdict", "evaluation"]
@@ -29,12 +30,14 @@ ROWS: tuple[tuple[Group, CheckpointName], ...] = (
     ("unstable", "last"),
     ("fixed", "last"),
 )
+"""Compared groups with their checkpoints; the first three are the rows of Table 3."""
 VALUES = ("clean", "fgsm", "pgd-10", "square", "autoattack", "gap", "fosc")
+"""Compared values: accuracies by the keys of their attacks, the gap between two of them, and FOSC."""
 
 
 @dataclass(frozen=True)
-class Before:
-    """The earlier sweep of which a sweep trains some trials again."""
+class EarlierRecords:
+    """The records of the earlier sweep whose trials a sweep trains again."""
 
     sweep: str
     records: Sequence[TrialRecord]
@@ -43,7 +46,7 @@ class Before:
 
     @property
     def compared(self) -> list[TrialRecord]:
-        """Trials of the cells that are trained again."""
+        """The trials of the cells that are trained again."""
         return [record for record in self.records if record.cell_id in self.counterparts.values()]
 
 
@@ -54,65 +57,69 @@ class HealingRow:
     group: Group
     checkpoint: CheckpointName
     trials: int
-    """Trials with such a checkpoint."""
+    """Number of trials of the group with such a checkpoint."""
     unstable: int
-    """Of these, trials that are unstable at their end."""
+    """Number of these trials that are unstable at their end."""
     values: dict[str, MeanStd]
-    """By name in `VALUES`; what was not measured is not there."""
+    """Means by their names in `VALUES`; a value that was not measured is missing."""
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """Fixed (gated) minus unstable (selected), over pairs of trials with one seed."""
+    """The difference fixed (gated) minus unstable (selected) over pairs of trials with the same seed."""
 
     value: str
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
     mean: float
     ends: tuple[float, float] | None
-    """Of the mean's interval, Student's t: assumes roughly normal differences. None with one pair."""
+    """Ends of the interval of the mean, by Student's t for roughly normal differences; None with one pair."""
 
 
 @dataclass(frozen=True)
 class HealingComparison:
-    """One cell of the new sweep and the cell of the earlier sweep whose seeds it has."""
+    """One cell of the new sweep beside the cell of the earlier sweep whose seeds it has."""
 
     cell_id: str
     factors: dict[str, Any]
-    """Options that vary in the new sweep."""
+    """The values of the options that vary in the new sweep."""
     level: float
     source: Source
-    """``evaluation``: by `jobs/evaluate.py`, AutoAttack included; ``verdict``: what the trials measured themselves."""
+    """``evaluation``: measured by `jobs/evaluate.py` with AutoAttack; ``verdict``: measured by the trials' verdicts."""
     rows: list[HealingRow]
     paired: list[PairedDifference]
+    labels: dict[str, tuple[str, ...]]
+    """Each attack as it was run, by its key in a record."""
     seeds: int
-    """Seeds trained again and finished, censored trials included."""
+    """Number of seeds that were trained again and finished, censored trials included."""
     ungated: int
-    """Fixed trials in which no epoch's FOSC was under the threshold."""
+    """Number of fixed trials whose FOSC was above the threshold in every epoch."""
     stopped: int
-    """Unstable trials of the earlier sweep that ended early: their last epoch is that of the alarm."""
+    """Number of unstable trials of the earlier sweep that were stopped early, at the epoch of their alarm."""
 
 
-def compare_healing(before: Before, again: Sequence[TrialRecord], level: float = 0.95) -> list[HealingComparison]:
-    """One comparison per cell of the new sweep that has finished trials.
+def compare_healing(
+    earlier: EarlierRecords, again: Sequence[TrialRecord], level: float = 0.95
+) -> list[HealingComparison]:
+    """One comparison for each cell of the new sweep with finished trials.
 
-    Accuracies come from later evaluations if all compared checkpoints of the cell have AutoAttack's, and else all from
-    the verdicts: a table never mixes image sets.
+    Accuracies come from later evaluations if all compared checkpoints of the cell have one with AutoAttack, and
+    otherwise from the verdicts. All accuracies of a table are thus measured on the same images.
 
     Args:
-        before: the earlier sweep's trials, of all outcomes.
-        again: the new sweep's.
-        level: of intervals.
+        earlier: trials of the earlier sweep, with all outcomes.
+        again: trials of the new sweep.
+        level: coverage of the intervals.
     """
     names = varying_factors(again)
-    there = group_by_cell(before.records)
+    there = group_by_cell(earlier.records)
     comparisons = []
     for cell_id, members in group_by_cell(again).items():
         fixed = [record for record in members if has_label(record, "any") is not None]
         if not fixed:
             continue
         seeds = {record.seed for record in members}
-        counterpart = there.get(before.counterparts.get(cell_id, ""), [])
+        counterpart = there.get(earlier.counterparts.get(cell_id, ""), [])
         groups: dict[Group, list[TrialRecord]] = {
             "regular": [r for r in counterpart if r.verdict and r.verdict.outcome == "stable"],
             "unstable": [r for r in counterpart if r.verdict and r.seed in seeds],
@@ -129,6 +136,7 @@ def compare_healing(before: Before, again: Sequence[TrialRecord], level: float =
                 source=source,
                 rows=rows,
                 paired=_paired(groups["unstable"], gated, source, level),
+                labels=attack_labels(m for group, name in ROWS for m in _measurements(groups[group], name, source)),
                 seeds=len(seeds),
                 ungated=len(fixed) - len(gated),
                 stopped=sum(record.stopped_early for record in groups["unstable"]),
@@ -175,8 +183,14 @@ def _mean_ends(differences: Sequence[float], level: float) -> tuple[float, float
     return fmean(differences) - half, fmean(differences) + half
 
 
+def _measurements(records: Sequence[TrialRecord], checkpoint: CheckpointName, source: Source) -> Iterator[Measurement]:
+    for record in records:
+        evidence = _evidence(record, checkpoint, source)
+        yield from evidence.measurements if evidence else ()
+
+
 def _values(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> dict[str, float]:
-    """By name in `VALUES`; the gap is PGD-10 minus AutoAttack or, without it, minus Square."""
+    """Values by their names in `VALUES`; the gap is PGD minus AutoAttack or, without AutoAttack, minus Square."""
     evidence = _evidence(record, checkpoint, source)
     if evidence is None:
         return {}

@@ -1,12 +1,12 @@
-"""Onset as survival data: when do trials become unstable? A half-finished sweep already counts.
+"""The time of the onset as survival data, to which running and crashed trials contribute too.
 
-Trials are evaluated at the end of every epoch, so an onset at epoch t happened between the evaluations of t - 1 and t:
-interval-censored on one grid that all trials share. On a shared grid the estimate for interval-censored data (Turnbull
-1976) is the Kaplan-Meier estimate at the evaluations; between them the curve is unknown, not flat.
+Trials are evaluated at the end of every epoch: an onset at epoch t happened between the evaluations of t - 1 and t and
+is interval-censored on a grid that all trials share. On a shared grid the estimate for interval-censored data (Turnbull
+1976) is the Kaplan-Meier estimate at the evaluations; between them the curve is unknown and not flat.
 
-An onset at epoch t is known only `patience` - 1 epochs later, so a trial without one that was seen until epoch T counts
-as event-free until T - patience + 1. Censoring must not depend on how close a trial is to its onset; a crash caused by
-instability would break that, and so the reasons are counted.
+An onset at epoch t is known `patience` - 1 epochs later. A trial without an onset that was seen until epoch T therefore
+counts as event-free until T - patience + 1. Censoring must not depend on how close a trial is to its onset. A crash
+caused by instability would violate this assumption; the reasons of censoring are counted to show it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from core.verdict import build_detector
 
 @dataclass(frozen=True)
 class EventTime:
-    """How long one trial was watched, in epochs, and whether the event ended that."""
+    """The epochs until a trial's event, or until the end of its observation without the event."""
 
     epochs: int
     happened: bool
     reason: str
-    """``event``, or why watching ended: ``ended``, ``stopped``, ``running``, ``crashed``, ``diverged``, ``timeout``."""
+    """``event``, or the end of the observation: ``ended, stopped, running, crashed, diverged`` or ``timeout``."""
 
 
 @dataclass(frozen=True)
 class CellSurvival:
-    """One cell's survival curve of one event."""
+    """The survival curve of one cell."""
 
     cell_id: str
     factors: dict[str, Any]
@@ -47,12 +47,12 @@ class CellSurvival:
     trials: int
     events: int
     censored: dict[str, int]
-    """Trials without the event by the reason why watching ended."""
+    """Number of trials without the event by the reason why their observation ended."""
     silent: int
-    """Trials that ended unstable without any onset: the detector missed them, and so does this curve."""
+    """Number of trials that ended unstable without an onset: the detector missed them, and this curve misses them."""
 
     def probability_by(self, epoch: int) -> tuple[float | None, Interval]:
-        """P(event by the end of `epoch`) with its pointwise interval; None where no trial was watched that long."""
+        """P(event by the end of `epoch`) with its pointwise interval; None if no trial was observed that long."""
         survival, found = self.curve.survival_at(epoch)
         flipped = Interval(1 - found.high, 1 - found.low, found.level, found.kind)
         return (None if survival is None else 1 - survival), flipped
@@ -60,17 +60,17 @@ class CellSurvival:
 
 @dataclass(frozen=True)
 class CurveTest:
-    """Log-rank test between two cells, or among all of them."""
+    """A log-rank test between two cells, or among all of them."""
 
     cells: tuple[str, ...]
     statistic: float
     p_value: float
     adjusted: float
-    """Holm's correction over all pairs; the p-value itself for the test among all cells."""
+    """P-value with Holm's correction over all pairs; the p-value itself for the test among all cells."""
 
 
 def onset_survival(records: Sequence[TrialRecord], level: float = 0.95) -> list[CellSurvival]:
-    """Time to the first onset, per cell, over finished, censored and running trials alike."""
+    """The time to the first onset in each cell, over finished, censored and running trials."""
     names = varying_factors(records)
     found = []
     for cell_id, group in group_by_cell(records).items():
@@ -92,7 +92,7 @@ def onset_survival(records: Sequence[TrialRecord], level: float = 0.95) -> list[
 
 
 def compare_onsets(records: Sequence[TrialRecord]) -> tuple[CurveTest, list[CurveTest]]:
-    """Log-rank tests of the onset curves: among all cells, and between each pair with Holm's correction.
+    """Log-rank tests of the onset curves among all cells, and between each pair with Holm's correction.
 
     Raises:
         ValueError: there are fewer than two cells.
@@ -113,7 +113,7 @@ def compare_onsets(records: Sequence[TrialRecord]) -> tuple[CurveTest, list[Curv
 
 
 def onset_time(record: TrialRecord) -> EventTime:
-    """First onset of a trial, or how long it was seen without one."""
+    """The first onset of a trial, or the epochs during which it was observed without one."""
     onsets = _onset_epochs(record)
     if onsets:
         return EventTime(onsets[0], True, "event")
@@ -124,7 +124,7 @@ def onset_time(record: TrialRecord) -> EventTime:
 
 
 def _onset_epochs(record: TrialRecord) -> Sequence[int]:
-    """Onsets of a trial; those of a running one by its detector over the trace up to now."""
+    """The onsets of a trial; those of a running trial come from its detector over the trace so far."""
     if record.verdict is not None:
         return record.verdict.onset_epochs
     detector = build_detector(ProtocolOptions.model_validate(record.protocol))

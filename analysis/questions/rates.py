@@ -1,4 +1,4 @@
-"""From records of trials to one row per cell: k of n unstable, with an interval and what it cost."""
+"""The rate of unstable trials in each cell of a sweep, with its interval, mean accuracies and cost."""
 
 from __future__ import annotations
 
@@ -7,46 +7,49 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from analysis.questions.attack_labels import attack_labels
 from analysis.questions.autoattack_gap import GAP, autoattack_result
 from analysis.statistics import intervals
 from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
-from core.records import TrialRecord, varying_options
+from core.records import Measurement, TrialRecord, varying_options
 
 Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
 LABEL_QUESTIONS: dict[Label, str] = {
     "any": "How likely is a trial unstable at its end?",
-    "overestimation": "How likely does PGD overestimate robustness (Square is far lower) at the end?",
-    "onset": "How likely does the detector raise an alarm at any time?",
-    "catastrophic": "How likely does training overfit catastrophically to one-step attacks by the end?",
+    "overestimation": "How likely does PGD overestimate a trial's robustness at its end (Square is far lower)?",
+    "onset": "How likely does a trial have an alarm of its detector at any time?",
+    "catastrophic": "How likely is a trial catastrophically overfitted to one-step attacks at its end?",
     "ever": "How likely is a trial unstable at any time, also if it heals later?",
 }
+"""The question that the rate of each label answers."""
 
 
 @dataclass(frozen=True)
 class CellRate:
-    """One cell: how many trials ended how, the rate of the asked label, and cost. Accuracies are in [0, 1].
+    """One cell: the outcomes of its trials, the rate of one label, and the cost.
 
-    Accuracies are means over the counted trials' selected checkpoints on test images; None where none was measured.
+    Accuracies are in [0, 1], means over the selected checkpoints of the counted trials on test images; None if no trial
+    has a measurement.
     """
 
     cell_id: str
     factors: dict[str, Any]
-    """Only the options that vary in the sweep."""
+    """The values of the options that vary in the sweep."""
     label: Label
     unstable: int
-    """Counted trials for which the label holds."""
+    """Number of counted trials for which the label holds."""
     trials: int
-    """Finished trials that were not censored and have the label."""
+    """Number of counted trials: finished, not censored, and with a measurement of the label."""
     censored: int
-    """Crashed, diverged, timed out, or ended without a measurement of the label."""
+    """Number of trials that crashed, diverged, timed out, or ended without a measurement of the label."""
     running: int
     waiting: bool
-    """Have trials of the cell not started yet?"""
+    """Whether trials of the cell have not started yet."""
     healed: int
     stopped: int
-    """Trials that ended early on a confirmed alarm."""
+    """Number of trials that were stopped early on a confirmed alarm."""
     rate: float | None
     """unstable / trials; None without a counted trial."""
     interval: Interval
@@ -55,17 +58,19 @@ class CellRate:
     pgd50_accuracy: float | None
     square_accuracy: float | None
     gap: float | None
-    """Mean of PGD-10 minus Square accuracy."""
+    """Mean of PGD minus Square accuracy."""
+    labels: dict[str, tuple[str, ...]]
+    """Each attack on the selected checkpoints as it was run, by its key in a record; see `attack_labels`."""
     autoattack: MeanStd | None
-    """Accuracy under AutoAttack, over counted trials that `jobs/evaluate.py` attacked; None where there are none."""
+    """Accuracy under AutoAttack over the counted trials that `jobs/evaluate.py` attacked; None if it attacked none."""
     autoattack_gap: MeanStd | None
-    """PGD-10 minus AutoAttack accuracy of the same trials, each on the same images: the gap of Tables 3, 5, 6 and 7."""
+    """PGD minus AutoAttack accuracy of the same trials, each on the same images: the gap of Tables 3, 5, 6 and 7."""
     epochs_run: int
     epochs_saved: int
     """Planned epochs that stopped trials did not run."""
     device_seconds: float
     device_seconds_saved: float
-    """What these epochs would have cost at the trial's own pace."""
+    """Device-seconds that these epochs would have cost at each trial's own pace."""
 
 
 def cell_rates(
@@ -74,7 +79,7 @@ def cell_rates(
     level: float = 0.95,
     interval: IntervalKind = "wilson",
 ) -> list[CellRate]:
-    """One `CellRate` per cell, ordered by the varying options. Running trials count only under `running` and cost.
+    """One `CellRate` for each cell, ordered by the options that vary. Running trials count in `running` and the cost.
 
     Raises:
         ValueError: `label`, `level` or `interval` is not one of those allowed.
@@ -98,12 +103,17 @@ def group_by_cell(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]
 
 
 def varying_factors(records: Sequence[TrialRecord]) -> list[str]:
-    """Names of the cell options with more than one value among `records`, in the cell's own order."""
+    """Names of the cell options that vary among `records`, in the order of the cell's options."""
     return varying_options({record.cell_id: record.cell for record in records}.values())
 
 
+def outcome(record: TrialRecord) -> str:
+    """The verdict's outcome: ``stable``, ``unstable``, ``healed`` or ``censored``; ``running`` without a verdict."""
+    return record.verdict.outcome if record.verdict else "running"
+
+
 def has_label(record: TrialRecord, label: Label) -> bool | None:
-    """Does the label hold? None for a running or censored trial, and where it was not measured."""
+    """Whether the label holds; None for a running or censored trial and for a label that was not measured."""
     verdict = record.verdict
     if record.status == "running" or verdict is None or verdict.outcome == "censored":
         return None
@@ -121,7 +131,7 @@ def has_label(record: TrialRecord, label: Label) -> bool | None:
 
 
 def pinned_groups(records: Sequence[TrialRecord], holds: Callable[[TrialRecord], bool]) -> list[tuple[int, int]]:
-    """(k, m) for each group of trials that share pinned seeds: of its m trials, k for which ``holds`` is true.
+    """(k, m) of each group of trials that share pinned seeds: `holds` is true for k of the group's m trials.
 
     A trial without pins is a group of its own.
     """
@@ -133,21 +143,18 @@ def pinned_groups(records: Sequence[TrialRecord], holds: Callable[[TrialRecord],
 
 
 def selected_accuracy(record: TrialRecord, attack: str) -> float | None:
-    """Accuracy of the selected checkpoint on test images under `attack`; None where it was not measured."""
-    for evidence in record.verdict.evidence if record.verdict else ():
-        for measured in evidence.measurements:
-            if evidence.checkpoint == "selected" and measured.split == "test" and measured.attack == attack:
-                return measured.accuracy
-    return None
+    """Accuracy of the selected checkpoint on test images under the attack with this key; None if not measured."""
+    measured = (m.accuracy for m in _selected_measurements(record) if m.attack == attack)
+    return next(measured, None)
 
 
 def epochs_saved(record: TrialRecord) -> int:
-    """Planned epochs that a stopped trial did not run; 0 for others, since a crash saves nothing."""
+    """Planned epochs that a stopped trial did not run; 0 for other trials, because a crash saves nothing."""
     return record.epochs_planned - record.epochs_run if record.stopped_early else 0
 
 
 def device_seconds_saved(record: TrialRecord) -> float:
-    """What the saved epochs would have cost at the trial's own mean pace."""
+    """Device-seconds that the saved epochs would have cost at the trial's own mean pace."""
     return record.device_seconds * epochs_saved(record) / record.epochs_run if record.epochs_run else 0.0
 
 
@@ -161,6 +168,7 @@ def _cell_rate(
     accuracies = {attack: [selected_accuracy(r, attack) for r in counted] for attack in ("pgd-10", "square")}
     gaps = [p - s for p, s in zip(*accuracies.values(), strict=True) if p is not None and s is not None]
     attacked = [found.accuracies for record in counted if (found := autoattack_result(record))]
+
     return CellRate(
         cell_id=group[0].cell_id,
         factors=factors,
@@ -181,6 +189,7 @@ def _cell_rate(
         pgd50_accuracy=_mean([selected_accuracy(r, "pgd-50x5") for r in counted]),
         square_accuracy=_mean(accuracies["square"]),
         gap=_mean(gaps),
+        labels=attack_labels(measured for record in counted for measured in _selected_measurements(record)),
         autoattack=MeanStd.of([found["autoattack"] for found in attacked]) if attacked else None,
         autoattack_gap=MeanStd.of([found[GAP] for found in attacked]) if attacked else None,
         epochs_run=sum(record.epochs_run for record in group),
@@ -188,6 +197,11 @@ def _cell_rate(
         device_seconds=sum(record.device_seconds for record in group),
         device_seconds_saved=sum(device_seconds_saved(record) for record in group),
     )
+
+
+def _selected_measurements(record: TrialRecord) -> list[Measurement]:
+    evidence = record.verdict.evidence if record.verdict else ()
+    return [m for e in evidence if e.checkpoint == "selected" for m in e.measurements if m.split == "test"]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

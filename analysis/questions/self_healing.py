@@ -1,11 +1,11 @@
-"""Recoveries as events, and whether each shows what the TRADES instability paper (section 5.3) says of self-healing:
+"""Recoveries of trials, and whether each one shows the signature of self-healing of the TRADES instability paper (5.3):
 
 "a slight decline in clean training accuracy, accompanied by a drop in FOSC to nearly zero within the same epoch. In the
 following epoch, the weight gradient norm decreases as well."
 
-The paper gives no numbers and one example (Figure 5: epochs 142 and 143). Each part is therefore reported as a size, a
-yes or no by a rule that is written here, and how usual a change like that is in the same trial: training accuracy falls
-in many epochs of any training, so a dip alone is weak evidence.
+The paper gives one example without numbers (Figure 5: epochs 142 and 143). For each part of the signature, this module
+reports the size of the change, a yes or no by its own rule, and how usual such a change is in the same trial. Training
+accuracy falls in many epochs of any training; a dip alone is therefore weak evidence.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from dataclasses import dataclass
 from core.records import TrialRecord
 
 NEAR_ZERO = 0.1
-"""FOSC counts as nearly zero at or under this share of its largest value since the onset."""
+"""Largest share of the peak since the onset at which FOSC counts as nearly zero."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a metric changed from one epoch to the next."""
+    """The change of a metric from one epoch to the next."""
 
     before: float
     after: float
     usual: float | None
-    """Share of the trial's other changes between successive epochs that are at least as far down; None without any."""
+    """Share of the trial's other changes between successive epochs that are at least as low; None without any."""
 
     @property
     def fell(self) -> bool:
-        """Is it lower than an epoch before?"""
+        """Whether the metric is lower than one epoch before."""
         return self.after < self.before
 
 
 @dataclass(frozen=True)
 class Recovery:
-    """One return of FOSC under its threshold. Epochs are 1-based; None is what the trace does not have."""
+    """One return of FOSC below its threshold. Epochs are 1-based; None marks a value that the trace does not have."""
 
     record: TrialRecord
     onset_epoch: int
     epoch: int
-    """The first epoch under the threshold again."""
-    helped: bool
-    """Was the trial trained with healing? Then this says nothing about self-healing."""
+    """First epoch below the threshold after the onset."""
+    with_healing: bool
+    """Whether the trial was trained with healing, in which case its recovery is no evidence of self-healing."""
     peak_fosc: float | None
-    """Largest FOSC from the onset to before the recovery."""
+    """Largest FOSC from the onset to the epoch before the recovery."""
     fosc: float | None
     """FOSC at the recovery."""
     accuracy: Change | None
@@ -55,12 +55,12 @@ class Recovery:
 
     @property
     def near_zero(self) -> bool | None:
-        """Did FOSC fall to nearly zero?"""
+        """Whether FOSC fell to nearly zero."""
         return None if self.peak_fosc is None or self.fosc is None else self.fosc <= NEAR_ZERO * self.peak_fosc
 
     @property
     def parts(self) -> tuple[bool | None, bool | None, bool | None]:
-        """FOSC nearly zero, accuracy dipped in that epoch, gradient norm fell in the next; None is not measured."""
+        """Whether FOSC fell to nearly zero, accuracy fell in that epoch, and the gradient norm fell in the next one."""
         return (
             self.near_zero,
             None if self.accuracy is None else self.accuracy.fell,
@@ -69,12 +69,12 @@ class Recovery:
 
     @property
     def signature(self) -> bool | None:
-        """Do all three parts hold? None if none of them fails, but one was not measured."""
+        """Whether all three parts hold; None if no part fails but one was not measured."""
         return False if False in self.parts else None if None in self.parts else True
 
 
 def recoveries(records: Sequence[TrialRecord]) -> list[Recovery]:
-    """All recoveries of finished trials, in the order of `records` and of epochs."""
+    """All recoveries of finished trials, in the order of `records` and, within a trial, of epochs."""
     return [
         _recovery(record, onset, epoch)
         for record in records
@@ -90,7 +90,7 @@ def _recovery(record: TrialRecord, onset: int, epoch: int) -> Recovery:
         record=record,
         onset_epoch=onset,
         epoch=epoch,
-        helped=record.cell["heal"] != "none",
+        with_healing=record.cell["heal"] != "none",
         peak_fosc=max(masked, default=None),
         fosc=fosc.get(epoch),
         accuracy=_change(record, "train/clean_acc", epoch),

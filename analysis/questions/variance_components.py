@@ -1,11 +1,12 @@
-"""How much of the luck is initialisation, data order, augmentation or attack noise?
+"""The share of an outcome's variance that initialisation, data order, augmentation or attack noise decide.
 
-A design for one question: pin some streams (say `init`) to at least two different seeds, with at least two trials per
-pinned seed whose other streams vary. Trials that share the pinned seed then agree as far as those streams decide the
-outcome. Their share of the variance is the intraclass correlation of a one-way random-effects layout; the rest of the
-variance is what the free streams do, interactions included: pinning all but one stream asks for that one's total share.
+The design: some random streams (such as `init`) are pinned to at least two different seeds, with at least two trials
+for each pinned seed whose other streams vary. Trials that share the pinned seed agree as far as the pinned streams
+decide the outcome. The share of these streams is the intraclass correlation of a one-way random-effects layout. The
+rest of the variance belongs to the free streams, interactions included; pinning all streams but one therefore measures
+the total share of that one.
 
-With few groups the interval is wide: about ten pinned seeds are needed before a share can be said to one digit.
+With few groups the interval is wide: one digit of a share needs about ten pinned seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ OutcomeName = Literal["unstable", "onset_epoch", "gap"]
 
 @dataclass(frozen=True)
 class VarianceShare:
-    """Share of an outcome's variance within one cell that the pinned streams decide."""
+    """The share of an outcome's variance within one cell that the pinned streams decide."""
 
     cell_id: str
     factors: dict[str, Any]
@@ -38,18 +39,23 @@ class VarianceShare:
     groups: int
     trials: int
     share: float | None
-    """In [0, 1]; None where the outcome does not vary."""
+    """Share in [0, 1]; None if the outcome does not vary."""
     interval: Interval
     p_value: float
-    """Permutation test that pinned seeds make no difference."""
+    """P-value of a permutation test that the pinned seeds make no difference."""
 
 
 def variance_shares(
     records: Sequence[TrialRecord], outcome: OutcomeName = "unstable", level: float = 0.95, seed: int = 0
 ) -> list[VarianceShare]:
-    """One share per cell and set of pinned streams with a usable design; an empty list means that there is none.
+    """One share for each cell and set of pinned streams with at least two groups, one of them with two trials.
 
-    `onset_epoch` looks at trials with an onset only, `gap` at those with a PGD-10 and a Square accuracy.
+    Args:
+        records: trials of one sweep.
+        outcome: ``unstable``; ``onset_epoch``, of trials with an onset; or ``gap``, PGD minus Square accuracy of trials
+            with both.
+        level: coverage of the intervals.
+        seed: seed of the permutation tests.
 
     Raises:
         ValueError: `outcome` is unknown.
@@ -89,10 +95,11 @@ def variance_shares(
 
 
 def intraclass_share(groups: Sequence[np.ndarray], level: float = 0.95) -> tuple[float | None, Interval]:
-    """Variance between groups over the whole, by analysis of variance, cut to [0, 1].
+    """Variance between groups divided by the whole variance, from the analysis of variance, clipped to [0, 1].
 
-    For numbers the interval inverts the F statistic (Searle 1971; unequal groups count with their effective size):
-    exact for normal outcomes in equal groups. For yes/no outcomes a beta-binomial model takes the place of F.
+    For numbers the interval inverts the F statistic (Searle 1971; unequal groups enter with their effective size); it
+    is exact for normal outcomes in equal groups. For yes/no outcomes it comes from a beta-binomial model, see
+    `analysis.statistics.intraclass_correlation`.
     """
     between, within, size = _mean_squares(groups)
     if between == within == 0:
@@ -108,7 +115,7 @@ def intraclass_share(groups: Sequence[np.ndarray], level: float = 0.95) -> tuple
 
 
 def permutation_test(groups: Sequence[np.ndarray], rng: np.random.Generator, permutations: int = 2000) -> float:
-    """P-value that trials could be dealt to the groups at random: share of deals whose groups differ as much."""
+    """P-value of the hypothesis that groups are random: share of permutations whose groups differ at least as much."""
     values = np.concatenate(groups)
     starts = np.cumsum([0, *map(len, groups)])[:-1]
     sizes = np.array([len(group) for group in groups])

@@ -1,1 +1,1 @@
-"""What a sweep says, for people: tables, figures, and one HTML page."""
+"""The report of a sweep for its readers: tables for a terminal and for papers, figures, and one HTML page."""

@@ -1,31 +1,32 @@
-"""What a reader of a report may choose."""
+"""The choices that a reader of a report has."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from analysis.questions.rates import Label
-from analysis.report.tables.text_formats import TableFormat
 from analysis.statistics.intervals import IntervalKind
 from core.config.base import Number, Options, Unset
 
+TableFormat = Literal["csv", "latex", "markdown"]
+
 
 class ReportOptions(Options):
-    """How a sweep's results are shown. Nothing here changes a record."""
+    """How the results of a sweep are shown. No option changes a record."""
 
     format: Annotated[TableFormat | None, Unset("a table for the terminal")] = Field(
         None, description="print only the table of cells, in this format"
     )
-    label: Annotated[Label | None, Unset("any; ever where seeds were added while looking")] = Field(
-        None, description="what counts as unstable"
+    label: Annotated[Label | None, Unset("any; ever where seeds were added while looking at results")] = Field(
+        None, description="event whose rate is shown; any: unstable at the end for any reason; ever: at any time"
     )
     interval: Annotated[
         IntervalKind | None,
         Unset("wilson where the number of seeds was fixed, anytime where not, clustered where seeds are pinned"),
-    ] = Field(None, description="kind of interval around rates")
+    ] = Field(None, description="kind of interval of the rates")
     level: Number = Field(0.95, gt=0, lt=1, description="coverage of all intervals")
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
-        None, ge=0, description="price per device-hour, in any currency; if given, costs are also shown in money"
+        None, ge=0, description="price per device-hour in any currency; if given, costs are also shown in money"
     )

@@ -1,4 +1,4 @@
-"""Interval for a rate where trials come in groups that may be alike: those that share a pinned seed."""
+"""An interval for a rate whose trials come in groups, such as trials that share a pinned seed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from analysis.statistics.intervals import Interval
 
 
 def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interval:
-    """Interval for the rate of unstable trials, groups drawn at random, by Korn and Graubard (1998).
+    """Interval of Korn and Graubard (1998) for a rate, with groups drawn at random.
 
-    Clopper and Pearson's interval for as many independent trials as the spread between groups says these are worth,
-    corrected for the few groups that it is estimated from. They are worth at least ``n^2 / sum of m^2`` (m: sizes of
-    groups), which holds for groups that always agree and is taken where nothing varies, and at most n.
+    It is Clopper and Pearson's interval for the effective number of independent trials, which is estimated from the
+    variance between groups and corrected for the small number of groups. The effective number is at least
+    ``n^2 / sum of m^2`` (m: sizes of the groups), its value for groups that always agree, and at most n, the number of
+    trials. If no trial or every trial is a hit, or there is a single group, it is the least one.
 
     Args:
-        groups: (k, m) of each group: k unstable of m trials; groups without trials are left out.
-        level: coverage.
+        groups: (k, m) of each group: k hits of m trials; groups without trials are ignored.
+        level: coverage of the interval, in (0, 1).
     """
     counted = [(k, m) for k, m in groups if m]
     if not counted:

@@ -1,13 +1,13 @@
-"""Intervals for a rate k/n of independent trials. Which one is honest depends on how n came about.
+"""Intervals for a rate k/n. Which one has its nominal coverage depends on how n was chosen.
 
 ==================  ===========================================================================================
 `wilson`            n was fixed before the first trial; covers about `level` on average over rates (at n = 10: at
                     least .91 for a nominal .95), and is the shortest of the three.
 `clopper_pearson`   n was fixed before the first trial; covers at least `level` for every rate and every n.
-`confidence_        Somebody looked at k/n and decided whether to go on: covers *at all looks together* with at least
-sequence`           `level`, whatever the rule for stopping. Wider: the price of curiosity.
-`clustered`         trials that share a pinned seed are not independent; n was fixed before the first trial. It needs to
-                    know the groups: see `analysis.statistics.clustered_interval`.
+`confidence_        k/n decided whether trials were added: covers *at all looks together* with at least `level`, for
+sequence`           every rule of stopping, and is wider for it. It is called ``anytime``.
+`clustered`         trials that share a pinned seed are not independent; n was fixed before the first trial. It depends
+                    on the groups and is in `analysis.statistics.clustered_interval`.
 ==================  ===========================================================================================
 
 scipy is imported where something is computed: the import takes longer than all the rest that a status needs.
@@ -22,18 +22,19 @@ from typing import Literal
 
 IntervalKind = Literal["wilson", "clopper-pearson", "anytime", "clustered"]
 OF_COUNTS: tuple[IntervalKind, ...] = ("wilson", "clopper-pearson", "anytime")
-"""Intervals that depend on k and n alone."""
+"""The kinds of intervals that depend on k and n alone."""
 INTERVAL_QUESTIONS: dict[IntervalKind, str] = {
     "wilson": "Which rates are plausible, if the number of trials was fixed in advance?",
-    "clopper-pearson": "Which rates can't be excluded, for certain, if the number of trials was fixed in advance?",
-    "clustered": "Which rates can't be excluded, if trials that share a pinned seed may be alike?",
-    "anytime": "Which rates can't be excluded, however often one looked and whenever one stopped?",
+    "clopper-pearson": "Which rates cannot be excluded with certainty, if the number of trials was fixed in advance?",
+    "clustered": "Which rates cannot be excluded, if trials that share a pinned seed may be similar?",
+    "anytime": "Which rates cannot be excluded, regardless of how often results were looked at and when trials ended?",
 }
+"""The question that each kind of interval answers."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A range of rates in [0, 1] that covers the true one with probability `level` (see the module for when)."""
+    """A range of rates in [0, 1] that covers the true rate with probability `level` if its kind suits the design."""
 
     low: float
     high: float
@@ -42,7 +43,7 @@ class Interval:
 
     @property
     def width(self) -> float:
-        """Upper minus lower end."""
+        """The upper end minus the lower end."""
         return self.high - self.low
 
     def __contains__(self, rate: float) -> bool:
@@ -58,10 +59,10 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> Interval:
     return _fixed_design(k, n, level, "clopper-pearson")
 
 
-# a simulated allocation asks for the same few thousand (k, n) millions of times
+# a simulated allocation asks millions of times for a few thousand distinct (k, n)
 @lru_cache(maxsize=1 << 16)
 def confidence_sequence(k: int, n: int, level: float = 0.95, a: float = 1.0, b: float = 1.0) -> Interval:
-    """Anytime-valid interval for k of n trials so far: the rates p that a Beta(a, b) mixture has not refuted.
+    """Anytime-valid interval for k of n trials so far: the rates p that a Beta(a, b) mixture does not refute.
 
     With alpha = 1 - level these are { p : B(a + k, b + n - k) / B(a, b) < p^k (1-p)^(n-k) / alpha }. The left side over
     p^k (1-p)^(n-k) is a non-negative martingale of mean 1 at the true p, which by Ville's inequality ever reaches
@@ -83,7 +84,7 @@ def confidence_sequence(k: int, n: int, level: float = 0.95, a: float = 1.0, b: 
 
 
 def interval(kind: IntervalKind, k: int, n: int, level: float = 0.95) -> Interval:
-    """The interval of this `kind` for k of n trials.
+    """The interval of this kind for k of n trials; [0, 1] for n = 0.
 
     Raises:
         ValueError: the kind is not one of `OF_COUNTS`, k is not in [0, n], or level not in (0, 1).

@@ -1,7 +1,7 @@
-"""Interval for the share of variance between groups when each trial says only yes or no.
+"""An interval for the share of variance between groups of yes/no trials.
 
-The F distribution of the analysis of variance fails there (it covers as little as half of the time when groups are
-nearly unanimous), so its place is taken by simulation under a beta-binomial model.
+The F distribution of the analysis of variance does not hold for them: if groups are nearly unanimous, its interval
+covers only half of the time. This interval comes from simulation under a beta-binomial model instead.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ from functools import lru_cache
 import numpy as np
 
 SHARES = np.linspace(0, 1, 51)
+"""Shares that are tested."""
 DRAWS = 8000
+"""Number of simulated outcomes for each share."""
 COMPARED = 500
+"""Number of simulated outcomes that are compared with the observed one: those with the most similar total."""
 
 
 def binary_share_ends(sizes: tuple[int, ...], hits: Sequence[int], level: float) -> tuple[float, float]:
-    """Shares that the groups' yes counts do not refute, for groups of `sizes` yes/no trials that don't all agree.
+    """Ends of the interval of shares that the yes counts `hits` of groups of `sizes` trials do not refute.
 
-    A share is refuted if, among simulated outcomes with about the same total of yes, the F ratio is this large (or this
-    small) with probability below (1 - level) / 2; fixing the total all but removes the unknown overall rate. Simulated
-    with a fixed seed, on a grid of shares 0.02 apart, rounded outwards.
+    A share is refuted if, among simulated outcomes with about the same total of yes, the F ratio is at least this large
+    (or at most this small) with probability below (1 - level) / 2. Fixing the total nearly removes the influence of the
+    unknown overall rate. The simulation has a fixed seed and a grid of shares in steps of 0.02; the ends are rounded
+    outwards. Trials must not all agree.
     """
     ratio = float(f_ratios(np.array(hits), np.array(sizes)))
     total = min(sum(hits), sum(sizes) - sum(hits))
@@ -36,9 +40,9 @@ def binary_share_ends(sizes: tuple[int, ...], hits: Sequence[int], level: float)
 
 
 def f_ratios(hits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Mean square between over mean square within groups, from yes counts of shape (..., groups).
+    """Mean square between groups over mean square within groups, from yes counts of shape (..., groups).
 
-    inf where groups are unanimous but differ, NaN where all trials agree.
+    The ratio is inf if groups are unanimous but differ, and NaN if all trials agree.
     """
     total, groups = sizes.sum(), len(sizes)
     rates = hits / sizes
@@ -51,7 +55,7 @@ def f_ratios(hits: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _alike(sizes: tuple[int, ...], total: int) -> list[np.ndarray]:
-    """Per share, the F ratios of the simulated outcomes whose total is nearest to `total`."""
+    """For each share, the F ratios of the simulated outcomes whose totals are nearest to `total`."""
     return [
         ratios[np.argsort(np.abs(totals - total), kind="stable")[:COMPARED]] for ratios, totals in _simulated(sizes)
     ]
@@ -59,7 +63,7 @@ def _alike(sizes: tuple[int, ...], total: int) -> list[np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _simulated(sizes: tuple[int, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """F ratios and totals (of the rarer answer) of `DRAWS` outcomes per share, overall rates even in (0, 1/2)."""
+    """F ratios and totals of the rarer answer of `DRAWS` outcomes for each share; overall rates even in (0, 1/2)."""
     rng = np.random.default_rng(0)
     counts = np.array(sizes)
     rates = (np.arange(DRAWS)[:, None] + 0.5) / (2 * DRAWS)

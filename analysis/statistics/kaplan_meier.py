@@ -13,24 +13,24 @@ from analysis.statistics.intervals import Interval
 
 @dataclass(frozen=True)
 class Curve:
-    """Survival after each event time. All arrays have one entry per distinct event time, ascending."""
+    """Survival after each event time. All arrays have one entry for each distinct event time, ascending."""
 
     epochs: np.ndarray
     events: np.ndarray
     at_risk: np.ndarray
-    """Subjects that were seen at the event time without an earlier event."""
+    """Number of subjects that were observed at the event time without an earlier event."""
     survival: np.ndarray
     last_seen: int
-    """The largest time of all subjects: nothing is known after it."""
+    """Largest time of all subjects; the curve ends there."""
     level: float
     _times: np.ndarray
     _happened: np.ndarray
 
     def survival_at(self, epoch: int) -> tuple[float | None, Interval]:
-        """P(no event by the end of `epoch`) and its pointwise interval. The estimate is None after `last_seen`."""
+        """P(no event by the end of `epoch`) and its pointwise interval; the estimate is None after `last_seen`."""
         passed = int(np.searchsorted(self.epochs, epoch, side="right"))
         estimate = float(self.survival[passed - 1]) if passed else 1.0
-        # watched to the end of this very epoch without an event counts as at risk
+        # a subject that was observed to the end of this epoch without an event is at risk
         still = (self._times > epoch) | ((self._times == epoch) & ~self._happened)
         low, high = self._beta_product(passed, int(still.sum()))
         return (estimate if epoch <= self.last_seen else None), Interval(low, high, self.level, "beta-product")
@@ -50,7 +50,7 @@ class Curve:
 
 
 def kaplan_meier(times: Sequence[int], happened: Sequence[bool], level: float = 0.95) -> Curve:
-    """Survival from right-censored times: the event at `times[i]` if `happened[i]`, else nothing until its end.
+    """Survival from right-censored times: an event at `times[i]` if `happened[i]`, otherwise no event until its end.
 
     Raises:
         ValueError: there is no subject.
@@ -66,8 +66,8 @@ def kaplan_meier(times: Sequence[int], happened: Sequence[bool], level: float = 
 def log_rank(groups: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> tuple[float, float]:
     """Chi-square statistic and p-value of Mantel's log-rank test that all groups of (times, happened) share one curve.
 
-    The p-value is asymptotic: with fewer than about five events per group it is a guide, not a proof. Without an event
-    the statistic is 0.
+    The p-value is asymptotic: with fewer than about five events per group it is only a guide. Without any event the
+    statistic is 0.
     """
     times = [np.asarray(t, int) for t, _ in groups]
     event = [np.asarray(e, bool) for _, e in groups]

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 
 @dataclass(frozen=True)
 class MeanStd:
-    """Mean and sample standard deviation over trials; no deviation with one trial."""
+    """The mean and the sample standard deviation over trials; the deviation of a single trial is None."""
 
     mean: float
     deviation: float | None
@@ -18,7 +18,7 @@ class MeanStd:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> MeanStd:
-        """The spread of one or more values."""
+        """The mean and deviation of one or more values."""
         return cls(fmean(values), stdev(values) if len(values) > 1 else None, len(values))
 
     def __str__(self) -> str:
@@ -28,27 +28,27 @@ class MeanStd:
 
 @dataclass(frozen=True)
 class MeanDifference:
-    """One mean minus another."""
+    """The difference of two means."""
 
     difference: float
     low: float
-    """Ends of the difference's interval."""
+    """Lower end of the interval of the difference."""
     high: float
     p_value: float
-    """Two-sided, that both means are equal."""
+    """Two-sided p-value of the hypothesis that both means are equal."""
 
 
 def welch(one: MeanStd, other: MeanStd, level: float = 0.95) -> MeanDifference:
     """Welch's (1947) unequal-variances t-test, with Satterthwaite's degrees of freedom, and its interval.
 
-    Holds for roughly normal values; with two or three trials a side it has little power, and the interval says how
-    little.
+    It assumes roughly normal values. With two or three trials on a side it has little power, which the width of the
+    interval shows.
 
     Raises:
         ValueError: a side has fewer than two trials, or neither varies.
     """
     if one.deviation is None or other.deviation is None:
-        raise ValueError("a mean of one trial has no standard deviation to compare it by")
+        raise ValueError("a mean of one trial has no standard deviation and cannot be compared")
     errors = one.deviation / sqrt(one.trials), other.deviation / sqrt(other.trials)
     error = hypot(*errors)
     if error == 0:

@@ -1,4 +1,4 @@
-"""An interval for a rate that is known only through several conditional rates, each from its own trials."""
+"""An interval for a rate that is a function of several conditional rates, each estimated from its own trials."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from scipy.stats import qmc
 
 from analysis.statistics.intervals import Interval, confidence_sequence
 
-# Sobol points: each coordinate alone is an even grid, and together they fill the cube evenly
 POINTS = qmc.Sobol(3, scramble=False).random(4096).T + 0.5 / 4096
+"""Sobol points ``[3, 4096]``: each coordinate is an even grid, and together they fill the cube evenly."""
 Count = tuple[int, int]
+"""k of n."""
 
 
 def melded_product(ever: Count, stoppable: Count, fine: Count, level: float) -> Interval:
-    """Interval for u (1 - v c), where u, v and c are rates seen as k of n, n fixed in advance.
+    """Interval for u (1 - v c), where u, v and c are rates observed as k of n with n fixed in advance.
 
     Melds the Clopper-Pearson confidence distributions of the three rates (Fay, Proschan and Brittain 2015, *Combining
     one-sample confidence procedures for inference in the two-sample case*): the lower end is the (1 - level) / 2
     quantile of the product of draws from u's lower and v's and c's upper distribution, the upper end mirrors it. Each
     count may depend on the outcome of the one before (v's trials are u's successes, c's are some of v's).
 
-    The quantile is taken over 4096 fixed, evenly spread points: no randomness, error below 0.005.
+    The quantile is taken over 4096 fixed, evenly spread points; the result is deterministic, with an error below 0.005.
     """
     tail = (1 - level) / 2
     low = _product(ever, stoppable, fine, upper=False)
@@ -30,9 +31,9 @@ def melded_product(ever: Count, stoppable: Count, fine: Count, level: float) -> 
 
 
 def anytime_product(ever: Count, stoppable: Count, fine: Count, level: float) -> Interval:
-    """Interval for u (1 - v c) that holds at every look at once: the corners of three confidence sequences.
+    """Interval for u (1 - v c) that holds at all looks together: the corners of three confidence sequences.
 
-    Each gets a third of the error (Bonferroni), so it is wide.
+    Each sequence gets a third of the error (Bonferroni), which makes the interval wide.
     """
     each = 1 - (1 - level) / 3
     u, v, c = (confidence_sequence(*count, level=each) for count in (ever, stoppable, fine))

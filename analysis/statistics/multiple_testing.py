@@ -1,4 +1,4 @@
-"""Many tests at once."""
+"""Correction of p-values for multiple testing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values, in the given order. Rejecting those <= alpha errs at all with P <= alpha."""
+    """Holm's (1979) adjusted p-values, in the given order.
+
+    Rejecting every hypothesis with an adjusted p-value <= alpha has at least one error with probability <= alpha.
+    """
     p = np.asarray(p_values, float)
     order = np.argsort(p)
     adjusted = np.empty_like(p)

@@ -22,8 +22,8 @@ EPOCHS = 200
 FACTORS = {"beta": (1, 3, 6), "batch_size": (64, 128, 256), "lr": (0.02, 0.1, 0.3)}
 
 
-class Cost(NamedTuple):
-    """Of one analysis: seconds, and MB of its process before it and at its largest."""
+class AnalysisCost(NamedTuple):
+    """Seconds of one analysis, and MB of its process before it and at its largest."""
 
     seconds: float
     before: float
@@ -34,7 +34,7 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
     """Every size in turn, each time in a new process: nothing is cached, and its largest memory is its own."""
     sizes = settings.analysis_trials
     turns = settings.fewer(1).repeats
-    costs: dict[int, list[Cost]] = {size: [] for size in sizes}
+    costs: dict[int, list[AnalysisCost]] = {size: [] for size in sizes}
     for _ in range(turns):
         for size in sizes:
             settings.say(f"analysis: {size:,} trials x {EPOCHS} epochs")
@@ -53,7 +53,7 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
         yield Result("analysis", f"seconds for {large:,} / {small:,} trials", growth, "x", None, note)
 
 
-def measure(analyse: Callable[[Sequence[Any], Path], None], trials: int) -> Cost:
+def measure(analyse: Callable[[Sequence[Any], Path], None], trials: int) -> AnalysisCost:
     """Analyse records made here."""
     records = make_records(trials)
     # forget the largest size so far, that of making the records
@@ -63,7 +63,7 @@ def measure(analyse: Callable[[Sequence[Any], Path], None], trials: int) -> Cost
         started = time.perf_counter()
         analyse(records, Path(folder) / "report.html")
         seconds = time.perf_counter() - started
-    return Cost(seconds, before, _megabytes("VmHWM"))
+    return AnalysisCost(seconds, before, _megabytes("VmHWM"))
 
 
 def make_records(trials: int) -> list[TrialRecord]:

@@ -12,10 +12,10 @@ from scipy.stats import ttest_ind, ttest_ind_from_stats
 
 from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
 from analysis.paper.tables import paper_rows
-from analysis.questions.healing import Before
-from analysis.questions.rates import cell_rates
+from analysis.questions.healing import EarlierRecords
+from analysis.report.context import report_context
 from analysis.report.sections.paper import paper_sections
-from analysis.report.terminal import section_for_terminal
+from analysis.report.terminal_section import section_for_terminal
 from analysis.statistics.means import MeanStd, welch
 from core.config import Cell
 from core.records import Evidence, Measurement, TrialRecord
@@ -202,13 +202,13 @@ def test_healed_trials_are_compared_at_their_gated_checkpoint_beside_their_earli
         for s in (0, 1)
     ]
     earlier = [trial(s, unstable=s < 2) for s in range(4)] + [trial(9, beta=1.0)]
-    before = Before("first", earlier, {again[0].cell_id: earlier[0].cell_id})
+    before = EarlierRecords("first", earlier, {again[0].cell_id: earlier[0].cell_id})
     (fixed,) = compare_means(again)
     assert (fixed.paper.name, fixed.paper.checkpoint) == ("Fixed", "gated")
     clean = value(fixed, "clean").ours
     assert clean is not None
     assert clean.mean == pytest.approx(0.535)
-    (section,) = paper_sections(again, cell_rates(again), 0.95, before)
+    (section,) = paper_sections(report_context("again", again, earlier=before))
     console = Console(width=160)
     with console.capture() as captured:
         console.print(*section_for_terminal(section), sep="\n")

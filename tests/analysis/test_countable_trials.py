@@ -44,8 +44,8 @@ def test_an_adaptive_one_counts_up_to_a_cell_s_first_seed_without_a_result():
 def test_trials_that_share_pinned_seeds_are_counted_in_groups():
     groups = [trial(seed).model_copy(update={"pins": {"init": seed // 2}}) for seed in range(4)]
     assert countable_trials(groups) == (groups, "clustered")
-    assert interval_reason("clustered", groups) == "trials that share a pinned seed are no independent trials"
-    assert "it is likely too narrow" in interval_reason("wilson", groups)
+    assert interval_reason("clustered", groups) == "trials that share a pinned seed are not independent"
+    assert "it is probably too narrow" in interval_reason("wilson", groups)
     assert countable_trials(groups[:2])[1] == "wilson"
 
 
@@ -54,9 +54,9 @@ def test_trials_that_share_pinned_seeds_are_counted_in_groups():
     [
         ("fixed", "wilson", "the number of seeds was fixed in advance"),
         ("fixed", "clopper-pearson", "the number of seeds was fixed in advance"),
-        ("fixed", "anytime", "a shorter one would do"),
+        ("fixed", "anytime", "the narrower wilson interval holds too"),
         ("adaptive", "anytime", "looked at its results before it chose"),
-        ("adaptive", "wilson", "misses the rate more often than it says"),
+        ("adaptive", "wilson", "its coverage is lower than its level"),
     ],
 )
 def test_the_reason_fits_the_design(allocation, interval, said):

@@ -122,4 +122,13 @@ def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
 def test_one_kind_of_trial_cannot_judge(record: Callable) -> None:
     judged, skipped = judge_detectors([trial(record, i, None) for i in range(4)], patience=1, grace=0)
     assert judged == []
-    assert skipped["FOSC"] == "0 of 4 trials are unstable: a detector needs both kinds"
+    assert skipped["FOSC"] == "0 of 4 trials have a confirmed instability; a comparison needs both kinds"
+
+
+def test_a_metric_of_some_epochs_is_said_to_be_incomplete(record: Callable) -> None:
+    records = [trial(record, i, 8 if i % 2 else None) for i in range(4)]
+    for one in records:
+        for row in one.trace[::2]:
+            row["grad/w_norm"] = 1.0
+    _, skipped = judge_detectors(records, patience=1, grace=0)
+    assert skipped["weight gradient norm"].startswith("grad/w_norm was measured in 40 of 80 epochs")

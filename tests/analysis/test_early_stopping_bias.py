@@ -46,7 +46,7 @@ def test_stopper_is_judged_on_trials_it_could_not_stop(trial: Callable, record: 
     assert (found.self_healing.k, found.self_healing.n) == (2, 7)
     assert (found.misses.k, found.misses.n) == (1, 6)
     assert found.self_healing.interval == clopper_pearson(2, 7)
-    assert "would the stopper have ended?" in found.false_alarms.question
+    assert "would have been stopped?" in found.false_alarms.question
 
 
 def test_a_sweep_that_never_stops_is_all_audit(record: Callable) -> None:

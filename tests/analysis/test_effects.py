@@ -9,7 +9,7 @@ from scipy.optimize import linprog, minimize
 from scipy.stats import chi2
 
 from analysis.questions.effects import exact_test, factor_effects, pairwise_tests
-from analysis.statistics.design_matrix import design
+from analysis.statistics.design_matrix import design_matrix
 
 
 def sweep(record: Callable, rate: Callable[[dict], float], cells: list[dict], seeds: int) -> list:
@@ -90,7 +90,7 @@ def test_what_cannot_be_estimated_is_said(record: Callable) -> None:
     stable = [record(i, cell={"beta": float(1 + i)}) for i in range(3)]
     assert "no trial has the label" in factor_effects(stable).notes[0]
     few = [record(i, "unstable" if i else "stable", cell={"beta": 1.0 + i, "lr": 0.1 + 0.1 * i**2}) for i in range(3)]
-    assert factor_effects(few[:2]).notes[0].startswith("lr can't be told apart from beta")
+    assert factor_effects(few[:2]).notes[0].startswith("lr cannot be distinguished from beta")
     assert [effect.separated for effect in factor_effects(few).effects] == [True, True]
 
 
@@ -104,7 +104,7 @@ def test_columns_are_scaled_by_their_kind() -> None:
         {"lr": 0.1, "awp_radius": 0.0, "model": "a", "compile": False},
         {"lr": 0.2, "awp_radius": 0.01, "model": "b", "compile": True},
     ]
-    found = design(cells, ["lr", "awp_radius", "model", "compile"])
+    found = design_matrix(cells, ["lr", "awp_radius", "model", "compile"])
     assert [c.contrast for c in found.columns] == [
         "per doubling",
         "per standard deviation (0.00495)",

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_rel
 
-from analysis.questions.healing import Before, HealingComparison, HealingRow, compare_healing
-from analysis.report.tables.healing_table import healing_tables
+from analysis.questions.healing import EarlierRecords, HealingComparison, HealingRow, compare_healing
+from analysis.report.tables.healing_table import healing_table
+from analysis.report.tables.text_table import TerminalTable
 from core.records import Evidence, TrialRecord
 
 Make = Callable[..., Any]
@@ -55,7 +56,7 @@ def again(trial: Make) -> list[TrialRecord]:
 
 
 def compare(earlier: Sequence[TrialRecord], again: Sequence[TrialRecord]) -> HealingComparison:
-    (found,) = compare_healing(Before("earlier", earlier, {again[0].cell_id: earlier[0].cell_id}), again)
+    (found,) = compare_healing(EarlierRecords("earlier", earlier, {again[0].cell_id: earlier[0].cell_id}), again)
     return found
 
 
@@ -112,7 +113,7 @@ def test_censored_trials_are_in_no_group(earlier: list[TrialRecord], again: list
     found = compare(earlier, [*again, crashed])
     assert row(found, "fixed", "gated").trials == 2
     assert found.seeds == 3
-    assert compare_healing(Before("earlier", earlier, {crashed.cell_id: earlier[0].cell_id}), [crashed]) == []
+    assert compare_healing(EarlierRecords("earlier", earlier, {crashed.cell_id: earlier[0].cell_id}), [crashed]) == []
 
 
 def with_autoattack(record: TrialRecord, evidence: Make, *checkpoints: str) -> TrialRecord:
@@ -138,8 +139,13 @@ def test_autoattack_counts_once_all_compared_checkpoints_have_it(
 def test_the_table_reads_as_in_the_paper(earlier: list[TrialRecord], again: list[TrialRecord]) -> None:
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(healing_tables([compare(earlier, again)]))
+        console.print(TerminalTable(healing_table(compare(earlier, again))))
     text = captured.get()
-    assert [line for line in text.splitlines() if line.strip().startswith("fixed") and "gated" in line]
-    for part in ("0.5250", "± 0.0354", "-0.0350", "-0.0985 to", "+0.0285", "2 pairs", "1/2"):
+    groups, checkpoints = (text.splitlines()[i].split()[1:] for i in (1, 3))
+    assert list(zip(groups, checkpoints, strict=False))[:3] == [
+        ("regular", "selected"),
+        ("unstable", "selected"),
+        ("fixed", "gated"),
+    ]
+    for part in ("0.5250", "± 0.0354", "-0.0350", "[-0.0985, +0.0285]", "2 pairs", "1/2"):
         assert part in text

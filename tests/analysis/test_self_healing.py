@@ -54,7 +54,7 @@ def figure_5():
 
 def test_the_paper_s_description_is_the_whole_signature():
     (found,) = recoveries([trial(*figure_5())])
-    assert (found.onset_epoch, found.epoch, found.helped) == (120, 142, False)
+    assert (found.onset_epoch, found.epoch, found.with_healing) == (120, 142, False)
     assert (found.peak_fosc, found.fosc) == (9.0, 0.3)
     assert found.accuracy.after - found.accuracy.before == pytest.approx(0.002 - 0.05)
     assert (found.gradient_norm.before, found.gradient_norm.after) == (2.5, 0.8)
@@ -128,7 +128,7 @@ def test_every_recovery_is_an_event_of_its_own():
 
 def test_healing_by_noise_is_kept_apart():
     (found,) = recoveries([trial(*figure_5(), heal="fosc")])
-    assert found.helped
+    assert found.with_healing
 
 
 def test_running_trials_have_no_recoveries_yet():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from analysis.report.html import write_report
+from analysis.report.context import report_context
+from analysis.report.html_page import write_report
+from analysis.report.options import ReportOptions
 
 from .chromium import CHROMIUM, browse
 
@@ -60,15 +63,10 @@ def measured(make_sweep, tmp_path_factory):
         gradients_every=4,
         running_last=2,
     )
-    write_report(
-        records,
-        folder / "report.html",
-        sweep="a_sweep_with_quite_a_long_name_that_nothing_breaks_2026-01-02",
-        interval="anytime",
-        label="any",
-        generated_at=datetime(2026, 1, 2, tzinfo=UTC),
-        mlflow_ui_url="http://127.0.0.1:5000",
-    )
+    name = "a_sweep_with_quite_a_long_name_that_nothing_breaks_2026-01-02"
+    links = {record.key: "http://127.0.0.1:5000/#/runs/1" for record in records}
+    context = replace(report_context(name, records, ReportOptions(interval="anytime")), links=links)
+    write_report(context, folder / "report.html", generated_at=datetime(2026, 1, 2, tzinfo=UTC))
     (folder / "probe.html").write_text(PROBE)
     dumped = browse(
         folder,

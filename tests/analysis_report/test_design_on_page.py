@@ -9,26 +9,26 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from analysis.questions.countable_trials import countable_trials
 from analysis.questions.rates import cell_rates
-from analysis.report.figures.series import landscape_pair
-from analysis.report.html import write_report
-from analysis.report.sections.paper import paper_sections
-from analysis.report.sections.self_healing import MOST
-from analysis.report.terminal import section_for_terminal
+from analysis.report.context import ReportContext, report_context
+from analysis.report.figures.example_trials import landscape_pair
+from analysis.report.html_page import write_report
+from analysis.report.sections import TERMINAL_SECTIONS
+from analysis.report.sections.self_healing import MAX_RECOVERIES
+from analysis.report.terminal_section import section_for_terminal
 from analysis.statistics.intervals import clopper_pearson
 from core.config import Cell
+
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture
 def page(tmp_path):
     def write(records, **options):
-        defaults = {
-            "sweep": "s",
-            "interval": "wilson",
-            "label": "any",
-            "generated_at": datetime(2026, 1, 2, tzinfo=UTC),
-        }
-        text = write_report(records, tmp_path / "x.html", **(defaults | options)).read_text()
+        defaults = {"sweep": "s", "interval": "wilson", "label": "any"}
+        context = ReportContext(records=records, counted=countable_trials(records)[0], **(defaults | options))
+        text = write_report(context, tmp_path / "x.html", generated_at=WHEN).read_text()
         return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
 
     return write
@@ -37,7 +37,7 @@ def page(tmp_path):
 def test_a_fixed_design_shows_both_intervals(page, make_sweep):
     records = make_sweep(betas=(1, 6), batch_sizes=(64,), seeds=4)
     text = page(records, level=0.9)
-    assert "Shown because the number of seeds was fixed in advance." in text
+    assert "Intervals: wilson, 90 %, because the number of seeds was fixed in advance." in text
     for cell in cell_rates(records):
         exact = clopper_pearson(cell.unstable, cell.trials, 0.9)
         assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text
@@ -51,9 +51,9 @@ def test_an_adaptive_design_counts_only_what_does_not_lean(page, make_sweep):
         r.model_copy(update={"allocation": "adaptive"}) for r in make_sweep(betas=(1,), batch_sizes=(64,), seeds=5)
     ]
     text = page([r for r in records if r.seed != 2], interval="anytime")
-    assert "Shown because this sweep looked at its results" in text
+    assert "because this sweep looked at its results" in text
     assert re.search(r"\b2 trials counted", text)
-    assert re.search(r"\b2 finished, but not to be counted before earlier seeds", text)
+    assert re.search(r"\b2 finished, but not counted before earlier seeds", text)
     assert all(record.key in text for record in records if record.seed != 2), "the list of trials has them all"
     assert "Seeds: 0–1, 3–4" in text
 
@@ -68,14 +68,14 @@ def test_recoveries_are_listed_with_their_evidence(page, make_trial):
     fosc = healed.trace[recovery - 1]["val/fosc"]
     row = f"3 {onset} {recovery} {peak:.2g} → {fosc:.2g} {100 * (after - before):+.1f} points"
     assert row in text
-    assert "1 recoveries without help: 0 show the whole signature" in text
-    assert "Recovery" not in page([make_trial(cell, 4, probability=0)])
+    assert "Recoveries without healing: 1 " in text
+    assert "Recoveries" not in page([make_trial(cell, 4, probability=0)])
 
 
 def test_many_recoveries_are_cut_and_said_to_be(page, make_trial):
     cell = Cell.from_flat({"beta": 1, "epochs": 50})
-    text = page([make_trial(cell, seed, heal=True) for seed in range(MOST + 2)])
-    assert f"The first {MOST} of {MOST + 2}." in text
+    text = page([make_trial(cell, seed, heal=True) for seed in range(MAX_RECOVERIES + 2)])
+    assert f"The first {MAX_RECOVERIES} of {MAX_RECOVERIES + 2} recoveries." in text
 
 
 def test_cost_is_money_with_a_price(page, make_sweep):
@@ -88,14 +88,15 @@ def test_cost_is_money_with_a_price(page, make_sweep):
 def test_the_paper_beside_it_in_a_terminal(make_trial):
     options = {"dataset": "cifar100", "model": "resnet18", "beta": 3, "batch_size": 256, "lr": 0.1, "epochs": 200}
     records = [make_trial(Cell.from_flat(options), seed, epochs=200) for seed in range(4)]
-    cells = cell_rates(records)
+    context = report_context("s", records)
     console = Console(file=io.StringIO(), width=160)
-    for section in paper_sections(records, cells, 0.95):
-        console.print(*section_for_terminal(section), sep="\n")
+    for make in TERMINAL_SECTIONS:
+        for section in make(context):
+            console.print(*section_for_terminal(section), sep="\n")
     said = console.file.getvalue()
-    assert "Beside the paper" in said
+    assert "Comparison with the paper" in said
     assert "7/10" in said
-    assert f"{cells[0].unstable}/4" in said
+    assert f"{context.cells[0].unstable}/4" in said
     assert "reproduced" not in said, "on fewer seeds than the paper"
 
 
@@ -135,3 +136,19 @@ def test_landscapes_are_of_the_checkpoint_that_hides_most(make_trial):
         )
         trial = unstable.model_copy(update={"verdict": unstable.verdict.model_copy(update={"evidence": evidence})})
         assert landscape_pair([stable, trial]).unstable.checkpoint == expected
+
+
+def test_a_sweep_with_pinned_seeds_has_a_page(page, make_sweep):
+    records = [
+        record.model_copy(update={"pins": {"init": record.seed // 2}})
+        for record in make_sweep(betas=(1,), batch_sizes=(64,), seeds=6, audit_every=1)
+    ]
+    text = page(records, interval="clustered")
+    assert "because trials that share a pinned seed are not independent" in text
+    assert "Sources of randomness" in text
+
+
+def test_what_a_sweep_does_not_have_is_not_on_its_page(page, make_sweep):
+    text = page(make_sweep(betas=(1,), batch_sizes=(64,), seeds=3))
+    assert not re.search(r"\b0 (healed|censored|running)\b", text)
+    assert "0/0" not in text

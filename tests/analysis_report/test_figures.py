@@ -9,11 +9,13 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.image import imread
 
-from analysis.questions.healing import Before
+from analysis.questions.healing import EarlierRecords
 from analysis.questions.onset import onset_survival
+from analysis.questions.rates import outcome
+from analysis.report.figures.example_trials import contrast, heal_pair, self_healed
 from analysis.report.figures.onset import onset_panels
 from analysis.report.figures.paper import landscape_panels, paper_panels, write_figures
-from analysis.report.figures.series import contrast, heal_pair, outcome, self_healed, series
+from analysis.report.figures.series import series
 from analysis.report.figures.style import LOOKS, SERIES, compose, inline_svg
 from analysis.report.figures.trajectories import METRICS, VECTOR_LINES, aligned, trajectories
 from core.config import Cell
@@ -117,10 +119,10 @@ def test_the_twin_of_a_healed_trial_may_be_in_the_earlier_sweep(make_trial):
         make_trial(healing, 2, heal=True),
         make_trial(healing, 4, heal=True),
     ]
-    before = Before("first", earlier, {healing.id: plain.id})
+    before = EarlierRecords("first", earlier, {healing.id: plain.id})
     pair = heal_pair(again, before)
     assert [(r.cell_id, r.seed, outcome(r)) for r in pair] == [(plain.id, 2, "unstable"), (healing.id, 2, "healed")]
-    assert heal_pair(again, Before("first", [make_trial(plain, 2, probability=0)], before.counterparts)) is None
+    assert heal_pair(again, EarlierRecords("first", [make_trial(plain, 2, probability=0)], before.counterparts)) is None
     (panel,) = [panel for panel in paper_panels(again, before) if panel.figure == 6]
     assert panel.description == "With and without healing, seed 2: at the end unstable without, healed with"
     drawn_fosc = drawn(panel.draw).axes[0].lines[:2]

@@ -10,14 +10,21 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
+from analysis.questions.countable_trials import countable_trials
 from analysis.questions.rates import cell_rates
-from analysis.report.html import write_report
-from analysis.report.sections.base import Grid, Section
-from analysis.report.terminal import section_for_terminal
+from analysis.report.context import ReportContext
+from analysis.report.html_page import write_report
+from analysis.report.sections.base import Section
+from analysis.report.tables.text_table import TextTable
+from analysis.report.terminal_section import section_for_terminal
 from core.config import Cell
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 UI = "http://127.0.0.1:5000"
+
+
+def links_to(records):
+    return {record.key: f"{UI}/#/runs/{record.run_id}" for record in records}
 
 
 class Page(HTMLParser):
@@ -57,8 +64,9 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
 
     def write(records, **options):
-        defaults = {"sweep": "a sweep", "interval": "wilson", "label": "any", "generated_at": WHEN}
-        return write_report(records, path, **(defaults | options)).read_text(encoding="utf-8")
+        defaults = {"sweep": "a sweep", "interval": "wilson", "label": "any"}
+        context = ReportContext(records=records, counted=countable_trials(records)[0], **(defaults | options))
+        return write_report(context, path, generated_at=WHEN).read_text(encoding="utf-8")
 
     return write
 
@@ -72,7 +80,7 @@ def whole(make_sweep):
 @pytest.fixture(scope="module")
 def text(report, whole):
     """Its page."""
-    return report(whole, mlflow_ui_url=UI + "/")
+    return report(whole, links=links_to(whole))
 
 
 def test_page_is_well_formed_and_asks_nothing_of_the_network(text):
@@ -101,8 +109,8 @@ def test_every_trial_is_listed_with_its_run(text, whole):
 
 
 def test_address_must_be_a_web_address(report):
-    with pytest.raises(ValueError, match="mlflow_ui_url 'javascript:alert"):
-        report([], mlflow_ui_url="javascript:alert(1)//")
+    with pytest.raises(ValueError, match="link 'javascript:alert"):
+        report([], links={"key": "javascript:alert(1)//"})
 
 
 def test_heat_map_shows_every_cell_s_count_and_interval(text, whole):
@@ -123,16 +131,16 @@ def test_under_one_megabyte_at_500_trials_of_200_epochs(report, make_sweep):
         seeds=56, epochs=200, censor_every=17, heal_every=11, audit_every=5, gradients_every=50, running_last=9
     )
     assert len(records) > 500
-    assert len(report(records, mlflow_ui_url=UI).encode()) < 1_000_000
+    assert len(report(records, links=links_to(records)).encode()) < 1_000_000
 
 
 @pytest.mark.parametrize("width", [110, 200])
 def test_a_section_s_table_is_whole_on_a_terminal_of_any_width(width):
     attacks = [f"ATTACK-{i}" for i in range(8)]
     rows = [["1", "3/4", *(f"0.{i}{i}{i}{i} ± 0.0{i}{i}{i}" for i in range(8))]]
-    grid = Grid(["beta", "unstable / trials", *attacks], rows, caption="All of it.")
+    table = TextTable(["beta", "unstable / trials", *attacks], rows, caption="All of it.")
     console = Console(width=width, file=io.StringIO(), legacy_windows=False)
-    console.print(*section_for_terminal(Section("x", "Title", "Text.", grids=[grid])), sep="\n")
+    console.print(*section_for_terminal(Section("x", "Title", "Text.", tables=[table])), sep="\n")
     words = console.file.getvalue().split()
     for wanted in [
         "beta",
@@ -172,7 +180,7 @@ def test_names_cannot_inject_markup(report, make_trial):
         )
     crashed = records[0].verdict.model_copy(update={"outcome": "censored", "censor_reason": f"crashed: {EVIL}"})
     records.append(records[0].model_copy(update={"verdict": crashed, "seed": 9}))
-    text = report(records, sweep=EVIL, mlflow_ui_url=UI)
+    text = report(records, sweep=EVIL, links=links_to(records))
     assert "<script" not in text
     assert '"><' + "script" not in text
     page = Page(text)
@@ -216,7 +224,7 @@ def test_works_on_what_is_there(report, make_sweep, make_trial, case, said):
     page = Page(report(records))
     assert page.open == []
     assert said in page.text
-    assert "Beside the paper" not in page.text
+    assert "Comparison with the paper" not in page.text
     assert not any("#/runs/" in (attributes.get("href") or "") for _, attributes in page.tags), "no address was given"
     assert case == "no sgcs" or not records or "SGCS" in page.text or not records[0].trace
 
@@ -225,5 +233,5 @@ def test_paper_s_cells_stand_beside_ours(report, make_sweep):
     paper_setup = {"dataset": "cifar100", "model": "resnet18", "augment": "crop-flip"}
     records = make_sweep(betas=(3,), batch_sizes=(256, 512), seeds=4, epochs=20, **paper_setup)
     page = Page(report(records))
-    assert "Beside the paper" in page.text
+    assert "Comparison with the paper" in page.text
     assert "7/10 [35–93 %]" in page.text, "Table 2, beta 3, batch size 256"

@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from analysis.questions.rates import cell_rates
+from analysis.report.tables.cells_export import escape_latex, render
 from analysis.report.tables.cells_table import main_table
-from analysis.report.tables.text_formats import escape_latex, render
 from core.records import Evidence, Measurement
 
 

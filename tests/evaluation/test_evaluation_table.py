@@ -5,7 +5,8 @@ import statistics
 
 from rich.console import Console
 
-from analysis.report.tables.evaluation_table import GAP, evaluation_markdown, evaluation_rows, evaluation_table
+from analysis.report.tables.evaluation_table import GAP, evaluation_rows, evaluation_table
+from analysis.report.tables.text_table import TerminalTable, markdown_table
 from core.config import Cell
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 
@@ -86,14 +87,14 @@ def test_modes_are_not_mixed() -> None:
 def test_text() -> None:
     records = [record(s, evidence(**PAPER[s]), beta=beta) for beta in (6.0, 1.0) for s in (0, 1)]
     rows = evaluation_rows(records)
-    lines = evaluation_markdown(rows).splitlines()
+    lines = markdown_table(evaluation_table(rows)).splitlines()
     assert lines[0] == "| beta | unstable / trials | Clean | PGD-10 | APGD-CE | Square | AutoAttack | Gap |"
     assert lines[2].startswith("| 1 | 0/2 | 0.5547 ± 0.0066 | 0.2786 ± 0.0122 |")
     assert lines[3].startswith("| 6 |")
     assert "first 1000 test images" in lines[-1]
     console = Console(width=100, file=io.StringIO())
-    console.print(evaluation_table(rows))
-    console.print(evaluation_table([]))
+    console.print(TerminalTable(evaluation_table(rows)))
+    console.print(TerminalTable(evaluation_table([])))
     text = console.file.getvalue()
     assert "0.5547" in text
     assert "No evaluation yet" in text

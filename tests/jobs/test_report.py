@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from analysis.report.figures.series import Shown
+from analysis.report.figures.example_trials import StoredCheckpoint
 from analysis.statistics.intervals import clopper_pearson, interval
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.cell import Allocation
@@ -219,7 +219,7 @@ def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, ca
     assert "Interval: anytime, 95 %, because this sweep looked at its results" in said
     assert "1 finished trials count once those with earlier seeds have ended" in said
     assert main([*live.options, "--interval", "wilson"]) == 0
-    assert "misses the rate more often than it says" in capsys.readouterr().out
+    assert "its coverage is lower than its level" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("uri", ["dead server", "no database", "no such sweep"])
@@ -301,9 +301,11 @@ def test_a_healed_sweep_finds_the_one_it_heals(healed: Tracked, capsys: Capture)
     flags = ["--sweep", "again", "--mlflow-uri", healed.uri, "--storage", healed.storage, "--figures", "out"]
     assert main([*flags, "--output", "out.html"]) == 0
     said = capsys.readouterr().out
-    assert "Trials of sweep tiny again: regular, unstable and fixed" in said
-    rows = re.findall(r"^ (regular|unstable|fixed) +(\w+) +(\d/\d)", said, re.MULTILINE)
-    assert rows == [
+    assert "trials of sweep tiny that ended stable (regular)" in said
+    rows = [
+        re.search(rf"^ {name} .*", said, re.MULTILINE)[0].split()[1:6] for name in ("trials", "checkpoint", "unstable")
+    ]
+    assert list(zip(*rows, strict=True)) == [
         ("regular", "selected", "0/1"),
         ("unstable", "selected", "1/1"),
         ("fixed", "gated", "0/1"),
@@ -313,7 +315,7 @@ def test_a_healed_sweep_finds_the_one_it_heals(healed: Tracked, capsys: Capture)
     assert re.search(r"Figures [\d, ]*6: ", said)
     assert Path("out/figure-6.png").exists()
     page = Path("out.html").read_text()
-    assert "Regular, unstable and fixed" in page
+    assert "Regular, unstable and fixed trials" in page
     assert "As Figure 6. With and without healing, seed 1: at the end unstable without, healed with" in page
 
 
@@ -341,7 +343,7 @@ def test_without_weights_all_but_the_first_figure(tracked: Tracked, tmp_path: Pa
 def test_landscape_of_stored_weights_is_the_loss_along_the_gradient_s_sign(tracked: Tracked) -> None:
     record = tracked.records[1]
 
-    offsets, losses = checkpoint_landscapes({"x": Shown(record, "last")}, tracked.ledger, ".")
+    offsets, losses = checkpoint_landscapes({"x": StoredCheckpoint(record, "last")}, tracked.ledger, ".")
     assert list(losses) == [f"x, image {i}" for i in range(IMAGES)]
     assert offsets[[0, POINTS // 2, -1]] == pytest.approx([-0.12, 0, 0.12], abs=1e-6)
     stored = torch.load(Path(tracked.storage) / "tiny" / "trials" / record.key / "last.pt", weights_only=True)

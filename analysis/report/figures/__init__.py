@@ -1,1 +1,1 @@
-"""One file per family of figures."""
+"""The figures of the report, one file for each kind."""

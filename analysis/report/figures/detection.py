@@ -12,7 +12,7 @@ from analysis.report.figures.style import MUTED, SERIES, Draw
 
 
 def roc(detectors: Sequence[DetectorQuality]) -> Draw:
-    """Hit rate against false-alarm rate over all thresholds, for the first detectors of `detectors`."""
+    """Hit rate against false-alarm rate over all thresholds, for as many of `detectors` as there are line styles."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
@@ -30,8 +30,8 @@ def roc(detectors: Sequence[DetectorQuality]) -> Draw:
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
         ax.set_xlim(-0.02, 1.02)
         ax.set_ylim(-0.02, 1.02)
-        ax.set_xlabel("false alarms among trials that are not unstable")
-        ax.set_ylabel("unstable trials found")
+        ax.set_xlabel("share of other trials with an alarm")
+        ax.set_ylabel("share of unstable trials found")
         ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         figure.legend(loc="outside lower center", ncols=2)

@@ -1,4 +1,4 @@
-"""One trial over its epochs: the paper's Figures 2, 3, 5, 6 and 7."""
+"""One trial, or a pair of trials, over epochs: the paper's Figures 2, 3, 5, 6 and 7."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.report.figures.series import Pair, has, mark_events, outcome, series
+from analysis.questions.rates import outcome
+from analysis.report.figures.example_trials import Pair
+from analysis.report.figures.series import has, mark_events, pgd_name, series
 from analysis.report.figures.style import INK, LOOKS, SERIES, Draw, Look, wrapped
 from core.records import TrialRecord
 
@@ -14,13 +16,13 @@ FOSC_LOOK, SGCS_LOOK, PGD_LOOK, CLEAN_LOOK = SERIES[1], SERIES[2], SERIES[0], SE
 
 
 def masking(record: TrialRecord, name: str) -> Draw:
-    """FOSC above, SGCS and PGD-10 accuracy on validation images below, over epochs (Figures 2 and 7)."""
+    """FOSC above; SGCS and PGD accuracy on validation images below (Figures 2 and 7)."""
 
     def draw(figure: SubFigure) -> None:
         top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {name}")
         _fosc(top, record)
         _line(bottom, record, "val/sgcs", "SGCS", SGCS_LOOK)
-        _line(bottom, record, "val/pgd10_acc", "PGD-10 accuracy", PGD_LOOK)
+        _line(bottom, record, "val/pgd10_acc", f"{pgd_name(record)} accuracy", PGD_LOOK)
         bottom.set_ylim(0, 1)
         _legend(bottom)
         mark_events([top, bottom], record)
@@ -29,7 +31,7 @@ def masking(record: TrialRecord, name: str) -> Draw:
 
 
 def accuracy_gap(record: TrialRecord, name: str) -> Draw:
-    """FOSC above, clean minus adversarial training accuracy below, over epochs (Figure 3)."""
+    """FOSC above; clean minus adversarial training accuracy below (Figure 3)."""
 
     def draw(figure: SubFigure) -> None:
         top, bottom = _stacked(figure, f"{outcome(record).capitalize()}: {name}")
@@ -43,24 +45,29 @@ def accuracy_gap(record: TrialRecord, name: str) -> Draw:
 
 
 def self_healing(record: TrialRecord, name: str) -> Draw:
-    """FOSC, clean training accuracy and, where measured, the weight gradient's norm over epochs (Figure 5)."""
+    """FOSC and, if measured, clean training accuracy and the norm of the weight gradient (Figure 5)."""
 
     def draw(figure: SubFigure) -> None:
-        with_norm = has(record, "grad/w_norm")
-        axes = _stacked(figure, f"{outcome(record).capitalize()}: {name}", rows=3 if with_norm else 2)
+        below = [
+            (metric, label, look)
+            for metric, label, look in (
+                ("train/clean_acc", "train acc.", CLEAN_LOOK),
+                ("grad/w_norm", "grad. norm", PGD_LOOK),
+            )
+            if has(record, metric)
+        ]
+        axes = _stacked(figure, f"{outcome(record).capitalize()}: {name}", rows=1 + len(below))
         _fosc(axes[0], record)
-        _line(axes[1], record, "train/clean_acc", "train acc.", CLEAN_LOOK)
-        axes[1].set_ylabel("train acc.")
-        if with_norm:
-            _line(axes[2], record, "grad/w_norm", "gradient norm", PGD_LOOK)
-            axes[2].set_ylabel("grad. norm")
+        for ax, (metric, label, look) in zip(axes[1:], below, strict=True):
+            _line(ax, record, metric, label, look)
+            ax.set_ylabel(label)
         mark_events(axes, record)
 
     return draw
 
 
 def healed_or_not(pair: Pair, name: str) -> Draw:
-    """FOSC and PGD-10 accuracy of a trial without healing and of its twin with it (Figure 6)."""
+    """FOSC and PGD accuracy of a trial without healing and of its twin with healing (Figure 6)."""
     shown = (f"without healing: {outcome(pair.first)}", f"with healing: {outcome(pair.second)}")
 
     def draw(figure: SubFigure) -> None:
@@ -71,7 +78,7 @@ def healed_or_not(pair: Pair, name: str) -> Draw:
         _threshold(top, pair.second)
         top.set_ylabel("FOSC")
         top.set_ylim(bottom=0)
-        bottom.set_ylabel("PGD-10 acc.")
+        bottom.set_ylabel(f"{pgd_name(pair.second)} acc.")
         bottom.set_ylim(bottom=0)
         figure.legend(*top.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
@@ -79,7 +86,7 @@ def healed_or_not(pair: Pair, name: str) -> Draw:
 
 
 def _stacked(figure: SubFigure, title: str, rows: int = 2) -> list[Axes]:
-    axes = list(figure.subplots(rows, 1, sharex=True))
+    axes = list(figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0])
     axes[0].set_title(wrapped(title))
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))

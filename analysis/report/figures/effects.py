@@ -1,4 +1,4 @@
-"""Forest plot of effects on the odds of instability."""
+"""The forest plot of effects on the odds of the label."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from analysis.questions.effects import Effect
 from analysis.report.figures.style import INK, SERIES, Draw
 
 LIMITS = (1e-3, 1e3)
-"""Odds ratios beyond these are drawn as arrows: all that can be said is that they are huge."""
+"""Range of the axis; an interval beyond it ends in an arrow."""
 
 
 def forest(effects: Sequence[Effect]) -> Draw:
-    """Odds ratio of each effect with its interval, on a log axis; a hollow marker is a separated effect."""
+    """Odds ratio of each effect with its interval, on a log axis; a separated effect has only an interval."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
@@ -27,8 +27,8 @@ def forest(effects: Sequence[Effect]) -> Draw:
             ax.plot([low, high], [row, row], color=look.colour, linewidth=1.6)
             for end, beyond, arrow in ((low, effect.low < LIMITS[0], "<"), (high, effect.high > LIMITS[1], ">")):
                 ax.plot(end, row, marker=arrow if beyond else "|", color=look.colour, markersize=6)
-            face = "none" if effect.separated else look.colour
-            ax.plot(middle, row, marker="o", markersize=6, markeredgecolor=look.colour, markerfacecolor=face)
+            if not effect.separated:
+                ax.plot(middle, row, marker="o", markersize=6, color=look.colour)
         ax.axvline(1, color=INK, linewidth=0.9, linestyle="dashed")
         ax.set_xscale("log")
         ends = [np.clip(v, *LIMITS) for e in effects for v in (e.low, e.high, 1.0)]
@@ -38,6 +38,6 @@ def forest(effects: Sequence[Effect]) -> Draw:
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_yticks(rows, [f"{effect.factor}\n{effect.contrast}" for effect in effects])
         ax.set_ylim(-0.6, len(effects) - 0.4)
-        ax.set_xlabel("odds ratio (right of 1: more unstable)")
+        ax.set_xlabel("odds ratio (above 1: more unstable)")
 
     return draw

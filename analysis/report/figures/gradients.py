@@ -10,9 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis.report.figures.style import INK, SERIES, Draw, Look, wrapped
 from core.records import TrialRecord
 
-MAX_LISTED = 60
-"""So many measured steps are drawn as points too."""
+MAX_MARKED_STEPS = 60
+"""Largest number of measured steps that get markers; with more, markers would hide the lines."""
 NORMS = {"w_norm": "full loss", "kl_norm": "KL term", "ce_norm": "CE term"}
+"""Labels of the norms by their names in a record."""
 
 
 def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -> Draw:
@@ -20,8 +21,8 @@ def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -
 
     Args:
         record: a trial with batch-level gradients.
-        name: what it is called.
-        epochs_around: epochs before and after the onset's that are shown; all steps are shown without an onset.
+        name: name of the trial.
+        epochs_around: number of epochs before and after that of the onset; without an onset all steps are shown.
     """
 
     def draw(figure: SubFigure) -> None:
@@ -29,7 +30,7 @@ def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -
         rows = [r for r in record.gradients if onset is None or abs((r["epoch"] or 0) - onset) <= epochs_around]
         rows = rows or record.gradients
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        size = 3.5 if len(rows) <= MAX_LISTED else 0
+        size = 3.5 if len(rows) <= MAX_MARKED_STEPS else 0
         for (norm, label), look in zip(NORMS.items(), SERIES, strict=False):
             _steps(top, rows, norm, look, size, label)
         _steps(bottom, rows, "cosine", SERIES[3], size)

@@ -1,4 +1,4 @@
-"""Loss landscapes around images: the paper's Figure 1."""
+"""Loss landscapes around an image: the paper's Figure 1."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from analysis.report.figures.style import Draw, wrapped
 
 
 def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
-    """The loss over the two directions as a surface.
+    """The loss over two directions as a surface.
 
     Args:
-        offsets: ``[points]`` along either direction.
+        offsets: ``[points]``, shared by both directions, in units of the image's range [0, 1].
         loss: ``[points, points]``, indexed by the offset along the sign of the input gradient, then by that along a
             Rademacher direction, as `core.probes.landscape` measures it.
-        title: which image of which checkpoint.
+        title: title of the panel, which names the checkpoint and the image.
     """
 
     def draw(figure: SubFigure) -> None:
@@ -42,7 +42,7 @@ def surface(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
 
 
 def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
-    """The same as `surface`, seen from above."""
+    """The loss over two directions as filled contours; arguments as for `surface`."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
@@ -50,7 +50,7 @@ def contour(offsets: np.ndarray, loss: np.ndarray, *, title: str) -> Draw:
         filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis")
         ax.contour(offsets, offsets, loss.T, levels=levels[::2], colors="white", linewidths=0.6)
         ax.set_title(wrapped(title))
-        ax.set_xlabel("along the gradient's sign")
+        ax.set_xlabel("along the sign of the gradient")
         ax.set_ylabel("along a Rademacher direction")
         ax.grid(visible=False)
         figure.colorbar(filled, ax=ax, label="loss")

@@ -1,4 +1,4 @@
-"""Probability of an onset by epoch: one panel per row of the heat map, one line per column."""
+"""The probability of an onset by epoch: one panel for each row of the heat map, one line for each column."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.questions.onset import CellSurvival
+from analysis.report.facets import Facet, describe, facets
 from analysis.report.figures.style import SERIES, Draw
-from analysis.report.format import format_value
-from analysis.report.grid import Facet, describe, facets
+from analysis.report.formatting import format_value
 
-DODGE = 0.025
-"""Distance of the intervals at the end of the curves, as a share of the epochs."""
+BAR_DISTANCE = 0.012
+"""Horizontal distance between the interval bars beside the ends of curves, as a share of the epochs."""
 
 
 def onset_panels(cells: Sequence[CellSurvival]) -> list[Draw]:
-    """Kaplan-Meier estimates of P(onset by the end of epoch t), with a pointwise interval at the end."""
+    """Kaplan-Meier estimates of P(onset by the end of epoch t), with the pointwise interval at the end of each curve.
+
+    A panel with a single curve shows the interval as a band over all epochs.
+    """
     return [_panel(facet, row) for facet in facets(cells) for row in range(len(facet.rows))]
 
 
@@ -49,8 +52,8 @@ def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
             if len(cells) == 1:
                 low, high = [i.low for i in intervals], [i.high for i in intervals]
                 ax.fill_between(epochs, low, high, step="post", color=look.colour, alpha=0.15, linewidth=0)
-            else:  # bands would hide each other: the interval at the end, side by side
-                at = cell.curve.last_seen + DODGE * (column + 1) * (longest or 1)
+            else:  # bands would hide each other
+                at = cell.curve.last_seen + BAR_DISTANCE * (column + 1) * (longest or 1)
                 ax.plot([at, at], [intervals[-1].low, intervals[-1].high], color=look.colour, marker="_", markersize=5)
         ax.set_title(describe(fixed) or "all trials")
         ax.set_xlabel("epoch")

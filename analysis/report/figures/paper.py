@@ -1,4 +1,4 @@
-"""Counterparts of the TRADES instability paper's Figures 1 to 7, from a sweep's own trials."""
+"""The figures of the TRADES instability paper (1 to 7), drawn from the trials of a sweep."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.questions.healing import Before
+from analysis.questions.healing import EarlierRecords
+from analysis.questions.rates import outcome
 from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
+from analysis.report.figures.example_trials import contrast, heal_pair, self_healed
 from analysis.report.figures.gradients import batch_gradients
 from analysis.report.figures.landscape import contour, surface
-from analysis.report.figures.series import Names, contrast, has, heal_pair, outcome, self_healed
+from analysis.report.figures.series import has, pgd_name
 from analysis.report.figures.style import Draw, compose, save
+from analysis.report.figures.trial_names import TrialNames
 from core.records import TrialRecord
 
 
@@ -24,35 +27,37 @@ class Panel:
     figure: int
     draw: Draw
     description: str
-    """What it shows and of which trial, in plain words."""
+    """What the panel shows, and the name of the trial."""
     part: str = ""
-    """Panels of one figure with different parts are written as different files."""
+    """Panels of one figure with different parts are written to different files."""
 
 
-def paper_panels(records: Sequence[TrialRecord], before: Before | None = None) -> list[Panel]:
-    """Panels of Figures 2 to 6 (and so 7, Figure 2 under a schedule), as far as there are trials that show them.
+def paper_panels(records: Sequence[TrialRecord], earlier: EarlierRecords | None = None) -> list[Panel]:
+    """Panels of Figures 2 to 6, as far as the sweep has trials for them; Figure 7 is Figure 2 with a schedule.
 
     Args:
-        records: of one sweep.
-        before: the earlier sweep whose trials it trains again, if it does: the other half of Figure 6.
+        records: trials of one sweep.
+        earlier: the earlier sweep whose trials this sweep trains again, if it does; it has one half of Figure 6.
     """
     found = []
-    names = Names(records)
+    names = TrialNames(records)
     if pair := contrast(records):
         for record in pair:
-            shows = f"FOSC, SGCS and PGD-10 accuracy, {outcome(record)}: {names(record)}"
+            shows = f"FOSC, SGCS and {pgd_name(record)} accuracy, {outcome(record)}: {names(record)}"
             found.append(Panel(2, masking(record, names(record)), shows))
         if has(pair.second, "train/gap"):
             name = names(pair.second)
-            found.append(Panel(3, accuracy_gap(pair.second, name), f"FOSC and the gap of training accuracies: {name}"))
+            found.append(
+                Panel(3, accuracy_gap(pair.second, name), f"FOSC and clean minus adversarial training accuracy: {name}")
+            )
     with_batches = [r for r in records if r.gradients and r.verdict and r.verdict.onset_epoch]
     if with_batches:
         record = max(with_batches, key=lambda r: r.epochs_run)
         name = names(record)
-        found.append(Panel(4, batch_gradients(record, name), f"Gradients of batches around the onset: {name}"))
+        found.append(Panel(4, batch_gradients(record, name), f"Gradients of single batches around the onset: {name}"))
     if healed := self_healed(records):
         found.append(Panel(5, self_healing(healed, names(healed)), f"Self-healing: {names(healed)}"))
-    if twins := heal_pair(records, before):
+    if twins := heal_pair(records, earlier):
         ended = f"{outcome(twins.first)} without, {outcome(twins.second)} with"
         name = names(twins.second)
         found.append(Panel(6, healed_or_not(twins, name), f"With and without healing, {name}: at the end {ended}"))
@@ -62,11 +67,11 @@ def paper_panels(records: Sequence[TrialRecord], before: Before | None = None) -
 def landscape_panels(offsets: np.ndarray, losses: Mapping[str, np.ndarray]) -> list[Panel]:
     """Panels of Figure 1, its surfaces and then its contours.
 
-    Each has its own scale of loss: a masked checkpoint's is low where attacks look, and its shape is what shows.
+    Each panel has its own scale of the loss, because masking shows in the shape of a landscape and not in its height.
 
     Args:
         offsets: ``[points]``, shared by all landscapes.
-        losses: by title (such as ``unstable, image 3``), each ``[points, points]``.
+        losses: landscapes ``[points, points]`` by title, such as ``unstable, image 3``.
     """
     return [
         Panel(1, kind(offsets, loss, title=title), f"Loss landscape: {title}", part)
@@ -76,18 +81,18 @@ def landscape_panels(offsets: np.ndarray, losses: Mapping[str, np.ndarray]) -> l
 
 
 def write_figures(panels: Sequence[Panel], folder: Path, form: str = "svg") -> list[Path]:
-    """One file per figure, ``figure-1-surface.svg``, ``figure-2.svg`` and so on, its panels two to a row.
+    """Write one file for each figure, such as ``figure-1-surface.svg`` or ``figure-2.svg``, with two panels in a row.
 
     Args:
-        panels: from `paper_panels` and `landscape_panels`.
-        folder: exists.
+        panels: panels from `paper_panels` and `landscape_panels`.
+        folder: an existing folder.
         form: ``svg``, ``pdf`` or ``png``.
 
     Returns:
-        The files' paths.
+        The paths of the files.
 
     Raises:
-        ValueError: `form` is not one of those allowed.
+        ValueError: `form` is not one of these.
     """
     if form not in ("svg", "pdf", "png"):
         raise ValueError(f"figure format {form!r} must be one of svg, pdf, png")

@@ -1,4 +1,4 @@
-"""One look for all figures: Okabe-Ito colours, a line style and a marker for each, text that stays text."""
+"""The style of all figures: Okabe-Ito colours, each with its own line style and marker, and text as text."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 Draw = Callable[[SubFigure], None]
-"""Draws one panel."""
+"""A function that draws one panel."""
 
 PANEL = (4.3, 3.0)
-"""Width and height of a panel in inches: legible on a phone at full width, three to a row on a desktop."""
+"""Width and height of a panel in inches: legible on a phone at full width, three in a row on a desktop."""
 
 INK, MUTED, GRID = "#22262b", "#6a7079", "#dfe2e6"
 
 
 @dataclass(frozen=True)
 class Look:
-    """How one kind of line is drawn; colour, dashes and marker each tell it apart on their own."""
+    """The look of one kind of line; colour, dashes or marker alone distinguish it from the others."""
 
     colour: str
     dash: Any
@@ -97,7 +97,7 @@ PALETTE_LIGHT = {
     "orange": ORANGE,
     "sky": SKY,
 }
-"""The page's colour variables on a light ground."""
+"""The colours of the page on a light background."""
 
 PALETTE_DARK = {
     "ink": "#e8eaed",
@@ -110,14 +110,14 @@ PALETTE_DARK = {
     "orange": "#f0b93a",
     "sky": "#8fd0f5",
 }
-"""The same, lighter, on a dark ground."""
+"""The colours of the page on a dark background."""
 
 TITLE_CHARACTERS = 50
-"""That fit over a panel."""
+"""Number of characters of a title that fit above a panel."""
 
 
 def wrapped(title: str) -> str:
-    """A panel's title in as many lines as it takes."""
+    """The title of a panel, with line breaks."""
     return "\n".join(textwrap.wrap(title, TITLE_CHARACTERS))
 
 
@@ -125,7 +125,7 @@ _CSS_NAME = {colour: name for name, colour in PALETTE_LIGHT.items()}
 
 
 def compose(draws: Sequence[Draw], *, columns: int = 1, panel: tuple[float, float] = PANEL) -> Figure:
-    """One figure with a panel per element of `draws`, filled row by row; `panel` is a panel's size in inches."""
+    """One figure with a panel for each element of `draws`, row by row; `panel` is the size of a panel in inches."""
     rows = -(-len(draws) // columns)
     with matplotlib.rc_context(RC):
         figure = Figure(figsize=(panel[0] * columns, panel[1] * rows), layout="constrained")
@@ -136,7 +136,7 @@ def compose(draws: Sequence[Draw], *, columns: int = 1, panel: tuple[float, floa
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` to `path` (.svg, .pdf or .png, by its suffix) on white, the same bytes for the same data."""
+    """Write `figure` to `path` (.svg, .pdf or .png) on white. The same data give the same bytes."""
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with matplotlib.rc_context(RC):
         figure.savefig(path, dpi=200, metadata=undated.get(path.suffix), facecolor="white")
@@ -144,11 +144,11 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def inline_svg(figure: Figure, description: str) -> str:
-    """`figure` as an ``<svg>`` element for an HTML page: colours are the page's variables, so it follows its theme.
+    """`figure` as an ``<svg>`` element for an HTML page. Its colours are variables of the page and follow its theme.
 
     Args:
-        figure: made by `compose`.
-        description: what a reader who cannot see it is told; plain text without markup.
+        figure: figure from `compose`.
+        description: plain text for screen readers.
     """
     buffer = io.StringIO()
     with matplotlib.rc_context(RC):
@@ -164,7 +164,7 @@ def inline_svg(figure: Figure, description: str) -> str:
 
 
 def _fewer_colours(match: re.Match[str]) -> str:
-    """A picture's base64 text with 64 colours: a fifth of the bytes, and thin lines of few hues look the same."""
+    """The base64 text of a picture with 64 colours: a fifth of the bytes, and thin lines look the same."""
     picture = Image.open(io.BytesIO(base64.b64decode(match[0])))
     buffer = io.BytesIO()
     picture.quantize(64, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", optimize=True)
@@ -172,8 +172,8 @@ def _fewer_colours(match: re.Match[str]) -> str:
 
 
 def _lean_tag(match: re.Match[str]) -> str:
-    tag = re.sub(r' id="[\w.]+_[^"]*"', "", match[0])  # groups' names; what is referred to has none of these
+    tag = re.sub(r' id="[\w.]+_[^"]*"', "", match[0])  # names of groups, which nothing refers to
     tag = re.sub(r' xmlns(:xlink)?="[^"]*"', "", tag)
     tag = re.sub(r'(?<=[\s"(])(-?\d+\.\d{2})\d+', r"\1", tag).replace(" \n", " ")
-    tag = re.sub(r"font-family: [^;\"]*; ?", "", tag)  # the page's own
+    tag = re.sub(r"font-family: [^;\"]*; ?", "", tag)  # the page sets its own font
     return re.sub(r"#[0-9a-f]{6}", lambda m: f"var(--{_CSS_NAME[m[0]]})" if m[0] in _CSS_NAME else m[0], tag)

@@ -1,4 +1,4 @@
-"""All trials of a sweep over their epochs, told apart by outcome."""
+"""All trials of a sweep over their epochs, in the colours of their outcomes."""
 
 from __future__ import annotations
 
@@ -9,37 +9,43 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.report.figures.series import Series, has, outcome, series
+from analysis.questions.rates import outcome
+from analysis.report.figures.series import Series, has, pgd_name, series
 from analysis.report.figures.style import INK, LOOKS, Draw
 from core.records import TrialRecord
 
 VECTOR_LINES = 24
-"""More lines than these are drawn as one picture: as vectors they would fill the page's size limit."""
+"""Largest number of lines that are drawn as vectors; more are one raster picture, which keeps the page small."""
 
-DRAWN = ("running", "censored", "stable", "healed", "unstable")
-"""From the bottom to the top."""
+DRAWING_ORDER = ("running", "censored", "stable", "healed", "unstable")
+"""Outcomes from the bottom layer to the top layer."""
 
 METRICS = {
     "val/fosc": "FOSC (validation)",
     "val/sgcs": "SGCS (validation)",
-    "val/pgd10_acc": "PGD-10 accuracy (validation)",
+    "val/pgd10_acc": "{pgd} accuracy (validation)",
     "val/fgsm_acc": "FGSM accuracy (validation)",
     "train/gap": "clean − adversarial accuracy (training)",
 }
-
+"""Metrics of the figures with their titles."""
 
 ALIGNED_BEFORE, ALIGNED_AFTER = 15, 10
-"""Epochs shown before and after an onset."""
+"""Numbers of epochs shown before and after an onset."""
+
+
+def metric_name(metric: str, records: Sequence[TrialRecord]) -> str:
+    """The title of a metric, with the validation attack as it was run: ``PGD-10 accuracy (validation)``."""
+    return METRICS[metric].format(pgd="/".join(dict.fromkeys(map(pgd_name, records))))
 
 
 def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
-    """`metric` of every trial over its epochs, with a marker at each onset."""
+    """The metric of every trial over its epochs, with a marker at each onset."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
-        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in DRAWN}
+        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in DRAWING_ORDER}
         count = sum(map(len, groups.values()))
         as_picture = count > VECTOR_LINES
         handles, labels = [], []
@@ -64,7 +70,7 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
                 handles.append(Line2D([], [], color=look.colour, marker=look.marker if onset else "none", markersize=4))
                 labels.append(f"{name} ({len(found)})")
         ax.autoscale_view()
-        _dress(ax, records, metric)
+        _label(ax, records, metric)
         ax.set_xlabel("epoch (marker: onset)" if any(r.verdict and r.verdict.onset for r in records) else "epoch")
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
 
@@ -72,7 +78,7 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
 
 
 def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
-    """Median and quartiles of `metric` over the trials with an onset, in epochs before and after each one's own."""
+    """Median and quartiles of the metric over all trials with an onset, by the number of epochs from the onset."""
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
@@ -84,7 +90,7 @@ def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
         ax.fill_between(offsets[enough], low, high, color=look.colour, alpha=0.25, linewidth=0)
         ax.plot(offsets[enough], middle, color=look.colour, marker=look.marker, markersize=3.5)
         ax.axvline(0, color=INK, linewidth=0.9, linestyle="dashed")
-        _dress(ax, records, metric)
+        _label(ax, records, metric)
         ax.set_xlabel(f"epochs from onset ({len(table)} trials)")
 
     return draw
@@ -99,14 +105,16 @@ def _alpha(lines: int) -> float:
     return max(0.15, min(0.8, 16 / lines))
 
 
-def _dress(ax: Axes, records: Sequence[TrialRecord], metric: str) -> None:
+def _label(ax: Axes, records: Sequence[TrialRecord], metric: str) -> None:
     if metric == "val/fosc":
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 50 else (1,)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
         for threshold in {record.protocol["fosc_threshold"] for record in records}:
             ax.axhline(threshold, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    ax.set_title(METRICS[metric])
+    ax.set_title(metric_name(metric, records))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -1,1 +1,43 @@
-"""The parts of the page, one file per question."""
+"""The sections of the report: one file for each question, and one line here.
+
+A section is a function from the `ReportContext` to the sections that the sweep has data for, often one or none.
+"""
+
+from collections.abc import Callable, Sequence
+
+from analysis.report.context import ReportContext
+from analysis.report.sections.base import Section
+from analysis.report.sections.cost import cost_sections
+from analysis.report.sections.detection import detector_sections
+from analysis.report.sections.dynamics import example_sections, trajectory_sections
+from analysis.report.sections.early_stopping_bias import early_stopping_sections
+from analysis.report.sections.effects import effect_sections
+from analysis.report.sections.evaluation import evaluation_sections
+from analysis.report.sections.healing import healing_sections
+from analysis.report.sections.onset import onset_sections
+from analysis.report.sections.paper import paper_sections
+from analysis.report.sections.provenance import provenance_sections
+from analysis.report.sections.self_healing import self_healing_sections
+from analysis.report.sections.variance_components import variance_sections
+
+MakeSections = Callable[[ReportContext], Sequence[Section]]
+
+SECTIONS: tuple[MakeSections, ...] = (
+    onset_sections,
+    effect_sections,
+    trajectory_sections,
+    example_sections,
+    healing_sections,
+    self_healing_sections,
+    evaluation_sections,
+    detector_sections,
+    early_stopping_sections,
+    cost_sections,
+    variance_sections,
+    paper_sections,
+    provenance_sections,
+)
+"""All sections in the order of the page. The page shows the rates before them and the list of trials after them."""
+
+TERMINAL_SECTIONS: tuple[MakeSections, ...] = (healing_sections, evaluation_sections, paper_sections)
+"""Sections that `jobs/report.py` also prints on the terminal."""

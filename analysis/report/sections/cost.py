@@ -1,63 +1,51 @@
-"""What the sweep cost, what it saved, and what the saving costs in certainty."""
+"""The cost of the sweep, the cost that it saved, and the certainty that it reached."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.questions.cost import cost
-from analysis.questions.early_stopping_bias import CorrectedRate
-from analysis.questions.rates import CellRate, group_by_cell
-from analysis.report.format import NOTHING, format_seconds
-from analysis.report.sections.base import Grid, Section
+from analysis.questions.rates import group_by_cell
+from analysis.questions.sweep_cost import sweep_cost
+from analysis.report.context import ReportContext
+from analysis.report.formatting import NOTHING, format_seconds
+from analysis.report.sections.base import Section
+from analysis.report.tables.text_table import TextTable
 from core.records import TrialRecord
 
 
-def cost_section(
-    records: Sequence[TrialRecord],
-    cells: Sequence[CellRate],
-    corrected: Sequence[CorrectedRate],
-    price: float | None = None,
-) -> Section:
-    """Totals, what stopping and an uneven allocation saved, and how wide the intervals became.
+def cost_sections(context: ReportContext) -> list[Section]:
+    """One section: the totals, the savings of early stopping and of adaptive allocation, and the widths of intervals.
 
     Raises:
         ValueError: the price of a device-hour is negative.
     """
-    total = cost(records, price)
-    rows = [
-        ["spent", str(total.trials), str(total.epochs_run), format_seconds(total.device_seconds), NOTHING],
-        [
-            "saved by stopping confirmed trials",
-            NOTHING,
-            str(total.epochs_saved),
-            format_seconds(total.device_seconds_saved),
-            f"{100 * total.saved_share:.0f} %",
-        ],
-    ]
-    if not any(cell.running or cell.waiting for cell in cells):
-        rows += _allocation(records, total.device_seconds)
-    text = _certainty(cells, corrected)
-    if price is not None:
-        text += (
-            f" At {price:g} per device-hour, {total.money:.2f} was spent and {total.money_saved:.2f} saved by stopping."
+    total = sweep_cost(context.records, context.price)
+    rows = [["spent", str(total.trials), str(total.epochs_run), format_seconds(total.device_seconds), NOTHING]]
+    if total.epochs_saved:
+        rows.append(
+            [
+                "saved by stopping confirmed trials",
+                NOTHING,
+                str(total.epochs_saved),
+                format_seconds(total.device_seconds_saved),
+                f"{100 * total.saved_share:.0f} %",
+            ]
         )
-    return Section(
-        "cost",
-        "What it cost",
-        text,
-        grids=[
-            Grid(
-                ("", "trials", "epochs", "device time", "share"),
-                rows,
-                caption="Saved epochs are counted at each trial's own pace. Share: of what would have been spent "
-                "without this saving.",
-            )
-        ],
-    )
+    if not any(cell.running or cell.waiting for cell in context.cells):
+        rows += _allocation(context.records, total.device_seconds)
+    caption = "Saved epochs are valued at each trial's own pace. Share: saved time over the time without this saving."
+    table = TextTable(("", "trials", "epochs", "device time", "share"), rows, 1, caption if len(rows) > 1 else "")
+    text = _certainty(context)
+    if context.price is not None:
+        text += (
+            f" At {context.price:g} per device-hour, {total.money:.2f} was spent and {total.money_saved:.2f} saved by "
+            "stopping."
+        )
+    return [Section("cost", "Cost", text, tables=[table.without_empty_columns()])]
 
 
 def _allocation(records: Sequence[TrialRecord], spent: float) -> list[list[str]]:
-    """What an equal number of trials per cell, that of the cell with the most, would have cost more."""
+    """The extra cost if every cell had as many trials as the cell with the most."""
     groups = list(group_by_cell(records).values())
     most = max(map(len, groups))
     trials = sum(most - len(group) for group in groups)
@@ -69,24 +57,24 @@ def _allocation(records: Sequence[TrialRecord], spent: float) -> list[list[str]]
 
     epochs = sum(more(sum(r.epochs_run for r in group), group) for group in groups)
     seconds = sum(more(sum(r.device_seconds for r in group), group) for group in groups)
-    name = f"saved against {most} trials in every cell"
+    name = f"saved compared with {most} trials in every cell"
     share = f"{100 * seconds / (spent + seconds):.0f} %" if seconds else NOTHING
     return [[name, str(trials), f"{epochs:.0f}", format_seconds(seconds), share]]
 
 
-def _certainty(cells: Sequence[CellRate], corrected: Sequence[CorrectedRate]) -> str:
-    known = [cell for cell in corrected if cell.trials]
+def _certainty(context: ReportContext) -> str:
+    known = [cell for cell in context.corrected if cell.trials]
     if not known:
         return "No trial has ended yet."
-    widths = [100 * cell.interval.width for cell in cells if cell.trials]
+    widths = [100 * cell.interval.width for cell in context.cells if cell.trials]
     span = " to ".join(dict.fromkeys(f"{width:.0f}" for width in (min(widths), max(widths))))
-    text = f"Intervals of the rates above are {span} points wide."
+    text = f"The intervals of the rates are {span} points wide."
     if any(cell.stoppable > cell.followed for cell in known):
         end = sum(100 * cell.interval.width for cell in known) / len(known)
         ever = sum(100 * cell.ever.interval.width for cell in known) / len(known)
         text += (
-            " Stopping costs certainty only about the end of training: there the corrected intervals are "
-            f"{end:.0f} points wide on average, against {ever:.0f} for the ever-unstable rate, which stopping leaves "
-            "alone."
+            " Early stopping widens only the intervals of the rate at the end of training: corrected, they are "
+            f"{end:.0f} points wide on average. Those of the ever-unstable rate, which stopping does not change, are "
+            f"{ever:.0f} points wide."
         )
     return text

@@ -1,49 +1,63 @@
-"""How well detectors tell unstable trials."""
+"""The quality of detectors: how well each one finds unstable trials."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from analysis.questions.detection import DetectorQuality, judge_detectors
+from analysis.report.context import ReportContext
 from analysis.report.figures.detection import roc
 from analysis.report.figures.style import SERIES
-from analysis.report.format import NOTHING
-from analysis.report.sections.base import Grid, Section, picture
+from analysis.report.formatting import NOTHING, format_ends
+from analysis.report.sections.base import Section, picture
+from analysis.report.tables.text_table import TextTable
 from analysis.statistics.intervals import Proportion
-from core.records import TrialRecord
 
 HEADER = ("detector", "AUC", "threshold", "found", "false alarms", "epochs ahead")
 
 
-def detector_section(records: Sequence[TrialRecord], level: float) -> Section:
-    """ROC curves of all detectors that the traces allow, and what their recommended thresholds achieve."""
-    protocol = records[0].protocol
-    judged, skipped = judge_detectors(records, protocol["fosc_patience"], protocol["fosc_grace"], level=level)
-    reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+def detector_sections(context: ReportContext) -> list[Section]:
+    """One section: ROC curves of all detectors that the traces allow, and the error rates of recommended thresholds."""
+    protocol = context.records[0].protocol
+    patience, level = protocol["fosc_patience"], context.level
+    judged, skipped = judge_detectors(context.records, patience, protocol["fosc_grace"], level=level)
     if not judged:
-        return Section("detectors", "Which alarm to trust", "No detector can be judged yet.", note=reasons)
+        reasons = _reasons(skipped)
+        return [Section("detectors", "Detectors", f"No detector can be compared yet. {reasons}".rstrip())]
     best = judged[0]
-    return Section(
-        "detectors",
-        "Which alarm to trust",
-        f"Detectors replayed over the stored traces of {best.positives} trials with a confirmed instability and "
-        f"{best.negatives} without, patience {protocol['fosc_patience']}. A stopped trial's trace ends at the stop, so "
-        "slower detectors had no chance there.",
-        [
-            picture(
-                roc(judged), "Detectors' hit rate against false-alarm rate", f"The best {len(SERIES)}, with their AUC"
-            )
-        ],
-        [
-            Grid(
-                HEADER,
-                [_row(quality) for quality in judged],
-                caption="Found and false alarms are cross-validated: each trial is judged by a threshold chosen on "
-                f"others. Brackets: {100 * level:g} % intervals. Epochs ahead of confirmation: median, quartiles.",
-            )
-        ],
-        f"Not judged: {reasons}." if reasons else "",
+    table = TextTable(
+        HEADER,
+        [_row(quality) for quality in judged],
+        caption="Found and false alarms are cross-validated: each trial is judged by a threshold chosen on other "
+        f"trials. Brackets: {100 * level:g} % intervals. Epochs ahead: from the alarm to the confirmation, median "
+        "[quartiles].",
     )
+    return [
+        Section(
+            "detectors",
+            "Detectors",
+            f"Each detector is replayed over the stored traces of {best.positives} trials with a confirmed instability "
+            f"and {best.negatives} trials without one, with patience {patience}. The trace of a stopped trial ends at "
+            "the stop; a slower detector cannot find such a trial.",
+            [
+                picture(
+                    roc(judged),
+                    "Detectors' hit rate against false-alarm rate",
+                    f"Hit rate against false-alarm rate over all thresholds, with the AUC (best {len(SERIES)}).",
+                )
+            ],
+            [table.without_empty_columns()],
+            _reasons(skipped),
+        )
+    ]
+
+
+def _reasons(skipped: Mapping[str, str]) -> str:
+    """The detectors that could not be compared, by reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(name)
+    return " ".join(f"Not compared ({reason}): {'; '.join(names)}." for reason, names in by_reason.items())
 
 
 def _row(quality: DetectorQuality) -> list[str]:
@@ -59,7 +73,5 @@ def _row(quality: DetectorQuality) -> list[str]:
     ]
 
 
-def _share(answer: Proportion | None) -> str:
-    if answer is None:
-        return NOTHING
-    return f"{answer.k}/{answer.n} [{100 * answer.interval.low:.0f}–{100 * answer.interval.high:.0f} %]"
+def _share(found: Proportion | None) -> str:
+    return NOTHING if found is None else f"{found.k}/{found.n} [{format_ends(found.interval)} %]"

@@ -1,48 +1,50 @@
-"""What happens in trials: all of them by outcome, and the most telling ones in detail."""
+"""The course of trials over their epochs: all trials by outcome, and single trials in detail."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from analysis.questions.healing import Before
-from analysis.report.figures.paper import Panel, paper_panels
+from analysis.report.context import ReportContext
+from analysis.report.figures.paper import paper_panels
 from analysis.report.figures.series import has
-from analysis.report.figures.trajectories import METRICS, aligned, trajectories
+from analysis.report.figures.trajectories import METRICS, aligned, metric_name, trajectories
 from analysis.report.sections.base import Section, picture
-from core.records import TrialRecord
 
 
-def trajectory_section(records: Sequence[TrialRecord]) -> Section:
-    """Every trial's FOSC, SGCS and accuracies, and the same metrics around the onsets."""
+def trajectory_sections(context: ReportContext) -> list[Section]:
+    """One section: FOSC, SGCS and accuracies of every trial, and the same metrics around the onsets."""
+    records = context.records
     measured = [metric for metric in METRICS if any(has(record, metric) for record in records)]
     with_onset = [record for record in records if record.verdict and record.verdict.onset]
     around = [m for m in ("val/fosc", "val/sgcs", "train/gap") if any(has(record, m) for record in with_onset)]
-    return Section(
-        "trajectories",
-        "Stable against unstable",
-        "Every trial is a line; dotted: the FOSC threshold of an alarm. Around the onset: median and quartiles over "
-        "all trials with one, as the paper's Figures 2 and 3 show for a single trial."
-        if measured
-        else "No epoch has been measured yet.",
-        [picture(trajectories(records, metric), f"{METRICS[metric]}, all trials") for metric in measured]
-        + [picture(aligned(records, metric), f"{METRICS[metric]} around the onset") for metric in around],
-    )
-
-
-def example_section(
-    records: Sequence[TrialRecord], landscapes: Sequence[Panel], before: Before | None = None
-) -> Section:
-    """Single trials as in the paper's Figures 1 to 7, as far as the sweep has them."""
-    pictures = [
-        picture(panel.draw, panel.description, f"As Figure {panel.figure}. {panel.description}")
-        for panel in [*landscapes, *paper_panels(records, before)]
+    text = "Each line is a trial; the dotted line is the FOSC threshold."
+    if around:
+        text += (
+            " Around the onset: median and quartiles over all trials with an onset; the paper's Figures 2 and 3 show a "
+            "single trial."
+        )
+    return [
+        Section(
+            "trajectories",
+            "Stable and unstable trials",
+            text if measured else "No epoch has been measured yet.",
+            [
+                *(picture(trajectories(records, m), f"{metric_name(m, records)}, all trials") for m in measured),
+                *(picture(aligned(records, m), f"{metric_name(m, records)} around the onset") for m in around),
+            ],
+        )
     ]
-    return Section(
-        "examples",
-        "Single trials",
-        "The counterparts of the paper's figures from this sweep's own trials, chosen by rule: a stable and an "
-        "unstable trial of one cell with the longest trace, a trial that recovered, twins with and without healing."
-        if pictures
-        else "No stable and unstable trial to set beside each other yet.",
-        pictures,
-    )
+
+
+def example_sections(context: ReportContext) -> list[Section]:
+    """One section: single trials as in the paper's Figures 1 to 7, as far as the sweep has them."""
+    panels = [*context.landscapes, *paper_panels(context.records, context.earlier)]
+    return [
+        Section(
+            "examples",
+            "Single trials",
+            "These figures correspond to those of the paper. Their trials are chosen by rule: a stable and an unstable "
+            "trial of one cell with the longest trace, a trial that recovered, and a trial with and without healing."
+            if panels
+            else "There is no pair of a stable and an unstable trial yet.",
+            [picture(p.draw, p.description, f"As Figure {p.figure}. {p.description}") for p in panels],
+        )
+    ]

@@ -1,57 +1,59 @@
-"""What stopping trials early does to the answer, from the trials that were let run."""
+"""The bias of early stopping, from audited trials, and the rates corrected for it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from analysis.questions.early_stopping_bias import audit_stopper
+from analysis.report.context import ReportContext
+from analysis.report.facets import distinct_factors
+from analysis.report.formatting import format_rate, format_value
+from analysis.report.sections.base import Section
+from analysis.report.tables.text_table import TextTable
 
-from analysis.questions.early_stopping_bias import CorrectedRate, audit_stopper
-from analysis.report.format import NOTHING, format_value
-from analysis.report.grid import distinct_factors
-from analysis.report.sections.base import Grid, Section
-from analysis.statistics.intervals import Interval, IntervalKind, Proportion
-from core.records import TrialRecord
+GROUPS_IGNORED = " Their intervals do not allow for pinned seeds and are probably too narrow."
 
 
-def stopping_section(
-    records: Sequence[TrialRecord], cells: Sequence[CorrectedRate], level: float, interval: IntervalKind
-) -> Section:
-    """The stopper's error rates, and rates of instability at the end corrected for stopping."""
-    audit = audit_stopper(records, level, interval)
-    names = distinct_factors(cells)
-    answers = Grid(
-        ("question", "k/n", "share"),
-        [_answer_row(answer) for answer in (audit.false_alarms, audit.self_healing, audit.misses)],
-        caption=f"From {audit.audited} finished trials that ran to the end whatever the detector said.",
+def early_stopping_sections(context: ReportContext) -> list[Section]:
+    """One section: the stopper's error rates, and rates of instability at the end corrected for stopping."""
+    tables = [table for table in (_audit(context), _corrected(context)) if table]
+    text = (
+        "A stopped trial might have healed later. Audited trials, drawn before they start, continue after a confirmed "
+        "alarm and show how often that happens."
     )
-    corrected = Grid(
+    if not tables:
+        text += " No trial of this sweep was stopped early or audited; --audit 0.2 would audit one trial in five."
+    return [Section("stopping", "Bias of early stopping", text, tables=tables)]
+
+
+def _audit(context: ReportContext) -> TextTable | None:
+    audit = audit_stopper(context.counted, context.level, context.interval)
+    answers = [answer for answer in (audit.false_alarms, audit.self_healing, audit.misses) if answer.n]
+    if not answers:
+        return None
+    return TextTable(
+        ("question", "k/n", "share"),
+        [[answer.question, f"{answer.k}/{answer.n}", format_rate(answer.rate, answer.interval)] for answer in answers],
+        caption=f"From {audit.audited} finished trials that ran to the end regardless of alarms.",
+    )
+
+
+def _corrected(context: ReportContext) -> TextTable | None:
+    cells = context.corrected
+    if not any(cell.stoppable for cell in cells):
+        return None
+    names = distinct_factors(cells)
+    return TextTable(
         (*names, "trials", "stoppable", "followed", "unstable at the end, corrected", "ever unstable, raw"),
         [
             [
                 *(format_value(cell.factors[name]) for name in names),
                 *(str(count) for count in (cell.trials, cell.stoppable, cell.followed)),
-                _rate(cell.rate, cell.interval),
-                _rate(cell.ever.rate, cell.ever.interval),
+                format_rate(cell.rate, cell.interval),
+                format_rate(cell.ever.rate, cell.ever.interval),
             ]
             for cell in cells
         ],
         len(names),
-        "corrected: " + (cells[0].question if cells else "") + " Stopped trials are represented by the audited trials "
-        "that could have been stopped (followed); without any, only an interval is known. ever: "
-        + (cells[0].ever.question if cells else ""),
+        f"Corrected: {cells[0].question} Stopped trials are represented by audited trials that could have been stopped "
+        f"(followed); without any, only an interval is known. Ever: {cells[0].ever.question}"
+        + (GROUPS_IGNORED if context.interval == "clustered" else ""),
     )
-    return Section(
-        "stopping",
-        "What stopping early hides",
-        "A stopped trial might have healed. Audited trials, drawn before they start, run on after a confirmed alarm "
-        "and say how often that happens.",
-        grids=[answers, corrected],
-    )
-
-
-def _answer_row(answer: Proportion) -> list[str]:
-    return [answer.question, f"{answer.k}/{answer.n}", _rate(answer.rate, answer.interval)]
-
-
-def _rate(rate: float | None, interval: Interval) -> str:
-    estimate = NOTHING if rate is None else f"{100 * rate:.0f} %"
-    return f"{estimate} [{100 * interval.low:.0f}–{100 * interval.high:.0f}]"

@@ -1,50 +1,56 @@
-"""Which options matter."""
+"""The effects of the swept options on the rate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from analysis.questions.effects import Effect, PairTest, factor_effects, pairwise_tests
-from analysis.questions.rates import CellRate, Label
+from analysis.questions.effects import Effect, factor_effects, pairwise_tests
+from analysis.report.context import ReportContext
 from analysis.report.figures.effects import forest
-from analysis.report.grid import describe, distinct_factors
-from analysis.report.sections.base import Grid, Section, picture
-from core.records import TrialRecord
+from analysis.report.sections.base import Section, picture
+from analysis.report.tables.text_table import TextTable
 
-CLOSEST = 8
-"""Pairs of cells that are listed, those with the smallest p-values."""
+MAX_PAIRS = 8
+"""Largest number of pairs of cells in the table; they are those with the smallest p-values."""
 
 
-def effect_section(records: Sequence[TrialRecord], cells: Sequence[CellRate], label: Label, level: float) -> Section:
-    """Odds ratios of the swept options as a picture and a table, and exact tests between cells."""
-    found = factor_effects(records, label, level)
-    grids = []
+def effect_sections(context: ReportContext) -> list[Section]:
+    """One section: odds ratios of the swept options as a picture and a table, and exact tests between cells."""
+    found = factor_effects(context.counted, context.label, context.level)
+    tables = []
     if found.effects:
-        header = ("option", "contrast", "odds ratio", f"{100 * level:g} % interval", "p", "p (Holm)", "change of rate")
-        caption = "change of rate: mean over all trials, from the lowest to the highest value in the sweep."
-        grids.append(Grid(header, [_effect_row(effect) for effect in found.effects], 2, caption))
-    tests = pairwise_tests(records, label) if len(cells) > 1 else []
-    if tests:
-        grids.append(_pairs(tests, cells))
+        level = f"{100 * context.level:g} % interval"
+        header = ("option", "contrast", "odds ratio", level, "p", "p (Holm)", "change of rate")
+        caption = "Change of rate: mean over all trials, from the lowest to the highest value in the sweep."
+        tables.append(TextTable(header, [_effect_row(effect) for effect in found.effects], 2, caption))
+    if pairs := _pairs(context):
+        tables.append(pairs)
     height = 0.8 + 0.45 * len(found.effects)
-    return Section(
-        "effects",
-        "What matters",
-        f"Firth's penalised logistic regression over {found.trials} trials: how the odds of the label change with one "
-        "option while the others stay. Effects are averages over this sweep's cells, without interactions."
-        if found.effects
-        else "No effect can be estimated from this sweep yet.",
-        [picture(forest(found.effects), "Odds ratios of the swept options", height=height)] if found.effects else [],
-        grids,
-        "; ".join(found.notes),
-    )
+    notes = [f"{note[0].upper()}{note[1:]}." for note in found.notes]
+    return [
+        Section(
+            "effects",
+            "Effects of options",
+            f"Firth's penalised logistic regression over {found.trials} trials: the change of the odds of the label "
+            "with one option while the others stay the same. An effect is an average over the cells of this sweep, "
+            "without interactions."
+            if found.effects
+            else "No effect can be estimated from this sweep yet.",
+            [picture(forest(found.effects), "Odds ratios of the swept options", height=height)]
+            if found.effects
+            else [],
+            tables,
+            " ".join(notes),
+        )
+    ]
 
 
 def _effect_row(effect: Effect) -> list[str]:
+    odds_ratio = f"{effect.odds_ratio:.2g}"
+    if effect.separated:  # the data bound it on one side only
+        odds_ratio = f"> {effect.low:.2g}" if effect.odds_ratio > 1 else f"< {effect.high:.2g}"
     return [
         effect.factor,
         effect.contrast,
-        f"{effect.odds_ratio:.2g}",
+        odds_ratio,
         f"{effect.low:.2g} – {effect.high:.2g}",
         f"{effect.p_value:.2g}",
         f"{effect.adjusted:.2g}",
@@ -52,14 +58,16 @@ def _effect_row(effect: Effect) -> list[str]:
     ]
 
 
-def _pairs(tests: Sequence[PairTest], cells: Sequence[CellRate]) -> Grid:
-    names = {cell.cell_id: describe({n: cell.factors[n] for n in distinct_factors(cells)}) for cell in cells}
+def _pairs(context: ReportContext) -> TextTable | None:
+    tests = pairwise_tests(context.counted, context.label)
+    if not tests:
+        return None
     different = sum(test.adjusted < 0.05 for test in tests)
-    shown = sorted(tests, key=lambda test: test.p_value)[:CLOSEST]
+    names = context.cell_names
     rows = [
         [names[test.cells[0]], names[test.cells[1]], *(f"{k}/{n}" for k, n in test.counts), f"{test.adjusted:.2g}"]
-        for test in shown
+        for test in sorted(tests, key=lambda test: test.p_value)[:MAX_PAIRS]
     ]
     caption = f"Boschloo's exact test: {different} of {len(tests)} pairs of cells differ at 5 % after Holm's correction"
-    caption += f"; the {CLOSEST} clearest." if len(tests) > CLOSEST else "."
-    return Grid(("cell", "against", "unstable", "unstable", "p (Holm)"), rows, 2, caption)
+    caption += f"; the {MAX_PAIRS} smallest p-values." if len(tests) > MAX_PAIRS else "."
+    return TextTable(("cell", "compared with", "unstable", "unstable", "p (Holm)"), rows, 2, caption)

@@ -1,73 +1,66 @@
-"""Recoveries, and what of the paper's signature of self-healing each one shows."""
+"""Recoveries of trials, and the parts of the paper's signature of self-healing that each one shows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from analysis.questions.rates import CellRate
 from analysis.questions.self_healing import NEAR_ZERO, Change, Recovery, recoveries
-from analysis.report.format import NOTHING
-from analysis.report.grid import describe, distinct_factors
-from analysis.report.sections.base import Grid, Section
-from core.records import TrialRecord
+from analysis.report.context import ReportContext
+from analysis.report.formatting import NOTHING
+from analysis.report.sections.base import Section
+from analysis.report.tables.text_table import TextTable
 
 HEADER = (
-    *("cell", "by", "signature", "seed", "onset", "recovery"),
-    *("FOSC: peak → then", "training accuracy", "usual", "gradient norm after", "usual"),
+    *("cell", "healing", "signature", "seed", "onset", "recovery", "FOSC: peak → recovery"),
+    *("training accuracy", "usual", "gradient norm", "usual"),
 )
 WORDS = 3
-SIGNATURE = {True: "whole", False: "lacks a part", None: "not all measured"}
-MOST = 40
-"""More recoveries than these are only counted."""
+SIGNATURE = {True: "complete", False: "incomplete", None: "not all measured"}
+MAX_RECOVERIES = 40
+"""Largest number of recoveries in the table."""
 
 
-def self_healing_sections(records: Sequence[TrialRecord], cells: Sequence[CellRate]) -> list[Section]:
-    """One section, or none where no trial recovered."""
-    found = recoveries(records)
+def self_healing_sections(context: ReportContext) -> list[Section]:
+    """One section; none if no trial recovered."""
+    found = recoveries(context.records)
     if not found:
         return []
-    alone = [recovery for recovery in found if not recovery.helped]
-    names = {cell.cell_id: describe({n: cell.factors[n] for n in distinct_factors(cells)}) for cell in cells}
+    alone = [recovery for recovery in found if not recovery.with_healing]
+    shown = found[:MAX_RECOVERIES]
     caption = (
-        f"FOSC fell to nearly zero: to at most {100 * NEAR_ZERO:.0f} % of its peak since the onset. Training accuracy: "
-        "clean, change at the recovery. Gradient norm: of the whole loss, change in the epoch after. Usual: share of "
-        "the trial's other changes between epochs that are at least as far down; the larger, the less it says. "
-        "by noise: trained with healing."
+        f"FOSC is nearly zero if it is at most {100 * NEAR_ZERO:.0f} % of its peak since the onset. Training accuracy: "
+        "clean, change at the recovery. Gradient norm: of the whole loss, change in the next epoch. Usual: share of "
+        "the trial's other changes between epochs that are at least as low; a large share is weak evidence."
     )
-    if len(found) > MOST:
-        caption += f" The first {MOST} of {len(found)}."
+    if len(found) > len(shown):
+        caption += f" The first {len(shown)} of {len(found)} recoveries."
+    rows = [_row(recovery, context.cell_names.get(recovery.record.cell_id, "all")) for recovery in shown]
     return [
         Section(
             "self-healing",
-            "Recovery",
-            f"{_summary(alone)} The paper (section 5.3) describes one such trial: FOSC drops to nearly zero and clean "
-            "training accuracy dips in the same epoch, and the weight gradient's norm falls in the next.",
-            grids=[
-                Grid(
-                    HEADER,
-                    [_row(recovery, names.get(recovery.record.cell_id, "") or "all") for recovery in found[:MOST]],
-                    WORDS,
-                    caption,
-                )
-            ],
+            "Recoveries",
+            f"{_summary(alone)} The paper (section 5.3) describes one such trial: FOSC drops to nearly zero, clean "
+            "training accuracy falls in the same epoch, and the norm of the weight gradient falls in the next one.",
+            tables=[TextTable(HEADER, rows, WORDS, caption).without_empty_columns()],
         )
     ]
 
 
 def _summary(alone: Sequence[Recovery]) -> str:
     if not alone:
-        return "No trial recovered by itself."
-    whole, failed = (sum(recovery.signature is value for recovery in alone) for value in (True, False))
-    unknown = len(alone) - whole - failed
-    text = f"{len(alone)} recoveries without help: {whole} show the whole signature, {failed} lack a part of it"
-    return text + (f", in {unknown} a part was not measured." if unknown else ".")
+        return "No trial recovered without healing."
+    complete, failed = (sum(recovery.signature is value for recovery in alone) for value in (True, False))
+    unknown = len(alone) - complete - failed
+    counts = {"with the complete signature": complete, "with a part missing": failed, "not fully measured": unknown}
+    listed = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"Recoveries without healing: {listed}."
 
 
 def _row(recovery: Recovery, name: str) -> list[str]:
     peak, fosc = (NOTHING if v is None else f"{v:.2g}" for v in (recovery.peak_fosc, recovery.fosc))
     return [
         name,
-        "noise" if recovery.helped else "itself",
+        "yes" if recovery.with_healing else "no",
         SIGNATURE[recovery.signature],
         str(recovery.record.seed),
         str(recovery.onset_epoch),

@@ -1,19 +1,19 @@
-"""The list of every trial."""
+"""The list of all trials."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.questions.rates import group_by_cell
-from analysis.report.figures.series import outcome
-from analysis.report.format import NOTHING, format_seconds, format_value
+from analysis.questions.rates import group_by_cell, outcome
+from analysis.report.context import ReportContext
+from analysis.report.formatting import NOTHING, format_seconds, format_value
 from core.records import TrialRecord
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial in the list; `link` leads to its MLflow run."""
+    """One trial in the list; `link` is the address of its MLflow run."""
 
     key: str
     link: str | None
@@ -27,20 +27,20 @@ class TrialRow:
     device_time: str
 
 
-def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], links: Mapping[str, str]) -> list[TrialRow]:
-    """Trials by cell and seed, with their values of the options `names` and their addresses among `links`.
+def trial_rows(context: ReportContext) -> list[TrialRow]:
+    """All trials by cell and seed, with their values of the options that vary.
 
     Raises:
         ValueError: a link is not an http or https address.
     """
-    for link in links.values():
+    for link in context.links.values():
         if not link.startswith(("http://", "https://")):
             raise ValueError(f"link {link!r} must start with http:// or https://")
     return [
         TrialRow(
             key=record.key,
-            link=links.get(record.key),
-            factors=[format_value(record.cell[name]) for name in names],
+            link=context.links.get(record.key),
+            factors=[format_value(record.cell[name]) for name in context.factors],
             seed=record.seed,
             outcome=outcome(record),
             reason=(record.verdict.censor_reason or "") if record.verdict else "",
@@ -49,7 +49,7 @@ def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], links: Mapp
             epochs=f"{record.epochs_run}/{record.epochs_planned}",
             device_time=format_seconds(record.device_seconds),
         )
-        for group in group_by_cell(records).values()
+        for group in group_by_cell(context.records).values()
         for record in group
     ]
 

@@ -1,42 +1,44 @@
-"""Which source of luck decides, in sweeps with pinned seeds."""
+"""The shares of variance that single random streams decide, in sweeps with pinned seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from analysis.questions.variance_components import VALUES, VarianceShare, variance_shares
-from analysis.report.format import NOTHING
-from analysis.report.grid import describe
-from analysis.report.sections.base import Grid, Section
-from core.records import TrialRecord
+from analysis.report.context import ReportContext
+from analysis.report.facets import describe
+from analysis.report.formatting import format_rate
+from analysis.report.sections.base import Section
+from analysis.report.tables.text_table import TextTable
 
 
-def attribution_sections(records: Sequence[TrialRecord], level: float) -> list[Section]:
-    """One section, or none where no seed was pinned in a usable way."""
-    if not any(record.pins for record in records):
+def variance_sections(context: ReportContext) -> list[Section]:
+    """One section; none if no seeds are pinned or too few trials share one."""
+    if not any(record.pins for record in context.counted):
         return []
-    shares = [share for outcome in VALUES for share in variance_shares(records, outcome, level)]
+    shares = [share for outcome in VALUES for share in variance_shares(context.counted, outcome, context.level)]
     if not shares:
         return []
-    header = ("question", "cell", "groups", "trials", "share", "p")
-    caption = f"Brackets: {100 * level:g} % intervals. p: permutation test that the pinned seeds make no difference."
+    caption = (
+        f"Brackets: {100 * context.level:g} % intervals. p: permutation test that the pinned seeds make no difference. "
+        "Trials of a group share the pinned seeds and are not independent; clustered intervals of the rates allow for "
+        "that."
+    )
+    header = ("question", "cell", "groups", "trials", "share of variance", "p")
     return [
         Section(
-            "luck",
-            "Where the luck comes from",
-            "Trials that share the seed of one stream agree as far as that stream decides the outcome.",
-            grids=[Grid(header, [_row(share) for share in shares], 2, caption)],
+            "variance",
+            "Sources of randomness",
+            "Trials that share the seed of a random stream agree as far as this stream decides the outcome.",
+            tables=[TextTable(header, [_row(share) for share in shares], 2, caption)],
         )
     ]
 
 
 def _row(share: VarianceShare) -> list[str]:
-    estimate = NOTHING if share.share is None else f"{100 * share.share:.0f} %"
     return [
         share.question,
         describe(share.factors) or "all",
         str(share.groups),
         str(share.trials),
-        f"{estimate} [{100 * share.interval.low:.0f}–{100 * share.interval.high:.0f}]",
+        format_rate(share.share, share.interval),
         f"{share.p_value:.2g}",
     ]

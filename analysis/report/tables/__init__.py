@@ -1,1 +1,1 @@
-"""Tables of a sweep, for a terminal and as text."""
+"""Tables of a sweep, for a terminal and for text files."""

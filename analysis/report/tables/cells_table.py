@@ -1,4 +1,4 @@
-"""The main table of a sweep, one row per cell: its columns, and the table for a terminal."""
+"""The main table of a sweep, one row for each cell: its columns, its caption, and its form for a terminal."""
 
 from __future__ import annotations
 
@@ -10,40 +10,42 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate
-from analysis.report.format import NOTHING, format_gap, format_percent, format_rate, format_value, time_unit
-from analysis.report.grid import distinct_factors
+from analysis.report.attack_names import attack_name, short_label
+from analysis.report.facets import coupled_factors, distinct_factors
+from analysis.report.formatting import NOTHING, format_gap, format_percent, format_rate, format_value, time_unit
 
-SOFT = "\u00ad"
-"""Soft hyphen: a header may break here."""
+SOFT_HYPHEN = "\u00ad"
+"""Character of a header at which a narrow column may break it."""
 
-RATE = "rate,"
-"""How the header of the column with the rate starts."""
+RATE_HEADER = "rate,"
+"""Start of the header of the column with the rate."""
 
 ACCURACIES = {
     "clean": "clean_accuracy",
     "pgd-10": "pgd10_accuracy",
-    "pgd-50": "pgd50_accuracy",
+    "pgd-50x5": "pgd50_accuracy",
     "square": "square_accuracy",
 }
+"""Field of `CellRate` with the accuracy under each attack, by the attack's key in a record."""
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column: its header and how a cell is written in it."""
+class CellColumn:
+    """A column of the main table: its header, and the text of a cell in it."""
 
     header: str
     text: Callable[[CellRate], str]
     wraps: bool = False
-    """May its cells be folded where the table is wide?"""
+    """Whether the column's texts may wrap where the table is too wide."""
 
 
 def main_table(cells: Sequence[CellRate]) -> Table:
-    """The table for a terminal; reads well from 100 columns on."""
+    """The table for a terminal of at least 100 columns."""
     table = Table(box=SIMPLE_HEAD, caption=table_caption(cells), caption_justify="left", pad_edge=False, padding=0)
     columns = table_columns(cells)
     for index, column in enumerate(columns):
-        header = column.header.replace("_", "\n").replace(SOFT, "-\n")
-        if index < factor_count(cells):  # may be long: fold it, but never mid-word of its name
+        header = column.header.replace("_", "\n").replace(SOFT_HYPHEN, "-\n")
+        if index < factor_count(cells):  # values may be long: they wrap, but the words of the header stay whole
             table.add_column(_escape_rich(header), overflow="fold", min_width=max(map(len, header.split("\n"))))
         else:
             table.add_column(_escape_rich(header), justify="right", no_wrap=not column.wraps)
@@ -52,28 +54,31 @@ def main_table(cells: Sequence[CellRate]) -> Table:
     return table
 
 
-def table_columns(cells: Sequence[CellRate]) -> list[Column]:
-    """Columns of the table, the varying options first."""
+def table_columns(cells: Sequence[CellRate]) -> list[CellColumn]:
+    """The columns of the table, the options that vary first."""
     names = distinct_factors(cells)
     factors = [_factor(name) for name in names]
     if not factors:
-        factors = [Column("cell", lambda cell: cell.cell_id)]
+        factors = [CellColumn("cell", lambda cell: cell.cell_id)]
     level = f"{100 * cells[0].interval.level:g} %" if cells else ""
     numbers = [
-        Column("unstable\n/ trials", lambda cell: f"{cell.unstable}/{cell.trials}"),
-        Column(f"{RATE} {level}\ninterval", format_rate),
+        CellColumn("unstable\n/ trials", lambda cell: f"{cell.unstable}/{cell.trials}"),
+        CellColumn(f"{RATE_HEADER} {level}\ninterval", lambda cell: format_rate(cell.rate, cell.interval)),
     ]
-    counts = {f"cen{SOFT}sored": "censored", f"hea{SOFT}led": "healed"}
+    counts = {f"cen{SOFT_HYPHEN}sored": "censored", f"hea{SOFT_HYPHEN}led": "healed"}
     if any(cell.running for cell in cells):
-        counts[f"run{SOFT}ning"] = "running"
+        counts[f"run{SOFT_HYPHEN}ning"] = "running"
     numbers += [_field(header, field, lambda count: str(count or NOTHING)) for header, field in counts.items()]
-    numbers += [_field(header, field, format_percent) for header, field in ACCURACIES.items()]
+    numbers += [
+        _field(_narrow(short_label(measured_label(cells, attack))), field, format_percent)
+        for attack, field in ACCURACIES.items()
+    ]
     if any(cell.autoattack_gap for cell in cells):
-        numbers.append(Column("AA\ngap", format_gap, wraps=True))
+        numbers.append(CellColumn("AA\ngap", format_gap, wraps=True))
     unit, seconds = time_unit(max((cell.device_seconds for cell in cells), default=0))
     numbers += [
-        Column("epochs\n(saved)", lambda cell: f"{cell.epochs_run} ({cell.epochs_saved})"),
-        Column(
+        CellColumn("epochs\n(saved)", lambda cell: f"{cell.epochs_run} ({cell.epochs_saved})"),
+        CellColumn(
             f"device {unit}\n(saved)",
             lambda cell: f"{cell.device_seconds / seconds:.1f} ({cell.device_seconds_saved / seconds:.1f})",
         ),
@@ -81,31 +86,46 @@ def table_columns(cells: Sequence[CellRate]) -> list[Column]:
     return [*factors, *numbers]
 
 
-def _factor(name: str) -> Column:
-    return Column(name, lambda cell: format_value(cell.factors[name]))
-
-
-def _field(header: str, field: str, form: Callable[[Any], str]) -> Column:
-    return Column(header, lambda cell: form(getattr(cell, field)))
+def measured_label(cells: Sequence[CellRate], attack: str) -> str:
+    """The attack as it was run in these cells, such as ``pgd-20``; all its forms if cells differ: ``pgd-10/pgd-20``."""
+    return "/".join(dict.fromkeys(label for cell in cells for label in cell.labels.get(attack, ()))) or attack
 
 
 def factor_count(cells: Sequence[CellRate]) -> int:
-    """How many columns name the cell."""
+    """The number of leading columns that name the cell."""
     return max(1, len(distinct_factors(cells)))
 
 
 def table_caption(cells: Sequence[CellRate]) -> str:
-    """What the columns mean."""
+    """The explanation of the columns."""
     if not cells:
         return "No trial yet."
     first = cells[0]
     text = (
-        f"{LABEL_QUESTIONS[first.label]} {100 * first.interval.level:g} % interval: {first.interval.kind}; "
-        "censored: crashed, diverged, timed out or unmeasured, in no rate; accuracies in %, selected checkpoint, test."
+        f"{LABEL_QUESTIONS[first.label]} {100 * first.interval.level:g} % interval: {first.interval.kind}. "
+        "Censored trials crashed, diverged, timed out or lack a measurement; no rate counts them. "
+        "Accuracies in %: selected checkpoint, test images."
     )
     if any(cell.autoattack_gap for cell in cells):
-        text += " AA gap: PGD-10 minus AutoAttack, mean ± sample sd (number of trials, unless it is all)."
+        pgd = attack_name(measured_label(cells, "pgd-10"))
+        text += f" AA gap: {pgd} minus AutoAttack, mean ± sample sd (number of trials, unless all have it)."
+    for name, others in coupled_factors(cells).items():
+        if others:
+            text += f" Changed together with {name}: {', '.join(others)}."
     return text
+
+
+def _factor(name: str) -> CellColumn:
+    return CellColumn(name, lambda cell: format_value(cell.factors[name]))
+
+
+def _field(header: str, field: str, form: Callable[[Any], str]) -> CellColumn:
+    return CellColumn(header, lambda cell: form(getattr(cell, field)))
+
+
+def _narrow(label: str) -> str:
+    """A label that may break where forms of an attack, or its steps and restarts, meet."""
+    return label.replace("/", "/\n").replace("-50x", "-50\nx")
 
 
 def _escape_rich(text: str) -> str:

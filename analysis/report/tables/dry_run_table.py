@@ -1,4 +1,4 @@
-"""What a sweep would train, for ``--dry-run``: its cells, trials and expected cost."""
+"""The table of ``--dry-run``: the cells that a sweep would train, their trials and their expected cost."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class PlannedCell:
     """All options of the cell, flat."""
     trials: int
     flop_per_trial: float
-    """Floating-point operations; a multiply-add counts as two."""
+    """Floating-point operations of one trial; a multiply-add counts as two."""
     device_hours: float
-    """Of all trials of the cell."""
+    """Device-hours of all trials of the cell."""
 
 
 def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
-    """The cells by the options that vary, their trials, PFLOP per trial and device-hours."""
+    """The cells by the options that vary, with their trials, PFLOP per trial and device-hours."""
     table = Table(title=f"Sweep {sweep}: nothing is started", title_justify="left")
     factors = varying_options(cell.options for cell in cells) or ["dataset"]
     for name in (*factors, "trials", "PFLOP / trial", "device-hours"):

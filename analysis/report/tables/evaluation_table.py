@@ -1,4 +1,7 @@
-"""Robust accuracies of evaluated checkpoints, mean and standard deviation over seeds: Tables 1, 3, 5, 6 and 7."""
+"""Robust accuracies of evaluated checkpoints, mean and standard deviation over trials, as the paper's tables show them.
+
+Tables 1, 3, 5, 6 and 7 of the paper have these columns.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,44 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
+from analysis.questions.attack_labels import attack_labels
 from analysis.questions.autoattack_gap import AUTOATTACKS
 from analysis.questions.countable_trials import countable_trials
-from analysis.questions.rates import group_by_cell, has_label, varying_factors
-from analysis.report.format import NOTHING, format_value
-from analysis.report.grid import distinct_factors
+from analysis.questions.rates import group_by_cell, has_label, outcome, varying_factors
+from analysis.report.attack_names import attack_name
+from analysis.report.facets import distinct_factors
+from analysis.report.formatting import NOTHING, format_value
+from analysis.report.tables.text_table import TextTable, markdown_table
 from analysis.statistics.means import MeanStd
 from core.records import CheckpointName, Evidence, TrialRecord
 
-HEADERS = {
-    "clean": "Clean",
-    "pgd-10": "PGD-10",
-    "apgd-ce": "APGD-CE",
-    "apgd-dlr": "APGD-DLR",
-    "fab": "FAB",
-    "square": "Square",
-    "autoattack": "AutoAttack",
-    "autoattack-standard": "AutoAttack standard",
-    "autoattack-plus": "AutoAttack plus",
-}
+PAPER_ORDER = (
+    *("clean", "pgd-10", "apgd-ce", "apgd-dlr", "fab", "square"),
+    *("autoattack", "autoattack-standard", "autoattack-plus"),
+)
+"""Attacks in the order of the paper's columns."""
 GAP = "Gap"
 
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """AutoAttackResult trials of one cell, or those of them with one outcome."""
+    """Evaluated trials of one cell, or those of them with one outcome."""
 
     cell_id: str
     factors: dict[str, Any]
     outcome: str | None
-    """None: whatever the outcome."""
+    """None if the row has trials of all outcomes."""
     trials: int
-    """Trials with an evaluation."""
+    """Number of trials with an evaluation."""
     unstable: int
     images: tuple[int, ...]
-    """Numbers of test images that the trials were evaluated on; one number unless evaluations differ."""
+    """Numbers of test images of the evaluations, ascending; one number unless evaluations differ."""
     budgets: tuple[str, ...]
-    """What AutoAttack's runs were: steps, restarts, queries, seed, library; one unless evaluations differ."""
+    """Steps, restarts, queries, seed and library of AutoAttack; one text unless evaluations differ."""
     accuracies: dict[str, MeanStd]
-    """By attack, in [0, 1]; `GAP` is the trial's PGD-10 minus its AutoAttack accuracy."""
+    """By attack, in [0, 1]; `GAP` is a trial's PGD accuracy minus its AutoAttack accuracy."""
+    labels: dict[str, tuple[str, ...]]
+    """Each attack as it was run, by its key; one label unless evaluations differ."""
 
 
 def evaluation_rows(
@@ -56,65 +55,46 @@ def evaluation_rows(
     autoattack: str = "autoattack",
     by_outcome: bool = False,
 ) -> list[EvaluationRow]:
-    """One row per cell that has evaluated trials, ordered by the options that vary.
+    """One row for each cell with evaluated trials, ordered by the options that vary.
 
-    All of a trial's accuracies come from its largest evaluation that has ``autoattack``, or else from its largest one:
-    a row never mixes image sets within a trial.
+    All accuracies of a trial come from its largest evaluation with ``autoattack`` or, without any, from its largest
+    evaluation. The accuracies of a trial are thus measured on the same images.
 
     Args:
-        records: of one sweep.
-        checkpoint: whose evaluations.
-        autoattack: ``autoattack``, ``autoattack-standard`` or ``autoattack-plus``: what the gap is measured to.
-        by_outcome: one row per cell and outcome, as "Regular" and "Unstable" in Tables 1 and 3.
+        records: trials of one sweep.
+        checkpoint: checkpoint whose evaluations are shown.
+        autoattack: kind of AutoAttack that the gap is measured to: ``autoattack``, ``autoattack-standard`` or
+            ``autoattack-plus``.
+        by_outcome: whether each outcome has a row of its own, as "Regular" and "Unstable" in Tables 1 and 3.
     """
     names = varying_factors(records)
     rows = []
     for cell_id, group in group_by_cell(records).items():
         found = [(r, e) for r in group if (e := _largest(r, checkpoint, autoattack)) is not None]
-        outcomes = sorted({_outcome(r) for r, _ in found}) if by_outcome else [None] if found else []
-        for outcome in outcomes:
-            chosen = [(r, e) for r, e in found if outcome in (None, _outcome(r))]
+        outcomes = sorted({outcome(r) for r, _ in found}) if by_outcome else [None] if found else []
+        for shown in outcomes:
+            chosen = [(r, e) for r, e in found if shown in (None, outcome(r))]
             rows.append(
                 EvaluationRow(
                     cell_id=cell_id,
                     factors={name: group[0].cell.get(name) for name in names},
-                    outcome=outcome,
+                    outcome=shown,
                     trials=len(chosen),
                     unstable=sum(has_label(r, "any") is True for r, _ in chosen),
                     images=tuple(sorted({e.measurements[0].images for _, e in chosen})),
                     budgets=tuple(sorted({b for _, e in chosen if (b := _budget(e, autoattack))})),
                     accuracies=_accuracies([e for _, e in chosen], autoattack),
+                    labels=attack_labels(m for _, e in chosen for m in e.measurements),
                 )
             )
     return rows
 
 
-def evaluation_table(rows: Sequence[EvaluationRow]) -> Table:
-    """The table for a terminal."""
-    table = Table(
-        box=SIMPLE_HEAD, caption=table_caption(rows), caption_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
-    )
-    lines = table_lines(rows)
-    factors = len(lines[0]) - len(_attacks(rows)) - 1
-    for index, header in enumerate(lines[0]):
-        table.add_column(header.replace("_", "\n"), justify="left" if index < factors else "right")
-    for line in lines[1:]:
-        table.add_row(*(text.replace(" ± ", "\n± ") for text in line))
-    return table
-
-
-def evaluation_markdown(rows: Sequence[EvaluationRow]) -> str:
-    """The table in GitHub's Markdown."""
-    lines = table_lines(rows)
-    lines.insert(1, ["---"] * len(lines[0]))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + f"\n\n{table_caption(rows)}\n"
-
-
 def stored_evaluations_markdown(records: Sequence[TrialRecord]) -> str:
-    """The tables of all checkpoints that were evaluated, and of each mode of AutoAttack; empty if there are none.
+    """The tables of all evaluated checkpoints and kinds of AutoAttack in Markdown; empty without an evaluation.
 
     Args:
-        records: of one sweep; of trials that may not be counted yet only those that may are in the tables.
+        records: trials of one sweep; the tables have only those that may be counted.
     """
     counted, _ = countable_trials(records)
     tables = []
@@ -122,45 +102,51 @@ def stored_evaluations_markdown(records: Sequence[TrialRecord]) -> str:
         evaluations = [e for record in counted for e in record.evaluations if e.checkpoint == checkpoint]
         measured = {m.attack for evidence in evaluations for m in evidence.measurements}
         for mode in sorted(measured & set(AUTOATTACKS)) or (["autoattack"] if measured else []):
-            rows = evaluation_rows(counted, checkpoint, mode)
-            tables.append(f"## {checkpoint}, {mode}\n\n{evaluation_markdown(rows)}")
+            table = evaluation_table(evaluation_rows(counted, checkpoint, mode))
+            tables.append(f"## {checkpoint}, {mode}\n\n{markdown_table(table)}")
     return "\n".join(tables)
 
 
-def table_lines(rows: Sequence[EvaluationRow]) -> list[list[str]]:
-    """Header and rows as text."""
+def evaluation_table(rows: Sequence[EvaluationRow]) -> TextTable:
+    """The rows by the options that vary and, if rows have one, by outcome."""
     names, attacks = distinct_factors(rows), _attacks(rows)
     outcomes = any(row.outcome for row in rows)
-    header = [*(names or ["cell"]), *(["outcome"] if outcomes else []), "unstable / trials"]
-    header += [HEADERS.get(attack, attack) for attack in attacks]
-    lines = [header]
+    words = [*(names or ["cell"]), *(["outcome"] if outcomes else [])]
+    lines = []
     for row in rows:
         cell = [format_value(row.factors[name]) for name in names] or [row.cell_id]
         cell += [row.outcome or NOTHING] if outcomes else []
-        spreads = [str(row.accuracies[attack]) if attack in row.accuracies else NOTHING for attack in attacks]
-        lines.append([*cell, f"{row.unstable}/{row.trials}", *spreads])
-    return lines
+        means = [str(row.accuracies[attack]) if attack in row.accuracies else NOTHING for attack in attacks]
+        lines.append([*cell, f"{row.unstable}/{row.trials}", *means])
+    header = [*words, "unstable / trials", *(_name(rows, attack) for attack in attacks)]
+    return TextTable(header, lines, len(words), table_caption(rows))
+
+
+def _name(rows: Sequence[EvaluationRow], attack: str) -> str:
+    """The attack as it was run; all its forms if rows differ: ``PGD-10/PGD-20``."""
+    labels = dict.fromkeys(label for row in rows for label in row.labels.get(attack, ()))
+    return "/".join(dict.fromkeys(map(attack_name, labels))) or attack_name(attack)
 
 
 def _attacks(rows: Sequence[EvaluationRow]) -> list[str]:
-    """Columns: the paper's in its order, then others, then the gap."""
+    """Columns of accuracies: those of the paper in its order, then further attacks, then the gap."""
     measured = dict.fromkeys(attack for row in rows for attack in row.accuracies if attack != GAP)
-    known = [attack for attack in HEADERS if attack in measured]
+    known = [attack for attack in PAPER_ORDER if attack in measured]
     gap = [GAP] if any(GAP in row.accuracies for row in rows) else []
-    return [*known, *(attack for attack in measured if attack not in HEADERS), *gap]
+    return [*known, *(attack for attack in measured if attack not in PAPER_ORDER), *gap]
 
 
 def table_caption(rows: Sequence[EvaluationRow]) -> str:
-    """What was attacked, how, and whether rows can be compared."""
+    """Images and budget of the attacks, and a warning if evaluations differ in them."""
     if not rows:
         return "No evaluation yet."
     images = sorted({count for row in rows for count in row.images})
     budgets = sorted({budget for row in rows for budget in row.budgets})
     lines = [f"Accuracies on the first {' or '.join(map(str, images))} test images, mean ± sample sd over trials."]
     if budgets:
-        lines.append(f"AutoAttack: {' or '.join(budgets)}; gap: PGD-10 minus AutoAttack, per trial.")
+        lines.append(f"AutoAttack: {' or '.join(budgets)}; gap: {_name(rows, 'pgd-10')} minus AutoAttack, per trial.")
     if len(images) > 1 or len(budgets) > 1:
-        lines.append("Trials were evaluated differently: compare with care.")
+        lines.append("Evaluations differ in images or budget: their accuracies cannot be compared directly.")
     return " ".join(lines)
 
 
@@ -173,10 +159,6 @@ def _budget(evidence: Evidence, autoattack: str) -> str | None:
         if m.attack == autoattack:
             return f"{m.steps} steps, {m.restarts} restarts, {m.queries} queries, seed {m.seed}, {m.library}"
     return None
-
-
-def _outcome(record: TrialRecord) -> str:
-    return record.verdict.outcome if record.verdict else "running"
 
 
 def _accuracies(evaluations: Sequence[Evidence], autoattack: str) -> dict[str, MeanStd]:

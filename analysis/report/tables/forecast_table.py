@@ -1,4 +1,4 @@
-"""A forecast for a terminal."""
+"""The forecast of ``--plan`` for a terminal."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from analysis.questions.forecast import Forecast, Forecasted
-from analysis.report.format import format_value
+from analysis.report.formatting import format_value
 
 
 def forecast_tables(
     forecast: Forecast, cells: Sequence[dict[str, Any]], assumed: Sequence[str], concurrency: int
 ) -> RenderableType:
-    """What the whole sweep needs, and the trials of each cell.
+    """Two tables: what the whole sweep still needs, and the trials that each cell still needs.
 
     Args:
-        forecast: of the sweep.
-        cells: the options that vary, per cell.
-        assumed: what was assumed of each cell's rate, in words.
-        concurrency: trials at once that the forecast was made for.
+        forecast: forecast of the sweep.
+        cells: values of the options that vary, one mapping for each cell.
+        assumed: assumed rate of each cell, in words.
+        concurrency: number of trials at a time that the forecast assumes.
     """
     whole = _table("whole sweep", ["still needed"])
     wall = f"hours, {concurrency} trial{'s' * (concurrency > 1)} at a time"

@@ -1,4 +1,4 @@
-"""A running sweep's cells for a terminal of any size, a log, and the sweep's page in MLflow."""
+"""The cells of a running sweep, for a terminal of any height, a log, and the sweep's page in MLflow."""
 
 from __future__ import annotations
 
@@ -10,44 +10,47 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from analysis.questions.cell_progress import CellProgress
-from analysis.report.format import NOTHING, format_value
-from analysis.report.grid import distinct_factors
+from analysis.report.facets import distinct_factors
+from analysis.report.formatting import NOTHING, format_ends, format_value
+from analysis.report.tables.text_table import TextTable, markdown_table
 
 FRAME_ROWS = 2
-"""Lines of a table that are no cell."""
+"""Lines of the header: the names of the columns and a rule."""
 
 
 @dataclass(frozen=True)
 class ProgressTable:
-    """The cells of a sweep, ready to be shown."""
+    """The progress of all cells of a sweep as a table, whole or in pages."""
 
     cells: Sequence[CellProgress]
 
     @property
     def height(self) -> int:
-        """Lines of the whole table."""
+        """Number of lines of the whole table."""
         return len(self.cells) + FRAME_ROWS
 
     def pages(self, rows: int) -> int:
-        """On how many pages of ``rows`` lines the table is."""
+        """Number of pages of ``rows`` lines that the table takes."""
         return -(-len(self.cells) // max(1, rows - FRAME_ROWS)) if self.cells else 1
 
     def page(self, rows: int, number: int = 0) -> Table:
-        """One page of the table, ``rows`` lines high at most; reads well from 80 columns on."""
+        """Page ``number`` of the table, at most ``rows`` lines high, for a terminal of at least 80 columns.
+
+        Pages are counted from 0; a number beyond the last page starts again at the first.
+        """
         size = max(1, rows - FRAME_ROWS)
         first = number % self.pages(rows) * size
         return self._table(self.cells[first : first + size])
 
     def whole(self) -> Table:
-        """All of it."""
+        """The whole table."""
         return self._table(self.cells)
 
     def markdown(self) -> str:
-        """All of it in GitHub's Markdown."""
-        names = [header.replace("\n", " ") for header, _ in self._columns]
-        rows = [names, ["---"] * len(self._factors) + ["---:"] * (len(names) - len(self._factors))]
-        rows += [[text(cell).replace("|", r"\|") for _, text in self._columns] for cell in self.cells]
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+        """The whole table in GitHub's Markdown."""
+        header = [header for header, _ in self._columns]
+        rows = [[text(cell) for _, text in self._columns] for cell in self.cells]
+        return markdown_table(TextTable(header, rows, len(self._factors)))
 
     def _table(self, cells: Sequence[CellProgress]) -> Table:
         table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -91,4 +94,4 @@ def _count(number: int) -> str:
 def _rate(cell: CellProgress) -> str:
     if cell.rate is None:
         return NOTHING
-    return f"{100 * cell.rate:.0f} [{100 * cell.interval.low:.0f}–{100 * cell.interval.high:.0f}]"
+    return f"{100 * cell.rate:.0f} [{format_ends(cell.interval)}]"

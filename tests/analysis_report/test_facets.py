@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.report.grid import distinct_factors, facets
+from analysis.report.facets import coupled_factors, distinct_factors, facets
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,12 @@ def test_factors_that_follow_from_another_are_left_out():
     assert distinct_factors(cells) == ["classes", "beta"]
     (table,) = facets(cells)
     assert table.fixed == {}
+
+
+def test_epsilon_stands_for_a_step_size_that_changes_with_it():
+    cells = [Cell({"attack_step_size": e, "epsilon": e}) for e in (0.15, 0.3)]
+    assert distinct_factors(cells) == ["epsilon"]
+    assert coupled_factors(cells) == {"epsilon": ["attack_step_size"]}
 
 
 def test_one_factor_is_a_single_row_and_one_cell_a_single_field():

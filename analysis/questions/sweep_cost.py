@@ -1,4 +1,4 @@
-"""What a sweep cost, and what stopping early saved."""
+"""The cost of a sweep, and the cost that early stopping saved."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from core.records import TrialRecord
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Totals over trials, running and censored ones included. Money is in the price's currency."""
+class SweepCost:
+    """Totals over all trials, running and censored ones included. Money is in the currency of the price."""
 
     trials: int
     epochs_run: int
@@ -19,19 +19,19 @@ class Cost:
     """Planned epochs that stopped trials did not run."""
     device_seconds: float
     device_seconds_saved: float
-    """What these epochs would have cost at each trial's own mean pace."""
+    """Device-seconds that these epochs would have cost at each trial's own mean pace."""
     money: float | None
     money_saved: float | None
 
     @property
     def saved_share(self) -> float:
-        """Saved device-seconds over what the same trials would have cost without stopping; 0 before anything ran."""
+        """Saved device-seconds over the device-seconds of the same trials without stopping; 0 if no trial has run."""
         whole = self.device_seconds + self.device_seconds_saved
         return self.device_seconds_saved / whole if whole else 0.0
 
 
-def cost(records: Sequence[TrialRecord], price_per_device_hour: float | None = None) -> Cost:
-    """Cost of `records`; money only with a price.
+def sweep_cost(records: Sequence[TrialRecord], price_per_device_hour: float | None = None) -> SweepCost:
+    """The cost of all trials; in money only with a price.
 
     Raises:
         ValueError: the price is negative.
@@ -41,7 +41,7 @@ def cost(records: Sequence[TrialRecord], price_per_device_hour: float | None = N
     used = sum(record.device_seconds for record in records)
     saved = sum(device_seconds_saved(record) for record in records)
     price = None if price_per_device_hour is None else price_per_device_hour / 3600
-    return Cost(
+    return SweepCost(
         trials=len(records),
         epochs_run=sum(record.epochs_run for record in records),
         epochs_saved=sum(epochs_saved(record) for record in records),

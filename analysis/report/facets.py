@@ -1,4 +1,4 @@
-"""Cells laid out as tables over two of their factors, one table per combination of the others."""
+"""Cells arranged in tables over two of their factors: one facet for each combination of the other factors."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from analysis.report.format import format_value
+from analysis.report.formatting import format_value
 
-PREFERRED = ("beta", "batch_size", "lr", "classes", "dataset", "method")
-"""Which factors make rows and columns where several have as many values: the paper's."""
+PREFERRED = ("beta", "batch_size", "lr", "classes", "dataset", "method", "epsilon")
+"""Factors by preference, where several have as many values or change together: those of the paper, then epsilon."""
 
 
 class HasFactors(Protocol):
-    """Anything about one cell."""
+    """Any result about one cell."""
 
     @property
     def factors(self) -> dict[str, Any]:
-        """The options that vary in the sweep."""
+        """The values of the options that vary in the sweep."""
 
 
 T = TypeVar("T", bound=HasFactors)
@@ -29,13 +29,13 @@ class Facet(Generic[T]):
     """One table: cells by row and column."""
 
     fixed: dict[str, Any]
-    """Values of the other factors; empty where only two vary."""
+    """The values of the other factors; empty if at most two factors vary."""
     row_factor: str | None
     column_factor: str | None
     rows: list[Any]
     columns: list[Any]
     cells: dict[tuple[int, int], T]
-    """By index of row and column; a combination that the sweep leaves out is missing."""
+    """The cells by the indices of their row and column; a combination that the sweep does not have is missing."""
 
 
 def facets(cells: Sequence[T]) -> list[Facet[T]]:
@@ -56,16 +56,22 @@ def facets(cells: Sequence[T]) -> list[Facet[T]]:
 
 
 def distinct_factors(cells: Sequence[HasFactors]) -> list[str]:
-    """Names of the factors, without those that only say again what another one says (such as a data set's shape)."""
+    """Names of the factors without those that divide the cells exactly as another one does (`coupled_factors`)."""
+    kept = coupled_factors(cells)
+    return [name for name in (cells[0].factors if cells else ()) if name in kept]
+
+
+def coupled_factors(cells: Sequence[HasFactors]) -> dict[str, list[str]]:
+    """For each factor that names the cells, the factors that change exactly when it does."""
     names = list(cells[0].factors) if cells else []
-    seen: dict[tuple[int, ...], str] = {}
+    groups: dict[tuple[int, ...], list[str]] = {}
     for name in sorted(names, key=_preference):
-        seen.setdefault(_partition([_key(cell.factors[name]) for cell in cells]), name)
-    return [name for name in names if name in seen.values()]
+        groups.setdefault(_partition([_key(cell.factors[name]) for cell in cells]), []).append(name)
+    return {first: others for first, *others in groups.values()}
 
 
 def describe(factors: Mapping[str, Any]) -> str:
-    """Factors as ``beta 1, batch_size 128``."""
+    """Factors in words: ``beta 1, batch_size 128``."""
     return ", ".join(f"{name} {format_value(value)}" for name, value in factors.items())
 
 

@@ -6,23 +6,31 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from analysis.questions.rates import CellRate
-from analysis.report.tables.cells_table import ACCURACIES, SOFT, Column, factor_count, table_caption, table_columns
+from analysis.report.options import TableFormat
+from analysis.report.tables.cells_table import (
+    ACCURACIES,
+    SOFT_HYPHEN,
+    CellColumn,
+    factor_count,
+    table_caption,
+    table_columns,
+)
+from analysis.report.tables.text_table import TextTable, markdown_table
 
 AUTOATTACK_FIELDS = (
     *("autoattack_trials", "autoattack_accuracy", "autoattack_accuracy_sd"),
     *("autoattack_gap", "autoattack_gap_sd"),
 )
-TableFormat = Literal["csv", "latex", "markdown"]
 
 
 def render(cells: Sequence[CellRate], form: TableFormat) -> str:
-    """The table as text of the asked format.
+    """The table as text in the format `form`.
 
     Raises:
-        ValueError: `form` is not one of those allowed.
+        ValueError: `form` is not a `TableFormat`.
     """
     renderers = {"csv": to_csv, "latex": to_latex, "markdown": to_markdown}
     if form not in renderers:
@@ -33,14 +41,12 @@ def render(cells: Sequence[CellRate], form: TableFormat) -> str:
 def to_markdown(cells: Sequence[CellRate]) -> str:
     """The table in GitHub's Markdown."""
     columns = table_columns(cells)
-    rows = [[_header(column) for column in columns]]
-    rows.append(["---" if i < factor_count(cells) else "---:" for i in range(len(columns))])
-    rows += [[_escape_markdown(column.text(cell)) for column in columns] for cell in cells]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + f"\n\n{table_caption(cells)}\n"
+    rows = [[column.text(cell) for column in columns] for cell in cells]
+    return markdown_table(TextTable(list(map(_header, columns)), rows, factor_count(cells), table_caption(cells)))
 
 
 def to_latex(cells: Sequence[CellRate]) -> str:
-    """The table for the ``booktabs`` package, without a float around it."""
+    """The table in LaTeX with the ``booktabs`` package, without a float around it."""
     columns = table_columns(cells)
     factors = factor_count(cells)
     rows = [[column.text(cell) for column in columns] for cell in cells]
@@ -58,7 +64,11 @@ def to_latex(cells: Sequence[CellRate]) -> str:
 
 
 def to_csv(cells: Sequence[CellRate]) -> str:
-    """All fields of the rates, unrounded, one line per cell; empty where there is no number."""
+    """All fields of the rates, not rounded, one line for each cell; a field without a number is empty.
+
+    The names of the columns are constant: ``pgd10_accuracy`` is the accuracy under the protocol's PGD, whatever its
+    number of steps, as the key ``pgd-10`` of a record is.
+    """
     names = list(cells[0].factors) if cells else []
     fields = [
         *("label", "unstable", "trials", "rate", "interval_low", "interval_high", "interval_level", "interval_kind"),
@@ -103,16 +113,12 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """`text` so that LaTeX prints it as it stands."""
+    """`text` with everything escaped that LaTeX would not print literally."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
-def _header(column: Column) -> str:
-    return column.header.replace(SOFT, "").replace("\n", " ")
-
-
-def _escape_markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _header(column: CellColumn) -> str:
+    return column.header.replace(SOFT_HYPHEN, "").replace("\n", " ")
 
 
 def _csv_value(value: Any) -> Any:

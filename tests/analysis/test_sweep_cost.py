@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.questions.cost import cost
+from analysis.questions.sweep_cost import sweep_cost
 
 
 def test_used_and_saved_are_added_up_by_hand(record: Callable) -> None:
@@ -14,15 +14,15 @@ def test_used_and_saved_are_added_up_by_hand(record: Callable) -> None:
         record(2, "censored", epochs_run=2, fields={"device_seconds": 200.0}),
         record(3, None, epochs_run=5, fields={"device_seconds": 500.0}),
     ]
-    found = cost(records, price_per_device_hour=3.6)
+    found = sweep_cost(records, price_per_device_hour=3.6)
     assert (found.trials, found.epochs_run, found.epochs_saved) == (4, 21, 6)
     assert (found.device_seconds, found.device_seconds_saved) == (2100, 600)
     assert (found.money, found.money_saved) == pytest.approx((2.1, 0.6))
     assert found.saved_share == pytest.approx(600 / 2700)
-    assert cost(records).money is None
-    assert cost([]).saved_share == 0
+    assert sweep_cost(records).money is None
+    assert sweep_cost([]).saved_share == 0
 
 
 def test_a_negative_price_is_refused() -> None:
     with pytest.raises(ValueError, match="price_per_device_hour -1 must be at least 0"):
-        cost([], -1)
+        sweep_cost([], -1)

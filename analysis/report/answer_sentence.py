@@ -1,0 +1,81 @@
+"""The answer of a sweep in one or two sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.questions.rates import CellRate
+from analysis.report.attack_names import attack_name
+from analysis.report.facets import describe, distinct_factors
+from analysis.report.formatting import format_ends
+from analysis.report.tables.cells_table import measured_label
+
+PREDICATES = {
+    "any": "unstable at their end",
+    "overestimation": "overestimated by {pgd} at their end",
+    "onset": "with an alarm of their detector",
+    "catastrophic": "catastrophically overfitted at their end",
+    "ever": "unstable at any time",
+}
+"""What is said of the trials for which the label holds."""
+
+
+def answer_sentence(cells: Sequence[CellRate]) -> str:
+    """The rate of the only cell, or the lowest and the highest rate and how many intervals lie on one side of 50 %."""
+    counted = [cell for cell in cells if cell.trials]
+    running = sum(cell.running for cell in cells)
+    if not counted:
+        return f"No trial counts yet: {running} running, {sum(c.censored for c in cells)} censored."
+    still = [f"{running} trials still running"] if running else []
+    still += ["others waiting" if running else "trials waiting"] if any(cell.waiting for cell in cells) else []
+    so_far = f"So far, with {' and '.join(still)}: " if still else ""
+    predicate = PREDICATES[counted[0].label].format(pgd=attack_name(measured_label(cells, "pgd-10")))
+    return so_far + (_one(counted[0], predicate) if len(cells) == 1 else _several(cells, counted, predicate))
+
+
+def _one(cell: CellRate, predicate: str) -> str:
+    level = f"{100 * cell.interval.level:g} % interval"
+    return f"{cell.unstable} of {cell.trials} trials were {predicate}: {_rate(cell)} ({level} {_ends(cell)})."
+
+
+def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: str) -> str:
+    names = distinct_factors(cells)
+    low, high = (pick(counted, key=_order) for pick in (min, max))
+
+    def place(cell: CellRate) -> str:
+        return (
+            f"{_rate(cell)} ({cell.unstable} of {cell.trials}; {_ends(cell)}) "
+            f"at {describe({name: cell.factors[name] for name in names})}"
+        )
+
+    total = sum(cell.unstable for cell in counted)
+    span = f"the rate goes from {place(low)} to {place(high)}"
+    if low.rate == high.rate:
+        span = f"the rate is {_rate(low)} in every cell"
+    return f"{total} of {sum(cell.trials for cell in counted)} trials were {predicate}; {span}. {_decided(cells)}"
+
+
+def _decided(cells: Sequence[CellRate]) -> str:
+    """How many cells have a rate above or below 50 % by their intervals."""
+    level = f"{100 * cells[0].interval.level:g} %"
+    above = sum(cell.interval.low > 0.5 for cell in cells)
+    below = sum(cell.interval.high < 0.5 for cell in cells)
+    open_cells = len(cells) - above - below
+    if open_cells == len(cells):
+        return f"The {level} interval of every cell contains 50 %."
+    counts = {"above 50 %": above, "below 50 %": below, "undecided": open_cells}
+    found = [f"{side} in {count}" for side, count in counts.items() if count]
+    listed = f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else found[0]
+    return f"By the {level} intervals, the rate is {listed} of {len(cells)} cells."
+
+
+def _order(cell: CellRate) -> tuple[float, float]:
+    return cell.rate or 0.0, cell.interval.low + cell.interval.high
+
+
+def _rate(cell: CellRate) -> str:
+    return f"{100 * (cell.rate or 0):.0f} %"
+
+
+def _ends(cell: CellRate) -> str:
+    return f"{format_ends(cell.interval)} %"

@@ -1,0 +1,118 @@
+"""What every section of a report is made from: the records of a sweep and the choices of the report's reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from analysis.questions.countable_trials import countable_trials, default_label, started
+from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
+from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
+from analysis.questions.rates import CellRate, Label, cell_rates
+from analysis.report.facets import describe, distinct_factors
+from analysis.report.options import ReportOptions
+from analysis.statistics.intervals import IntervalKind
+from core.records import TrialRecord
+
+if TYPE_CHECKING:
+    from analysis.report.figures.paper import Panel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportContext:
+    """A sweep and how its report is made. Results that several sections share are computed once, when first asked for.
+
+    Args:
+        sweep: name of the sweep.
+        records: all trials of the sweep that have started.
+        counted: the trials that give an unbiased rate, with running and waiting ones, see `countable_trials`.
+        label: label whose rate is shown.
+        interval: kind of interval of a rate.
+        level: coverage of all intervals, in (0, 1).
+        price: price of a device-hour; without it, costs are not shown as money.
+        earlier: the earlier sweep whose trials this sweep trains again, if it does.
+        landscapes: contours of loss landscapes, from `landscape_panels`.
+        links: address of the page of a trial's MLflow run by the trial's key; a trial without one has no link.
+        links_note: sentence printed under the links.
+    """
+
+    sweep: str
+    records: Sequence[TrialRecord]
+    counted: Sequence[TrialRecord]
+    label: Label
+    interval: IntervalKind
+    level: float = 0.95
+    price: float | None = None
+    earlier: EarlierRecords | None = None
+    landscapes: Sequence[Panel] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
+    links_note: str = ""
+
+    @cached_property
+    def cells(self) -> list[CellRate]:
+        """The rate of every cell.
+
+        Raises:
+            ValueError: the label, the level or the kind of interval is not one of those allowed.
+        """
+        return cell_rates(self.counted, self.label, self.level, self.interval)
+
+    @property
+    def uncounted(self) -> int:
+        """Number of finished trials that do not count before trials with smaller seeds have ended."""
+        return len(self.records) - len(started(self.counted))
+
+    @cached_property
+    def factors(self) -> list[str]:
+        """Names of the options that tell the cells apart."""
+        return distinct_factors(self.cells)
+
+    @cached_property
+    def cell_names(self) -> dict[str, str]:
+        """The name of each cell by its id, such as ``beta 1, batch_size 16``; ``all`` if no option varies."""
+        return {
+            cell.cell_id: describe({name: cell.factors[name] for name in self.factors}) or "all" for cell in self.cells
+        }
+
+    @cached_property
+    def corrected(self) -> list[CorrectedRate]:
+        """The rate of instability at the end of training, corrected for early stopping, of every cell."""
+        return corrected_rates(self.counted, self.level, "anytime" if self.interval == "anytime" else "melded")
+
+    @cached_property
+    def healing(self) -> list[HealingComparison]:
+        """Comparisons with the earlier sweep; none without one."""
+        return compare_healing(self.earlier, self.counted, self.level) if self.earlier else []
+
+
+def report_context(
+    sweep: str,
+    records: Sequence[TrialRecord],
+    options: ReportOptions | None = None,
+    *,
+    first_seed: int | None = None,
+    earlier: EarlierRecords | None = None,
+) -> ReportContext:
+    """The context of a sweep's report, with the label and the interval that suit the sweep's design by default.
+
+    Args:
+        sweep: name of the sweep.
+        records: all trials of the sweep, running and waiting ones too; the report does not show waiting ones.
+        options: choices of the reader.
+        first_seed: smallest seed of the sweep; None: the smallest among `records`.
+        earlier: the earlier sweep whose trials this sweep trains again, if it does.
+    """
+    chosen = options or ReportOptions()
+    counted, interval = countable_trials(records, first_seed)
+    return ReportContext(
+        sweep=sweep,
+        records=started(records),
+        counted=counted,
+        label=chosen.label or default_label(records),
+        interval=chosen.interval or interval,
+        level=chosen.level,
+        price=chosen.price,
+        earlier=earlier,
+    )

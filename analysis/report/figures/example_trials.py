@@ -1,0 +1,123 @@
+"""The trials and checkpoints that show best what a figure is about, chosen by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from analysis.questions.healing import EarlierRecords
+from analysis.questions.rates import outcome
+from analysis.report.figures.series import has
+from core.config.data import DataOptions
+from core.records import CheckpointName, TrialRecord
+
+
+class Pair(NamedTuple):
+    """Two trials that are drawn beside each other."""
+
+    first: TrialRecord
+    second: TrialRecord
+
+
+def contrast(records: Sequence[TrialRecord]) -> Pair | None:
+    """A stable and an unstable trial, of one cell if a cell has both; None without such trials.
+
+    Of several pairs it is the one whose unstable trial has the longest trace, which shows most epochs after the onset.
+    """
+    stable = [r for r in records if outcome(r) == "stable" and has(r, "val/fosc")]
+    unstable = [r for r in records if outcome(r) == "unstable" and r.verdict and r.verdict.onset and has(r, "val/fosc")]
+    pairs = [Pair(s, u) for u in unstable for s in stable if s.cell_id == u.cell_id]
+    if not pairs and stable and unstable:
+        pairs = [Pair(stable[0], u) for u in unstable]
+    return max(pairs, key=lambda p: p.second.epochs_run, default=None)
+
+
+def self_healed(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The trial with the longest trace after its onset among those that recovered without healing; None without one."""
+    return max(
+        (r for r in records if r.verdict and r.verdict.recovery_epochs and r.cell["heal"] == "none"),
+        key=lambda r: r.epochs_run - (r.verdict.onset_epoch or 0 if r.verdict else 0),
+        default=None,
+    )
+
+
+def heal_pair(records: Sequence[TrialRecord], earlier: EarlierRecords | None = None) -> Pair | None:
+    """An unstable trial without healing and its twin with it: same seed, same options otherwise.
+
+    Pairs whose twin is not unstable are preferred, and of these the pair whose first trial has the most epochs. The
+    result is None without a pair.
+
+    Args:
+        records: trials of one sweep.
+        earlier: the earlier sweep whose trials this sweep trains again, if it does.
+    """
+    pairs = _heal_pairs(records, earlier)
+    return max(pairs, key=lambda pair: (outcome(pair.second) != "unstable", pair.first.epochs_run), default=None)
+
+
+def _heal_pairs(records: Sequence[TrialRecord], earlier: EarlierRecords | None) -> list[Pair]:
+    counterparts = earlier.counterparts if earlier else {}
+
+    def setting(record: TrialRecord) -> str:
+        return str(sorted((k, str(v)) for k, v in record.cell.items() if not k.startswith("heal")))
+
+    unhealed = [r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable"]
+    there = {(setting(r), r.seed): r for r in unhealed}
+    there |= {(r.cell_id, r.seed): r for r in (earlier.compared if earlier else ()) if outcome(r) == "unstable"}
+    healed = [r for r in records if r.cell["heal"] != "none" and r.verdict]
+    keys = [(r, (counterparts.get(r.cell_id, setting(r)), r.seed)) for r in healed]
+    return [Pair(there[key], record) for record, key in keys if key in there]
+
+
+class StoredCheckpoint(NamedTuple):
+    """A stored checkpoint whose landscape is drawn."""
+
+    record: TrialRecord
+    checkpoint: CheckpointName
+
+
+class LandscapePair(NamedTuple):
+    """Two checkpoints whose landscapes are drawn beside each other."""
+
+    stable: StoredCheckpoint
+    unstable: StoredCheckpoint
+
+
+def landscape_pair(records: Sequence[TrialRecord]) -> LandscapePair | None:
+    """Checkpoints of a stable and an unstable trial whose landscapes can be compared, of one cell if a cell has both.
+
+    Of all selected and last checkpoints of unstable trials it is the one with the most gradient masking, measured by
+    the larger of two differences of accuracies on test images: PGD minus Square, and FGSM minus PGD. The other one is
+    the same checkpoint of a stable trial with the same data, epsilon and model.
+    """
+    candidates = [
+        (
+            stable.cell_id == unstable.cell_id,
+            masking,
+            LandscapePair(StoredCheckpoint(stable, name), StoredCheckpoint(unstable, name)),
+        )
+        for unstable in records
+        if outcome(unstable) == "unstable"
+        for name, masking in _masking(unstable).items()
+        for stable in records
+        if outcome(stable) == "stable" and f"{name}.pt" in stable.checkpoints and _comparable(stable, unstable)
+    ]
+    best = max(candidates, key=lambda candidate: candidate[:2], default=None)
+    return best[2] if best else None
+
+
+def _masking(record: TrialRecord) -> dict[CheckpointName, float]:
+    """Gradient masking of each stored checkpoint that was measured on test images, see `landscape_pair`."""
+    found: dict[CheckpointName, float] = {}
+    for evidence in record.verdict.evidence if record.verdict else ():
+        accuracy = {m.attack: m.accuracy for m in evidence.measurements if m.split == "test"}
+        if evidence.checkpoint in ("selected", "last") and {"fgsm", "pgd-10", "square"} <= accuracy.keys():
+            gaps = accuracy["pgd-10"] - accuracy["square"], accuracy["fgsm"] - accuracy["pgd-10"]
+            if f"{evidence.checkpoint}.pt" in record.checkpoints:
+                found[evidence.checkpoint] = max(gaps)
+    return found
+
+
+def _comparable(one: TrialRecord, other: TrialRecord) -> bool:
+    names = [*DataOptions.model_fields, "epsilon", "model"]
+    return all(one.cell[name] == other.cell[name] for name in names)

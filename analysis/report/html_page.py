@@ -1,0 +1,115 @@
+"""The report as one self-contained HTML page, which loads no script, font or picture from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.questions.countable_trials import interval_reason
+from analysis.questions.rates import LABEL_QUESTIONS, CellRate, epochs_saved
+from analysis.report.answer_sentence import answer_sentence
+from analysis.report.context import ReportContext
+from analysis.report.definition import unstable_definition
+from analysis.report.facets import describe, facets
+from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
+from analysis.report.formatting import format_ends, format_seconds, format_value
+from analysis.report.sections import SECTIONS
+from analysis.report.sections.trials import trial_rows
+from analysis.report.tables.cells_table import (
+    RATE_HEADER,
+    SOFT_HYPHEN,
+    CellColumn,
+    factor_count,
+    table_caption,
+    table_columns,
+)
+from analysis.report.tables.text_table import TextTable
+from analysis.statistics.intervals import INTERVAL_QUESTIONS, IntervalKind
+from analysis.statistics.intervals import interval as interval_of
+
+OTHER_INTERVAL: dict[str, IntervalKind] = {"wilson": "clopper-pearson", "clopper-pearson": "wilson"}
+"""The second interval that the page shows for a number of trials that was fixed in advance."""
+
+
+def write_report(context: ReportContext, path: Path, *, generated_at: datetime) -> Path:
+    """Write the report of a sweep, finished or still running.
+
+    Args:
+        context: the sweep and how its report is made. Running trials count only in time and cost.
+        path: path of the HTML file, in a folder that exists.
+        generated_at: time that the page states.
+
+    Raises:
+        ValueError: the context's interval, label or level is not one of those allowed, a link is no http address, or
+            the price is negative.
+    """
+    records, cells = context.records, context.cells
+    environment = Environment(
+        loader=PackageLoader("analysis.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(value=format_value, ends=format_ends, describe=describe)
+    page = environment.get_template("report.html").render(
+        sweep=context.sweep,
+        question=LABEL_QUESTIONS[context.label],
+        definition=unstable_definition(records[0].protocol) if records else "",
+        answer=answer_sentence(cells),
+        interval=context.interval,
+        interval_question=INTERVAL_QUESTIONS[context.interval],
+        interval_reason=interval_reason(context.interval, records),
+        level=f"{100 * context.level:g} %",
+        generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        facts=_facts(context),
+        facets=facets(cells),
+        cells_table=_cells_table(cells),
+        sections=[section for make in SECTIONS for section in make(context)] if records else [],
+        trials=trial_rows(context),
+        trial_factors=context.factors,
+        links_note=context.links_note,
+        light=PALETTE_LIGHT,
+        dark=PALETTE_DARK,
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _facts(context: ReportContext) -> list[tuple[str, str]]:
+    """The numbers at the top of the page as (number, what it counts), without counts of zero."""
+    records, cells = context.records, context.cells
+    planned = sum(record.epochs_planned for record in records)
+    saved = sum(map(epochs_saved, records))
+    always = {
+        "cells": len(cells),
+        "trials counted": sum(cell.trials for cell in cells),
+        "unstable": sum(cell.unstable for cell in cells),
+    }
+    optional = {
+        "healed": sum(cell.healed for cell in cells),
+        "censored": sum(cell.censored for cell in cells),
+        "running": sum(cell.running for cell in cells),
+        "finished, but not counted before earlier seeds": context.uncounted,
+    }
+    facts = [(str(count), name) for name, count in (always | {n: c for n, c in optional.items() if c}).items()]
+    if saved:
+        facts.append((f"{100 * saved / planned:.0f} %", "of planned epochs saved"))
+    return [*facts, (format_seconds(sum(record.device_seconds for record in records)), "device time used")]
+
+
+def _cells_table(cells: Sequence[CellRate]) -> TextTable:
+    columns = table_columns(cells)
+    if cells and (other := OTHER_INTERVAL.get(cells[0].interval.kind)):
+        place = 1 + next(i for i, column in enumerate(columns) if column.header.startswith(RATE_HEADER))
+        columns.insert(place, CellColumn(f"{other}\ninterval", lambda cell: f"[{_other_ends(cell, other)}]"))
+    header = [column.header.replace(SOFT_HYPHEN, "") for column in columns]
+    rows = [[column.text(cell) for column in columns] for cell in cells]
+    return TextTable(header, rows, factor_count(cells), table_caption(cells)).without_empty_columns()
+
+
+def _other_ends(cell: CellRate, kind: IntervalKind) -> str:
+    return format_ends(interval_of(kind, cell.unstable, cell.trials, cell.interval.level))

@@ -67,7 +67,7 @@ def measured(make_sweep, tmp_path_factory):
         interval="anytime",
         label="any",
         generated_at=datetime(2026, 1, 2, tzinfo=UTC),
-        mlflow_ui_url="http://127.0.0.1:5000",
+        links={record.key: "http://127.0.0.1:5000/#/runs/1" for record in records},
     )
     (folder / "probe.html").write_text(PROBE)
     dumped = browse(

@@ -72,7 +72,12 @@ def whole(make_sweep):
 @pytest.fixture(scope="module")
 def text(report, whole):
     """Its page."""
-    return report(whole, mlflow_ui_url=UI + "/")
+    return report(whole, links=links_of(whole))
+
+
+def links_of(records):
+    """An address for each trial."""
+    return {record.key: f"{UI}/#/runs/{number:032x}" for number, record in enumerate(records)}
 
 
 def test_page_is_well_formed_and_asks_nothing_of_the_network(text):
@@ -93,7 +98,7 @@ def test_page_is_well_formed_and_asks_nothing_of_the_network(text):
 def test_every_trial_is_listed_with_its_run(text, whole):
     page = Page(text)
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a" and "#/runs/" in attributes["href"]]
-    assert sorted(links) == sorted(f"{UI}/#/runs/{record.run_id}" for record in whole)
+    assert sorted(links) == sorted(links_of(whole).values())
     rows = [attributes["data-outcome"] for tag, attributes in page.tags if "data-outcome" in attributes]
     expected = [record.verdict.outcome if record.verdict else "running" for record in whole]
     assert sorted(rows) == sorted(expected)
@@ -101,8 +106,8 @@ def test_every_trial_is_listed_with_its_run(text, whole):
 
 
 def test_address_must_be_a_web_address(report):
-    with pytest.raises(ValueError, match="mlflow_ui_url 'javascript:alert"):
-        report([], mlflow_ui_url="javascript:alert(1)//")
+    with pytest.raises(ValueError, match="link 'javascript:alert"):
+        report([], links={"a-0": "javascript:alert(1)//"})
 
 
 def test_heat_map_shows_every_cell_s_count_and_interval(text, whole):
@@ -123,7 +128,7 @@ def test_under_one_megabyte_at_500_trials_of_200_epochs(report, make_sweep):
         seeds=56, epochs=200, censor_every=17, heal_every=11, audit_every=5, gradients_every=50, running_last=9
     )
     assert len(records) > 500
-    assert len(report(records, mlflow_ui_url=UI).encode()) < 1_000_000
+    assert len(report(records, links=links_of(records)).encode()) < 1_000_000
 
 
 @pytest.mark.parametrize("width", [110, 200])
@@ -163,7 +168,6 @@ def test_names_cannot_inject_markup(report, make_trial):
                     "sweep": EVIL,
                     "cell_id": f"{EVIL}{number % 2}",
                     "cell": {**flat, **evil},
-                    "run_id": EVIL,
                     "provenance": {EVIL: EVIL},
                     "protocol": {**trial.protocol, EVIL: EVIL},
                     "status": "finished",
@@ -172,7 +176,7 @@ def test_names_cannot_inject_markup(report, make_trial):
         )
     crashed = records[0].verdict.model_copy(update={"outcome": "censored", "censor_reason": f"crashed: {EVIL}"})
     records.append(records[0].model_copy(update={"verdict": crashed, "seed": 9}))
-    text = report(records, sweep=EVIL, mlflow_ui_url=UI)
+    text = report(records, sweep=EVIL, links={record.key: f"{UI}/#/runs/{EVIL}" for record in records})
     assert "<script" not in text
     assert '"><' + "script" not in text
     page = Page(text)

@@ -102,7 +102,6 @@ def synthetic_trial(
         gradients=_gradients(rng, onset, last) if gradients else [],
         device_seconds=float(last),
         provenance=PROVENANCE,
-        run_id=f"{rng.integers(16**12):032x}",
     )
 
 

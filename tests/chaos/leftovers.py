@@ -19,9 +19,7 @@ KEPT_OBJECTS = re.compile(
     r"trials/[0-9a-f]{12}-[0-9]+/(record\.json|selected\.pt|gated\.pt|last\.pt))"
 )
 """What a finished sweep keeps in its storage."""
-KEPT_LOCALLY = re.compile(
-    r"\.unmask/journals/[0-9a-f]{12}/(confirmed|lock)|\.(cache|config)/.*"  # matplotlib's font list, torch's caches
-)
+KEPT_LOCALLY = re.compile(r"\.(cache|config)/.*")  # matplotlib's font list, torch's caches
 """What a driver keeps in its home."""
 KEPT_ON_DISK = ("driver", "home", "ray")
 TITLES = (LONE_WORKER, GROUP_WORKER, "ray::TrainController", "ray::TunerInternal", str(JOB))

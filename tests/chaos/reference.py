@@ -13,7 +13,7 @@ from typing import Any
 from tests.chaos.sweeps import SweepCommand
 
 Record = dict[str, Any]
-TIMELESS = ("device_seconds", "attempts", "provenance", "run_id")
+TIMELESS = ("device_seconds", "attempts", "provenance")
 """What of a record depends on the clock, the machine and the number of attempts."""
 
 

@@ -88,7 +88,7 @@ class Sweep:
 
 def _timeless(path: Path) -> dict[str, Any]:
     record = json.loads(path.read_text())
-    for name in ("device_seconds", "attempts", "provenance", "run_id"):
+    for name in ("device_seconds", "attempts", "provenance"):
         del record[name]
     record["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
     return record

@@ -55,7 +55,10 @@ def textbook_epochs(trainer: Trainer, dataset: Dataset, forwards: int) -> None:
         noise = trainer.streams.generator("attack", epoch, device=cpu)
         for batch in order.split(options.batch_size):
             x, y = train.images[batch].float() / 255, train.labels[batch]
-            start = x + 0.001 * torch.randn(x.shape, generator=noise)
+            if attack.attack_start == "uniform":
+                start = (x + attack.epsilon * (2 * torch.rand(x.shape, generator=noise) - 1)).clamp(0, 1)
+            else:
+                start = x + 0.001 * torch.randn(x.shape, generator=noise)
             x_adv = textbook_perturb(model, x, start, attack.attack_step_size, attack.epsilon, attack.attack_steps)
             optimizer.zero_grad()
             logits = model(x)
@@ -102,14 +105,15 @@ def test_a_float32_trajectory_is_as_exact_as_the_textbooks(
     weights: Callable[[nn.Module], Tensor],
     fast: bool,
 ) -> None:
-    """Rounding decides the sign where the attack's gradient is next to 0, which makes paths part, the textbook's too.
+    """Both float32 paths are held against the textbook's in float64.
 
-    Both float32 paths are held against the textbook's in float64, over several seeds, because one sign may move much.
+    Rounding decides the sign where the attack's gradient is next to 0, which makes paths part, the textbook's too. Far
+    from the clean image that is rare, and over several seeds it is as frequent in both.
     """
-    cell = trajectory_cell(make_cell, lr=0.005, fast=fast)
+    cell = trajectory_cell(make_cell, lr=0.005, fast=fast, attack_start="uniform")
     dataset = load(cell)
     ratios = []
-    for seed in range(6):
+    for seed in range(4):
         ours, textbook, exact = (make_trainer(cell, seed=seed, float64=float64) for float64 in (False, False, True))
         for epoch in (1, 2):
             ours.run_epoch(dataset.train, epoch)

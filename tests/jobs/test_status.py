@@ -69,7 +69,8 @@ class Stored:
         self.ledger.write_progress(self.progress)
 
     def status(self, capsys: Capture, *options: str, code: int = 0) -> str:
-        assert main(["--sweep", "mine", "--storage", self.storage, *options]) == code
+        where = [*([] if "--sweep" in options else ["--sweep", "mine"]), *options]
+        assert main([*where, *([] if "--storage" in options else ["--storage", self.storage])]) == code
         printed = capsys.readouterr()
         return " ".join((printed.err if code else printed.out).split())
 

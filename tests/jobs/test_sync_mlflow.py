@@ -53,8 +53,8 @@ class Stored:
             tracker.set_progress(progress_metrics(progress.stopped()))
             tracker.close("KILLED")
 
-    def sync(self, *options: str, code: int = 0) -> None:
-        args = ["--sweep", "mine", "--storage", str(self.storage), "--mlflow-uri", self.uri, *options]
+    def sync(self, *options: str, code: int = 0, uri: str = "") -> None:
+        args = ["--sweep", "mine", "--storage", str(self.storage), "--mlflow-uri", uri or self.uri, *options]
         assert main(args) == code
 
     def content(self) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_it_waits_for_no_driver_and_no_server(stored: Stored, capsys: Capture) -
     with driver_lock(stored.ledger.store, "mine"):
         stored.sync(code=2)
     assert "is running this sweep" in capsys.readouterr().err
-    stored.sync("--mlflow-uri", "http://127.0.0.1:9", code=2)
+    stored.sync(uri="http://127.0.0.1:9", code=2)
     assert "--mlflow-uri http://127.0.0.1:9 is not a usable MLflow store" in capsys.readouterr().err
 
 

@@ -1,1 +1,1 @@
-"""What is stored of a sweep: its description, its records, its progress and its lock. No Ray and no MLflow here."""
+"""The stored state of a sweep: its description, records, progress and lock. This package uses no Ray and no MLflow."""

@@ -1,4 +1,4 @@
-"""``sweep.json``: what a name stands for."""
+"""``sweep.json``, the stored description of a sweep: its protocol, its cells and where its seeds come from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DESCRIPTION = "sweep.json"
 
 
 class SweepDescription(BaseModel):
-    """What a sweep consists of. What older versions did not write has a default."""
+    """What a sweep consists of. Fields that older versions did not write have defaults."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -25,27 +25,27 @@ class SweepDescription(BaseModel):
     pin_groups: list[dict[str, int]] = [{}]
     counterparts: dict[str, str] = Field(default_factory=dict)
     cells: dict[str, dict[str, Any]]
-    """Flat options by the cell's id."""
+    """Flat options of each cell by the cell's id."""
 
     def protocol_options(self) -> ProtocolOptions:
-        """The protocol as this version understands it.
+        """The protocol as typed options.
 
         Raises:
-            ValueError: it does not.
+            ValueError: the protocol was written by a version whose options this version does not know.
         """
         try:
             return ProtocolOptions.model_validate(self.protocol)
         except ValidationError as error:
             raise ValueError(
-                f"the protocol of sweep {self.name} is of another version: {first_problem(error)}"
+                f"the protocol of sweep {self.name} was written by another version: {first_problem(error)}"
             ) from error
 
 
 def read_description(store: Store) -> SweepDescription | None:
-    """The description of the sweep in ``store``; None if there is none.
+    """The description of the sweep in ``store``; None if ``store`` has no description.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the description is damaged.
     """
     content = store.read(DESCRIPTION)
     if content is None:
@@ -55,5 +55,5 @@ def read_description(store: Store) -> SweepDescription | None:
     except ValidationError as error:
         raise ValueError(
             f"{store.root}/{DESCRIPTION} is damaged ({first_problem(error)}); "
-            "move it away and run the sweep's command again, which writes it again: its trials keep their records"
+            "move this file away and run the sweep's command again, which writes a new one; all records are kept"
         ) from error

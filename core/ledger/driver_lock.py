@@ -1,4 +1,4 @@
-"""One driver per sweep: the lock that it holds."""
+"""The lock that a sweep's driver holds, which allows one driver per sweep."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from core.storage import HeldError, Holder, Lease, Store
 def driver_lock(store: Store, name: str) -> Iterator[None]:
     """Hold the sweep's lease, so that no second driver, on this machine or another, works on the same trials.
 
-    A driver that was killed on this machine is followed at once; one on another machine when it has been silent for
-    `core.storage.lease.STALE_S`. A driver that another one has followed is interrupted.
+    The lease of a driver that was killed on this machine is taken over immediately. The lease of a driver on another
+    machine is taken over when it was not refreshed for `core.storage.lease.STALE_S` seconds. A driver that loses its
+    lease in this way is interrupted.
 
     Raises:
-        ValueError: another driver is at work, or has taken the sweep over meanwhile.
+        ValueError: another driver is running the sweep, or has taken the sweep over while this one held the lock.
     """
     taken_by: list[Holder] = []
 

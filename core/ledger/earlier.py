@@ -1,4 +1,4 @@
-"""Reads from the store what an earlier sweep left, for a sweep that trains some of its trials again."""
+"""The stored trials of an earlier sweep, for a new sweep that trains some of them again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from core.storage import Store
 
 
 def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
-    """Cells of the sweep with the seeds whose trials ended as asked, seeds in order; others are left out.
+    """The cells of the earlier sweep, each with the seeds of its trials that have one of the requested outcomes.
+
+    The seeds of a cell are sorted. Cells without such trials are left out.
 
     Args:
         storage: absolute folder or URI that the sweep's files are in.
-        trials: which of its trials.
+        trials: the name of the earlier sweep, the requested outcomes and the requested cells.
 
     Raises:
-        ValueError: there is no such sweep, its seeds are pinned, or no trial ended so.
+        ValueError: there is no such sweep, its seeds are pinned, or no trial has a requested outcome.
     """
     protocol = sweep_ledger(storage, trials.sweep).protocol()
     assert protocol is not None
@@ -34,17 +36,17 @@ def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
     cells = tuple(EarlierCell(cell, tuple(numbers)) for cell, numbers in seeds.items() if trials.takes(cell))
     if not cells:
         ended = Counter(record.verdict.outcome for record in records if record.verdict)
-        found = ", ".join(f"{count} {outcome}" for outcome, count in ended.items()) or "none at all"
+        found = ", ".join(f"{count} {outcome}" for outcome, count in ended.items()) or "none"
         of_cells = f" with {trials.cells}" if trials.cells else ""
         raise ValueError(
-            f"--where {' '.join(trials.where)}: no trial{of_cells} of sweep {trials.sweep} ended so; "
+            f"--where {' '.join(trials.where)}: no trial{of_cells} of sweep {trials.sweep} has such an outcome; "
             f"its finished trials: {found}"
         )
     return EarlierSweep(trials, protocol, cells)
 
 
 def earlier_records(storage: str, sweep: str) -> list[TrialRecord]:
-    """Finished trials of a sweep.
+    """The records of all finished trials of a sweep.
 
     Raises:
         ValueError: there is no such sweep.
@@ -53,10 +55,10 @@ def earlier_records(storage: str, sweep: str) -> list[TrialRecord]:
 
 
 def sweep_ledger(storage: str, sweep: str) -> Ledger:
-    """The ledger of a sweep that is in the store already.
+    """The ledger of a stored sweep.
 
     Raises:
-        ValueError: it isn't.
+        ValueError: the store has no such sweep.
     """
     parent = Store(storage)
     ledger = Ledger(parent.child(sweep), sweep)
@@ -67,14 +69,16 @@ def sweep_ledger(storage: str, sweep: str) -> Ledger:
 
 
 def stored_rerun(storage: str, sweep: str) -> Rerun | None:
-    """Where the seeds of a sweep come from; None if they are its own, or there is no such sweep in the store.
+    """The earlier sweep from which a sweep takes its seeds.
+
+    None if the sweep has seeds of its own, or if there is no such sweep in the store.
 
     Args:
         storage: absolute folder or URI that the sweep's files are in.
-        sweep: its name.
+        sweep: the sweep's name.
 
     Raises:
-        ValueError: its description is damaged.
+        ValueError: the sweep's description is damaged.
     """
     description = read_description(Store(storage).child(sweep))
     if description is None or not description.rerun:

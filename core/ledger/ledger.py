@@ -1,4 +1,7 @@
-"""Which trials of a sweep are done: the records in its store, whatever happened to drivers, clusters and trackers."""
+"""The records in a sweep's store, which alone decide which trials are done.
+
+What happened to drivers, clusters and MLflow does not matter for this decision.
+"""
 
 from __future__ import annotations
 
@@ -20,44 +23,49 @@ from core.storage import Store
 EVALUATION = "evaluation.json"
 PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
-"""Damaged files that one message names."""
+"""Largest number of damaged files that one error message lists."""
 _EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
 FACTORS = OPTION_FIELDS.keys() - {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
 }
-"""Options in which a sweep may gain cells. A new value of another (epochs, precision, ...) is another experiment."""
+"""Options in which the cells of one sweep may differ, so that cells with new values may be added to it.
+
+A new value of any other option (epochs, precision, ...) is another experiment and needs another sweep."""
 
 
 class DamagedRecordError(ValueError):
-    """Stored files of finished trials can't be understood; the message names them and says what to do.
+    """Stored files of finished trials cannot be read. The message names the files and the remedy.
 
     Args:
-        files: each one's place and, in brackets, what is wrong with it.
+        files: for each file its path and, in brackets, the problem.
     """
 
     def __init__(self, *files: str) -> None:
         self.file = files[0]
         more = "" if len(files) <= MAX_NAMED_FILES else f"\n  ... and {len(files) - MAX_NAMED_FILES} more"
         super().__init__(
-            "damaged, or of another version:\n  "
+            "damaged, or written by another version:\n  "
             + "\n  ".join(files[:MAX_NAMED_FILES])
             + f"{more}\nMove these files away and run the same command again: a trial without its {RECORD} "
-            f"is trained again by the sweep, one without its {EVALUATION} is evaluated again; all others stay."
+            f"is trained again by the sweep, one without its {EVALUATION} is evaluated again; all others are kept."
         )
 
 
 class Ledger:
-    """The trials of one named sweep, in ``store``."""
+    """The stored trials of one named sweep. ``store`` is the sweep's own store."""
 
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
 
     def describe(self, sweep: Sweep) -> dict[str, Any]:
-        """What the sweep consists of, with what is there; seeds, cells and groups of pinned trials may be added.
+        """The content of ``sweep.json`` for ``sweep``, merged with the description that is stored already.
+
+        Seeds, cells and groups of pinned seeds may be added to a stored sweep.
 
         Raises:
-            ValueError: the name belongs to a sweep that this one can't be mixed with; the message shows the difference.
+            ValueError: a stored sweep has the same name and differs in what must not change; the message shows the
+                differences.
         """
         known = read_description(self.store)
         cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
@@ -76,9 +84,9 @@ class Ledger:
             ]
             if differences:
                 raise ValueError(
-                    f"--name {sweep.name}: a sweep of that name exists and differs:\n  "
+                    f"--name {sweep.name}: a sweep with this name exists and differs:\n  "
                     + "\n  ".join(differences)
-                    + "\nTake another --name, or the same values."
+                    + "\nGive another --name, or the stored values."
                 )
             cells = {**known.cells, **cells}
             counterparts = {**known.counterparts, **counterparts}
@@ -93,28 +101,28 @@ class Ledger:
         }
 
     def enter(self, sweep: Sweep) -> None:
-        """Note what the sweep consists of; from now on its name stands for these experiments.
+        """Store the sweep's description, which binds its name to these experiments.
 
         Raises:
-            ValueError: see `describe`.
+            ValueError: as in `describe`.
         """
         self.store.write(DESCRIPTION, json.dumps(self.describe(sweep), indent=1).encode())
 
     def reopen(self, key: str) -> None:
-        """Forget that a trial crashed: it is about to be tried again."""
+        """Delete the record of a trial that crashed, because the trial is about to be started again."""
         record = self.record(key)
         if record is not None and crashed(record):
             self.trial_store(key).delete(RECORD)
 
     def trial_store(self, key: str) -> Store:
-        """Where a trial keeps its files."""
+        """The store of a trial's files."""
         return self.store.child("trials").child(key)
 
     def record(self, key: str) -> TrialRecord | None:
-        """The record of a finished trial, with its evaluations; None if it isn't finished.
+        """The record of a finished trial, with its evaluations; None if the trial is not finished.
 
         Raises:
-            DamagedRecordError: a file of the trial cannot be understood.
+            DamagedRecordError: a file of the trial cannot be read.
             ValueError: the record has a schema version that this version of unmask does not read.
         """
         store = self.trial_store(key)
@@ -132,15 +140,15 @@ class Ledger:
         except ValidationError as error:
             raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
         if record.key != key or record.verdict is None:
-            reason = f"it is of trial {record.key}" if record.key != key else "a finished trial has a verdict"
+            reason = f"it belongs to trial {record.key}" if record.key != key else "it has no verdict"
             raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
         return record.model_copy(update={"evaluations": evaluations})
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
-        """Records of all finished trials by key, those named in ``besides`` left out.
+        """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
 
         Raises:
-            DamagedRecordError: of all trials whose files can't be understood. None is left out silently.
+            DamagedRecordError: files of trials cannot be read. The error names the files of all these trials.
         """
         keys = [key for key in self.store.child("trials").folders() if key not in besides]
         with ThreadPoolExecutor(16) as pool:
@@ -157,23 +165,27 @@ class Ledger:
             return error
 
     def write(self, record: TrialRecord) -> None:
-        """Store the record of a trial that could not write its own."""
+        """Store the record of a trial whose process could not write it."""
         self.trial_store(record.key).write(RECORD, record.model_dump_json().encode())
 
     def write_evaluations(self, record: TrialRecord) -> None:
-        """Store a record's evaluations beside it: the record itself stays as the trial wrote it."""
+        """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""
         self.trial_store(record.key).write(EVALUATION, _EVALUATIONS.dump_json(record.evaluations, indent=1))
 
     def protocol(self) -> ProtocolOptions | None:
-        """The sweep's protocol; None if there is no such sweep in the store."""
+        """The sweep's protocol; None if the store does not have the sweep.
+
+        Raises:
+            ValueError: the description is damaged or was written by another version.
+        """
         description = read_description(self.store)
         return None if description is None else description.protocol_options()
 
     def progress(self) -> SweepProgress | None:
-        """What the last driver said of the sweep; None if none ever did.
+        """The progress that the last driver stored; None if no driver has stored any.
 
         Raises:
-            ValueError: it is damaged.
+            ValueError: the stored progress is damaged.
         """
         content = self.store.read(PROGRESS)
         if content is None:
@@ -183,48 +195,51 @@ class Ledger:
         except ValidationError as error:
             raise ValueError(
                 f"{self.store.root}/{PROGRESS} is damaged ({first_problem(error)}); "
-                "delete it, the next driver writes it again"
+                "delete this file, the next driver writes a new one"
             ) from error
 
     def write_progress(self, progress: SweepProgress) -> None:
-        """Store how the sweep stands, for `status.py` and the report."""
+        """Store the sweep's progress, which `jobs/status.py` and the report read."""
         self.store.write(PROGRESS, progress.model_dump_json().encode())
 
 
 def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:
-    """Trials without a record. One that crashed is tried again: a crash says nothing about the trial."""
+    """The trials that have no record, and those that crashed, because a crash is no result of the trial's options."""
     done = {key for key, record in records.items() if not crashed(record)}
     return [trial for trial in trials if trial.key not in done]
 
 
 def crashed(record: TrialRecord) -> bool:
-    """Was the trial censored because its workers died?"""
+    """True if the trial was censored because its workers died."""
     return record.verdict is not None and (record.verdict.censor_reason or "").startswith("crashed")
 
 
 def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     names = [*before, *(name for name in after if name not in before)]
     return [
-        f"{kind} {name}: {before.get(name)} there, {after.get(name)} here"
+        f"{kind} {name}: {before.get(name)} stored, {after.get(name)} given"
         for name in names
         if before.get(name) != after.get(name)
     ]
 
 
 def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping[str, int]]) -> list[str]:
-    """Groups may be added behind those that there are: a group's place says which seeds its trials have."""
-    for number, (there, here) in enumerate(zip(before, after, strict=False), start=1):
-        if there != here:
-            return [f"pinned streams of group {number}: {dict(there) or 'none'} there, {dict(here) or 'none'} here"]
+    """The first difference between the common groups of both sequences.
+
+    Groups may only be added at the end, because the position of a group decides which seeds its trials have.
+    """
+    for number, (stored, given) in enumerate(zip(before, after, strict=False), start=1):
+        if stored != given:
+            return [f"pinned streams of group {number}: {dict(stored) or 'none'} stored, {dict(given) or 'none'} given"]
     return []
 
 
 def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Options outside `FACTORS` whose earlier values the new cells don't all keep."""
+    """A line for each option outside `FACTORS` that has a stored value which the new cells do not have."""
     old, new = list(before), list(after)
     differences = []
     for name in (option for option in new[0] if option not in FACTORS):
-        there, here = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
-        if not there <= here:
-            differences.append(f"{name}: {', '.join(sorted(there))} there, {', '.join(sorted(here))} here")
+        stored, given = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
+        if not stored <= given:
+            differences.append(f"{name}: {', '.join(sorted(stored))} stored, {', '.join(sorted(given))} given")
     return differences

@@ -1,4 +1,4 @@
-"""A sweep's progress in one line: trials, time, device-hours, money, and what is running."""
+"""A sweep's progress as lines of text: trials, time, device-hours, money and running trials."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def cost_line(progress: SweepProgress) -> str:
 
 
 def running_line(trial: RunningTrial) -> str:
-    """One running trial: key, epoch, last metrics."""
+    """One running trial in one line: its key, its epoch and its last metrics."""
     return " ".join(running_cells(trial))
 
 
 def running_cells(trial: RunningTrial) -> tuple[str, ...]:
-    """The same, column by column."""
+    """The parts of `running_line`, each for one column of a table."""
     shown = (f"{name} {value:.2f}" for name, value in trial.metrics.items())
     return (trial.key, f"epoch {trial.epoch}/{trial.epochs}", *shown)
 
 
 def running_summary(trials: Sequence[RunningTrial]) -> str:
-    """Many running trials: how far they are, which has the highest FOSC, which has been silent longest."""
+    """Many running trials in one line: the range of their epochs, the highest FOSC and the longest silence."""
     if not trials:
         return ""
     shares = sorted(trial.epoch / trial.epochs for trial in trials)
@@ -55,7 +55,7 @@ def running_summary(trials: Sequence[RunningTrial]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``3 d 4 h``."""
+    """A duration with one or two units: ``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``3 d 4 h``."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     if seconds < 3600:

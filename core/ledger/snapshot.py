@@ -1,4 +1,4 @@
-"""How a sweep stands, read from its storage: what reports, tables and other sweeps know of it."""
+"""The state of a sweep as its storage shows it, for reports, status tables and evaluations."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from core.storage import Store
 
 @dataclass(frozen=True)
 class SweepSnapshot:
-    """A sweep at one moment."""
+    """The state of a sweep at one moment."""
 
     description: SweepDescription
     finished: list[TrialRecord]
     """Records of all trials that have ended."""
     progress: SweepProgress | None
-    """What the last driver said of the others, brought up to date; without a driver at work, what ran then waits.
+    """The last stored progress, corrected for trials that have ended since. None if no driver has stored any.
 
-    None if no driver ever said anything.
+    If no driver is running, the trials that the last driver was running are among the waiting ones.
     """
     alive: bool
-    """Does a driver seem to be at work?"""
+    """True if a driver seems to be running."""
 
     @cached_property
     def trials(self) -> list[TrialRecord]:
-        """Finished trials and, with status ``running``, open ones: see `SweepProgress.open_trials`."""
+        """Finished trials, and open trials with status ``running`` (see `SweepProgress.open_trials`)."""
         if self.progress is None:
             return self.finished
         described = self.description
@@ -37,16 +37,18 @@ class SweepSnapshot:
 
     @property
     def first_seed(self) -> int | None:
-        """The sweep's first seed; None if no driver ever said anything."""
+        """The sweep's first seed; None if no driver has stored any progress."""
         return self.progress.first_seed if self.progress else None
 
 
 class SweepReader:
-    """Reads a sweep again and again. A record is read once, unless its trial crashed and may have been tried again.
+    """Reads the state of a sweep repeatedly.
+
+    A record is read only once, unless its trial crashed, because such a trial may have been started again.
 
     Args:
-        ledger: of the sweep.
-        traces: keep what was measured per epoch and per batch, which takes a hundred times the memory.
+        ledger: the sweep's ledger.
+        traces: whether to keep the measurements per epoch and per batch, which take a hundred times the memory.
 
     Raises:
         ValueError: the storage has no such sweep.
@@ -60,12 +62,12 @@ class SweepReader:
         self._finished: dict[str, TrialRecord] = {}
 
     def read(self) -> SweepSnapshot:
-        """The sweep as it stands now.
+        """The current state of the sweep.
 
         Raises:
             ValueError: a file of the sweep is damaged.
         """
-        # the progress first: a trial that ends in between then has a record, and is not taken for running
+        # The progress is read first: a trial that ends between both reads then has a record and is not shown as running.
         progress = self._ledger.progress()
         known = {key: record for key, record in self._finished.items() if not crashed(record)}
         found = self._ledger.records(besides=known)
@@ -85,10 +87,10 @@ def stored_sweep(storage: str, sweep: str) -> Ledger:
 
     Args:
         storage: absolute folder or URI that the sweep's files are in.
-        sweep: its name.
+        sweep: the sweep's name.
 
     Raises:
-        ValueError: it isn't there.
+        ValueError: the storage has no such sweep.
     """
     parent = Store(storage)
     ledger = Ledger(parent.child(sweep), sweep)
@@ -99,9 +101,9 @@ def stored_sweep(storage: str, sweep: str) -> Ledger:
 
 
 def read_snapshot(storage: str, sweep: str) -> SweepSnapshot:
-    """The sweep that ``--sweep`` names as it stands now, with whole records.
+    """The current state of the sweep that ``--sweep`` names, with complete records.
 
     Raises:
-        ValueError: it isn't there, or one of its files is damaged.
+        ValueError: the storage has no such sweep, or one of the sweep's files is damaged.
     """
     return SweepReader(stored_sweep(storage, sweep)).read()

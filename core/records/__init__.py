@@ -1,4 +1,4 @@
-"""What a trial leaves behind, and what a running sweep says of itself: the only things that `analysis` reads."""
+"""Trial records and sweep progress, the only stored data that `analysis` reads."""
 
 from core.records.key import trial_key
 from core.records.options import varying_options

@@ -1,4 +1,4 @@
-"""The options of cells, compared with each other."""
+"""Comparison of the options of several cells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def varying_options(cells: Iterable[Mapping[str, Any]]) -> list[str]:
     """Names of the options with more than one value among the cells, in the order of the cells' own options.
 
-    Cells without an option (of another method, or stored before the option existed) say nothing about it.
+    A cell that lacks an option (it has another method, or was stored before the option existed) is not counted for it.
     """
     values: dict[str, set[str]] = {}
     for cell in cells:

@@ -1,4 +1,4 @@
-"""Where a sweep stands while it runs, as its driver says. Plain data: no torch, no Ray, no MLflow."""
+"""The progress of a sweep, which its driver stores while it runs. Plain data: no torch, no Ray, no MLflow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from core.records.record import TrialRecord
 
 State = Literal["running", "finished", "interrupted", "failed"]
 PERIOD_S = 15.0
-"""How often a driver writes."""
+"""Seconds between two reports of a driver."""
 MISSED_REPORTS = 3
-"""A driver is taken for dead after this many missed reports, and `SLACK_S`."""
+"""Number of missed reports after which, plus `SLACK_S` seconds, a driver is assumed to be dead."""
 SLACK_S = 15.0
-"""A busy machine, a slow store, clocks that differ a little."""
+"""Extra seconds that allow for a busy machine, a slow store and clocks that differ a little."""
 
 
 class _Plain(BaseModel):
@@ -25,7 +25,7 @@ class _Plain(BaseModel):
 
 
 class RunningTrial(_Plain):
-    """A trial that has started and not ended."""
+    """A trial that has started and has not ended."""
 
     key: str
     cell_id: str
@@ -36,56 +36,59 @@ class RunningTrial(_Plain):
     """Last reported epoch; 0 before the first report."""
     epochs: int
     silent_s: float
-    """Seconds since it last reported or started."""
+    """Seconds since the trial last reported or started."""
     device_seconds: float = 0.0
-    """Of the epochs reported to this driver."""
+    """Device-seconds of the epochs that were reported to this driver."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """Of the last reported epoch: ``clean``, ``pgd10`` (or another number of steps), ``fosc``, ``sgcs``; if finite."""
+    """Finite metrics of the last reported epoch: ``clean``, ``pgd10`` (or another number of steps), ``fosc``, ``sgcs``.
+    """
 
 
 class SweepProgress(_Plain):
-    """What is running and waiting, and what it costs. Trials that have ended are not here: their records are."""
+    """The running and waiting trials of a sweep, and its cost. Trials that have ended are described by their records."""
 
     sweep: str
     state: State
     host: str
     pid: int
-    """Of the driver."""
+    """Process id of the driver."""
     first_seed: int
     started_at: float
-    """Seconds since 1970 at which this driver began."""
+    """Start of this driver, in seconds since 1970."""
     written_at: float
+    """Time of this report, in seconds since 1970."""
     period_s: float
-    """How often this driver writes."""
+    """Seconds between two reports of this driver."""
     running: tuple[RunningTrial, ...] = ()
     pending: dict[str, int] | None = None
-    """Trials per cell that are to be trained and have not started; None: seeds are added as certainty needs them."""
+    """Number of waiting trials per cell; None if seeds are added adaptively."""
     next_seeds: dict[str, int] = Field(default_factory=dict)
-    """Smallest seed per cell among those pending."""
+    """Smallest seed per cell among the waiting trials."""
     done: int
-    """Trials that have ended, censored ones included."""
+    """Number of trials that have ended, including censored ones."""
     censored: int
+    """Number of censored trials."""
     device_seconds: float
-    """Of all trials so far, those of earlier drivers and those running included."""
+    """Device-seconds of all trials so far, including running trials and those of earlier drivers."""
     expected_device_seconds: float | None = None
-    """Of all trials at the end, if the rest costs what its cells' trials cost so far; None while that can't be told."""
+    """Device-seconds of the whole sweep, if open trials cost as much as their cells' trials so far; None if unknown."""
     eta_seconds: float | None = None
-    """To the end, at the pace so far; None while that can't be told."""
+    """Seconds until the end of the sweep at the pace so far; None if unknown."""
     price: float | None = None
-    """Of a device-hour, in the user's currency."""
+    """Price of a device-hour in the user's currency."""
 
     @property
     def total(self) -> int | None:
-        """Trials of the sweep; None where seeds are added as needed."""
+        """Number of trials of the sweep; None if seeds are added adaptively."""
         return None if self.pending is None else self.done + len(self.running) + sum(self.pending.values())
 
     @property
     def elapsed_s(self) -> float:
-        """Since this driver began."""
+        """Seconds from the driver's start to this report."""
         return self.written_at - self.started_at
 
     def stopped(self) -> SweepProgress:
-        """The same without a driver: what was running waits."""
+        """The same progress after the driver has stopped: the running trials become waiting ones."""
         pending, seeds = self.pending, dict(self.next_seeds)
         if pending is not None:
             pending = dict(Counter(pending) + Counter(trial.cell_id for trial in self.running))
@@ -94,7 +97,11 @@ class SweepProgress(_Plain):
         return self.model_copy(update={"running": (), "pending": pending, "next_seeds": seeds, "eta_seconds": None})
 
     def without(self, ended: Collection[TrialRecord]) -> SweepProgress:
-        """The same without trials that have ended since it was written; ``ended``: all records of the sweep."""
+        """The same progress without the trials that have ended since it was written.
+
+        Args:
+            ended: the records of all finished trials of the sweep.
+        """
         keys, seeds = {r.key for r in ended}, {(r.cell_id, r.seed) for r in ended}
         running = tuple(trial for trial in self.running if trial.key not in keys)
         next_seeds = {
@@ -108,12 +115,12 @@ class SweepProgress(_Plain):
     ) -> list[TrialRecord]:
         """A record without a verdict for each running trial, and for the first waiting trial of each cell.
 
-        Trials of a cell that end before one with a smaller seed may not be counted yet, which is why the first waiting
-        trial of a cell is here. It has not started: `TrialRecord.attempts` is 0.
+        A finished trial must not be counted before the trials of its cell with smaller seeds have ended. The first
+        waiting trial of each cell is included for this rule; it has not started, and its `TrialRecord.attempts` is 0.
 
         Args:
-            cells: the sweep's cells by id, each with all its options; trials of other cells are left out.
-            protocol: the sweep's protocol, which the records repeat.
+            cells: all options of each cell of the sweep by the cell's id; trials of other cells are left out.
+            protocol: the sweep's protocol, which is copied to each record.
         """
         running: list[dict[str, Any]] = [
             {"cell_id": t.cell_id, "seed": t.seed, "pins": t.pins, "attempts": t.attempt, "epochs_run": t.epoch}
@@ -138,9 +145,9 @@ class SweepProgress(_Plain):
         ]
 
     def age_s(self, now: float) -> float:
-        """Seconds since this was written; below 0 where the clocks differ."""
+        """Seconds from this report to ``now`` (seconds since 1970); negative if the clocks of two machines differ."""
         return now - self.written_at
 
     def is_alive(self, now: float) -> bool:
-        """Does the driver seem to be running? ``now``: seconds since 1970."""
+        """True if the driver seems to be running at ``now`` (seconds since 1970)."""
         return self.state == "running" and self.age_s(now) <= MISSED_REPORTS * self.period_s + SLACK_S

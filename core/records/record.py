@@ -12,13 +12,14 @@ from core.records.key import trial_key
 
 SCHEMA_VERSION = 1
 """Version of the layout of a record. It grows when a field changes its meaning or is removed.
-A field that is added with a default leaves it as it is. Records of unmask 0.1.0 do not name it; theirs is 1."""
+
+A new field with a default does not change the version. Records of unmask 0.1.0 do not state a version; theirs is 1."""
 Outcome = Literal["stable", "unstable", "healed", "censored"]
 CheckpointName = Literal["selected", "last", "gated", "alarm"]
 Row = dict[str, float | None]
-"""Metrics of one epoch or step by name; None where a metric is not finite."""
+"""Metrics of one epoch or step by name; None for a metric that is not finite."""
 PGD_NAME = re.compile(r"(?P<prefix>.*\bpgd)-\d+(?P<restarts>x\d+)?")
-"""``pgd-10``, ``pgd-50x5``, ``transfer-pgd-10``."""
+"""Keys of PGD attacks, such as ``pgd-10``, ``pgd-50x5`` and ``transfer-pgd-10``."""
 
 
 class _Plain(BaseModel):
@@ -26,34 +27,36 @@ class _Plain(BaseModel):
 
 
 class Measurement(_Plain):
-    """A robust accuracy and everything needed to compare it with another one."""
+    """A robust accuracy, and all settings that are needed to compare it with another one."""
 
     attack: str
     """Key of the attack in a record: ``clean``, ``fgsm``, ``pgd-10``, ``pgd-50x5``, ``square``, ``apgd-ce``, ...
 
-    The keys ``pgd-10`` and ``pgd-50x5`` are constant whatever the protocol's steps and restarts are. Show `label`.
+    The keys ``pgd-10`` and ``pgd-50x5`` do not change with the protocol's steps and restarts. `label` is the name to
+    show, because it states the steps and restarts that were run.
     """
     accuracy: float = Field(ge=0, le=1)
     steps: int | None = None
     restarts: int | None = None
     queries: int | None = None
     targets: int | None = None
-    """Target classes of a targeted attack, each with its own restarts."""
+    """Number of target classes of a targeted attack; each class has its own restarts."""
     images: int
+    """Number of attacked images."""
     block: int | None = None
-    """Images attacked at once, where their random numbers depend on it."""
+    """Number of images that are attacked at once, if the attack's random numbers depend on it."""
     split: Literal["validation", "test"]
     epsilon: float | None = None
     seed: int | None = None
     precision: str = "fp32"
     library: str = "unmask"
-    """Who computed it, with version: ``unmask 0.1.0``, ``pyautoattack 0.2.0``."""
+    """Library that ran the attack, with its version: ``unmask 0.1.0``, ``pyautoattack 0.2.0``."""
 
     @property
     def label(self) -> str:
         """Name of the attack as it was run: ``pgd-20`` with 20 steps, ``pgd-50x1`` with 1 restart, ``square-1000``.
 
-        A number that was not recorded stays as the key has it.
+        The key's own number is kept if the number of steps, restarts or queries was not recorded.
         """
         if (name := PGD_NAME.fullmatch(self.attack)) and self.steps is not None:
             restarts = f"x{self.restarts}" if name["restarts"] and self.restarts is not None else name["restarts"] or ""
@@ -64,10 +67,10 @@ class Measurement(_Plain):
 
 
 class Evidence(_Plain):
-    """All attacks of one verdict on one checkpoint, on the same images."""
+    """The measurements of several attacks on one checkpoint and the same images."""
 
     checkpoint: CheckpointName
-    """``alarm``: measured on validation images when the detector fired; the others on test images at the end."""
+    """``alarm`` is measured on validation images when the detector fires, the others on test images at the end."""
     epoch: int
     measurements: tuple[Measurement, ...]
 
@@ -97,67 +100,71 @@ class Verdict(_Plain):
     outcome: Outcome
     onset: bool
     overestimation: bool | None = None
-    """None where it could not be measured (censored trials)."""
+    """None if it could not be measured (censored trials)."""
     catastrophic: bool | None = None
     onset_epoch: int | None = None
-    """First epoch of the first run of `patience` epochs above the threshold."""
+    """First epoch of the first series of `patience` consecutive epochs with FOSC above the threshold."""
     onset_epochs: tuple[int, ...] = ()
-    """All onsets: an onset after a recovery is a new one."""
+    """Epochs of all onsets. An onset after a recovery is a new onset."""
     recovery_epochs: tuple[int, ...] = ()
-    """Epochs at which FOSC came back under the threshold after an onset (self-healing or healing)."""
+    """Epochs at which FOSC returned below the threshold after an onset (self-healing or healing)."""
     confirmed_epoch: int | None = None
-    """First epoch at which an alarm was confirmed by overestimation or catastrophic on validation images."""
+    """First epoch at which overestimation or catastrophic overfitting on validation images confirmed an alarm."""
     censor_reason: str | None = None
     """``crashed: ...``, ``diverged: ...`` or ``timeout: ...``."""
     evidence: tuple[Evidence, ...] = ()
 
 
 class TrialRecord(_Plain):
-    """What a trial leaves. Identified by (cell_id, seed, pins) within its sweep."""
+    """The stored result of one trial, which (cell_id, seed, pins) identify within its sweep."""
 
     schema_version: int = 1
     sweep: str
     cell_id: str
     cell: dict[str, Any]
-    """The cell's options, flat: ``{"beta": 1.0, "batch_size": 16, ...}``."""
+    """Flat options of the cell: ``{"beta": 1.0, "batch_size": 16, ...}``."""
     seed: int = Field(ge=0, lt=2**32)
     pins: dict[str, int] = Field(default_factory=dict)
     audit: bool = False
     allocation: Literal["fixed", "adaptive"] = "fixed"
-    """Was the sweep's number of seeds fixed, or chosen while looking? Adaptive sweeps need anytime intervals."""
+    """``adaptive`` if the sweep's number of seeds depends on its results, which requires anytime intervals."""
     protocol: dict[str, Any]
     status: Literal["running", "finished"] = "finished"
     verdict: Verdict | None = None
-    """None while running."""
+    """None while the trial is running."""
     epochs_planned: int
     epochs_run: int
     stopped_early: bool = False
     trace: list[Row] = Field(default_factory=list)
-    """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None where not finite."""
+    """One row per epoch: ``epoch`` (1-based) and metrics named ``section/name``; None for a metric that is not finite.
+    """
     gradients: list[Row] = Field(default_factory=list)
-    """Batch-level rows of Appendix G: ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
+    """One row per batch (Appendix G of the paper): ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0
-    """Seconds of training and evaluation times workers, over all attempts."""
+    """Seconds of training and evaluation, multiplied by the number of workers and summed over all attempts."""
     attempts: int = 1
-    """How often the trial was started. 0: it waits, and its record only says that it is to come."""
+    """How often the trial was started; 0 for a waiting trial (see `SweepProgress.open_trials`)."""
     checkpoints: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each stored weights file: ``{"selected.pt": ..., "gated.pt": ..., "last.pt": ...}``."""
     provenance: dict[str, str] = Field(default_factory=dict)
-    """Library versions, git commit, hardware, host, library of each part."""
+    """Library versions, git commit, hardware, host and the library of each registered part."""
     evaluations: tuple[Evidence, ...] = ()
-    """Later evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
+    """Evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
 
     @property
     def key(self) -> str:
-        """Identity within the sweep."""
+        """Identity of the trial within its sweep."""
         return trial_key(self.cell_id, self.seed, self.pins)
 
     def without_traces(self) -> TrialRecord:
-        """The same without what was measured per epoch and per batch: a hundredth of the memory."""
+        """The same record without its rows per epoch and per batch, which needs a hundredth of the memory."""
         return self.model_copy(update={"trace": [], "gradients": []})
 
     def evaluation(self, checkpoint: CheckpointName, attack: str) -> Evidence | None:
-        """The evaluation of a checkpoint that measured ``attack`` on the most images (the later of two); None: none."""
+        """The evaluation of a checkpoint that measured ``attack`` on the most images; None if there is none.
+
+        Of two evaluations on equally many images the later one is returned.
+        """
         found = [
             (evidence.measurements[0].images, index, evidence)
             for index, evidence in enumerate(self.evaluations)
@@ -167,15 +174,15 @@ class TrialRecord(_Plain):
 
 
 class UnknownSchemaError(ValueError):
-    """A record was written by a version of unmask whose layout this version does not know."""
+    """The record was written by a version of unmask whose layout this version does not know."""
 
 
 def read_record(content: bytes) -> TrialRecord:
     """The record in the bytes of a ``record.json``.
 
     Raises:
-        UnknownSchemaError: its layout is not the one that this version reads.
-        pydantic.ValidationError: it is damaged.
+        UnknownSchemaError: the record's layout is not the one that this version reads.
+        pydantic.ValidationError: the record is damaged.
     """
     try:
         record = TrialRecord.model_validate_json(content)
@@ -187,7 +194,7 @@ def read_record(content: bytes) -> TrialRecord:
 
 
 def _stored_schema(content: bytes) -> object:
-    """The schema version that damaged or unknown bytes claim to have; that of this version if they claim none."""
+    """The schema version that invalid bytes state; this version's own if they state none."""
     try:
         stored = json.loads(content)
     except (ValueError, RecursionError):

@@ -186,7 +186,7 @@ def test_a_record_in_another_trials_folder_is_not_counted_twice(stored: Stored, 
     shutil.copytree(stored.storage, tmp_path / "results")
     trials = tmp_path / "results" / NAME / "trials"
     shutil.copytree(trials / stored.trials[0].key, trials / "copy-of-it")
-    with pytest.raises(DamagedRecordError, match=f"copy-of-it/record.json .it is of trial {stored.trials[0].key}"):
+    with pytest.raises(DamagedRecordError, match=f"copy-of-it/record.json .it belongs to trial {stored.trials[0].key}"):
         Ledger(Store(str(tmp_path / "results")).child(NAME), NAME).records()
 
 

@@ -27,7 +27,7 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
     assert "2 fixed trials have no gated checkpoint" in " ".join(printed.split())
     assert "starts" not in sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
     refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
-    assert "seeds from sweep: before there, None here" in refused
+    assert "seeds from sweep: before stored, None given" in refused
 
 
 def test_pinned_groups_are_trained_side_by_side(sweep: Sweep) -> None:

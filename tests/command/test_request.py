@@ -76,7 +76,7 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
         ("--seeds-from before --name before", "--name before: is the sweep whose seeds are taken"),
         ("--seeds-from nosuch --name x", "no sweep nosuch in .*known are before"),
         ("--seeds-from before --where broken --name x", "--where broken: .*'stable', 'unstable', 'healed'"),
-        ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before ended so"),
+        ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before has such an outcome"),
         ("--seeds-from before --preset table2-lr", "not those of --preset table2-lr"),
         ("--where stable", "--where stable: needs --seeds-from"),
         ("--preset heal-quick", "no sweep quick in"),

@@ -52,7 +52,9 @@ def test_what_cannot_be_taken_is_said(
 ) -> None:
     with pytest.raises(ValueError, match=r"there is no sweep second in .*; known are first"):
         read_earlier(storage, EarlierTrials(sweep="second"))
-    with pytest.raises(ValueError, match=r"--where censored: no trial of sweep first ended so; .*3 unstable"):
+    with pytest.raises(
+        ValueError, match=r"--where censored: no trial of sweep first has such an outcome; .*3 unstable"
+    ):
         read_earlier(storage, EarlierTrials(sweep="first", where=("censored",)))
     pinned = Ledger(Store(storage).child("pinned"), "pinned")
     sweep = make_sweep(name="pinned", pin_groups=({"init": 3},))

@@ -86,9 +86,9 @@ def test_a_name_may_gain_groups_but_not_mix_them(make_sweep: Callable[..., Sweep
     ledger.enter(make_sweep(pin_groups=INIT))
     ledger.enter(make_sweep(pin_groups=INIT[:1]))
     for groups, message in [
-        (({},), r"group 1: {'init': 0} there, none here"),
-        (({"order": 0},), r"group 1: {'init': 0} there, {'order': 0} here"),
-        ((INIT[0], INIT[2]), r"group 2: {'init': 1} there, {'init': 7} here"),
+        (({},), r"group 1: {'init': 0} stored, none given"),
+        (({"order": 0},), r"group 1: {'init': 0} stored, {'order': 0} given"),
+        ((INIT[0], INIT[2]), r"group 2: {'init': 1} stored, {'init': 7} given"),
     ]:
         with pytest.raises(ValueError, match=message):
             ledger.enter(make_sweep(pin_groups=groups))
@@ -98,9 +98,9 @@ def test_a_name_keeps_the_sweep_that_its_seeds_come_from(make_sweep: Callable[..
     ledger = Ledger(Store(str(tmp_path)), "first")
     ledger.enter(make_sweep(rerun=Rerun(sweep="quick", where=("unstable",), counterparts={"a": "b"})))
     ledger.enter(make_sweep(rerun=Rerun(sweep="quick", where=("unstable",), counterparts={"c": "d"})))
-    with pytest.raises(ValueError, match=r"seeds from where: .*unstable.* there, .*healed.* here"):
+    with pytest.raises(ValueError, match=r"seeds from where: .*unstable.* stored, .*healed.* given"):
         ledger.enter(make_sweep(rerun=Rerun(sweep="quick", where=("healed",), counterparts={})))
-    with pytest.raises(ValueError, match="seeds from sweep: quick there, None here"):
+    with pytest.raises(ValueError, match="seeds from sweep: quick stored, None given"):
         ledger.enter(make_sweep())
 
 
@@ -108,7 +108,7 @@ def test_a_refused_sweep_leaves_its_name_free(make_sweep: Callable[..., Sweep], 
     ledger = Ledger(Store(str(tmp_path)), "first")
     ledger.describe(make_sweep())
     ledger.enter(make_sweep(protocol=make_sweep().protocol.model_copy(update={"fosc_threshold": 1.0})))
-    with pytest.raises(ValueError, match=r"fosc_threshold: 1\.0 there, 2\.5 here"):
+    with pytest.raises(ValueError, match=r"fosc_threshold: 1\.0 stored, 2\.5 given"):
         ledger.describe(make_sweep())
 
 
@@ -137,7 +137,9 @@ def test_a_protocol_option_that_was_added_later_counts_as_its_default(
         del description["protocol"][added]
     store.write(DESCRIPTION, json.dumps(description).encode())
     chosen = {"detector": "sgcs-drop", "detector_threshold": 0.3}
-    with pytest.raises(ValueError, match=r"detector: fosc there, sgcs-drop here\n.*threshold: None there, 0\.3 here"):
+    with pytest.raises(
+        ValueError, match=r"detector: fosc stored, sgcs-drop given\n.*threshold: None stored, 0\.3 given"
+    ):
         ledger.describe(make_sweep(protocol=make_sweep().protocol.model_copy(update=chosen)))
     ledger.enter(make_sweep())
     assert ledger.protocol() == make_sweep().protocol

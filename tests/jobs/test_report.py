@@ -250,7 +250,7 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
         (["--sweep", "tiny", "--level", "95"], "--level 95: Input should be less than 1"),
         (["--sweep", "tiny", "--price", "-1"], "--price -1: Input should be greater than or equal to 0"),
         (["--sweep", "tiny", "--output", "nowhere/x.html"], "--output nowhere/x.html: must be a file in a folder"),
-        (["--sweep", "tiny", "--figures", "a", "b"], "--figures a b: takes one folder"),
+        (["--sweep", "tiny", "--figures", "a", "b"], "--figures a b: takes one value"),
         (["--sweep", "tiny", "--mlflow-uri", "databricks"], "--mlflow-uri 'databricks' is not a store"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A lease in a store: at most one process on any machine holds it, and the lease of a dead process can be taken over."""
+"""A lease in a store: one process at a time, on any machine, holds it; a dead process can be replaced."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class SweepReader:
         Raises:
             ValueError: a file of the sweep is damaged.
         """
-        # The progress is read first: a trial that ends between both reads then has a record and does not look open.
+        # The progress is read first: a trial that ends between the two reads has a record, and is not shown as running.
         progress = self._ledger.progress()
         known = {key: record for key, record in self._finished.items() if not crashed(record)}
         found = self._ledger.records(besides=known)

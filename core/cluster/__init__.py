@@ -1,1 +1,1 @@
-"""The Ray cluster that trials and evaluations run on: how it is reached, and what it can hold."""
+"""The Ray cluster that runs trials and evaluations: the connection to it and its capacity."""

@@ -1,6 +1,7 @@
-"""What a cluster that Ray's launcher scales may grow to.
+"""The size that a cluster of Ray's cluster launcher may grow to.
 
-Ray tells a driver only of nodes that are up. The launcher leaves the cluster file on the head, where jobs run.
+Ray reports only running nodes to a driver. The limits are read from the cluster file, which the launcher copies to the
+head node, where jobs run.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from typing import Any
 import yaml
 
 CLUSTER_FILE = "ray_bootstrap_config.yaml"
-"""In the home folder of the head's user; see ``--autoscaling-config`` in ``raycluster.yaml``."""
+"""Name of the cluster file in the home folder of the head's user (``--autoscaling-config`` in ``raycluster.yaml``)."""
 
 
 @dataclass(frozen=True)
 class NodeType:
-    """Machines of one kind: what each offers, and how many there may be."""
+    """A type of worker node: the resources of one node, and the largest number of such nodes."""
 
     resources: Mapping[str, float]
     max_workers: int
@@ -26,23 +27,23 @@ class NodeType:
 
 @dataclass(frozen=True)
 class Autoscaling:
-    """Kinds of workers, and how many workers there may be of all kinds together."""
+    """All types of worker nodes, and the largest number of worker nodes of all types together."""
 
     types: tuple[NodeType, ...] = ()
     max_workers: int = 0
 
     def offered(self, name: str) -> bool:
-        """Has any kind of worker this resource?"""
-        return any(kind.resources.get(name, 0) for kind in self.types)
+        """True if a type of worker node has the resource ``name``."""
+        return any(node_type.resources.get(name, 0) for node_type in self.types)
 
 
 def autoscaling_limits() -> Autoscaling:
-    """What this machine's cluster file allows; nothing where there is none."""
+    """The limits in this machine's cluster file; no node types if there is no such file."""
     file = Path.home() / CLUSTER_FILE
     if not file.exists():
         return Autoscaling()
     cluster: dict[str, Any] = yaml.safe_load(file.read_text())
-    workers = [kind for name, kind in cluster["available_node_types"].items() if name != cluster["head_node_type"]]
+    workers = [entry for name, entry in cluster["available_node_types"].items() if name != cluster["head_node_type"]]
     return Autoscaling(
-        tuple(NodeType(kind["resources"], kind["max_workers"]) for kind in workers), cluster["max_workers"]
+        tuple(NodeType(entry["resources"], entry["max_workers"]) for entry in workers), cluster["max_workers"]
     )

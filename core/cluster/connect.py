@@ -1,4 +1,4 @@
-"""Reaching a Ray cluster, and how many trials fit on it."""
+"""The connection to a Ray cluster, and the number of trials that the cluster can run at once."""
 
 from __future__ import annotations
 
@@ -19,42 +19,44 @@ from core.config import RunOptions
 from core.config.names import cluster_address
 
 GROUP_BYTES = 1.2e9
-"""Memory of the actors beside the workers of a group of several, measured; they are on the head."""
+"""Measured memory of the actors that control a trial of several workers; these actors run on the head node."""
 WORKER_BYTES = 0.7e9
-"""Memory of one small training worker, measured; big models need --max-concurrent."""
+"""Measured memory of one training worker with a small model; large models need --max-concurrent."""
 PORT_SECONDS = 20
 STATE_API_SECONDS = 120
 HEAD = "node:__internal_head__"
 HEAD_SHARE = 1e-4
-"""A trial's own actor takes this much of the head's label resource, which every cluster has: it needs no CPU."""
+"""Share of the head node's label resource that a trial's controlling actor requests.
+
+The resource, which every cluster has, places the actor on the head node without a request for a CPU."""
 
 ENVIRONMENT = {
-    # the controller takes one report a poll: with the default of 2 s, every short epoch lasts 2 s
+    # The controller handles one report per poll: with the default of 2 s, a shorter epoch would take 2 s.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # the ledger, not Tune's snapshot, says what is done; a snapshot rewrites all trials each time
+    # The ledger decides which trials are done, and a snapshot of Tune rewrites the state of all trials each time.
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
 }
 
 
 def connect(address: str | None) -> bool:
-    """Join the cluster at ``address``, the job's or RAY_ADDRESS's; start a local one if there is none.
+    """Connect to the cluster at ``address``, or else at RAY_ADDRESS; start a local cluster if neither is given.
 
     Returns:
-        Whether a local cluster was started.
+        True if a local cluster was started.
 
     Raises:
-        ValueError: the cluster can't be reached or refuses the token, or its State API doesn't answer (without it,
-            stopped trials keep their resources for ever).
+        ValueError: the cluster cannot be reached or refuses the token, or its State API does not answer. Without the
+            State API, stopped trials would never release their resources.
     """
     wanted = address or _address_of_environment()
     os.environ.update(ENVIRONMENT)
     if not wanted:
-        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a local cluster is not preempted
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a local cluster cannot be preempted
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         if wanted:
@@ -71,7 +73,7 @@ def connect(address: str | None) -> bool:
         ) from error
     except (ConnectionError, RpcError) as error:
         raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray has put a handler there that aborts the process
+    signal.signal(signal.SIGTERM, on_sigterm)  # ray.init installs a handler that aborts the process
     _await_state_api()
     return not wanted
 
@@ -80,33 +82,39 @@ def _address_of_environment() -> str | None:
     given = os.environ.get("RAY_ADDRESS")
     try:
         return cluster_address(given) if given else None
-    except ValueError as error:  # `ray job submit` takes a dashboard's address from the same variable
+    except ValueError as error:  # `ray job submit` reads the address of a dashboard from the same variable
         raise ValueError(f"RAY_ADDRESS {given}: {error}; unset it to start a local cluster") from error
 
 
 def _try_port(address: str) -> None:
-    """Raise ConnectionError if no cluster listens there: Ray tries for 40 s and prints lines of its own."""
+    """Raise ConnectionError if no cluster listens at ``address``.
+
+    ray.init itself would try for 40 s and print its own messages.
+    """
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), PORT_SECONDS).close()
-    except (OSError, OverflowError) as error:  # an unknown host, a time-out, a port above 65535
+    except (OSError, OverflowError) as error:  # OverflowError: a port above 65535
         raise ConnectionError(error) from error
 
 
 def _try_token(address: str) -> None:
-    """Raise AuthenticationError for a wrong token: ray.init tries one for 20 s and calls it a connection error."""
+    """Raise AuthenticationError if the cluster refuses the token.
+
+    ray.init itself would try for 20 s and report a wrong token as a connection error.
+    """
     if os.environ.get("RAY_AUTH_MODE") == "token" and not _has_token():
-        return  # ray.init says at once what is missing, whereas the State API's client would abort this process
+        return  # ray.init reports the missing token at once, whereas the State API's client would abort this process
     try:
         list_nodes(address, limit=1, timeout=STATE_API_SECONDS)
     except (AuthenticationError, RpcError):
         raise
     except Exception:
-        return  # the token is right, but the dashboard is not up yet
+        return  # the token is accepted, but the dashboard has not started yet
 
 
 def _has_token() -> bool:
-    """Is there a token in one of the places in which Ray's documentation of token authentication looks for it?"""
+    """True if a token is in one of the places that Ray's documentation of token authentication lists."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return True
     file = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
@@ -114,7 +122,7 @@ def _has_token() -> bool:
 
 
 def _await_state_api() -> None:
-    """Wait until the State API answers: on a busy machine the dashboard comes up well after the cluster."""
+    """Wait until the State API answers, because on a busy machine the dashboard starts long after the cluster."""
     address = ray.get_runtime_context().gcs_address
     deadline = time.monotonic() + STATE_API_SECONDS
     while True:
@@ -125,13 +133,13 @@ def _await_state_api() -> None:
             if time.monotonic() > deadline:
                 raise ValueError(
                     f"the cluster's State API did not answer for {STATE_API_SECONDS} s: install ray[default] on its "
-                    "head and don't turn its dashboard off"
+                    "head node and do not disable its dashboard"
                 ) from error
         time.sleep(1)
 
 
 def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
-    """The options with ``gpus_per_worker`` settled: unless given, a whole GPU where the cluster has some."""
+    """The options with a value for ``gpus_per_worker``; the default is 1 if the cluster has GPUs, and 0 otherwise."""
     if run.gpus_per_worker is not None:
         return run
     has_gpus = bool(ray.cluster_resources().get("GPU", 0)) or autoscaling_limits().offered("GPU")
@@ -139,16 +147,16 @@ def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
 
 
 def fitting_trials(run: RunOptions, workers: int) -> int:
-    """How many trials of ``workers`` ranks the cluster can hold at once.
+    """Number of trials of ``workers`` ranks each that the cluster can run at once.
 
     Raises:
-        ValueError: not even one.
+        ValueError: the cluster cannot run a single one.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     now = sum(_ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
     if not now and not later and run.max_concurrent:
-        return run.max_concurrent  # Kubernetes starts nodes too, and does not say how many
+        return run.max_concurrent  # Kubernetes starts nodes on demand, and their number is not known here
     if max(now, later) < workers:
         cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
         raise ValueError(
@@ -158,7 +166,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         )
     grouped = workers > 1
     by_memory = int(sum(map(_memory, nodes)) / (WORKER_BYTES * workers + GROUP_BYTES * grouped))
-    # the memory of nodes that are still to come is unknown
+    # The memory of nodes that have not started yet is unknown.
     fitting = max(min(now // workers, by_memory), later // workers)
     if grouped:
         head = sum(_memory(node) for node in nodes if HEAD in node)
@@ -172,7 +180,7 @@ def _memory(node: Mapping[str, float]) -> float:
 
 
 def _ranks_after_scaling(limits: Autoscaling, run: RunOptions) -> int:
-    """How many ranks fit on as many workers as may be started; Ray takes those that are filled best, the smallest."""
+    """Number of ranks that fit on the cluster after scaling. Ray prefers the nodes that ranks fill best, the smallest."""
     nodes = sorted(
         ranks for kind in limits.types if (ranks := _ranks_on(kind.resources, run)) for _ in range(kind.max_workers)
     )
@@ -182,6 +190,6 @@ def _ranks_after_scaling(limits: Autoscaling, run: RunOptions) -> int:
 def _ranks_on(node: Mapping[str, float], run: RunOptions) -> int:
     limits = [node.get("CPU", 0) / run.cpus_per_worker] if run.cpus_per_worker else []
     if run.gpus_per_worker:
-        # a fraction of a GPU comes from one GPU: 0.4 fits twice on each, not five times on two
+        # A fraction of a GPU must come from one GPU: 0.4 fits twice on each GPU, not five times on two GPUs.
         limits.append(int(node.get("GPU", 0)) * int(1 / run.gpus_per_worker + 1e-9))
     return int(min(limits) + 1e-9)

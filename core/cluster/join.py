@@ -1,4 +1,4 @@
-"""Joins a Ray cluster for a job, and says so on the terminal."""
+"""A job's connection to a Ray cluster, with messages on the terminal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from core.storage import Store
 
 
 def join_cluster(address: str | None, store: Store, console: Console) -> None:
-    """Connect to the cluster at ``address``, or start a local one, and check that all its nodes see ``store``.
+    """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
 
     Raises:
-        ValueError: the cluster cannot be used, or a node of it does not see the store.
+        ValueError: the cluster cannot be used, or one of its nodes cannot read the store.
     """
     action = f"Joining the Ray cluster at {address}" if address else "Starting Ray"
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Every machine that trains must reach the sweep's store: what it writes elsewhere is lost."""
+"""Checks that every training machine can reach the sweep's store, because files that are written elsewhere are lost."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 
 ANSWER_SECONDS = 120
-SHARE_IT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
+STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
 def check_storage_on_nodes(store: Store) -> None:
-    """Read a file of the store on every node that is up; a cluster of one node has nothing to check.
+    """Read a file of the store on every running node. A cluster of one node needs no check.
 
     Raises:
-        ValueError: a node can't read it, or has something else of that name.
+        ValueError: a node cannot read the file, or reads other content.
     """
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) == 1:
@@ -37,23 +37,23 @@ def check_storage_on_nodes(store: Store) -> None:
             try:
                 found = ray.get(answer, timeout=ANSWER_SECONDS)
             except ray.exceptions.RayError:
-                continue  # a node that is gone or hangs; trials that it gets say so themselves
+                continue  # the node has left or hangs; if it returns, each of its trials checks the store itself
             if isinstance(found, str):
-                raise ValueError(f"--storage {store.root}: the node {node} can't read it: {found}")
+                raise ValueError(f"--storage {store.root}: the node {node} cannot read it: {found}")
             if found != content:
-                raise ValueError(f"--storage {store.root}: the node {node} has no such files there. {SHARE_IT}")
+                raise ValueError(f"--storage {store.root}: the node {node} has no such files there. {STORAGE_HINT}")
     finally:
         store.delete(name)
 
 
 def check_storage_here(root: str) -> None:
-    """On the machine of a trial: is this the store that the sweep was entered in? A node may join later.
+    """Check on a trial's machine that ``root`` is the sweep's store, because a node may join after the first check.
 
     Raises:
-        ValueError: it isn't.
+        ValueError: this machine finds no sweep at ``root``.
     """
     if Store(root).read(DESCRIPTION) is None:
-        raise ValueError(f"--storage {root}: the node {platform.node()} has no such sweep there. {SHARE_IT}")
+        raise ValueError(f"--storage {root}: the node {platform.node()} has no such sweep there. {STORAGE_HINT}")
 
 
 @ray.remote(num_cpus=0)

@@ -45,7 +45,7 @@ class RunningTrial(_Plain):
 
 
 class SweepProgress(_Plain):
-    """The running and waiting trials of a sweep, and its cost. Ended trials are described by their records."""
+    """The running and waiting trials of a sweep, and its cost. Finished trials are described by their records."""
 
     sweep: str
     state: State

@@ -1,4 +1,4 @@
-"""Where trials keep their checkpoints and records: a folder or a bucket of any S3 server."""
+"""Storage of checkpoints and records in a folder or in a bucket of any S3 server."""
 
 from core.storage.errors import CorruptFileError, StoreError
 from core.storage.lease import HeldError, Holder, Lease

@@ -1,4 +1,4 @@
-"""Addresses of stores: an absolute folder or ``s3://bucket/prefix``, with an endpoint where it isn't Amazon's."""
+"""Addresses of stores: an absolute folder, or ``s3://bucket/prefix`` with an optional endpoint and region."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class S3Address:
     """A folder of a bucket.
 
     Attributes:
-        bucket: its name.
-        prefix: path inside the bucket, without slashes at its ends; may be empty.
-        endpoint: ``http(s)://HOST[:PORT]`` of the server; None: what the environment says, else Amazon's.
-        region: None: what the environment says.
+        bucket: name of the bucket.
+        prefix: path inside the bucket without a slash at either end; may be empty.
+        endpoint: ``http(s)://HOST[:PORT]`` of the server. None selects the endpoint of the environment, or Amazon's.
+        region: name of the region. None selects the region of the environment.
     """
 
     bucket: str
@@ -34,24 +34,24 @@ class S3Address:
 
 
 def is_s3(root: str) -> bool:
-    """Is it meant as an address in an object store?"""
+    """True if ``root`` starts with ``s3://``."""
     return root.startswith(S3)
 
 
 def parse_s3(uri: str) -> S3Address:
-    """The address behind ``s3://bucket/prefix?endpoint=URL&region=NAME``.
+    """Parse ``s3://bucket/prefix?endpoint=URL&region=NAME``.
 
     Raises:
-        ValueError: it is no such address, or holds keys; keys are never repeated in the message.
+        ValueError: the address is malformed or contains access keys; the message never repeats the keys.
     """
     if not is_s3(uri):
-        raise ValueError(f"{uri.partition('://')[0]}:// is no store that this version can use; {ALLOWED}")
+        raise ValueError(f"{uri.partition('://')[0]}:// is not a store that this version can use; {ALLOWED}")
     place, _, query = uri.removeprefix(S3).partition("?")
     bucket, _, prefix = place.partition("/")
     if "@" in bucket or ":" in bucket:
         raise ValueError(
-            "an s3:// address must not hold keys: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "a profile (AWS_PROFILE) or the machine's role"
+            "an s3:// address must not contain access keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+            "set AWS_PROFILE, or give the machine a role"
         )
     if not _BUCKET.fullmatch(bucket):
         raise ValueError(f"{S3}{bucket} is not the name of a bucket; {ALLOWED}")
@@ -69,9 +69,13 @@ def parse_s3(uri: str) -> S3Address:
 
 
 def check_inside(name: str) -> None:
-    """Raise ValueError unless ``name`` (parts joined by ``/``) stays below the store that it is a name in."""
+    """Check that ``name`` (parts joined by ``/``) does not lead out of its store.
+
+    Raises:
+        ValueError: a part is empty, ``.`` or ``..``, or the name contains a backslash or a null character.
+    """
     if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name or "\0" in name:
-        raise ValueError(f"{name!r} is not a name inside a store")
+        raise ValueError(f"{name!r} is not a valid name inside a store")
 
 
 def _endpoint(url: str) -> str:
@@ -81,7 +85,7 @@ def _endpoint(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"endpoint {url!r}: {error}; must be http(s)://HOST[:PORT]") from error
     if "@" in parts.netloc:
-        raise ValueError("an endpoint must not hold a user name or password; must be http(s)://HOST[:PORT]")
+        raise ValueError("an endpoint must not contain a user name or password; must be http(s)://HOST[:PORT]")
     if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"endpoint {url!r} must be http(s)://HOST[:PORT]")
     return f"{parts.scheme}://{parts.netloc}"

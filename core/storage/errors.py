@@ -1,4 +1,4 @@
-"""What can be wrong with a store."""
+"""Errors of stores."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StoreError(OSError, ValueError):
-    """A store can't do what it was asked; the message is one line that says where, what and why.
+    """A store operation failed. The message is one line with the file, the operation and the reason.
 
-    Also a ValueError: wherever a command says that its input is bad, a store that does not work is said in one line.
+    The error is also a ValueError, because commands report a ValueError as one line about bad input, and a store that
+    does not work must be reported in the same way.
     """
 
 
 class CorruptFileError(RuntimeError):
-    """A stored file's content does not match its checksum."""
+    """The content of a stored file does not match its checksum."""
 
 
 def folder_error(where: str, action: str, error: OSError) -> StoreError:
-    """The error for a local file that can't be read or written."""
+    """The error for a local file operation that failed."""
     reason = error.strerror or str(error)
     if error.errno in FULL:
         reason = f"the disk is full ({os.strerror(error.errno)}); free some space and run the same command again"

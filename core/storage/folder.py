@@ -15,24 +15,25 @@ from core.storage.errors import folder_error
 from core.storage.process_identity import started_at, this_machine
 
 ABANDONED_AFTER_S = 3600
+"""Age in seconds after which a draft of another machine is deleted."""
 
 
 class Folder:
-    """Paths below ``root``. A write goes to a draft beside the file and is renamed once it is on the disk."""
+    """Files below ``root``. A write creates a draft beside the file and renames the draft once it is on the disk."""
 
     def __init__(self, root: str) -> None:
         self.root = root.rstrip("/") or "/"
 
     def at(self, path: str) -> str:
-        """The file's name for people."""
+        """The full path of a file, as messages show it."""
         return f"{self.root}/{path}" if path else self.root
 
-    def patient(self, seconds: float) -> Folder:
-        """The same folder: a file system answers or fails by itself."""
+    def with_retry_limit(self, seconds: float) -> Folder:
+        """The same folder, because operations of a file system are not repeated."""
         return self
 
     def read(self, path: str) -> bytes | None:
-        """Content; None if there is no such file."""
+        """The content of the file; None if there is no such file."""
         with _explained(self.at(path), "read"):
             try:
                 return Path(self.at(path)).read_bytes()
@@ -40,12 +41,12 @@ class Folder:
                 return None
 
     def write(self, path: str, content: bytes) -> None:
-        """Replace the file in one step."""
+        """Write the file, or replace it in one step."""
         with _explained(self.at(path), "write"), _draft(Path(self.at(path)), content) as draft:
             draft.replace(self.at(path))
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write the file if there is none; False if there is."""
+        """Write the file and return True; return False if the file exists already."""
         with _explained(self.at(path), "write"), _draft(Path(self.at(path)), content) as draft:
             try:
                 os.link(draft, self.at(path))
@@ -54,14 +55,14 @@ class Folder:
             return True
 
     def delete(self, path: str) -> None:
-        """Remove the file if it exists, and what killed writers left of it."""
+        """Delete the file if it exists, and the drafts that killed writers left beside it."""
         file = Path(self.at(path))
         with _explained(str(file), "delete"):
             file.unlink(missing_ok=True)
             _drop_abandoned(file)
 
     def list(self, path: str) -> tuple[list[str], list[str]]:
-        """Names of the folders and of the files directly below ``path``; drafts are left out."""
+        """Sorted names of the folders and of the files directly below ``path``, without drafts."""
         with _explained(self.at(path), "list"):
             try:
                 found = sorted(Path(self.at(path)).iterdir())
@@ -71,7 +72,7 @@ class Folder:
             return folders, [e.name for e in found if e.is_file() and not e.name.startswith(".")]
 
     def age(self, path: str) -> float | None:
-        """Seconds since the file was written, by the file system's clock; None if there is no such file."""
+        """Seconds since the file was written, measured by the file system's clock; None if there is no such file."""
         file = Path(self.at(path))
         clock = _draft_of(file)
         with _explained(str(file), "read"):
@@ -90,7 +91,7 @@ class Folder:
         return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
     def probe(self, path: str) -> None:
-        """Write, read and delete a file; a folder that this made is removed again."""
+        """Write, read and delete a file, and remove the folders that were created for it."""
         file = Path(self.at(path))
         new = [folder for folder in file.parents if not folder.exists()]
         try:
@@ -115,7 +116,7 @@ def _explained(where: str, action: str) -> Iterator[None]:
 
 @contextmanager
 def _draft(file: Path, content: bytes) -> Iterator[Path]:
-    """The content on the disk beside ``file``, removed at the end unless it was renamed."""
+    """Write ``content`` to a draft beside ``file``; the draft is deleted at the end if it still has its name."""
     file.parent.mkdir(parents=True, exist_ok=True)
     _drop_abandoned(file)
     draft = _draft_of(file)
@@ -134,7 +135,7 @@ def _draft_of(file: Path) -> Path:
 
 
 def _drop_abandoned(file: Path) -> None:
-    """Remove drafts whose writers were killed: of this machine at once, of others when they are old."""
+    """Delete drafts of killed writers: those of this machine at once, those of other machines when they are old."""
     for draft in file.parent.glob(f".{glob.escape(file.name)}.*-*-*"):
         machine, pid, _ = draft.name.removeprefix(f".{file.name}.").split("-", 2)
         here = machine == this_machine() and pid.isdigit()
@@ -142,5 +143,5 @@ def _drop_abandoned(file: Path) -> None:
             old = time.time() - draft.stat().st_mtime > ABANDONED_AFTER_S
             if (here and not started_at(int(pid))) or old:
                 draft.unlink(missing_ok=True)
-        except OSError:  # another process was faster
+        except OSError:  # another process has deleted the draft already
             continue

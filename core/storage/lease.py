@@ -1,4 +1,4 @@
-"""One owner at a time of a name in a store, over machines, and over owners that died."""
+"""A lease in a store: one process at a time, on any machine, holds it; a dead process can be replaced."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ STALE_S = 90.0
 
 Measured by the store's clock, because the clocks of machines may differ."""
 WATCH_S = 2.0
+"""Seconds between two looks at the lease of another process."""
 _logger = logging.getLogger(__name__)
 
 
 class Holder(BaseModel):
-    """Who holds, or held, a lease: the content of its file."""
+    """The process that holds or held a lease, as its lease file describes it."""
 
     host: str
     machine: str
@@ -38,21 +39,21 @@ class Holder(BaseModel):
     released: bool = False
 
     @property
-    def here(self) -> bool:
-        """Is it, or was it, a process that this one can see?"""
+    def on_this_machine(self) -> bool:
+        """True if this process can see the holder's process id."""
         return self.machine == this_machine()
 
     @property
-    def gone(self) -> bool:
-        """Is it known to be over, whatever the time?"""
-        return self.released or (self.here and started_at(self.pid) != self.started)
+    def ended(self) -> bool:
+        """True if the lease was released or its process has exited; False if this is not known."""
+        return self.released or (self.on_this_machine and started_at(self.pid) != self.started)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
 class HeldError(ValueError):
-    """Somebody else holds the lease; `holder` says who."""
+    """Another process, `holder`, holds the lease."""
 
     def __init__(self, holder: Holder) -> None:
         super().__init__(str(holder))
@@ -60,26 +61,27 @@ class HeldError(ValueError):
 
 
 class Lease:
-    """A context manager that holds ``folder`` of ``store``, and keeps on refreshing it in a thread.
+    """A context manager that holds the lease in ``folder`` of ``store`` and refreshes it in a thread.
 
-    Every owner is a numbered file that only it could create; the highest number owns. An owner that died on this
-    machine is followed at once, another one when it has been silent for `STALE_S`: entering then waits, and says so.
+    Each holder creates a numbered file, which only one process can create; the holder with the highest number owns the
+    lease. The lease of a process that died on this machine is taken over immediately. The lease of a process on another
+    machine is taken over when it was not refreshed for `STALE_S` seconds; entering waits for this and prints a line.
 
     Args:
-        store: where it is.
-        folder: name of the folder of its files.
-        lost: called once in the thread, with the new owner, if another process has taken the lease over.
-        say: told why entering takes long.
+        store: the store of the lease.
+        folder: name of the folder of the lease's files.
+        lost: called once in the thread with the new holder if another process has taken the lease over.
+        say: called with a line of text when entering has to wait.
 
     Raises:
-        HeldError: (on entering) a living process holds it.
+        HeldError: (on entering) a running process holds the lease.
         StoreError: the store does not work.
     """
 
     def __init__(
         self, store: Store, folder: str, lost: Callable[[Holder], None], say: Callable[[str], None] = print
     ) -> None:
-        self._store, self._lost, self._say = store.child(folder).patient(REFRESH_S), lost, say
+        self._store, self._lost, self._say = store.child(folder).with_retry_limit(REFRESH_S), lost, say
         self._me = Holder(
             host=os.uname().nodename,
             machine=this_machine(),
@@ -92,7 +94,7 @@ class Lease:
         self._thread = threading.Thread(target=self._refresh, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        while not self._taken():
+        while not self._take():
             pass
         self._thread.start()
         return self
@@ -105,17 +107,18 @@ class Lease:
         try:
             if self._newest() == self._number:
                 self._write(released=True)
-        except StoreError as problem:  # it goes stale by itself
+        except StoreError as problem:  # the lease expires without a release, too
             _logger.warning("%s", problem)
 
-    def _taken(self) -> bool:
+    def _take(self) -> bool:
+        """Try to become the holder; False if another process was faster."""
         number = self._newest()
         if number:
             self._await_end(number)
         self._number = number + 1
         if not self._store.create(_file(self._number), self._content()):
             return False
-        # another one may have come and gone since we looked, and have taken its predecessors' files away
+        # another process may have taken the lease, deleted the older files and released the lease since the first look
         if self._newest() != self._number:
             self._store.delete(_file(self._number))
             return False
@@ -125,16 +128,23 @@ class Lease:
         return True
 
     def _await_end(self, number: int) -> None:
-        """Return once the owner is known to be over; HeldError if it shows life."""
+        """Wait until the holder has ended or its lease is stale.
+
+        Raises:
+            HeldError: the holder is a running process.
+        """
         first_age: float | None = None
         while True:
             holder, age = self._holder(number), self._store.age(_file(number))
-            if holder is None or age is None or holder.gone or age >= STALE_S:
+            if holder is None or age is None or holder.ended or age >= STALE_S:
                 return
-            if holder.here or (first_age is not None and age < first_age):
+            if holder.on_this_machine or (first_age is not None and age < first_age):
                 raise HeldError(holder)
             if first_age is None:
-                self._say(f"{holder} was at work here {age:.0f} s ago; waiting up to {STALE_S - age:.0f} s to see")
+                self._say(
+                    f"{holder} was active here {age:.0f} s ago; waiting up to {STALE_S - age:.0f} s "
+                    "to see whether it is still running"
+                )
             first_age = age
             time.sleep(WATCH_S)
 
@@ -155,7 +165,7 @@ class Lease:
         content = self._store.read(_file(number))
         try:
             return None if content is None else Holder.model_validate_json(content)
-        except ValidationError:  # it names no owner, and goes stale
+        except ValidationError:  # a damaged file names no process; it counts as held until it is stale
             return Holder(host="?", machine="?", pid=0, started="", token="")
 
     def _newest(self) -> int:

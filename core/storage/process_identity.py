@@ -1,4 +1,4 @@
-"""Which machine and which process this is, so that another process can tell whether this one is still alive."""
+"""Identity of machines and processes, by which one process can tell whether another one is still running."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from pathlib import Path
 
 @cache
 def this_machine() -> str:
-    """Same for processes that see each other's ids: one boot of one kernel, one namespace of process ids."""
+    """An identifier that is equal for processes that can see each other's process ids.
+
+    It is a digest of the kernel's boot id and the namespace of process ids.
+    """
     try:
         parts = [Path("/proc/sys/kernel/random/boot_id").read_text(), str(Path("/proc/self/ns/pid").readlink())]
-    except OSError:  # not Linux: the name is what there is
+    except OSError:  # only Linux has these files
         parts = [os.uname().nodename]
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def started_at(pid: int) -> str:
-    """When the process started, in ticks since boot, because its id may have been given again; empty: it is gone."""
+    """Start time of a process in ticks since boot; empty if there is no such process, ``unknown`` except on Linux.
+
+    The start time distinguishes a process from a later one that got the same id.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return "" if Path("/proc/self/stat").exists() or not _signals(pid) else "unknown"
+        return "" if Path("/proc/self/stat").exists() or not _accepts_signals(pid) else "unknown"
     return "" if fields[0] in "ZX" else fields[19]
 
 
-def _signals(pid: int) -> bool:
+def _accepts_signals(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except OSError:

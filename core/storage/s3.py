@@ -17,9 +17,9 @@ from core.storage.address import S3Address
 from core.storage.s3_errors import Problem, explain
 
 OUTAGE_S = 600.0
-"""A server may be away, stalled or overloaded this long before a file is given up."""
+"""Seconds for which a request is repeated while the server is unreachable, stalled or overloaded."""
 PROBE_S = 15.0
-"""The same at start-up, where a user waits."""
+"""The same limit at start-up, where a user waits."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 20.0
 CONNECT_S, ANSWER_S = 10, 60
 _jitter = random.Random()
@@ -30,64 +30,66 @@ Answer = TypeVar("Answer")
 class Bucket:
     """Objects below an address.
 
-    Keys, profile and region are boto3's (environment, ``~/.aws``, the machine's role), the endpoint too
-    (``AWS_ENDPOINT_URL``) unless the address has one; ``root`` names the endpoint and region found, so that processes
-    that are given it talk to the same server.
+    boto3 finds the keys, the profile and the region (environment, ``~/.aws``, the machine's role), and also the
+    endpoint (``AWS_ENDPOINT_URL``) unless the address has one. ``root`` contains the endpoint and the region that were
+    found, which lets other processes reach the same server.
 
-    An upload carries its MD5, and a server must refuse what arrived otherwise. If the ETag that it answers is that MD5,
-    the upload is verified; an ETag may be something else (encryption by KMS), and then the object is read back.
+    An upload carries its MD5, and the server must refuse content that does not match. If the ETag in the answer is that
+    MD5, the upload is verified. An ETag may be another value (encryption by KMS); then the object is read back.
 
-    What may pass (no connection, no answer within `ANSWER_S`, 5xx, throttling, a wrong clock) is tried again for
-    `OUTAGE_S` seconds, with growing pauses; what won't (keys, rights, no such bucket) is an error at once.
+    A request that fails for a temporary reason (no connection, no answer within `ANSWER_S` seconds, status 5xx,
+    throttling, a wrong clock) is repeated for ``retry_s`` seconds with growing pauses. A permanent reason (wrong keys,
+    missing rights, no such bucket) is an error at once.
     """
 
-    def __init__(self, address: S3Address, patience_s: float = OUTAGE_S) -> None:
+    def __init__(self, address: S3Address, retry_s: float = OUTAGE_S) -> None:
         self._client = _client(address.endpoint, address.region)
         meta = self._client.meta
         region = None if meta.region_name in (None, "aws-global") else meta.region_name
         endpoint = meta.endpoint_url if _is_custom(meta.endpoint_url) else None
         self.address = S3Address(address.bucket, address.prefix, endpoint, region)
         self.root = str(self.address)
-        self.patience_s = patience_s
+        self.retry_s = retry_s
 
-    def patient(self, seconds: float) -> Bucket:
-        """The same bucket, but a server that does not answer fails after ``seconds``."""
+    def with_retry_limit(self, seconds: float) -> Bucket:
+        """The same bucket, whose requests are repeated for at most ``seconds``."""
         return Bucket(self.address, seconds)
 
     def at(self, path: str) -> str:
-        """The object's name for people."""
+        """The object's address, as messages show it."""
         return f"s3://{self.address.bucket}/{self._key(path)}".rstrip("/")
 
     def read(self, path: str) -> bytes | None:
-        """Content; None if there is no such object."""
+        """The content of the object; None if there is no such object."""
 
         def get() -> bytes:
             content: bytes = self._client.get_object(Bucket=self.address.bucket, Key=self._key(path))["Body"].read()
             return content
 
-        return self._unless("NoSuchKey", None, "read", path, get)
+        return self._call_or("NoSuchKey", None, "read", path, get)
 
     def write(self, path: str, content: bytes) -> None:
-        """Replace the object; the server shows the old one until it has the new one whole."""
+        """Write the object; the server shows an old object until the new one is complete."""
         self._call("write", path, lambda: self._put(path, content))
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write the object if there is none; False if there is."""
+        """Write the object and return True; return False if the object exists already."""
 
         def put() -> bool:
             self._put(path, content, IfNoneMatch="*")
             return True
 
-        if self._unless("PreconditionFailed", False, "write", path, put):
+        if self._call_or("PreconditionFailed", False, "write", path, put):
             return True
-        return self.read(path) == content  # the answer to our own request may have been lost, and repeated
+        # the server's answer to our own first request may have been lost, in which case the object is ours
+        return self.read(path) == content
 
     def delete(self, path: str) -> None:
-        """Remove the object if it exists."""
+        """Delete the object if it exists."""
         self._call("delete", path, lambda: self._client.delete_object(**self._object(path)))
 
     def list(self, path: str) -> tuple[list[str], list[str]]:
-        """Names of the folders and of the objects directly below ``path``."""
+        """Sorted names of the folders and of the objects directly below ``path``."""
         start = f"{self._key(path)}/" if self._key(path) else ""
 
         def pages() -> list[dict[str, Any]]:
@@ -100,31 +102,31 @@ class Bucket:
         return sorted(folders), sorted(name for name in files if name)
 
     def age(self, path: str) -> float | None:
-        """Seconds since the object was written, by the server's clock; None if there is no such object."""
+        """Seconds since the object was written, measured by the server's clock; None if there is no such object."""
 
         def head() -> float:
             found = self._client.head_object(**self._object(path))
             now = found["ResponseMetadata"]["HTTPHeaders"]["date"]
             return _seconds(now) - float(found["LastModified"].timestamp())
 
-        return self._unless("404", None, "read", path, head)
+        return self._call_or("404", None, "read", path, head)
 
     def md5(self, path: str) -> str | None:
-        """MD5 of the object if its ETag is one, else empty; None if there is no such object."""
+        """MD5 of the object; empty if its ETag is not an MD5; None if there is no such object."""
 
         def head() -> str:
             etag = str(self._client.head_object(**self._object(path))["ETag"]).strip('"')
             return etag if re.fullmatch("[0-9a-f]{32}", etag) else ""
 
-        return self._unless("404", None, "read", path, head)
+        return self._call_or("404", None, "read", path, head)
 
     def probe(self, path: str) -> None:
-        """Write, read, list and delete an object; a server that does not answer fails soon."""
-        hasty = self.patient(PROBE_S)
-        hasty.write(path, b"unmask")
-        hasty.read(path)
-        hasty.list("")
-        hasty.delete(path)
+        """Write, read, list and delete an object, with requests that are repeated for at most `PROBE_S` seconds."""
+        bucket = self.with_retry_limit(PROBE_S)
+        bucket.write(path, b"unmask")
+        bucket.read(path)
+        bucket.list("")
+        bucket.delete(path)
 
     def _put(self, path: str, content: bytes, **condition: str) -> None:
         md5 = hashlib.md5(content, usedforsecurity=False)
@@ -136,10 +138,10 @@ class Bucket:
             raise NotKeptError
 
     def _call(self, action: str, path: str, request: Callable[[], Answer]) -> Answer:
-        """The answer, asking again as long as asking may help.
+        """The answer to ``request``, which is repeated while it fails for a temporary reason.
 
         Raises:
-            StoreError: it can't be had.
+            StoreError: the request failed for a permanent reason, or for longer than the retry limit.
         """
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.exceptions import HTTPClientError as NoAnswerError
@@ -151,14 +153,14 @@ class Bucket:
             except (ClientError, BotoCoreError, NoAnswerError, NotKeptError) as error:
                 problem = explain(error, self.address)
                 waited = time.monotonic() - started
-                if not problem.may_pass or waited + delay > self.patience_s:
+                if not problem.temporary or waited + delay > self.retry_s:
                     raise problem.as_error(self.at(path), action, waited) from error
                 self._warn(problem, waited)
             time.sleep(delay * _jitter.uniform(0.5, 1.0))
             delay = min(2 * delay, LONGEST_DELAY_S)
 
-    def _unless(self, code: str, answer: Answer, action: str, path: str, request: Callable[[], Answer]) -> Answer:
-        """As `_call`; ``answer`` if the server says ``code``."""
+    def _call_or(self, code: str, answer: Answer, action: str, path: str, request: Callable[[], Answer]) -> Answer:
+        """The same as `_call`, but with the result ``answer`` if the server answers with the error ``code``."""
         from botocore.exceptions import ClientError
 
         def ask() -> Answer:
@@ -173,7 +175,7 @@ class Bucket:
 
     def _warn(self, problem: Problem, waited: float) -> None:
         if waited > 2:
-            _logger.warning("%s; trying again for up to %.0f s", problem.reason, self.patience_s - waited)
+            _logger.warning("%s; trying again for up to %.0f s", problem.reason, self.retry_s - waited)
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.address.bucket, "Key": self._key(path)}
@@ -183,7 +185,7 @@ class Bucket:
 
 
 class NotKeptError(Exception):
-    """The server holds something else than what it accepted."""
+    """The server accepted an object but returns other content for it."""
 
 
 @lru_cache
@@ -196,17 +198,17 @@ def _client(endpoint: str | None, region: str | None) -> Any:
     common = Config(
         connect_timeout=CONNECT_S,
         read_timeout=ANSWER_S,
-        retries={"total_max_attempts": 1, "mode": "standard"},  # `Bucket` repeats, and says so
+        retries={"total_max_attempts": 1, "mode": "standard"},  # `Bucket` repeats requests and logs it
         max_pool_connections=32,
         tcp_keepalive=True,
-        # servers that are not Amazon's refuse the newer checksums; every upload carries its MD5
+        # other servers than Amazon's refuse the newer checksums, which are not needed: every upload carries its MD5
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
     client = session.client("s3", **options, config=common)
     if not _is_custom(client.meta.endpoint_url):
         return client
-    # few other servers have a name for every bucket
+    # most other servers have no host name for each bucket
     return session.client("s3", **options, config=common.merge(Config(s3={"addressing_style": "path"})))
 
 

@@ -1,4 +1,4 @@
-"""What an S3 server's refusal or silence means, in one line."""
+"""One-line explanations of errors of S3 servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.storage.address import S3Address
 from core.storage.errors import StoreError
 
 OVERLOADED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
-PASSING = OVERLOADED | {
+TEMPORARY = OVERLOADED | {
     *("InternalError", "ServiceUnavailable", "RequestTimeout", "RequestTimeTooSkewed"),
     *("ConditionalRequestConflict", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch"),
 }
@@ -21,17 +21,17 @@ class Problem:
     """Why a request failed."""
 
     reason: str
-    may_pass: bool
-    """Is waiting the cure?"""
+    temporary: bool
+    """True if a repeated request may succeed."""
 
     def as_error(self, where: str, action: str, waited_s: float) -> StoreError:
-        """The error for a file that could not be read or written."""
+        """The error for an operation on the object ``where`` that failed after ``waited_s`` seconds."""
         tried = f" (tried for {waited_s:.0f} s)" if waited_s >= 1 else ""
         return StoreError(f"{where}: cannot {action} it: {self.reason}{tried}")
 
 
 def explain(error: Exception, address: S3Address) -> Problem:
-    """What boto3's error means. No key is part of the answer."""
+    """The reason of an error of boto3. The reason never contains an access key."""
     from botocore import exceptions as boto
 
     server = address.endpoint or "Amazon S3"
@@ -53,7 +53,7 @@ def explain(error: Exception, address: S3Address) -> Problem:
         case boto.ConnectionError():
             return Problem(f"no answer from {server}", True)
         case boto.HTTPClientError() | boto.IncompleteReadError():
-            return Problem(f"{server} broke off ({type(error).__name__})", True)
+            return Problem(f"{server} closed the connection ({type(error).__name__})", True)
         case boto.BotoCoreError():
             return Problem(_line(error), False)
     return Problem(f"{server} did not keep what was written", True)
@@ -74,13 +74,13 @@ def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
             now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
             return Problem(f"this machine's clock ({now} UTC) and that of {server} differ too much", True)
         case "AccessDenied" | "AllAccessDisabled" | "403":
-            return Problem(f"{server} does not allow it with these keys ({code})", False)
+            return Problem(f"{server} does not allow this with these keys ({code})", False)
         case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "301":
             return Problem(f"bucket {address.bucket} is in another region; set AWS_REGION", False)
     if code in FULL or status == 507:
-        return Problem(f"{server} has no room left ({code})", False)
+        return Problem(f"{server} has no space left ({code})", False)
     message = str(answer.get("Error", {}).get("Message") or code or f"status {status}")
-    return Problem(f"{server} answered {code or status}: {message}", status >= 500 or code in PASSING)
+    return Problem(f"{server} answered {code or status}: {message}", status >= 500 or code in TEMPORARY)
 
 
 def _line(error: Exception) -> str:

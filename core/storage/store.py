@@ -1,4 +1,4 @@
-"""Small files under one root that are either whole or not there."""
+"""A store of small files. A file is always complete: a write replaces it in one step."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ DIGEST_BYTES = 32
 
 
 class Files(Protocol):
-    """Where files are: `core.storage.folder.Folder` or `core.storage.s3.Bucket`. Paths are relative to ``root``.
+    """The backend of a store: `core.storage.folder.Folder` or `core.storage.s3.Bucket`.
 
-    Every method raises StoreError where the file system or the server can't do it.
+    Paths are relative to ``root``. Every method raises StoreError if the file system or the server fails.
     """
 
     root: str
 
     def at(self, path: str) -> str: ...
-    def patient(self, seconds: float) -> Files: ...
+    def with_retry_limit(self, seconds: float) -> Files: ...
     def read(self, path: str) -> bytes | None: ...
     def write(self, path: str, content: bytes) -> None: ...
     def create(self, path: str, content: bytes) -> bool: ...
@@ -37,13 +37,13 @@ class Files(Protocol):
 
 
 class Store:
-    """Files by name under ``root``: an absolute folder, or ``s3://bucket/prefix``.
+    """Named files under ``root``, which is an absolute folder or ``s3://bucket/prefix``.
 
-    A write replaces the old file in one step and is verified; see `core.storage.s3.Bucket` for how, and for what
-    happens while a server is away. Names may have parts joined by ``/`` and can't lead out of the store.
+    A write replaces the old file in one step and is verified. `core.storage.s3.Bucket` describes the verification and
+    the behaviour while a server is unreachable. Names may have parts joined by ``/`` and cannot lead out of the store.
 
     Raises:
-        ValueError: the root is neither.
+        ValueError: ``root`` is neither an absolute folder nor a valid ``s3://`` address.
     """
 
     def __init__(self, root: str) -> None:
@@ -52,44 +52,44 @@ class Store:
 
     @property
     def root(self) -> str:
-        """The address of this very store, endpoint and region included: it means the same on other machines."""
+        """The address of this store with its endpoint and region, which makes it valid on other machines."""
         place, mark, query = self._files.root.partition("?") if is_s3(self._files.root) else (self._files.root, "", "")
         return self._below(place) + mark + query
 
     def child(self, name: str) -> Store:
         """The store below ``name``."""
-        return self._like(self._files, self._at(name))
+        return self._store_at(self._files, self._at(name))
 
-    def patient(self, seconds: float) -> Store:
-        """The same store, whose server may be away no longer than this before it is an error."""
-        return self._like(self._files.patient(seconds), self._path)
+    def with_retry_limit(self, seconds: float) -> Store:
+        """The same store, whose requests to a server are repeated for at most ``seconds``."""
+        return self._store_at(self._files.with_retry_limit(seconds), self._path)
 
     def write(self, name: str, content: bytes) -> str:
-        """Store ``content`` whole or not at all, and return its SHA-256.
+        """Write ``content`` completely or not at all, and return its SHA-256.
 
         Raises:
-            StoreError: the store refused, or what it kept is not what was sent.
+            StoreError: the store refused the content, or returns other content for this name.
         """
         self._files.write(self._at(name), content)
         return hashlib.sha256(content).hexdigest()
 
     def create(self, name: str, content: bytes) -> bool:
-        """Store ``content`` unless there is such a file; False if there is. Of several writers, one succeeds.
+        """Write ``content`` and return True; return False if the file exists already. Of several writers, one succeeds.
 
-        The content must be this writer's alone: a server's lost answer is told by it from another writer's success.
+        The content must be unique to this writer. It decides whose file exists when the server's answer was lost.
         """
         return self._files.create(self._at(name), content)
 
     def read(self, name: str) -> bytes | None:
-        """Content of ``name``, or None if it does not exist."""
+        """The content of ``name``; None if it does not exist."""
         return self._files.read(self._at(name))
 
     def write_sealed(self, name: str, content: bytes) -> None:
-        """Store ``content`` behind its SHA-256."""
+        """Write a file that consists of the SHA-256 of ``content`` and ``content`` itself."""
         self.write(name, hashlib.sha256(content).digest() + content)
 
     def read_sealed(self, name: str) -> bytes | None:
-        """Content of a sealed file, or None if it does not exist.
+        """The content of a sealed file; None if it does not exist.
 
         Raises:
             CorruptFileError: the content does not match its checksum.
@@ -102,7 +102,7 @@ class Store:
         return sealed[DIGEST_BYTES:]
 
     def delete(self, name: str) -> None:
-        """Remove ``name`` if it exists."""
+        """Delete ``name`` if it exists."""
         self._files.delete(self._at(name))
 
     def folders(self) -> list[str]:
@@ -114,18 +114,18 @@ class Store:
         return self._files.list(self._path)[1]
 
     def age(self, name: str) -> float | None:
-        """Seconds since ``name`` was written, by the store's own clock; None if it does not exist."""
+        """Seconds since ``name`` was written, measured by the store's own clock; None if it does not exist."""
         return self._files.age(self._at(name))
 
     def md5(self, name: str) -> str | None:
-        """MD5 of ``name`` by the store's own account, empty if it doesn't know; None if it does not exist."""
+        """MD5 of ``name`` as the store reports it; empty if the store reports none; None if ``name`` does not exist."""
         return self._files.md5(self._at(name))
 
     def probe(self) -> None:
-        """Write, read and delete a file; nothing stays, not even a folder.
+        """Check the store: write, read and delete a file. No file and no folder is left behind.
 
         Raises:
-            ValueError: it did not work; the message says what did not.
+            ValueError: one of these operations failed.
         """
         name = f"probe-{this_machine()}-{os.getpid()}"
         try:
@@ -134,7 +134,7 @@ class Store:
             raise ValueError(f"--storage {error}") from error
 
     @staticmethod
-    def _like(files: Files, path: str) -> Store:
+    def _store_at(files: Files, path: str) -> Store:
         store = object.__new__(Store)
         store._files, store._path = files, path
         return store
@@ -151,10 +151,10 @@ class Store:
 
 
 def open_files(root: str) -> Files:
-    """The files under an absolute folder or an ``s3://`` address.
+    """The backend for an absolute folder or an ``s3://`` address.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: ``root`` is neither.
     """
     if "://" in root:
         return Bucket(parse_s3(root))

@@ -1,4 +1,4 @@
 """The Ray driver of a sweep: it starts trials with Ray Tune, watches them, and publishes their progress.
 
-Nothing is imported here: the actor of a trial loads `core.sweep.trainable` and `core.sweep.worker`, and no more.
+This file imports nothing, because a trial's actor should load only `core.sweep.trainable` and `core.sweep.worker`.
 """

@@ -11,23 +11,25 @@ from ray.tune.search import Searcher
 from core.allocation.allocator import FINISHED, SeedAllocator, Signal
 
 ConfigOf = Callable[[int, int], dict[str, Any]]
-"""(cell index, seed) -> the Tune trial's config."""
+"""(cell index, seed) -> config of the Tune trial."""
 ResultOf = Callable[[int, int], tuple[bool | None, float] | None]
-"""(cell index, seed) -> (ever unstable, or None if censored; device-seconds), or None if it left no record."""
+"""(cell index, seed) -> (ever unstable, or None if censored; device-seconds), or None if the trial has no record."""
 
 
 class AllocatingSearcher(Searcher):
-    """Asks a `SeedAllocator` which trial comes next. Use with ``num_samples=-1`` and ``max_concurrent_trials``.
+    """A searcher that suggests the trials of a `SeedAllocator`.
 
-    Results are read from where trials leave their records, not from Tune's metrics, which a trial that was stopped,
-    restored or had already finished doesn't always report. A trial that ended without a record is handed out again.
-    Tune pickles its searcher when it starts, so both callables must bear that.
+    Tune must be configured with ``num_samples=-1`` and ``max_concurrent_trials``.
+
+    Results are read from the trials' records and not from Tune's metrics, because a trial that was stopped, was
+    restored or had already finished does not always report metrics. A trial that ended without a record is suggested
+    again. Both callables must be picklable, because Tune pickles its searcher at the start.
 
     Args:
-        allocator: already told of the trials that an earlier driver finished (`core.allocation.replay`).
-        config_of: makes a Tune config.
-        result_of: finds the result of a trial that has ended.
-        max_losses: a trial that ended without a record this often is censored.
+        allocator: knows the trials that earlier drivers finished (`core.allocation.replay`).
+        config_of: returns the Tune config of a trial.
+        result_of: returns the result of a trial that has ended.
+        max_losses: number of ends without a record after which a trial is censored.
     """
 
     def __init__(
@@ -42,7 +44,7 @@ class AllocatingSearcher(Searcher):
         self._losses: Counter[tuple[int, int]] = Counter()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        """A config, None to wait for pending trials, or ``FINISHED`` once nothing is pending (Tune asks no more)."""
+        """The config of the next trial; None while results of pending trials are awaited; ``FINISHED`` at the end."""
         trial = self.allocator.next_trial()
         if isinstance(trial, Signal):
             return Searcher.FINISHED if trial is FINISHED else None
@@ -50,7 +52,7 @@ class AllocatingSearcher(Searcher):
         return self._config_of(*trial)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take in how a trial ended; Tune calls this for finished, stopped and failed ones."""
+        """Pass a trial's result to the allocator. Tune calls this for finished, stopped and failed trials."""
         trial = self._live.pop(trial_id)
         found = self._result_of(*trial)
         if found is not None:
@@ -63,4 +65,4 @@ class AllocatingSearcher(Searcher):
             self.allocator.observe(*trial, None, 0.0)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing is kept: a sweep is continued from its ledger, never by a restore of Tune."""
+        """Do nothing: a sweep is continued from its ledger and never by a restore of Tune."""

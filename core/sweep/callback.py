@@ -1,4 +1,4 @@
-"""What the Tune driver does when a trial starts, reports, ends or fails."""
+"""The driver's reactions to Tune's events: a trial starts, reports, ends or fails."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from core.tracking import SweepTracker
 from core.verdict import censor
 
 OVERDUE_REPORTS = 5
+"""Number of reports after the decision to stop a trial, above which Tune stops the trial."""
 
 
 class SweepCallback(Callback):
-    """Passes what happens to the tracker and the display, and records trials whose workers died."""
+    """Passes events to the tracker, the live state and the display, and writes records of trials whose workers died."""
 
     def __init__(
         self,
@@ -43,7 +44,7 @@ class SweepCallback(Callback):
         self._furthest: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks for a restore; a sweep is continued from its ledger instead
+        # Tune pickles its callbacks for a restore, but a sweep is continued from its ledger.
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -65,7 +66,8 @@ class SweepCallback(Callback):
             key = self._keys[trial.trial_id]
             if rows[-1]["epoch"] > self._furthest.get(key, 0):
                 self._furthest[key] = rows[-1]["epoch"]
-                # Tune counts the failures of a trial's whole life; a long one on machines that come and go has many
+                # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
+                # resets the counter.
                 trial.run_metadata.num_failures = 0
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.live.advance(key, rows))
@@ -112,9 +114,10 @@ class SweepCallback(Callback):
 
 
 class Backstop(Stopper):
-    """Ends a trial that goes on reporting after the rule in its own loop must have ended it.
+    """Stops a trial that continues to report although its own loop should have ended it.
 
-    The loop ends a trial gracefully; a Tune stop kills it without a record, so this waits for several further reports.
+    The trial's loop ends the trial with a record, whereas a stop by Tune kills it without a record. For this reason
+    Tune stops a trial only after `OVERDUE_REPORTS` further reports.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Runs a sweep on a Ray cluster with Ray Tune and returns what all its trials left behind."""
+"""The driver of a sweep: it trains the open trials on a Ray cluster with Ray Tune and returns all records."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ Markdown = Callable[[Sequence[TrialRecord]], str]
 
 @dataclass(frozen=True)
 class Output:
-    """Where a sweep's results go, and how they are shown.
+    """The destinations of a sweep's results, and the tables that show them.
 
     Attributes:
-        storage: absolute folder or URI; the sweep's files go below its name.
+        storage: absolute folder or URI; the sweep's files are below it in a folder with the sweep's name.
         mlflow_uri: MLflow tracking URI.
-        console: where progress goes.
-        tabulate: table of the cells while the sweep runs.
-        markdown: table for the sweep's description in MLflow, from finished and open trials.
+        console: the terminal or log that shows progress.
+        tabulate: makes the table of cells that is shown while the sweep runs.
+        markdown: makes the table for the sweep's description in MLflow, from finished and open trials.
     """
 
     storage: str
@@ -66,11 +66,11 @@ class Output:
 
 @dataclass(frozen=True)
 class Adaptive:
-    """Seeds go where certainty needs them.
+    """Adaptive allocation of seeds to cells.
 
     Attributes:
-        goal: what to reach, and what to spend at most.
-        interval: of k unstable trials in n; must cover at all looks together.
+        goal: the certainty to reach, and the budget.
+        interval: (unstable, finished) -> (low, high); the intervals must cover simultaneously over all looks.
     """
 
     goal: AllocationGoal
@@ -79,14 +79,14 @@ class Adaptive:
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What a run of a sweep ended with.
+    """The result of one run of a sweep.
 
     Attributes:
-        records: all finished trials of the sweep, of earlier runs too.
-        trials: the same and, with status ``running``, open ones, which say what may be counted.
-        unfinished: keys of trials that were to be trained and have no record.
-        interrupted: the run was told to stop.
-        untracked: how much MLflow lacks of it, and why; empty if it has everything.
+        records: records of all finished trials of the sweep, including those of earlier runs.
+        trials: these records, and records with status ``running`` of open trials, which decide what may be counted.
+        unfinished: keys of the trials that were to be trained and have no record.
+        interrupted: True if the run was interrupted.
+        untracked: what MLflow lacks of the sweep, and why; empty if MLflow has everything.
     """
 
     records: list[TrialRecord]
@@ -106,14 +106,14 @@ def run_sweep(
     """Train every trial of the sweep that has no record yet.
 
     Args:
-        sweep: what is trained.
-        run: where and with what.
-        output: where results go.
-        adaptive: None: the number of seeds is fixed.
-        trainable: what Tune runs per trial.
+        sweep: the cells, seeds and protocol.
+        run: the cluster, its resources and the folder of the data sets.
+        output: destinations of the results.
+        adaptive: the goal of an adaptive sweep; None if the number of seeds is fixed.
+        trainable: the function that Tune runs for each trial.
 
     Raises:
-        ValueError: an option cannot work; nothing was started.
+        ValueError: an option cannot work; no trial was started.
     """
     for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
         if run.download:
@@ -127,7 +127,7 @@ def run_sweep(
         known = ledger.records()
         with open_tracker(output.mlflow_uri, ledger, sweep.protocol, known.values(), training=True) as tracker:
             training = Training(sweep, run, ledger, tracker, known, scratch, adaptive, trainable)
-            del known  # whole traces, which are many
+            del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
@@ -138,7 +138,7 @@ def run_sweep(
 
 
 def stored_trials(ledger: Ledger) -> list[TrialRecord]:
-    """Finished and open trials of a sweep; none of one that was interrupted before it was stored."""
+    """Finished and open trials of a sweep; empty if the sweep was interrupted before its description was stored."""
     return [] if read_description(ledger.store) is None else SweepReader(ledger).read().trials
 
 
@@ -168,7 +168,10 @@ class Training:
         self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price)
 
     def run(self, output: Output) -> bool:
-        """Train what is to be trained; True if the run was interrupted. The sweep is entered once it can start."""
+        """Train the open trials and return True if the run was interrupted.
+
+        The sweep's description is stored only when training can start.
+        """
         if not self.pending and not self.allocator:
             self.ledger.enter(self.sweep)
             return False
@@ -180,7 +183,7 @@ class Training:
         return interrupted
 
     def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
-        """Keys of trials that should have ended by now, and have not or crashed."""
+        """Sorted keys of the trials of this run that have no record or crashed."""
         by_key = {record.key: record for record in records}
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
         return sorted(missing | {record.key for record in self.live.finished if crashed(record)})
@@ -199,11 +202,11 @@ class Training:
         except KeyboardInterrupt:
             return True
         except tune.TuneError as error:
-            if isinstance(error.__context__, StoreError):  # of a callback, whose traceback Tune made a message of
+            if isinstance(error.__context__, StoreError):  # a callback raised it, and Tune replaced it
                 raise error.__context__ from None
             raise
         finally:
-            signal.signal(signal.SIGINT, on_interrupt)  # Tune leaves its own, which would swallow the next Ctrl-C
+            signal.signal(signal.SIGINT, on_interrupt)  # Tune's handler remains otherwise and ignores the next Ctrl-C
             ray.shutdown()
         return bool(self.live.running or self.live.waiting)
 
@@ -211,7 +214,7 @@ class Training:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         allocator = self.allocator
         display.say(
-            f"{'As many trials as certainty needs' if allocator else f'{len(self.pending)} trials to run'}, "
+            f"{'As many trials as the goal needs' if allocator else f'{len(self.pending)} trials to run'}, "
             f"{concurrent} at a time"
         )
         protocol = self.sweep.protocol.model_dump(mode="json")
@@ -230,7 +233,7 @@ class Training:
                 search_alg=searcher,
                 num_samples=-1,
                 max_concurrent_trials=concurrent,
-                # the actor of a worker group that was stopped would keep its workers
+                # A reused actor would keep the workers of a group that was stopped.
                 reuse_actors=all(entry.cell.training.workers == 1 for entry in self.sweep.entries),
                 trial_dirname_creator=lambda trial: trial.trial_id,
             ),
@@ -245,8 +248,8 @@ class Training:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher, whose callables are methods of this, for a restore; a sweep is continued from its
-        # ledger instead
+        # Tune pickles its searcher, which refers to methods of this object, for a restore, but a sweep is continued
+        # from its ledger.
         return {}
 
     def _allocated(self, cell: int, seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is known of a running sweep at this moment."""
+"""The current state of a running sweep in the driver's memory."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ class Running:
     cell_id: str
     attempt: int
     reported: float = field(default_factory=time.monotonic)
-    """When it last gave a sign of life."""
+    """Time of its start or last report on the monotonic clock, in seconds."""
     slowest_s: float = 0.0
-    """The longest it was silent between two reports."""
+    """Longest time between two of its reports, in seconds."""
     row: Row = field(default_factory=dict)
+    """Metrics of its last reported epoch."""
     before: int | None = None
-    """Epochs that it had behind it before this driver started it; None until it reports."""
+    """Epochs that it had completed before this driver started it; None before its first report."""
     device_seconds: float = 0.0
-    """Of the epochs reported to this driver."""
+    """Device-seconds of the epochs that were reported to this driver."""
     process: tuple[str, int] | None = None
-    """Node id and pid of its Tune trial, once it has said so."""
+    """Node id and process id of its Tune trial; None before they are reported."""
     silenced_s: float | None = None
-    """How long it had been silent when it was ended for that."""
+    """Seconds without a report for which the watchdog ended its process; None if that has not happened."""
 
     @property
     def epoch(self) -> int:
@@ -58,24 +59,24 @@ class Running:
 
     @property
     def share(self) -> float:
-        """Share of its epochs that this driver saw."""
+        """Share of its planned epochs that were reported to this driver."""
         return (self.epoch - (self.before or 0)) / self.epochs
 
     def forecast(self) -> float | None:
-        """Device-seconds of the whole trial at its pace so far."""
+        """Expected device-seconds of the whole trial at its pace so far; None before its first report."""
         return self.device_seconds / self.share if self.share else None
 
 
 class LiveState:
-    """Finished, running and waiting trials of a sweep. Safe to read in one thread while another one changes it.
+    """Finished, running and waiting trials of a sweep. One thread may read it while another thread changes it.
 
-    Records are kept without their traces, so that thousands fit.
+    Records are kept without their traces, which allows thousands of them in memory.
 
     Args:
-        sweep: what is trained.
-        finished: records of earlier drivers.
-        pending: trials to be trained; None where seeds are added as needed.
-        price: of a device-hour.
+        sweep: the cells, seeds and protocol.
+        finished: records that earlier drivers left.
+        pending: trials to train; None if seeds are added adaptively.
+        price: price of a device-hour.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class LiveState:
         self._first_start: float | None = None
 
     def start(self, trial: Trial, key: str, attempt: int) -> None:
-        """A trial started, for the first time or again."""
+        """Note that a trial started; ``attempt`` counts its starts from 1."""
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
@@ -114,20 +115,20 @@ class LiveState:
             self._first_start = self._first_start or time.monotonic()
 
     def locate(self, key: str, node: str, pid: int) -> None:
-        """A trial said where its process is."""
+        """Note the process that runs a trial."""
         with self._mutex:
             state = self.running[key]
             state.process, state.reported = (node, pid), time.monotonic()
 
     def extend_deadlines(self, seconds: float) -> None:
-        """Allow every running trial ``seconds`` more of silence, because the driver itself was stalled."""
+        """Extend the silence deadline of every running trial by ``seconds``, because the driver itself was stalled."""
         with self._mutex:
             now = time.monotonic()
             for state in self.running.values():
                 state.reported = min(now, state.reported + seconds)
 
     def advance(self, key: str, rows: Sequence[Row]) -> float:
-        """A running trial reported epochs, at least one; returns what they cost in device-seconds."""
+        """Note at least one epoch that a running trial reported, and return the device-seconds of these epochs."""
         with self._mutex:
             state, now = self.running[key], time.monotonic()
             if state.before is None:
@@ -141,7 +142,7 @@ class LiveState:
             return seconds
 
     def finish(self, record: TrialRecord) -> None:
-        """A trial ended with a record."""
+        """Note that a trial ended with this record."""
         with self._mutex:
             state = self.running.pop(record.key, None)
             self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
@@ -149,7 +150,7 @@ class LiveState:
 
     @property
     def waiting(self) -> int | None:
-        """Trials that have not started; None where seeds are added as needed."""
+        """Number of trials that have not started; None if seeds are added adaptively."""
         return None if self._pending is None else len(self._pending)
 
     @property
@@ -159,7 +160,7 @@ class LiveState:
             return list(self._finished.values())
 
     def progress(self) -> SweepProgress:
-        """All of it, to be shown here or elsewhere."""
+        """A copy of the current state for displays and for the store."""
         with self._mutex:
             now = time.monotonic()
             pending = None if self._pending is None else Counter(trial.cell_id for trial in self._pending.values())
@@ -202,7 +203,7 @@ class LiveState:
             cost[1] += 1
 
     def _trial_costs(self) -> dict[str, float]:
-        """Device-seconds of a trial by cell: mean of those that ended, or else what running ones will take."""
+        """Mean device-seconds of a trial by cell, from finished trials or else from forecasts of running trials."""
         costs = {cell: seconds / count for cell, (seconds, count) in self._costs.items()}
         forecasts: dict[str, list[float]] = defaultdict(list)
         for state in self.running.values():
@@ -220,7 +221,7 @@ class LiveState:
         return self._device_seconds + running + waiting
 
     def _eta(self, pending: Mapping[str, int], now: float) -> float | None:
-        """What is left over the pace so far, trials weighted by what their cell's cost."""
+        """Remaining work divided by the pace so far, with trials weighted by the cost of their cell's trials."""
         costs = self._trial_costs()
         usual = fmean(costs.values()) if costs else 0.0
         weights = {cell: costs.get(cell, usual) or 1.0 for cell in self.cells}
@@ -236,7 +237,7 @@ class LiveState:
 def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
     shown = {
         "clean": "val/clean_acc",
-        # a trace names the validation PGD pgd10 whatever its number of steps is
+        # a trace calls the PGD of validation pgd10 for any number of steps
         f"pgd{eval_steps}": "val/pgd10_acc",
         "fosc": "val/fosc",
         "sgcs": "val/sgcs",

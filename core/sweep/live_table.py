@@ -1,4 +1,4 @@
-"""The table of a sweep's cells, made again as often as is cheap."""
+"""The table of a sweep's cells, which is recomputed at a limited cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from core.records import SweepProgress, TrialRecord
 from core.sweep.live_state import LiveState
 
 MAX_CPU_SHARE = 0.02
-"""Of this process's time, spent on rates and their intervals at most."""
+"""Upper bound on the share of the driver's time that is spent on recomputing the table."""
 
 
 class CellsTable(Protocol):
@@ -21,27 +21,27 @@ class CellsTable(Protocol):
 
     @property
     def height(self) -> int:
-        """Lines of the whole table."""
+        """Number of lines of the whole table."""
 
     def pages(self, rows: int) -> int:
-        """On how many pages of ``rows`` lines it is."""
+        """Number of pages of ``rows`` lines that the table needs."""
 
     def page(self, rows: int, number: int = 0) -> RenderableType:
-        """One page, ``rows`` lines high at most."""
+        """Page ``number``, counted from 0, with at most ``rows`` lines."""
 
     def whole(self) -> RenderableType:
-        """All of it."""
+        """The whole table."""
 
     def markdown(self) -> str:
-        """All of it in Markdown."""
+        """The whole table in Markdown."""
 
 
 Tabulate = Callable[[Sequence[TrialRecord], SweepProgress], CellsTable]
-"""From the records of ended trials, without their traces, and what the driver knows of the others."""
+"""(records of finished trials, without their traces; progress of the others) -> table of the cells."""
 
 
 class LiveTable:
-    """The newest table of a live. It may be a little old: the more trials, the longer one takes to make."""
+    """The latest table of a running sweep. It may be slightly out of date, because many trials make it expensive."""
 
     def __init__(self, live: LiveState, tabulate: Tabulate) -> None:
         self.live, self.tabulate = live, tabulate
@@ -50,7 +50,7 @@ class LiveTable:
         self._due = 0.0
 
     def __call__(self, fresh: bool = False) -> CellsTable:
-        """The table; ``fresh``: as of now, whatever it costs."""
+        """The table; with ``fresh`` it is recomputed even if the last computation was recent."""
         with self._mutex:
             started = time.monotonic()
             if self._table is None or fresh or started >= self._due:

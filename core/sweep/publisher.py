@@ -1,4 +1,4 @@
-"""Tells everybody who isn't looking at the terminal how the sweep stands: the store, the tracker, Ray's metrics."""
+"""The thread that publishes a sweep's progress outside the terminal: to the store, to MLflow and to Ray's metrics."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from core.tracking import SweepTracker
 from core.tracking.encode import progress_metrics
 
 TRACKED_EVERY_S = 30.0
-"""MLflow keeps every value of a metric."""
+"""Seconds between two reports to MLflow, which keeps every value of a metric."""
 _logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """A thread that speaks every `PERIOD_S` seconds while the context is entered, and once more at its end.
+    """A context manager whose thread publishes the progress every `PERIOD_S` seconds, and once more at the end.
 
-    A store that refuses costs nothing but delay: what it missed is in the next report.
+    If a store refuses a report, the progress is published with the next report.
     """
 
     def __init__(self, table: LiveTable, ledger: Ledger, tracker: SweepTracker, metrics: RayMetrics) -> None:
@@ -44,14 +44,14 @@ class Publisher:
         progress = self.table.live.progress()
         left = progress.running or any((progress.pending or {}).values())
         failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
-        self._speak("failed" if failed else "interrupted" if kind or left else "finished")
+        self._publish("failed" if failed else "interrupted" if kind or left else "finished")
 
     def _repeat(self) -> None:
         while not self._done.is_set():
-            self._speak("running")
+            self._publish("running")
             self._done.wait(PERIOD_S)
 
-    def _speak(self, state: State) -> None:
+    def _publish(self, state: State) -> None:
         progress = self.table.live.progress().model_copy(update={"state": state})
         self.metrics.show(progress)
         if state != "running" or time.monotonic() - self._tracked_at >= TRACKED_EVERY_S:

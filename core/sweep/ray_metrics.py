@@ -1,6 +1,6 @@
-"""The project's counters among Ray's own metrics, for Prometheus and the Ray dashboard's Grafana.
+"""Metrics of the project among Ray's own metrics, for Prometheus and for Grafana in the Ray dashboard.
 
-Ray puts ``ray_`` before each name, and ``_total`` behind counters where Prometheus wants it.
+Ray adds the prefix ``ray_`` to each name, and the suffix ``_total`` to counters where Prometheus requires it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from core.records import SweepProgress, TrialRecord
 
 
 class RayMetrics:
-    """Metrics of one sweep, from its driver; Ray must be initialised."""
+    """The metrics that a sweep's driver exports. Ray must be initialised."""
 
     def __init__(self, sweep: str) -> None:
         self._tags = {"sweep": sweep}
@@ -26,23 +26,23 @@ class RayMetrics:
         self._pending = Gauge("unmask_trials_pending", "Trials that wait.", keys)
 
     def started(self, attempt: int) -> None:
-        """A trial started."""
+        """Count a restart if this is not the trial's first attempt."""
         if attempt > 1:
             self._restarts.inc(1, self._tags)
 
     def reported(self, epochs: int, device_seconds: float) -> None:
-        """A trial reported epochs."""
+        """Count epochs that a trial reported, and their device-seconds."""
         self._epochs.inc(epochs, self._tags)
         if device_seconds:
             self._device_seconds.inc(device_seconds, self._tags)
 
     def ended(self, record: TrialRecord) -> None:
-        """A trial ended."""
+        """Count a trial that ended, by its outcome."""
         assert record.verdict is not None
         self._trials.inc(1, {**self._tags, "outcome": record.verdict.outcome})
 
     def show(self, progress: SweepProgress) -> None:
-        """How many run and wait."""
+        """Set the numbers of running and waiting trials."""
         self._running.set(len(progress.running), self._tags)
         if progress.pending is not None:
             self._pending.set(sum(progress.pending.values()), self._tags)

@@ -1,4 +1,4 @@
-"""The folder in which Ray Tune and Ray Train keep their own state during one run of a driver."""
+"""The temporary folder for the state of Ray Tune and Ray Train during one run of a driver."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from core.storage.process_identity import started_at, this_machine
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder for what Tune and Train write about themselves, which is not needed afterwards.
+    """A temporary folder for the files of Tune and Train, which are not needed after the run.
 
-    Those that killed drivers left on this machine are removed.
+    Scratch folders that killed drivers left on this machine are deleted.
     """
     prefix = f"unmask-{this_machine()}-"
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):

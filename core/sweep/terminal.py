@@ -1,4 +1,4 @@
-"""Live progress: a picture that redraws itself on a terminal, plain lines in a log."""
+"""Live progress of a sweep: a display that is redrawn on a terminal, or plain lines in a log."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from core.records import RunningTrial, TrialRecord
 from core.sweep.live_table import LiveTable
 
 MAX_LISTED = 4
-"""So many running trials are named in a log; of more, only a summary is given."""
+"""Largest number of running trials that a log lists one by one; more running trials are summarised."""
 PAGE_S = 6.0
-"""A table with more cells than the terminal has lines turns its pages."""
+"""Seconds for which a terminal shows one page of a table that has more lines than the terminal."""
 TENTHS_APART_S = 60.0
-"""A log has the table of cells after every tenth of the trials, not more often than that."""
+"""Least seconds between two tables in a log, which shows the table after every tenth of the trials."""
 
 
 class Display:
-    """Shows a sweep until it is left.
+    """A context manager that shows the progress of a sweep.
 
     Args:
-        table: the sweep's cells as they stand.
-        console: where to.
+        table: the table of the sweep's cells.
+        console: the terminal or log.
     """
 
     def __init__(self, table: LiveTable, console: Console) -> None:
@@ -62,12 +62,12 @@ class Display:
             self._live.stop()
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays above the live display."""
         self.console.print(line, highlight=False, soft_wrap=True, markup=False)
         self._spoken_at = time.monotonic()
 
     def finished(self, record: TrialRecord) -> None:
-        """Say how a trial ended."""
+        """Print how a trial ended."""
         progress = self.live.progress()
         self.say(ending(record, progress.done, "?" if progress.total is None else str(progress.total)))
 
@@ -113,12 +113,12 @@ class Display:
 
 
 def heartbeat_s(elapsed: float) -> float:
-    """Silence after which a log gets a line: 15 s at first, 5 min in a sweep of days."""
+    """Seconds without output after which a log gets a progress line: 15 s at first, 5 min in a sweep of days."""
     return min(max(15.0, elapsed / 50), 300.0)
 
 
 def ending(record: TrialRecord, done: int, total: str) -> str:
-    """One line on a finished trial: outcome, why, and the accuracies behind it."""
+    """One line about a finished trial: its outcome, the reasons and the accuracies of the last checkpoint."""
     verdict = record.verdict
     assert verdict is not None
     why = verdict.censor_reason or ", ".join(

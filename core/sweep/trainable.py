@@ -1,4 +1,4 @@
-"""What a Tune trial does: run a trial of the sweep, in its own process if one worker is enough."""
+"""The function that Ray Tune runs for each trial of a sweep."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from core.sweep.worker import train_alone
 
 
 def run_trial(config: dict[str, Any]) -> None:
-    """Train one trial; ``config["run"]`` is as `run_worker_group` has it.
+    """Train one trial. `run_worker_group` describes ``config["run"]``.
 
-    A trial of one worker needs no group: in the Tune trial's own process it starts in a tenth of the time, and the next
-    trial finds torch imported.
+    A trial of one worker runs in the process of the Tune trial, without a worker group. There it starts in a tenth of
+    the time, and the next trial in that process finds torch imported.
     """
     run = config["run"]
-    # the watchdog must know which process to end if the trial hangs
+    # The watchdog must know the process that it has to end if the trial hangs.
     tune.report({"node": ray.get_runtime_context().get_node_id()})
     if run["workers"] == 1:
         train_alone(run["task"])
@@ -29,7 +29,11 @@ def run_trial(config: dict[str, Any]) -> None:
 
 
 def trial_resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune reserves for a trial: its worker's devices, or next to nothing on the head for a group's controller."""
+    """The resources that Tune reserves for a trial.
+
+    A trial of one worker gets the worker's CPUs and GPUs. The controller of a worker group runs on the head node and
+    gets no CPU, because Ray Train reserves the resources of the group's workers.
+    """
     run = config["run"]
     if run["workers"] == 1:
         return tune.PlacementGroupFactory([{"CPU": run["cpus"], "GPU": run["gpus"]}])

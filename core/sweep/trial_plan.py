@@ -1,4 +1,4 @@
-"""Which trials a sweep consists of: a fixed number of seeds per cell, or seeds where certainty needs them."""
+"""The trials of a sweep: a fixed number of seeds per cell, or seeds that an allocator adds adaptively."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from core.records import TrialRecord
 
 
 def make_trial(sweep: Sweep, cell: Cell, seed: int, group: int = 0, allocation: Allocation = "fixed") -> Trial:
-    """A trial of a group of the sweep; whether it is audited is settled here, before it starts."""
+    """A trial of one group of the sweep. This also decides whether the trial is audited, before it starts."""
     seed += group * MAX_SEEDS
     audited = is_audited(sweep.name, cell.id, seed, sweep.protocol.audit)
     return Trial(cell=cell, seed=seed, pins=sweep.pin_groups[group], audit=audited, allocation=allocation)
 
 
 def fixed_trials(sweep: Sweep) -> list[Trial]:
-    """All trials, one seed of every cell after the other, so that every cell has results early."""
+    """All trials, ordered by seed before cell, which gives every cell results early."""
     seeds = [entry.numbered(sweep.first_seed) for entry in sweep.entries]
     return [
         make_trial(sweep, entry.cell, numbers[k], group)
@@ -36,7 +36,7 @@ def fixed_trials(sweep: Sweep) -> list[Trial]:
 def continued_allocator(
     sweep: Sweep, goal: AllocationGoal, interval: IntervalOf, records: Iterable[TrialRecord]
 ) -> SeedAllocator:
-    """An allocator that knows the trials which earlier drivers finished; those that crashed are handed out again."""
+    """An allocator that knows the trials of earlier drivers, except for crashed ones, which are trained again."""
     allocator = SeedAllocator(len(sweep.entries), Certainty(goal, interval), sweep.first_seed)
     cells = {entry.cell.id: index for index, entry in enumerate(sweep.entries)}
     replay(allocator, (record for record in records if not crashed(record)), cells)

@@ -1,4 +1,4 @@
-"""Ends the process of a trial that hangs, so that Tune starts the trial again from its last checkpoint."""
+"""The watchdog, which ends the process of a trial that hangs. Tune then restarts the trial from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from core.ledger.progress_text import duration
 from core.sweep.live_state import LiveState, Running
 
 SILENCE_FACTOR = 20.0
-"""A trial may be silent for this multiple of its longest silence up to now."""
+"""A trial may be silent for this multiple of its longest silence so far."""
 START_S = 600.0
-"""Least seconds until the first epoch: libraries are loaded and data fetched and decoded, on a busy machine."""
+"""Seconds that are always allowed before the first report, in which libraries are imported and data is loaded."""
 LOOK_EVERY_S = 1.0
+"""Least seconds between two looks at the running trials."""
 STALL_S = 10.0
-"""Seconds between two looks after which the driver itself was stalled, and the trials' silence says nothing."""
+"""Seconds between two looks above which the driver itself was stalled, and the deadlines are extended."""
 
 
 class Watchdog:
-    """Ends running trials that hang; `look` is to be called often.
+    """Ends the processes of trials that hang. The driver must call `look` often.
 
-    A trial of several workers is ended through the process of its Tune trial, which takes the group with it. Where the
-    whole node hangs, nothing can be done from here, and Ray gives the node up by itself.
+    A trial of several workers is ended through the process of its Tune trial, whose end also ends the worker group. If
+    a whole node hangs, the watchdog cannot act on it, and Ray declares the node dead.
 
     Args:
-        live: the running trials.
+        live: the state of the running trials.
         silence_s: seconds without a report that are always allowed.
-        kill: ends a process by node id and pid; returns at once.
+        kill: ends a process, given by node id and process id, without waiting.
     """
 
     def __init__(self, live: LiveState, silence_s: float, kill: Callable[[str, int], None] | None = None) -> None:
@@ -41,7 +42,7 @@ class Watchdog:
         self._looked = time.monotonic()
 
     def look(self) -> list[str]:
-        """End what has been silent too long; returns a line about each trial that was."""
+        """End the processes of trials that were silent for too long, and return a line about each of them."""
         now = time.monotonic()
         since = now - self._looked
         if since < LOOK_EVERY_S:
@@ -52,7 +53,7 @@ class Watchdog:
         return [self._end(state, now) for state in list(self.live.running.values()) if self._hangs(state, now)]
 
     def limit_s(self, state: Running) -> float:
-        """How long this trial may be silent."""
+        """Seconds for which this trial may be silent."""
         return max(self.silence_s, SILENCE_FACTOR * state.slowest_s if state.row else START_S)
 
     def _hangs(self, state: Running, now: float) -> bool:
@@ -61,15 +62,17 @@ class Watchdog:
     def _end(self, state: Running, now: float) -> str:
         assert state.process is not None
         self._kill(*state.process)
-        silent, state.reported = now - state.reported, now  # once more after the same time, should it survive this
+        # if the process survives, the watchdog tries again after the same time
+        silent, state.reported = now - state.reported, now
         state.silenced_s = silent
         return (
-            f"{state.key} was silent for {duration(silent)}: its process is ended, it goes on from its last checkpoint"
+            f"{state.key} was silent for {duration(silent)}: its process is ended and the trial continues from its "
+            "last checkpoint"
         )
 
 
 def kill_process(node: str, pid: int) -> None:
-    """Start a task on the process's node that sends SIGKILL, which ends a stopped process too. Returns at once."""
+    """Start a task on ``node`` that sends SIGKILL, which also ends a suspended process. Do not wait for the task."""
     here = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
     ray.remote(_kill).options(num_cpus=0, max_retries=0, scheduling_strategy=here).remote(pid)
 

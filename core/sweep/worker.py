@@ -1,4 +1,4 @@
-"""What a worker runs, alone or as one of a Ray Train group: join the group, load the data, train."""
+"""The code of a training worker, which runs alone or as one rank of a Ray Train worker group."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from ray import tune
 from ray.train.collective import broadcast_from_rank_zero
 
 GROUP_TIMEOUT = timedelta(hours=12)
-"""Ranks wait this long for each other: the leader alone measures a verdict, 5,000 queries on 10,000 images and more."""
+"""Longest time that ranks wait for each other.
+
+Rank 0 alone measures a verdict, which may take hours (5,000 queries on 10,000 images)."""
 
 
 class WorkerTask(TypedDict):
-    """What a worker is told, in JSON types. ``storage`` is the sweep's, ``store`` the trial's own."""
+    """The description of a worker's task in JSON types.
+
+    ``storage`` is the root of the sweep's store, and ``store`` is the root of the trial's own store.
+    """
 
     trial: dict[str, Any]
     protocol: dict[str, Any]
@@ -33,7 +38,7 @@ class WorkerTask(TypedDict):
 
 
 def train_alone(task: WorkerTask) -> None:
-    """Run the trial as its only worker, in a Tune trial's process."""
+    """Run the trial with a single worker in the process of the Tune trial."""
     import torch
 
     from core.engine.ranks import Ranks
@@ -47,7 +52,7 @@ def train_rank(task: WorkerTask) -> None:
 
 
 def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
-    # torch is imported here, so that actors that only pass these functions on need not
+    # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     from core.cluster.storage_check import check_storage_here
     from core.config import ProtocolOptions, Trial
     from core.data.load import load_dataset
@@ -56,7 +61,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
 
     check_storage_here(task["storage"])
     trial = Trial.model_validate(task["trial"])
-    around = TrialContext(
+    context = TrialContext(
         sweep=task["sweep"],
         store=Store(task["store"]),
         ranks=ranks,
@@ -66,7 +71,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         timeout_s=task["timeout_s"],
     )
     dataset = load_dataset(trial.cell.data, task["data_dir"])
-    run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, around)
+    run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)
 
 
 def _join_group() -> Any:
@@ -75,7 +80,7 @@ def _join_group() -> Any:
 
     from core.engine.ranks import Ranks
 
-    # gloo would take the address of the machine's own name, which Debian and Ubuntu set to 127.0.1.1
+    # By default gloo uses the address of the host name, which is 127.0.1.1 on Debian and Ubuntu.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_of(ray.util.get_node_ip_address()))
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
@@ -93,7 +98,7 @@ def _join_group() -> Any:
 
 
 def interface_of(address: str) -> str:
-    """Name of this machine's network interface that has the IP address."""
+    """The name of this machine's network interface that has the IP address."""
     interfaces = psutil.net_if_addrs().items()
     return next(name for name, addresses in interfaces if address in [entry.address for entry in addresses])
 

@@ -13,11 +13,14 @@ from core.sweep.worker import train_rank
 
 
 def run_worker_group(run: dict[str, Any]) -> None:
-    """Train one trial: ``run`` holds the workers' ``task`` and the group's ``workers, cpus, gpus, max_failures``.
+    """Train one trial on several ranks.
 
-    ``scratch`` is a folder on the driver's machine, where this runs too. The workers join their process group
-    themselves (`core.sweep.worker`), because the plain data-parallel trainer, unlike TorchTrainer, spares the trial's
-    controller the import of torch.
+    The workers create their torch process group themselves (`core.sweep.worker`). This allows the use of the plain
+    data-parallel trainer, with which, unlike with TorchTrainer, the trial's controller does not import torch.
+
+    Args:
+        run: the workers' ``task``, the number of ``workers``, the ``cpus`` and ``gpus`` of each worker, the allowed
+            ``max_failures``, and ``scratch``, a folder on the driver's machine, where this function runs as well.
     """
     resources = {"CPU": run["cpus"], "GPU": run["gpus"]}
     trainer = DataParallelTrainer(
@@ -29,7 +32,7 @@ def run_worker_group(run: dict[str, Any]) -> None:
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),
         run_config=ray.train.RunConfig(
-            # checkpoints live in the trial's own store: what Train keeps here is worth nothing once the trial ends
+            # Checkpoints are kept in the trial's own store; the files of Train are not needed after the trial.
             storage_path=tempfile.mkdtemp(dir=run["scratch"]),
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]
             failure_config=ray.train.FailureConfig(max_failures=run["max_failures"]),

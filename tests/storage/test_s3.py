@@ -83,7 +83,7 @@ def test_a_missing_bucket_and_missing_rights_are_told_apart(bucket: str, object_
         ):
             if actions:
                 allow(*actions)
-            with pytest.raises(ValueError, match=f"cannot {refused} it: .* does not allow it with these keys"):
+            with pytest.raises(ValueError, match=f"cannot {refused} it: .* does not allow this with these keys"):
                 store.probe()
         allow("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
         store.probe()
@@ -118,7 +118,7 @@ def test_a_stalled_server_fails_in_bounded_time(
     bucket: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(s3, "ANSWER_S", 0.5)
-    store = Store(f"s3://{bucket}/results").patient(1.5)
+    store = Store(f"s3://{bucket}/results").with_retry_limit(1.5)
     store.write("state", b"1")
     object_store.pause()
     try:
@@ -129,12 +129,12 @@ def test_a_stalled_server_fails_in_bounded_time(
         assert time.monotonic() - started < 3 * (1.5 + 0.5 + 2)
     finally:
         object_store.resume()
-    assert store.patient(30).read("state") in (b"1", b"2")
+    assert store.with_retry_limit(30).read("state") in (b"1", b"2")
 
 
 def test_a_server_that_says_stored_and_did_not_is_found_out(bucket: str, object_store: ObjectStore) -> None:
     with proxy(object_store, lambda method, _: FORGET if method == "PUT" else PASS) as endpoint:
-        store = Store(f"s3://{bucket}/results?endpoint={endpoint}").patient(2.0)
+        store = Store(f"s3://{bucket}/results?endpoint={endpoint}").with_retry_limit(2.0)
         with pytest.raises(StoreError, match=r"cannot write it: .* (did not keep what was written|NoSuchKey)"):
             store.write("state", b"content")
     assert Store(f"s3://{bucket}/results").read("state") is None
@@ -163,16 +163,16 @@ def test_an_upload_is_read_back_where_the_etag_is_no_md5(bucket: str, object_sto
 @pytest.mark.parametrize(
     "given, says",
     [
-        ("s3://key:hidden@bucket/p", "must not hold keys"),
-        ("s3://key:hid/den@bucket/p", "must not hold keys"),
+        ("s3://key:hidden@bucket/p", "must not contain access keys"),
+        ("s3://key:hid/den@bucket/p", "must not contain access keys"),
         ("s3://", "not the name of a bucket"),
         ("s3://b", "not the name of a bucket"),
         ("gs://bucket/p", "gs:// is no store"),
         ("file:///tmp", "file:// is no store"),
-        ("s3://bucket/../p", "not a name inside a store"),
-        ("s3://bucket//p", "not a name inside a store"),
+        ("s3://bucket/../p", "not a valid name inside a store"),
+        ("s3://bucket//p", "not a valid name inside a store"),
         ("s3://bucket/p?endpoint=localhost:9000", r"must be http\(s\)://HOST"),
-        ("s3://bucket/p?endpoint=http://me:hidden@host", "must not hold a user name or password"),
+        ("s3://bucket/p?endpoint=http://me:hidden@host", "must not contain a user name or password"),
         ("s3://bucket/p?endpoint=http://host:99999", "must be http"),
         ("s3://bucket/p?access_key=hidden", "unknown option access_key"),
         ("s3://bucket/p?endpoint", "unknown option|must be http"),

@@ -103,7 +103,7 @@ def test_a_probe_leaves_nothing(store: Store) -> None:
 @pytest.mark.parametrize("name", ["../up", "a/../../b", "", "/etc/passwd", "a//b", ".", "a\\b", "a\0b"])
 def test_no_name_leads_out_of_a_store(store: Store, name: str) -> None:
     for use in (store.read, store.child, store.delete, lambda n: store.write(n, b""), lambda n: store.create(n, b"")):
-        with pytest.raises(ValueError, match="not a name inside a store"):
+        with pytest.raises(ValueError, match="not a valid name inside a store"):
             use(name)
 
 

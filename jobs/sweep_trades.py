@@ -128,7 +128,11 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
-    sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
+    from core.ledger.ledger import Ledger
+    from core.storage import Store
+
+    run, storage, goal = request.run, request.storage, request.goal
+    sweep = Ledger(Store(storage).child(request.sweep.name), request.sweep.name).continued(request.sweep)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,

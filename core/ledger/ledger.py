@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
+from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.base import first_problem
 from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
@@ -22,11 +22,11 @@ PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
 """Damaged files that one message names."""
 _EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
-FACTORS = OPTION_FIELDS.keys() - {
+SETTINGS = {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
 }
-"""Options in which a sweep may gain cells. A new value of another (epochs, precision, ...) is another experiment."""
+"""Options of which a new value is another experiment. In all others, a sweep may gain cells."""
 
 
 class DamagedRecordError(ValueError):
@@ -91,6 +91,28 @@ class Ledger:
             "counterparts": counterparts,
             "cells": cells,
         }
+
+    def continued(self, sweep: Sweep) -> Sweep:
+        """The sweep with the stored cells in place of equal ones that have another id.
+
+        Cells of earlier versions carried options of other methods, which count in their ids: one cell of today may
+        stand for several of them.
+        """
+        known = read_description(self.store)
+        if known is None or sweep.rerun:
+            return sweep
+        stored = [Cell.stored(cell, f"a cell of sweep {self.name}") for cell in known.cells.values()]
+        legacy: dict[str, list[Cell]] = {}
+        for cell in stored:
+            if cell.carried:
+                legacy.setdefault(cell.model_copy(update={"carried": ()}).id, []).append(cell)
+        there = {cell.id for cell in stored}
+        entries = []
+        for entry in sweep.entries:
+            earlier = legacy.get(entry.cell.id, [])
+            own = [entry.cell] if entry.cell.id in there or not earlier else []
+            entries += [entry.model_copy(update={"cell": cell}) for cell in [*own, *earlier]]
+        return sweep.model_copy(update={"entries": tuple(entries)})
 
     def enter(self, sweep: Sweep) -> None:
         """Note what the sweep consists of; from now on its name stands for these experiments.
@@ -220,10 +242,10 @@ def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping
 
 
 def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Options outside `FACTORS` whose earlier values the new cells don't all keep."""
+    """Options among `SETTINGS` whose earlier values the new cells don't all keep."""
     old, new = list(before), list(after)
     differences = []
-    for name in (option for option in new[0] if option not in FACTORS):
+    for name in (option for option in new[0] if option in SETTINGS):
         there, here = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
         if not there <= here:
             differences.append(f"{name}: {', '.join(sorted(there))} there, {', '.join(sorted(here))} here")

@@ -30,9 +30,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "trades, two clean forwards": {"clean_forwards": 2, "adversarial_first": True},
     "pgd-at": {"method": "pgd-at"},
     "pgd-at from corners": {"method": "pgd-at", "attack_start": "rademacher"},
+    "fgsm-at": {"method": "fgsm-at"},
+    "rs-fgsm": {"method": "rs-fgsm"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3
+NOT_IN_THE_BALL = {"clp"}
+"""Rows whose method trains on other images than those of an attack."""
 OWN_STATISTICS: frozenset[str] = frozenset()
 """Rows whose method has BatchNorm of its own, which two ranks fill otherwise than one."""
 
@@ -139,7 +143,8 @@ def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> Non
     assert all(len(values) == len(batch.y) for values in found.values())
     assert (found["x"] >= 0).all()
     assert (found["x"] <= 1).all()
-    assert (found["x"] - batch.x).abs().max() <= trainer.cell.attack.epsilon + 1e-6
+    distance = (found["x"] - batch.x).abs().max()
+    assert distance <= trainer.cell.attack.epsilon + 1e-6 or row in NOT_IN_THE_BALL
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -24,3 +24,39 @@ class PgdAtOptions(MethodOptions):
     def objective_passes(self) -> Passes:
         """One forward and one backward of the adversarial batch."""
         return Passes(1, 0, 1)
+
+
+class FgsmAtOptions(PgdAtOptions):
+    """Adversarial training with the fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon."""
+
+    method: Literal["fgsm-at"] = Field("fgsm-at", description="training method")
+
+    counted_before: ClassVar = {}
+    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """One step of the radius from the clean image."""
+        return {"inner": "ce", "attack_start": "none", "attack_steps": 1, "attack_step_size": epsilon}
+
+
+class RsFgsmOptions(PgdAtOptions):
+    """Fast adversarial training (Wong et al. 2020): one step of 1.25 epsilon from a uniform start.
+
+    The official code attacks in train mode, which is ``attack_bn train`` but for BatchNorm's running statistics.
+    """
+
+    method: Literal["rs-fgsm"] = Field("rs-fgsm", description="training method")
+
+    counted_before: ClassVar = {}
+    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """One step of 10/255 at epsilon 8/255 from a uniform start."""
+        return {
+            "inner": "ce",
+            "attack_start": "uniform",
+            "attack_steps": 1,
+            "attack_step_size": min(1.25 * epsilon, 2.0),
+        }

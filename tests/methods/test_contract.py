@@ -32,6 +32,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "pgd-at from corners": {"method": "pgd-at", "attack_start": "rademacher"},
     "fgsm-at": {"method": "fgsm-at"},
     "rs-fgsm": {"method": "rs-fgsm"},
+    "mixed-at": {"method": "mixed-at"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

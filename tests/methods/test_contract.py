@@ -33,6 +33,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "fgsm-at": {"method": "fgsm-at"},
     "rs-fgsm": {"method": "rs-fgsm"},
     "mixed-at": {"method": "mixed-at"},
+    "mart": {"method": "mart"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

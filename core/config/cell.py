@@ -112,6 +112,7 @@ class Cell(Options):
             value, only = getattr(getattr(self, OPTION_OWNER[option]), option), defaults[option]
             if value != only:
                 raise ValueError(f"{option} {value} is impossible with method {name}, which has {only}")
+        self.method.check_attack(self.attack)
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
         images, batch_size = self.data.kept_images, self.training.batch_size

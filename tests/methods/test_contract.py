@@ -34,6 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "rs-fgsm": {"method": "rs-fgsm"},
     "mixed-at": {"method": "mixed-at"},
     "mart": {"method": "mart"},
+    "gairat": {"method": "gairat"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

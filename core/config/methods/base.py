@@ -61,6 +61,13 @@ class MethodOptions(Options):
         """
         return {}
 
+    def check_attack(self, attack: InnerAttackOptions) -> None:
+        """Refuse an inner attack that the method can't use.
+
+        Raises:
+            ValueError: it is one.
+        """
+
     @property
     def updates_per_batch(self) -> int:
         """How often a batch is descended on: its replays."""

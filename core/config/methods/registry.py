@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from core.config.base import Options
 from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.gairat import GairatOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
@@ -34,6 +35,7 @@ METHODS: dict[str, MethodEntry] = {
     "rs-fgsm": MethodEntry(RsFgsmOptions, "core.methods.pgd_at:PgdAt"),
     "mixed-at": MethodEntry(MixedOptions, "core.methods.mixed:Mixed"),
     "mart": MethodEntry(MartOptions, "core.methods.mart:Mart"),
+    "gairat": MethodEntry(GairatOptions, "core.methods.gairat:Gairat"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

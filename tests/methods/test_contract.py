@@ -35,6 +35,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "mixed-at": {"method": "mixed-at"},
     "mart": {"method": "mart"},
     "gairat": {"method": "gairat"},
+    "free": {"method": "free", "replays": 3},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from core.config.base import Options
 from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
@@ -36,6 +37,7 @@ METHODS: dict[str, MethodEntry] = {
     "mixed-at": MethodEntry(MixedOptions, "core.methods.mixed:Mixed"),
     "mart": MethodEntry(MartOptions, "core.methods.mart:Mart"),
     "gairat": MethodEntry(GairatOptions, "core.methods.gairat:Gairat"),
+    "free": MethodEntry(FreeOptions, "core.methods.free:Free"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

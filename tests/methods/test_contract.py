@@ -36,6 +36,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "mart": {"method": "mart"},
     "gairat": {"method": "gairat"},
     "free": {"method": "free", "replays": 3},
+    "grad-align": {"method": "grad-align"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

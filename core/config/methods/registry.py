@@ -10,6 +10,7 @@ from core.config.base import Options
 from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
+from core.config.methods.grad_align import GradAlignOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
@@ -38,6 +39,7 @@ METHODS: dict[str, MethodEntry] = {
     "mart": MethodEntry(MartOptions, "core.methods.mart:Mart"),
     "gairat": MethodEntry(GairatOptions, "core.methods.gairat:Gairat"),
     "free": MethodEntry(FreeOptions, "core.methods.free:Free"),
+    "grad-align": MethodEntry(GradAlignOptions, "core.methods.grad_align:GradAlign"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

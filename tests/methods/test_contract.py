@@ -37,6 +37,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "gairat": {"method": "gairat"},
     "free": {"method": "free", "replays": 3},
     "grad-align": {"method": "grad-align"},
+    "clp": {"method": "clp", "input_noise": 0.1},
+    "alp": {"method": "alp"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

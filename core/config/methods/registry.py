@@ -11,6 +11,7 @@ from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
 from core.config.methods.grad_align import GradAlignOptions
+from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
@@ -40,6 +41,8 @@ METHODS: dict[str, MethodEntry] = {
     "gairat": MethodEntry(GairatOptions, "core.methods.gairat:Gairat"),
     "free": MethodEntry(FreeOptions, "core.methods.free:Free"),
     "grad-align": MethodEntry(GradAlignOptions, "core.methods.grad_align:GradAlign"),
+    "clp": MethodEntry(ClpOptions, "core.methods.logit_pairing:Clp"),
+    "alp": MethodEntry(AlpOptions, "core.methods.logit_pairing:Alp"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

@@ -39,6 +39,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "grad-align": {"method": "grad-align"},
     "clp": {"method": "clp", "input_noise": 0.1},
     "alp": {"method": "alp"},
+    "iseat": {"method": "iseat"},
+    "iseat, top, kl": {"method": "iseat", "smooth_weights": "top", "smooth_distance": "kl", "clean_at": "perturbed"},
+    "iseat, at the original weights": {"method": "iseat", "adv_at": "original", "smooth_weights": "uniform"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -11,6 +11,7 @@ from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
 from core.config.methods.grad_align import GradAlignOptions
+from core.config.methods.iseat import IseatOptions
 from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
@@ -43,6 +44,7 @@ METHODS: dict[str, MethodEntry] = {
     "grad-align": MethodEntry(GradAlignOptions, "core.methods.grad_align:GradAlign"),
     "clp": MethodEntry(ClpOptions, "core.methods.logit_pairing:Clp"),
     "alp": MethodEntry(AlpOptions, "core.methods.logit_pairing:Alp"),
+    "iseat": MethodEntry(IseatOptions, "core.methods.iseat:Iseat"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

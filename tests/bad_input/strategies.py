@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from core.config import OPTION_FIELDS
+from core.config import METHODS, OPTION_FIELDS
 from core.config.methods.registry import lacks
 
 Text = SearchStrategy[str]
@@ -83,11 +83,36 @@ def switch(name: str) -> OptionCase:
 FRACTIONAL = words("0.5", "2.5", "1e-3", "7/2")
 ABOVE_ONE = reals(1.0000001, 1e9)
 
-METHOD_OPTIONS = (
-    number("beta", reals(0, 1000), reals(1000.001, 1e300))._replace(method="trades"),
-    number("clean_forwards", words("1", "2"), FRACTIONAL, words("0", "3"), HUGE)._replace(method="trades"),
-    switch("detach_target")._replace(method="trades"),
-    switch("adversarial_first")._replace(method="trades"),
+METHOD_OPTIONS = tuple(
+    case._replace(method=method)
+    for method, cases in {
+        "trades": (
+            number("beta", reals(0, 1000), reals(1000.001, 1e300)),
+            number("clean_forwards", words("1", "2"), FRACTIONAL, words("0", "3"), HUGE),
+            switch("detach_target"),
+            switch("adversarial_first"),
+        ),
+        "mixed-at": (number("clean_share", reals(0, 1), ABOVE_ONE),),
+        "gairat": (
+            choice("reweighting", "discrete"),  # the others need two attack steps, and `quick` has one
+            OptionCase("reweighting_shift", reals(-100, 100), NOT_NUMBERS | reals(100.001, 1e300)),
+            number("reweighting_begin", reals(0, 1), ABOVE_ONE),
+        ),
+        "free": (number("replays", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
+        "grad-align": (number("alignment", reals(0, 1e6), reals(1.1e6, 1e300)),),
+        "clp": (
+            number("pairing", reals(0, 1e6), reals(1.1e6, 1e300)),
+            number("input_noise", reals(0, 10), reals(10.1, 1e300)),
+        ),
+        "iseat": (
+            number("smooth", reals(0, 1e6), reals(1.1e6, 1e300)),
+            choice("smooth_distance", "squared-l2", "kl"),
+            choice("smooth_weights", "linear", "top", "uniform"),
+            choice("adv_at", "perturbed", "original"),
+            choice("clean_at", "original", "perturbed"),
+        ),
+    }.items()
+    for case in cases
 )
 """Options that methods alone have."""
 OWN = {option.name for option in METHOD_OPTIONS}
@@ -95,7 +120,7 @@ DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "workers", "data
 DEPENDENT_PROTOCOL = {"detector", "detector_threshold"}
 """Options whose valid values depend on others."""
 CELL_OPTIONS = (
-    choice("method", "trades", "pgd-at"),
+    choice("method", *(name for name in METHODS if name != "gairat")),
     *METHOD_OPTIONS,
     choice("inner", "kl", "ce"),
     number("epsilon", reals(0, 1, open_low=True), ABOVE_ONE, words("0", "0.0", "0/3")),
@@ -177,7 +202,12 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     given = {option.name: draw(option.valid) for option in chosen if option.name != "preset"}
     methods = [option.method for option in chosen if option.method]
     if methods:
-        given = {name: value for name, value in given.items() if not lacks(methods[0], name)} | {"method": methods[0]}
+        given["method"] = methods[0]
+    if given.get("method") == "gairat":
+        given["reweighting"] = "discrete"
+    given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
+    if given.get("method") == "grad-align":
+        given.pop("compile", None)
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"
     if draw(st.booleans()):

@@ -27,6 +27,15 @@ CHANGED = {
 }  # fmt: skip
 METHODS_CHANGED: dict[str, dict[str, object]] = {
     "trades": {"beta": 4, "clean_forwards": 2, "detach_target": True, "adversarial_first": True},
+    "mixed-at": {"clean_share": 0.2},
+    "mart": {"beta": 5},
+    "gairat": {"reweighting": "sigmoid", "reweighting_shift": 0, "reweighting_begin": 0.25},
+    "free": {"replays": 4},
+    "grad-align": {"alignment": 2},
+    "clp": {"pairing": 1, "input_noise": 0.2},
+    "alp": {"pairing": 1},
+    "iseat": {"smooth": 1, "smooth_distance": "kl", "smooth_weights": "top"}
+    | {"adv_at": "original", "clean_at": "perturbed"},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}

@@ -10,7 +10,7 @@ from core.config.base import Number
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, Passes
 
-Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (1/lambda in eq. 1)")]
+Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (in TRADES 1/lambda)")]
 """The KL weight of TRADES and of the methods that take it over."""
 
 

@@ -112,7 +112,7 @@ def print_plan(request: Request, console: Console) -> int:
         simulations=plan.simulations,
     )
     factors = varying_options(cell.flat() for cell in cells) or ["dataset"]
-    options = [{name: cell.flat()[name] for name in factors} for cell in cells]
+    options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, assumed, run.max_concurrent or 1))
     return DONE

@@ -48,8 +48,8 @@ __all__ = [
     "digest",
     "explain",
     "load_preset",
-    "register_dataset",
-    "register_model",
     "methods_with",
+    "register_dataset",
     "register_method",
+    "register_model",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -169,8 +170,9 @@ def _index_options() -> None:
         if part != "method":
             found |= {option: (part, info) for option, info in model.model_fields.items()}
             continue
-        names = Literal[tuple(METHODS)]  # type: ignore[valid-type]
-        found["method"] = part, FieldInfo.from_annotated_attribute(names, MethodOptions.model_fields["method"])
+        name = copy(MethodOptions.model_fields["method"])
+        name.annotation = Literal[tuple(METHODS)]  # type: ignore[assignment]
+        found["method"] = part, name
         for entry in METHODS.values():
             for option, info in options_of(entry.options).items():
                 found.setdefault(option, (part, info))

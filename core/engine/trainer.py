@@ -47,7 +47,7 @@ class Trainer:
         attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
         self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
-        self.optimizer = torch.optim.SGD(
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=options.lr,
             momentum=options.momentum,

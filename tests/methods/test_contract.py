@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from core.config import METHODS, Cell, Passes
-from core.data import Dataset, load_dataset
+from core.data.image_set import Dataset
+from core.data.load import load_dataset
 from core.engine.batches import iterate_epoch
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams

@@ -150,7 +150,7 @@ def _masking(record: TrialRecord) -> dict[CheckpointName, float]:
 
 def _comparable(one: TrialRecord, other: TrialRecord) -> bool:
     names = [*DataOptions.model_fields, "epsilon", "model"]
-    return all(one.cell[name] == other.cell[name] for name in names)
+    return all(one.cell.get(name) == other.cell.get(name) for name in names)
 
 
 def mark_events(axes: Sequence[Axes], record: TrialRecord, *, label_on: int = 0) -> None:

@@ -40,7 +40,7 @@ def trial_rows(records: Sequence[TrialRecord], names: Sequence[str], links: Mapp
         TrialRow(
             key=record.key,
             link=links.get(record.key),
-            factors=[format_value(record.cell[name]) for name in names],
+            factors=[format_value(record.cell.get(name)) for name in names],
             seed=record.seed,
             outcome=outcome(record),
             reason=(record.verdict.censor_reason or "") if record.verdict else "",

@@ -9,7 +9,15 @@ from pydantic import Field
 from core.config.methods.base import MethodOptions, Passes
 
 
-class PgdAtOptions(MethodOptions):
+class AdversarialOptions(MethodOptions):
+    """Training on adversarial images alone: the methods differ by their attack."""
+
+    def objective_passes(self) -> Passes:
+        """One forward and one backward of the adversarial batch."""
+        return Passes(1, 0, 1)
+
+
+class PgdAtOptions(AdversarialOptions):
     """PGD adversarial training (Madry et al. 2018): cross-entropy attack from a uniform start."""
 
     method: Literal["pgd-at"] = Field("pgd-at", description="training method")
@@ -21,17 +29,12 @@ class PgdAtOptions(MethodOptions):
         """Madry et al.'s attack; its steps and step size are the usual ones."""
         return {"inner": "ce", "attack_start": "uniform"}
 
-    def objective_passes(self) -> Passes:
-        """One forward and one backward of the adversarial batch."""
-        return Passes(1, 0, 1)
 
-
-class FgsmAtOptions(PgdAtOptions):
+class FgsmAtOptions(AdversarialOptions):
     """Adversarial training with the fast gradient sign method (Goodfellow et al. 2015): one step of size epsilon."""
 
     method: Literal["fgsm-at"] = Field("fgsm-at", description="training method")
 
-    counted_before: ClassVar = {}
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
 
     @classmethod
@@ -40,7 +43,7 @@ class FgsmAtOptions(PgdAtOptions):
         return {"inner": "ce", "attack_start": "none", "attack_steps": 1, "attack_step_size": epsilon}
 
 
-class RsFgsmOptions(PgdAtOptions):
+class RsFgsmOptions(AdversarialOptions):
     """Fast adversarial training (Wong et al. 2020): one step of 1.25 epsilon from a uniform start.
 
     The official code attacks in train mode, which is ``attack_bn train`` but for BatchNorm's running statistics.
@@ -48,7 +51,6 @@ class RsFgsmOptions(PgdAtOptions):
 
     method: Literal["rs-fgsm"] = Field("rs-fgsm", description="training method")
 
-    counted_before: ClassVar = {}
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
 
     @classmethod

@@ -112,7 +112,7 @@ def print_plan(request: Request, console: Console) -> int:
         simulations=plan.simulations,
     )
     factors = varying_options(cell.flat() for cell in cells) or ["dataset"]
-    options = [{name: cell.flat()[name] for name in factors} for cell in cells]
+    options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, assumed, run.max_concurrent or 1))
     return DONE
@@ -128,7 +128,11 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: Request, console: Console) -> int:
     """Run the sweep and print the table, where everything is, and how to go on."""
-    sweep, run, storage, goal = request.sweep, request.run, request.storage, request.goal
+    from core.ledger.ledger import Ledger
+    from core.storage import Store
+
+    run, storage, goal = request.run, request.storage, request.goal
+    sweep = Ledger(Store(storage).child(request.sweep.name), request.sweep.name).continued(request.sweep)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,

@@ -20,6 +20,9 @@ from core.attacks.losses import (
 )
 from core.attacks.targets import least_likely_targets, random_targets
 
+Steer = Callable[[int, Tensor], Tensor | None]
+"""Called with (step, logits of the images at which the gradient was taken) before each step is made; returns the step
+size of every image ``(n,)``, 0 for one that stays, or None for the attack's own."""
 Observer = Callable[[int, Tensor, Tensor], None]
 """Called with (step, images at which the gradient was taken, per-sample gradient) before each step is made."""
 
@@ -38,9 +41,11 @@ class Pgd(Attack):
     step_size: float
     steps: int
     loss: AttackLoss = "ce"
-    start: Literal["gaussian", "uniform", "none"] = "gaussian"
-    """``x + start_scale * N(0, 1)``; uniform in the ball, clamped to the box; or ``x``."""
+    start: Literal["gaussian", "uniform", "rademacher", "none"] = "gaussian"
+    """``x + start_scale * N(0, 1)``; uniform in the ball, clamped to the box; ``x`` plus or minus ``rademacher_scale``
+    per pixel, clamped to the box; or ``x``."""
     start_scale: float = 0.001
+    rademacher_scale: float = 0.0
     target: Literal["none", "random", "least-likely"] = "none"
     """Ascend minus the cross-entropy to a target class (then ``loss`` has to be ``ce``)."""
     restarts: int = 1
@@ -81,14 +86,34 @@ class Pgd(Attack):
 
     @torch.no_grad()
     def perturb_from(
-        self, model: nn.Module, x: Tensor, y: Tensor, start: Tensor, observe: Observer | None = None
+        self,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        start: Tensor,
+        observe: Observer | None = None,
+        *,
+        ascent: LogitGradient | None = None,
+        limits: tuple[Tensor, Tensor] | None = None,
+        steer: Steer | None = None,
     ) -> Tensor:
         """One ascent from ``start``, as drawn by `start_points` (for the whole batch of all DDP ranks, say).
 
         With a ``target``, ``y`` are the target classes.
+
+        Args:
+            model: see `Attack.perturb`.
+            x: centre of the ball.
+            y: labels.
+            start: first images, of the shape of ``x``.
+            observe: see `run`.
+            ascent: what to ascend instead of ``loss``, as the gradient at the logits.
+            limits: lowest and highest images allowed, instead of the ball's intersection with the box.
+            steer: chooses step sizes image by image.
         """
         with attack_mode(model, self.bn_mode):
-            return self._steps(model, start, bounds(x, self.epsilon), self._ascent(model, x, y), observe)
+            goal = ascent or self._ascent(model, x, y)
+            return self._steps(model, start, limits or bounds(x, self.epsilon), goal, observe, steer)
 
     def _attack_all(
         self,
@@ -120,6 +145,8 @@ class Pgd(Attack):
             return torch.add(x, gaussian(x, rng), alpha=self.start_scale)
         if self.start == "uniform":
             return uniform(x, rng).mul_(self.epsilon).add_(x).clamp_(0, 1)
+        if self.start == "rademacher":
+            return torch.where(uniform(x, rng) < 0, x - self.rademacher_scale, x + self.rademacher_scale).clamp_(0, 1)
         return x.detach()
 
     def _ascent(self, model: nn.Module, x: Tensor, goal: Tensor) -> LogitGradient:
@@ -136,12 +163,18 @@ class Pgd(Attack):
         limits: tuple[Tensor, Tensor],
         ascent: LogitGradient,
         observe: Observer | None,
+        steer: Steer | None = None,
     ) -> Tensor:
         for step in range(self.steps):
-            _, gradient = image_gradient(model, x_adv, ascent)
+            logits, gradient = image_gradient(model, x_adv, ascent)
             if observe is not None:
                 observe(step, x_adv, gradient)
-            x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size).clamp_(*limits)
+            sizes = steer(step, logits) if steer else None
+            if sizes is None:
+                x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size).clamp_(*limits)
+            else:
+                sizes = sizes.to(x_adv.dtype).view(-1, *(1,) * (x_adv.dim() - 1))
+                x_adv = torch.addcmul(x_adv, gradient.sign(), sizes).clamp_(*limits)
         return x_adv
 
 

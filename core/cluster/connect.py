@@ -180,7 +180,7 @@ def _memory(node: Mapping[str, float]) -> float:
 
 
 def _ranks_after_scaling(limits: Autoscaling, run: RunOptions) -> int:
-    """Number of ranks that fit on the cluster after scaling. Ray prefers the nodes that ranks fill best, the smallest."""
+    """Number of ranks that fit on the cluster after scaling; Ray prefers the smallest nodes, which ranks fill best."""
     nodes = sorted(
         ranks for kind in limits.types if (ranks := _ranks_on(kind.resources, run)) for _ in range(kind.max_workers)
     )

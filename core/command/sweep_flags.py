@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Annotated, Any, get_args
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
 from core.allocation.goal import AllocationGoal
 from core.config import (
+    METHODS,
     OPTION_FIELDS,
     OPTION_OWNER,
     STREAMS,
@@ -18,6 +20,7 @@ from core.config import (
     Preset,
     ProtocolOptions,
     StorageOptions,
+    methods_with,
 )
 from core.config.base import Number, Options, Unset
 from core.config.flags import Flag, FlagGroup, cell_flag, model_flags, shown_value
@@ -86,13 +89,27 @@ def _groups() -> Iterator[FlagGroup]:
     yield FlagGroup("sweep", "what is trained: a preset, or trials of an earlier sweep", SWEEP_FLAGS)
     yield FlagGroup("seeds", "how many seeds, and which randomness trials share", (*model_flags(SeedOptions), PIN_SEED))
     for part in dict.fromkeys(OPTION_OWNER.values()):
-        flags = (cell_flag(name, info) for name, info in OPTION_FIELDS.items() if OPTION_OWNER[name] == part)
+        flags = (_option_flag(name, info) for name, info in OPTION_FIELDS.items() if OPTION_OWNER[name] == part)
         yield FlagGroup(part, PARTS[part], tuple(flags))
     yield FlagGroup("protocol", "measurement, alarm, early stopping and verdict", model_flags(ProtocolOptions))
     yield FlagGroup("certainty", "adaptive seeds: when a cell has enough, and a budget", model_flags(AllocationGoal))
     yield FlagGroup("plan", "a forecast instead of a sweep", (PLAN, *model_flags(PlanOptions)))
     yield FlagGroup("cluster", "Ray, resources, time limits and restarts", model_flags(ClusterOptions))
     yield FlagGroup("storage", "data, checkpoints, records and tracking", model_flags(StorageOptions))
+
+
+def _option_flag(name: str, info: FieldInfo) -> Flag:
+    """The flag of an option of a cell; one of a method's own options says which methods have it."""
+    flag, owners = cell_flag(name, info), methods_with(name)
+    if not owners:
+        return flag
+    defaults: dict[str, list[str]] = {}
+    for method in owners:
+        default = METHODS[method].options.model_fields[name].default
+        defaults.setdefault(_grid_value(default), []).append(method)
+    several = len(defaults) > 1
+    shown = [f"{value} ({', '.join(methods)})" if several else value for value, methods in defaults.items()]
+    return replace(flag, text=f"{flag.text} ({', '.join(owners)})", value=f"default: {', '.join(shown)}")
 
 
 def with_values(preset_name: str, preset: Preset, default_name: str, earlier: bool) -> tuple[FlagGroup, ...]:

@@ -1,9 +1,10 @@
 """Typed, frozen options: a cell (one setting), a trial (cell and seed), a sweep (cells x seeds) and its protocol."""
 
-from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest
+from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions
+from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest, register_method
 from core.config.data import DataOptions
 from core.config.datasets import DatasetSpec, Shape, register_dataset
-from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
+from core.config.methods import METHODS, MethodEntry, MethodOptions, Passes, methods_with
 from core.config.model import ModelOptions
 from core.config.models import ModelSpec, register_model
 from core.config.preset import Preset, build_sweep, explain, load_preset
@@ -13,6 +14,7 @@ from core.config.sweep import ClusterOptions, Rerun, RunOptions, SeededCell, Sto
 from core.config.training import TrainingOptions
 
 __all__ = [
+    "METHODS",
     "OPTION_FIELDS",
     "OPTION_OWNER",
     "STREAMS",
@@ -26,9 +28,11 @@ __all__ = [
     "EarlierTrials",
     "HealOptions",
     "InnerAttackOptions",
+    "MethodEntry",
     "MethodOptions",
     "ModelOptions",
     "ModelSpec",
+    "Passes",
     "Preset",
     "ProtocolOptions",
     "Rerun",
@@ -44,6 +48,8 @@ __all__ = [
     "digest",
     "explain",
     "load_preset",
+    "methods_with",
     "register_dataset",
+    "register_method",
     "register_model",
 ]

@@ -50,6 +50,14 @@ class Unset:
     meaning: str
 
 
+def as_number(value: Any) -> float | None:
+    """A number as an option may be written, or None if it is none."""
+    try:
+        return float(_parse_fraction(value))
+    except (ValueError, TypeError):
+        return None
+
+
 def first_problem(error: ValidationError) -> str:
     """``where: what is wrong`` with the first of an error's values; of the whole, only what is wrong."""
     problem = error.errors()[0]

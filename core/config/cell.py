@@ -5,24 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
-from core.config.base import Options, first_problem
+from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions
+from core.config.base import Options, as_number, first_problem
 from core.config.data import DataOptions
-from core.config.method import AwpOptions, HealOptions, InnerAttackOptions, MethodOptions
+from core.config.later import AddedLater
+from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
-ADDED_LATER: tuple[tuple[str, Any], ...] = (("fast", True),)
-"""Options that old sweeps' cells don't have, and the values at which they change no more than rounding: a sweep begun
-without them is continued."""
 Stream = Literal["init", "order", "augmentation", "attack"]
 Allocation = Literal["fixed", "adaptive"]
 STREAMS: tuple[Stream, ...] = ("init", "order", "augmentation", "attack")
+PARTS: dict[str, type[Options]] = {
+    "data": DataOptions,
+    "model": ModelOptions,
+    "method": MethodOptions,
+    "attack": InnerAttackOptions,
+    "awp": AwpOptions,
+    "heal": HealOptions,
+    "training": TrainingOptions,
+}
+"""Parts of a cell by name; the options of ``method`` are those of one of `core.config.methods.METHODS`."""
 
 
 class Cell(Options):
@@ -30,11 +42,16 @@ class Cell(Options):
 
     data: DataOptions
     model: ModelOptions
-    method: MethodOptions
+    method: Annotated[SerializeAsAny[MethodOptions], BeforeValidator(method_options)]
     attack: InnerAttackOptions
     awp: AwpOptions
     heal: HealOptions
     training: TrainingOptions
+    carried: tuple[tuple[str, str], ...] = Field(
+        (),
+        description="options that a cell of an earlier version carried without effect, where they are not its "
+        "method's `counted_before`: they tell its id and its records apart from others, and do nothing; values as JSON",
+    )
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Cell:
@@ -43,7 +60,7 @@ class Cell(Options):
         Raises:
             ValueError: an option is unknown, of the wrong type, out of range or impossible with another.
         """
-        parts: dict[str, dict[str, Any]] = {part: {} for part in cls.model_fields}
+        parts: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
         unknown = sorted(values.keys() - OPTION_OWNER.keys())
         if unknown:
             raise ValueError(f"unknown options: {', '.join(unknown)}")
@@ -55,18 +72,50 @@ class Cell(Options):
     def stored(cls, values: Mapping[str, Any], where: str) -> Cell:
         """What a file from an earlier run says of its cell.
 
+        Options that the method carried in earlier versions without effect are no options of the cell; it keeps its id.
+
         Raises:
             ValueError: this version has no such cell; the message begins with ``where``.
         """
+        entry = METHODS.get(str(values.get("method", "trades")))
+        before = entry.options.counted_before if entry else {}
+        carried = tuple(
+            (name, json.dumps(values[name])) for name in before if values.get(name, before[name]) != before[name]
+        )
         try:
-            return cls.from_flat(values)
+            cell = cls.from_flat({name: value for name, value in values.items() if name not in before})
         except ValidationError as error:
             raise ValueError(f"{where} is of a cell that this version can't train: {first_problem(error)}") from error
         except ValueError as error:
             raise ValueError(f"{where} is of a cell that this version can't train: {error}") from error
+        return cell.model_copy(update={"carried": carried}) if carried else cell
+
+    @model_validator(mode="before")
+    @classmethod
+    def _method_brings_defaults(cls, given: Any) -> Any:
+        """Put the method's defaults for other parts before the options that are given."""
+        if not isinstance(given, dict) or not all(isinstance(part, dict) for part in given.values()):
+            return given
+        entry = METHODS.get(str(given.get("method", {}).get("method", "trades")))
+        if entry is None:
+            return given
+        parts = {name: dict(part) for name, part in given.items()}
+        epsilon = as_number(given.get("attack", {}).get("epsilon", InnerAttackOptions.model_fields["epsilon"].default))
+        for option, value in entry.options.part_defaults(epsilon).items() if epsilon else ():
+            parts.setdefault(OPTION_OWNER[option], {}).setdefault(option, value)
+        return parts
 
     @model_validator(mode="after")
-    def _has_batches(self) -> Cell:
+    def _is_possible(self) -> Cell:
+        name, method = self.method.method, type(self.method)
+        defaults = method.part_defaults(self.attack.epsilon)
+        for option in sorted(method.fixed):
+            value, only = getattr(getattr(self, OPTION_OWNER[option]), option), defaults[option]
+            if value != only:
+                raise ValueError(f"{option} {value} is impossible with method {name}, which has {only}")
+        self.method.check_attack(self.attack)
+        if self.training.compile and method.differentiates_twice:
+            raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
         images, batch_size = self.data.kept_images, self.training.batch_size
         if self.training.drop_last and batch_size > images:
             raise ValueError(f"batch_size {batch_size} with drop_last leaves no batch of {images} training images")
@@ -74,26 +123,66 @@ class Cell(Options):
 
     def flat(self) -> dict[str, Any]:
         """All options by name, in JSON types."""
-        dumped = self.model_dump(mode="json")
-        return {name: value for part in dumped.values() for name, value in part.items()}
+        dumped = self.model_dump(mode="json", include=set(PARTS))
+        options = {name: value for part in dumped.values() for name, value in part.items()}
+        return options | {name: json.loads(value) for name, value in self.carried}
 
     @cached_property
     def id(self) -> str:
         """A short hash of all options; those that came later count only if they are not as before they came."""
-        flat = self.flat()
-        return digest({name: flat[name] for name in flat if (name, flat[name]) not in ADDED_LATER})
+        flat = {**self.method.counted_before, **self.flat()}
+        return digest({name: value for name, value in flat.items() if not self._as_before(name, value)})
+
+    def _as_before(self, option: str, value: Any) -> bool:
+        """Did earlier versions train as ``option`` says, without having it?"""
+        part = getattr(self, OPTION_OWNER[option])
+        marks = part.model_fields[option].metadata if option in type(part).model_fields else []
+        return any(isinstance(mark, AddedLater) and mark.value == value for mark in marks)
 
 
-def _part_model(part: str) -> type[Options]:
-    model = Cell.model_fields[part].annotation
-    assert isinstance(model, type)
-    return model
-
-
-OPTION_OWNER: dict[str, str] = {option: part for part in Cell.model_fields for option in _part_model(part).model_fields}
+OPTION_OWNER: dict[str, str] = {}
 """Which part of a cell owns an option: ``{"beta": "method", ...}``."""
+OPTION_FIELDS: dict[str, FieldInfo] = {}
+"""Every option's field; of an option that several methods have, the first method's."""
 
-OPTION_FIELDS = {option: _part_model(part).model_fields[option] for option, part in OPTION_OWNER.items()}
+
+def register_method(name: str, entry: MethodEntry) -> None:
+    """Add a method to those that there are; its options become options of a cell.
+
+    Raises:
+        ValueError: the name is taken, or an option's name is another part's.
+    """
+    if name in METHODS:
+        raise ValueError(f"method {name} exists already")
+    if entry.options.model_fields["method"].default != name:
+        raise ValueError(f"options of method {name} are called {entry.options.model_fields['method'].default}")
+    for option in options_of(entry.options):
+        if OPTION_OWNER.get(option, "method") != "method" or option == "carried":
+            raise ValueError(f"option {option} of method {name} exists already, in part {OPTION_OWNER.get(option)}")
+    METHODS[name] = entry
+    _index_options()
+
+
+def _index_options() -> None:
+    """Fill `OPTION_OWNER` and `OPTION_FIELDS`, in the order of the parts."""
+    found: dict[str, tuple[str, FieldInfo]] = {}
+    for part, model in PARTS.items():
+        if part != "method":
+            found |= {option: (part, info) for option, info in model.model_fields.items()}
+            continue
+        name = copy(MethodOptions.model_fields["method"])
+        name.annotation = Literal[tuple(METHODS)]  # type: ignore[assignment]
+        found["method"] = part, name
+        for entry in METHODS.values():
+            for option, info in options_of(entry.options).items():
+                found.setdefault(option, (part, info))
+    OPTION_OWNER.clear()
+    OPTION_FIELDS.clear()
+    OPTION_OWNER.update({option: part for option, (part, _) in found.items()})
+    OPTION_FIELDS.update({option: info for option, (_, info) in found.items()})
+
+
+_index_options()
 
 
 class Trial(Options):

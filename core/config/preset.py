@@ -14,15 +14,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import GENERATED_DEFAULTS, fixed_shape
+from core.config.methods.registry import lacks
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierSweep, EarlierTrials
 from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
 from core.config.yaml_file import read_yaml
 
+DEFAULT_METHOD = "trades"
 LIST_OPTIONS = frozenset({"milestones"})
 """Options whose one value is a list."""
 MAX_CELLS = 10_000
-"""Of one grid."""
+"""Cells of one grid."""
 MAX_SHOWN_CHARACTERS = 100
 """Characters of a wrong value that a message shows."""
 
@@ -46,6 +48,8 @@ class Grid(Options):
         """All combinations of values; an override replaces an option's values.
 
         Where it replaces the data set by one whose shape is given, this grid's own shape no longer means anything.
+        Where it replaces the method, this grid's own options of other methods no longer do. In a grid of several
+        methods, an option is left out for those that lack it: some combinations are equal then.
 
         Raises:
             ValueError: an option has no value at all.
@@ -58,12 +62,16 @@ class Grid(Options):
         if (cells := math.prod(map(len, listed.values()))) > MAX_CELLS:
             axes = ", ".join(f"{len(values)} of {name}" for name, values in listed.items() if len(values) > 1)
             raise ValueError(f"{axes} are {cells} cells; allowed are {MAX_CELLS}")
+        methods = [str(method) for method in listed.get("method", [DEFAULT_METHOD])]
+        replaced = self.options.keys() - overrides.keys() if "method" in overrides else frozenset()
+        spare = {name for name in listed if name in replaced or not all(lacks(method, name) for method in methods)}
         found = []
         for chosen in itertools.product(*listed.values()):
             options = dict(zip(listed, chosen, strict=True))
             if "dataset" in overrides and fixed_shape(str(options["dataset"])):
                 options = {k: v for k, v in options.items() if k in overrides or k not in GENERATED_DEFAULTS}
-            found.append(options)
+            method = str(options.get("method", DEFAULT_METHOD))
+            found.append({k: v for k, v in options.items() if k not in spare or not lacks(method, k)})
         return found
 
 
@@ -152,7 +160,8 @@ def build_sweep(
                 entries.setdefault(cell.id, SeededCell(cell=cell, seeds=count))
     else:
         for (there, numbers), grid in itertools.product(earlier.cells, preset.grids):
-            for cell in _cells(Grid(options={**there.flat(), **grid.options}), cell_overrides, problems):
+            own = {name: value for name, value in there.flat().items() if name not in dict(there.carried)}
+            for cell in _cells(Grid(options=own), {**grid.options, **cell_overrides}, problems):
                 if counterparts.setdefault(cell.id, there.id) != there.id:
                     problems.append(
                         f"two cells of sweep {earlier.trials.sweep} become one: an option in which they differ is set"

@@ -21,7 +21,8 @@ class ProtocolOptions(Options):
         0.25, gt=0, le=2, description="its step size as a fraction of epsilon (2/255 of 8/255)"
     )
     fosc_center: Literal["natural", "start"] = Field(
-        "natural", description="centre of FOSC: the natural image (paper) or the attack's start (reference code)"
+        "natural",
+        description="centre of FOSC: the natural image (paper) or the attack's unclamped start (reference code)",
     )
     fosc_threshold: Number = Field(
         3.0, gt=0, description="FOSC above which an epoch counts as masked; the paper gives none"

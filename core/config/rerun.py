@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from core.config.base import Options, first_problem
+from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell
 from core.config.names import SweepName
 from core.config.protocol import ProtocolOptions
@@ -30,10 +30,12 @@ class EarlierTrials(Options):
     def takes(self, cell: Cell) -> bool:
         """Has the cell all values of `cells`?"""
         flat = cell.flat()
-        try:
-            return all(Cell.from_flat({**flat, name: value}) == cell for name, value in self.cells.items())
-        except ValidationError as error:
-            raise ValueError(f"cells {self.cells} of the earlier sweep: {first_problem(error)}") from error
+        where = f"cells {self.cells} of sweep {self.sweep}"
+        if self.cells.get("method", cell.method.method) != cell.method.method:
+            return False
+        return all(
+            name in flat and Cell.stored({**flat, name: value}, where) == cell for name, value in self.cells.items()
+        )
 
 
 class EarlierCell(NamedTuple):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from core.config.base import Number, Options
+from core.config.later import AddedLater
 
 
 class TrainingOptions(Options):
@@ -26,7 +27,7 @@ class TrainingOptions(Options):
         "fp32", description="arithmetic of training; verdicts are fp32"
     )
     channels_last: bool = Field(False, description="channels-last memory format (helps deep nets, hurts small ones)")
-    fast: bool = Field(
+    fast: Annotated[bool, AddedLater(True)] = Field(
         True,
         description="fold BatchNorm for the attack and use matrix products for tiny images; equal to plain torch up to "
         "rounding, but can't be differentiated twice",

@@ -11,11 +11,10 @@ def epoch_order(n: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(n, generator=generator, device=generator.device)
 
 
-def rank_slice(batch_indices: Tensor, rank: int, workers: int) -> Tensor:
-    """The contiguous part of a global batch that ``rank`` of ``workers`` trains on.
+def rank_rows(n: int, rank: int, workers: int) -> slice:
+    """The contiguous rows of a global batch of ``n`` images that ``rank`` of ``workers`` trains on.
 
     The parts of all ranks are disjoint and cover the batch; their sizes differ by at most 1, so a batch smaller than
     ``workers`` leaves some ranks an empty part. Whatever is drawn per image of the global batch is sliced the same way.
     """
-    n = len(batch_indices)
-    return batch_indices[rank * n // workers : (rank + 1) * n // workers]
+    return slice(rank * n // workers, (rank + 1) * n // workers)

@@ -34,15 +34,15 @@ class WeightPerturbation:
                 scaled against underflow: the offsets don't depend on its scale, and where a gradient overflowed, the
                 weight stays.
         """
-        weights = perturbed_weights(model)
+        weights = list(perturbed_weights(model).values())
         statistics = [buffer.clone() for buffer in model.buffers()]
         gradients = torch.autograd.grad(loss(), weights)
         with torch.no_grad():
             for buffer, saved in zip(model.buffers(), statistics, strict=True):
                 buffer.copy_(saved)
+            ranks.sum_all(gradients)
             offsets = []
-            for weight, gradient in zip(weights, gradients, strict=True):
-                direction = ranks.sum(gradient)
+            for weight, direction in zip(weights, gradients, strict=True):
                 step = self.radius * weight.norm() / (direction.norm() + 1e-20)
                 offsets.append((direction * step).nan_to_num_(nan=0.0))
         return offsets
@@ -50,7 +50,7 @@ class WeightPerturbation:
     @contextmanager
     def applied(self, model: nn.Module, offsets: list[Tensor]) -> Iterator[None]:
         """Within: weights are perturbed. At the end the offsets are subtracted from whatever the weights became."""
-        weights = perturbed_weights(model)
+        weights = list(perturbed_weights(model).values())
         with torch.no_grad():
             torch._foreach_add_(weights, offsets)
         yield
@@ -58,6 +58,6 @@ class WeightPerturbation:
             torch._foreach_sub_(weights, offsets)
 
 
-def perturbed_weights(model: nn.Module) -> list[Tensor]:
-    """Parameters that AWP moves: those with more than one dimension."""
-    return [parameter for parameter in model.parameters() if parameter.dim() > 1]
+def perturbed_weights(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters that AWP moves, by name: those with more than one dimension."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.dim() > 1}

@@ -16,11 +16,10 @@ SECONDS_PER_PASS = 5e-4
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, in forwards of one image per training image, validation included."""
-    attack = cell.attack.attack_steps * (1 + INPUT_BACKWARD) + (cell.attack.inner == "kl")
-    objective = (1 + cell.method.clean_forwards if cell.method.method == "trades" else 1) * (1 + BACKWARD)
-    perturbation = objective if cell.awp.awp_radius else 0
+    step = cell.method.step_passes(cell.attack, perturbs_weights=cell.awp.awp_radius > 0)
+    training = step.forwards + INPUT_BACKWARD * step.image_backwards + BACKWARD * step.weight_backwards
     validation = (protocol.eval_steps + 2) * (1 + INPUT_BACKWARD) + 1
-    return attack + objective + perturbation + validation * cell.data.validation_images / cell.data.kept_images
+    return training + validation * cell.data.validation_images / cell.data.kept_images
 
 
 def forward_flop(cell: Cell) -> int:

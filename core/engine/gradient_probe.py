@@ -19,6 +19,7 @@ class GradientProbe:
 
     The gradient after the step is that of the full loss at the new weights, with a new inner maximisation on the same
     batch from the same start. BatchNorm statistics are restored, so that a probed trial trains like an unprobed one.
+    Where a step has several updates, `before` is called before each of them and the first one counts.
 
     Args:
         model: the bare network that is trained.
@@ -41,7 +42,8 @@ class GradientProbe:
 
     def before(self, objective: Objective) -> None:
         """Gradients of each part of the objective, at the weights before the step."""
-        self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
+        if not self.gradients:
+            self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
 
     def finish(self) -> Row:
         """``w_norm, ce_norm, kl_norm`` (l2, eqs. 4-6) before the step, ``cosine`` (eq. 7) from before to after."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -36,6 +37,15 @@ class Ranks:
         if self.workers > 1:
             dist.all_reduce(values)
         return values
+
+    def sum_all(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Sum each of ``tensors``, which have one type, over all ranks, in place and in one message."""
+        if self.workers == 1:
+            return
+        message = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(message)
+        parts = message.split([tensor.numel() for tensor in tensors])
+        torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
 
     def from_leader(self, value: T) -> T:
         """The leader's ``value`` on every rank."""

@@ -6,38 +6,30 @@ import time
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.func import functional_call
 
+from core.attacks import Pgd
+from core.attacks.losses import LogitGradient
+from core.attacks.pgd import Steer
 from core.config import Cell
 from core.data.image_set import ImageSet
-from core.engine.awp import WeightPerturbation
-from core.engine.batches import Batch, count_batches, iterate_epoch
+from core.engine.awp import WeightPerturbation, perturbed_weights
+from core.engine.batches import count_batches, iterate_epoch
 from core.engine.gradient_probe import GradientProbe
 from core.engine.precision import Precision
-from core.engine.ranks import Ranks
+from core.engine.ranks import CPU, Ranks
 from core.engine.seeding import Streams
 from core.fast import FoldedNetwork
-from core.methods import Method, Objective, build_method
+from core.methods import Batch, Found, Objective, build_method
 from core.records import Row
 
 
-class ObjectiveModule(nn.Module):
-    """The objective as one forward, so that DDP sees one forward per backward whatever the method computes in it."""
-
-    def __init__(self, network: nn.Module, method: Method) -> None:
-        super().__init__()
-        self.network = network
-        self.method = method
-
-    def forward(self, x: Tensor, x_adv: Tensor, y: Tensor) -> Objective:
-        return self.method.objective(self.network, x, x_adv, y)
-
-
 class Trainer:
-    """Trains one trial's network on one rank.
+    """Trains one trial's network on one rank; what it lends the training method is `core.methods.Run`.
 
     Attributes:
-        model: the bare network; attacks and measurements go through it, never through DDP.
+        model: the bare network.
+        network: the same, compiled if the cell asks for it.
         parts: what a checkpoint must hold to go on bit for bit, besides progress.
     """
 
@@ -49,14 +41,13 @@ class Trainer:
         self.memory_format = torch.channels_last if options.channels_last else torch.contiguous_format
         self.model = model.to(ranks.device, memory_format=self.memory_format)  # type: ignore[call-overload]
         self.network = self._maybe_compiled(self.model)
-        self.method = build_method(cell)
         self.precision = Precision(options.precision, ranks.device)
         folds = options.fast and cell.attack.attack_bn == "eval"
         # a step from 0.001 away ascends a difference that bfloat16 hardly holds: if it is the only one, it is float32
         attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
         self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
-        self.optimizer = torch.optim.SGD(
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=options.lr,
             momentum=options.momentum,
@@ -69,9 +60,17 @@ class Trainer:
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.awp = WeightPerturbation(cell.awp.awp_radius)
-        module: nn.Module = ObjectiveModule(self.network, self.method)
-        self.objective = _distributed(module) if ranks.workers > 1 else module
-        self.parts = {"model": self.model, "optimizer": self.optimizer, "scaler": self.precision.scaler}
+        self.offsets: list[Tensor] = []
+        self.probe: GradientProbe | None = None
+        self.epoch = self.step = self.steps_per_epoch = 0
+        self.method = build_method(cell)
+        self.method.build(self, streams.generator("init", 1, device=CPU))
+        self.parts = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.precision.scaler,
+            "method": self.method,
+        }
 
     def run_epoch(
         self, train: ImageSet, epoch: int, *, noisy_batches: int = 0, gradient_stride: int = 0, first_step: int = 0
@@ -89,19 +88,22 @@ class Trainer:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
         """
         started = time.perf_counter()
+        self.epoch, self.steps_per_epoch = epoch, self.count_steps(len(train))
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.cell.training.learning_rate(epoch)
-        perturb_weights = self.cell.awp.awp_radius > 0 and epoch > self.cell.awp.awp_warmup
+        self.method.begin_epoch(self)
         sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
         gradients: list[Row] = []
-        batches = iterate_epoch(train, self.cell, self.method.attack, self.streams, self.ranks, epoch, noisy_batches)
-        for step, batch in enumerate(batches, start=first_step):
-            probe = self._probe(batch) if gradient_stride and step % gradient_stride == 0 else None
-            objective = self._step(batch, perturb_weights, probe)
+        batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
+        for self.step, batch in enumerate(batches, start=first_step):
+            probed = gradient_stride and self.step % gradient_stride == 0
+            self.probe = self._probe(batch) if probed else None
+            objective = self.method.step(self, batch)
             sums += _totals(objective, batch)
-            if probe:
-                gradients.append({"step": step, "epoch": epoch, **probe.finish()})
+            if self.probe:
+                gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
+        self.method.end_epoch(self)
         loss, clean, adv, count = self.ranks.sum(sums).tolist()
         row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
         if objective.clean_logits is not None:
@@ -109,62 +111,89 @@ class Trainer:
         row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "time/train_s": time.perf_counter() - started}
         return row, gradients
 
-    def steps_per_epoch(self, images: int) -> int:
+    def count_steps(self, images: int) -> int:
         """Training steps of an epoch over ``images`` images."""
         return count_batches(images, self.cell.training.batch_size, drop_last=self.cell.training.drop_last)
 
-    def attack(self, batch: Batch) -> Tensor:
-        """Adversarial images of a batch, by the method's inner attack."""
-        x = batch.x.contiguous(memory_format=self.memory_format)
-        if self.folded:
+    def perturb(
+        self,
+        attack: Pgd,
+        x: Tensor,
+        y: Tensor,
+        start: Tensor,
+        *,
+        ascent: LogitGradient | None = None,
+        limits: tuple[Tensor, Tensor] | None = None,
+        steer: Steer | None = None,
+    ) -> Tensor:
+        """See `core.methods.Run`."""
+        x = x.contiguous(memory_format=self.memory_format)
+        if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
-            return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
+            return attack.perturb_from(self.attacked, x, y, start, ascent=ascent, limits=limits, steer=steer)
         with self.precision.autocast():
-            return self.method.attack.perturb_from(self.attacked, x, batch.y, batch.start)
+            return attack.perturb_from(self.network, x, y, start, ascent=ascent, limits=limits, steer=steer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `core.methods.Run`."""
+        return self.network(x)
+
+    def unperturbed(self, x: Tensor) -> Tensor:
+        """See `core.methods.Run`."""
+        tensors = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        tensors |= dict(self.model.named_parameters())
+        if self.offsets:
+            perturbed = perturbed_weights(self.model)
+            moves = zip(perturbed.items(), self.offsets, strict=True)
+            tensors |= {name: weight - offset for (name, weight), offset in moves}
+        return functional_call(self.model, tensors, (x,))
+
+    def descend(self, batch: Batch, found: Found) -> Objective:
+        """See `core.methods.Run`."""
+        if self.awp.radius == 0 or self.epoch <= self.cell.awp.awp_warmup:
+            return self._descend(batch, found)
+
+        def scaled_share() -> Tensor:
+            with self.precision.autocast():
+                loss = self.method.ascent(self, batch, found)
+            return self.precision.scaler.scale(loss * batch.weight)
+
+        self.offsets = self.awp.offsets(self.model, scaled_share, self.ranks)
+        with self.awp.applied(self.model, self.offsets):
+            objective = self._descend(batch, found)
+        self.offsets = []
+        return objective
+
+    def everyone(self, batch: Batch, values: Tensor) -> Tensor:
+        """See `core.methods.Run`."""
+        whole = values.new_zeros((batch.size, *values.shape[1:]))
+        if batch.weight:
+            whole[batch.rows] = values.detach()
+        return self.ranks.sum(whole)
+
+    def _descend(self, batch: Batch, found: Found) -> Objective:
+        with self.precision.autocast():
+            objective = self.method.objective(self, batch, found)
+        if self.probe:
+            self.probe.before(objective)
+        self.optimizer.zero_grad(set_to_none=True)
+        # each rank's share of the global mean: their sum is the gradient that one rank would have
+        self.precision.scaler.scale(objective.total * (batch.weight / self.ranks.workers)).backward()
+        self.ranks.sum_all([weight.grad for weight in self.model.parameters() if weight.grad is not None])
+        self.method.update(self, self.precision.scaler)
+        self.precision.scaler.update()
+        return objective
 
     def _probe(self, batch: Batch) -> GradientProbe:
         def loss() -> Tensor:
-            x_adv = self.attack(batch)
+            found = self.method.attack(self, batch)
             with self.precision.autocast():
-                return self.method.objective(self.network, batch.x, x_adv, batch.y).total
+                return self.method.objective(self, batch, found).total
 
         return GradientProbe(self.model, self.ranks, self.precision, batch.weight, loss)
 
     def _maybe_compiled(self, network: nn.Module) -> nn.Module:
         return torch.compile(network) if self.cell.training.compile else network  # type: ignore[return-value]
-
-    def _step(self, batch: Batch, perturb_weights: bool, probe: GradientProbe | None) -> Objective:
-        x_adv = self.attack(batch)
-        if not perturb_weights:
-            return self._descend(batch, x_adv, probe)
-
-        def scaled_share() -> Tensor:
-            with self.precision.autocast():
-                total = self.method.objective(self.network, batch.x, x_adv, batch.y).total
-            return self.precision.scaler.scale(total * batch.weight)
-
-        offsets = self.awp.offsets(self.model, scaled_share, self.ranks)
-        with self.awp.applied(self.model, offsets):
-            return self._descend(batch, x_adv, probe)
-
-    def _descend(self, batch: Batch, x_adv: Tensor, probe: GradientProbe | None) -> Objective:
-        with self.precision.autocast():
-            objective: Objective = self.objective(batch.x, x_adv, batch.y)
-        if probe:
-            probe.before(objective)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.precision.scaler.scale(objective.total * batch.weight).backward()
-        self.precision.scaler.step(self.optimizer)
-        self.precision.scaler.update()
-        return objective
-
-
-def _distributed(module: nn.Module) -> nn.Module:
-    """DDP; ranks keep their own BatchNorm statistics in training, and `Ranks.copy_buffers` aligns them to measure."""
-    buffers = [name for name, _ in module.named_buffers()]
-    # broadcast_buffers=False says the same, but torch 2.13 deprecates it, and 2.9 doesn't know its successor
-    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(module, buffers)
-    return DistributedDataParallel(module, gradient_as_bucket_view=True)
 
 
 def _totals(objective: Objective, batch: Batch) -> Tensor:

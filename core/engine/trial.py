@@ -123,7 +123,7 @@ class TrialRun:
         """Train and validate one epoch and take it into the state."""
         state, protocol, cell = self.state, self.protocol, self.trial.cell
         epoch = state.epoch + 1
-        steps = self.trainer.steps_per_epoch(len(self.dataset.train))
+        steps = self.trainer.count_steps(len(self.dataset.train))
         noisy_batches = min(state.noisy_batches, steps)
         state.noisy_batches -= noisy_batches
         trained, gradients = self.trainer.run_epoch(

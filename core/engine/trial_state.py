@@ -57,7 +57,8 @@ def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:
     """
     stored = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu")
     for name, part in parts.items():
-        part.load_state_dict(copy.deepcopy(stored["parts"][name]))
+        # a checkpoint of an earlier version has no part of the method, and its methods had no state
+        part.load_state_dict(copy.deepcopy(stored["parts"].get(name, {})))
     plain = stored["progress"]
     plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])
     plain["alarms"] = [Evidence.model_validate_json(text) for text in plain["alarms"]]

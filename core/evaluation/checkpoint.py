@@ -46,7 +46,7 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
     try:
         _check_crc(content)
         stored: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        cell = Cell.from_flat(stored["cell"])
+        cell = Cell.stored(stored["cell"], where)
         model = build_model(cell.model, cell.data.shape, seed=0).eval()
         model.load_state_dict(stored["model"])
         return Checkpoint(cell, stored["seed"], stored["epoch"], actual, model)

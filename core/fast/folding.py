@@ -22,6 +22,18 @@ class Fold(NamedTuple):
     folded: Any
 
 
+class _Source:
+    """A tensor of a layer, and where it lay when the network was folded."""
+
+    def __init__(self, layer: nn.Module, name: str) -> None:
+        self.layer, self.name = layer, name
+        self.address = getattr(layer, name).data_ptr()
+
+    def check(self) -> None:
+        if getattr(self.layer, self.name).data_ptr() != self.address:
+            raise RuntimeError(f"{self.name} of {self.layer} was replaced: tensors of a folded model change in place")
+
+
 class FoldedNetwork(nn.Module):
     """The same function of the images as a model in eval mode, to rounding.
 
@@ -32,7 +44,8 @@ class FoldedNetwork(nn.Module):
     Args:
         model: of torch's own layers. Its tensors may change, but not be replaced by others.
         dtype: of weights and activations, if not the model's own. The first and the last layer with weights keep the
-            model's, because images and logits differ by less than bfloat16 resolves.
+            model's, because images and logits differ by less than bfloat16 resolves. BatchNorm that follows no
+            convolution keeps its weights and statistics, too, as under autocast.
 
     Raises:
         torch.fx.proxy.TraceError: the model's forward branches on values.
@@ -46,7 +59,8 @@ class FoldedNetwork(nn.Module):
         names = [node.target for node in called]
         norms = [node for node in called if _follows_convolution(node, modules, names)]
         learnt = [node for node in called if _tensors(modules[node.target]) and node not in norms]
-        inner = {node.target for node in learnt[1:-1]} if dtype else set()
+        inner = {n.target for n in learnt[1:-1] if not isinstance(modules[n.target], _BatchNorm)} if dtype else set()
+        self._sources = [_Source(modules[name], tensor) for name in names for tensor in _tensors(modules[name])]
         self._copies: list[tuple[Tensor, Tensor]] = []
         layers = {name: self._twin(modules[name], dtype if name in inner else None) for name in names}
         self._folds = [Fold(modules[n.args[0].target], modules[n.target], layers[n.args[0].target]) for n in norms]
@@ -85,7 +99,13 @@ class FoldedNetwork(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the model's weights and BatchNorm statistics as they are now."""
+        """Take over the model's weights and BatchNorm statistics as they are now.
+
+        Raises:
+            RuntimeError: a tensor of the model was replaced by another since the network was folded.
+        """
+        for source in self._sources:
+            source.check()
         self._fold()
         for chain in self._chains.values():
             if chain:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.config import OPTION_FIELDS, ProtocolOptions, Sweep, Trial
+from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.base import first_problem
 from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
@@ -25,13 +25,13 @@ PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
 """Largest number of damaged files that one error message lists."""
 _EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
-FACTORS = OPTION_FIELDS.keys() - {
+SETTINGS = {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
 }
-"""Options in which the cells of one sweep may differ, so that cells with new values may be added to it.
+"""Options of which a new value is another experiment, which needs another sweep.
 
-A new value of any other option (epochs, precision, ...) is another experiment and needs another sweep."""
+In all other options, cells with new values may be added to a sweep."""
 
 
 class DamagedRecordError(ValueError):
@@ -99,6 +99,28 @@ class Ledger:
             "counterparts": counterparts,
             "cells": cells,
         }
+
+    def continued(self, sweep: Sweep) -> Sweep:
+        """The sweep with the stored cells in place of equal ones that have another id.
+
+        Cells of earlier versions carried options of other methods, which count in their ids: one cell of today may
+        stand for several of them.
+        """
+        known = read_description(self.store)
+        if known is None or sweep.rerun:
+            return sweep
+        stored = [Cell.stored(cell, f"a cell of sweep {self.name}") for cell in known.cells.values()]
+        legacy: dict[str, list[Cell]] = {}
+        for cell in stored:
+            if cell.carried:
+                legacy.setdefault(cell.model_copy(update={"carried": ()}).id, []).append(cell)
+        there = {cell.id for cell in stored}
+        entries = []
+        for entry in sweep.entries:
+            earlier = legacy.get(entry.cell.id, [])
+            own = [entry.cell] if entry.cell.id in there or not earlier else []
+            entries += [entry.model_copy(update={"cell": cell}) for cell in [*own, *earlier]]
+        return sweep.model_copy(update={"entries": tuple(entries)})
 
     def enter(self, sweep: Sweep) -> None:
         """Store the sweep's description, which binds its name to these experiments.
@@ -235,10 +257,10 @@ def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping
 
 
 def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A line for each option outside `FACTORS` that has a stored value which the new cells do not have."""
+    """A line for each option among `SETTINGS` that has a stored value which the new cells do not have."""
     old, new = list(before), list(after)
     differences = []
-    for name in (option for option in new[0] if option not in FACTORS):
+    for name in (option for option in new[0] if option in SETTINGS):
         stored, given = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
         if not stored <= given:
             differences.append(f"{name}: {', '.join(sorted(stored))} stored, {', '.join(sorted(given))} given")

@@ -73,8 +73,9 @@ def validation_sums(
         for begin in range(first, last, batch_size):
             part = slice(begin, min(begin + batch_size, last))
             x = to_float(images.images[part])
-            start = noise[part].to(x.device).mul_(epsilon).add_(x).clamp_(0, 1)
-            sums += _measure(network, attack, x, labels[part], start, protocol.fosc_center)
+            start = noise[part].to(x.device).mul_(epsilon).add_(x)
+            center = x if protocol.fosc_center == "natural" else start
+            sums += _measure(network, attack, x, labels[part], start.clamp(0, 1), center)
     return sums
 
 
@@ -84,7 +85,7 @@ def validation_means(sums: Tensor) -> dict[str, float]:
     return {f"val/{name}": value / count for name, value in zip(METRICS, values, strict=True)}
 
 
-def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: str) -> Tensor:
+def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: Tensor) -> Tensor:
     clean_logits, clean_loss, clean_gradient = _forward_backward(model, x, y)
     fgsm = torch.add(x, clean_gradient.sign(), alpha=attack.epsilon).clamp_(0, 1)
     with torch.no_grad():
@@ -98,7 +99,7 @@ def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor,
         logits.argmax(1) == y,
         loss,
         fgsm_logits.argmax(1) == y,
-        fosc(x_adv, gradient, x if center == "natural" else start, attack.epsilon),
+        fosc(x_adv, gradient, center, attack.epsilon),
         steps.value(),
         torch.ones_like(loss),
     )

@@ -41,9 +41,9 @@ def paired_losses(
         first = step * size % len(whole)
         images = ImageSet(whole.images[first : first + size], whole.labels[first : first + size])
         (batch,) = iterate_epoch(
-            images, cell, trainer.method.attack, trainer.streams, trainer.ranks, epoch=step + 1, noisy_batches=0
+            images, cell, trainer.method.draw, trainer.streams, trainer.ranks, epoch=step + 1, noisy_batches=0
         )
-        theirs = textbook.step(batch.x, batch.y, batch.start)
+        theirs = textbook.step(batch.x, batch.y, batch.drawn["start"])
         row, _ = trainer.run_epoch(images, step + 1)
         ours = row["train/loss"]
         assert ours is not None

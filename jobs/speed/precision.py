@@ -48,7 +48,7 @@ def _compare(
         trainer.run_epoch(train, epoch)
     test = dataset_of(cell).test.take(torch.arange(images)).to(settings.device)
     x, y = to_float(test.images), test.labels
-    attack, full = trainer.method.attack, FoldedNetwork(trainer.model)
+    attack, full = trainer.method.inner, FoldedNetwork(trainer.model)
     setting = f"{cell.model.model} after {epochs} epoch(s) of {len(train)} images, {len(y)} images"
     for name in names:
         dtype, scale = HALF[name]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from core.config import Cell
+from core.config.methods.trades import TradesOptions
 from core.data.image_set import ImageSet
 
 
@@ -33,6 +34,8 @@ class TextbookTrades:
     def __init__(
         self, cell: Cell, model: nn.Module, device: torch.device, *, image_gradient_only: bool = False
     ) -> None:
+        assert isinstance(cell.method, TradesOptions)
+        self.method = cell.method
         self.cell, self.model, self.device = cell, model.to(device), device
         self.image_gradient_only = image_gradient_only
         options = cell.training
@@ -57,9 +60,9 @@ class TextbookTrades:
         self.optimizer.zero_grad()
         clean_logits = self.model(x)
         adv_logits = self.model(x_adv)
-        target = self.model(x) if self.cell.method.clean_forwards == 2 else clean_logits
+        target = self.model(x) if self.method.clean_forwards == 2 else clean_logits
         kl = F.kl_div(F.log_softmax(adv_logits, dim=1), F.softmax(target, dim=1), reduction="sum") / len(x)
-        loss = F.cross_entropy(clean_logits, y) + self.cell.method.beta * kl
+        loss = F.cross_entropy(clean_logits, y) + self.method.beta * kl
         loss.backward()
         self.optimizer.step()
         return loss.detach()

@@ -45,7 +45,7 @@ def verdict_agreement(settings: Settings) -> Iterator[Result]:
                 outcomes[name].append(run_alone(variant, seed, settings.quick.protocol, dataset, settings))
                 seconds[name] += time.perf_counter() - started
             shown = ", ".join(f"{name} {found[-1]}" for name, found in outcomes.items())
-            setting = f"beta {cell.method.beta:g}, batch {cell.training.batch_size}, seed {seed}"
+            setting = f"beta {cell.flat()['beta']:g}, batch {cell.training.batch_size}, seed {seed}"
             settings.say(f"verdict-agreement: {setting}: {shown}")
     for name in list(VARIANTS)[1:]:
         speed = f"{REFERENCE} took {seconds[REFERENCE] / seconds[name]:.2f} times the seconds"

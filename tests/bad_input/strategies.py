@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from core.config import OPTION_FIELDS
+from core.config import METHODS, OPTION_FIELDS
+from core.config.methods.registry import lacks
 
 Text = SearchStrategy[str]
 
@@ -58,6 +59,8 @@ class OptionCase(NamedTuple):
     name: str
     valid: Text
     invalid: Text
+    method: str | None = None
+    """The method that it is given with, if it is an option of methods."""
 
     @property
     def flag(self) -> str:
@@ -80,18 +83,51 @@ def switch(name: str) -> OptionCase:
 FRACTIONAL = words("0.5", "2.5", "1e-3", "7/2")
 ABOVE_ONE = reals(1.0000001, 1e9)
 
+METHOD_OPTIONS = tuple(
+    case._replace(method=method)
+    for method, cases in {
+        "trades": (
+            number("beta", reals(0, 1000), reals(1000.001, 1e300)),
+            number("clean_forwards", words("1", "2"), FRACTIONAL, words("0", "3"), HUGE),
+            switch("detach_target"),
+            switch("adversarial_first"),
+        ),
+        "mixed-at": (number("clean_share", reals(0, 1), ABOVE_ONE),),
+        "gairat": (
+            choice("reweighting", "discrete"),  # the others need two attack steps, and `quick` has one
+            OptionCase("reweighting_shift", reals(-100, 100), NOT_NUMBERS | reals(100.001, 1e300)),
+            number("reweighting_begin", reals(0, 1), ABOVE_ONE),
+        ),
+        "free": (number("replays", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
+        "grad-align": (number("alignment", reals(0, 1e6), reals(1.1e6, 1e300)),),
+        "clp": (
+            number("pairing", reals(0, 1e6), reals(1.1e6, 1e300)),
+            number("input_noise", reals(0, 10), reals(10.1, 1e300)),
+        ),
+        "iseat": (
+            number("smooth", reals(0, 1e6), reals(1.1e6, 1e300)),
+            choice("smooth_distance", "squared-l2", "kl"),
+            choice("smooth_weights", "linear", "top", "uniform"),
+            choice("adv_at", "perturbed", "original"),
+            choice("clean_at", "original", "perturbed"),
+        ),
+    }.items()
+    for case in cases
+)
+"""Options that methods alone have."""
+OWN = {option.name for option in METHOD_OPTIONS}
 DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "workers", "dataset"}
 DEPENDENT_PROTOCOL = {"detector", "detector_threshold"}
 """Options whose valid values depend on others."""
 CELL_OPTIONS = (
-    choice("method", "trades", "pgd-at"),
-    number("beta", reals(0, 1000), reals(1000.001, 1e300)),
-    number("clean_forwards", words("1", "2"), FRACTIONAL, words("0", "3"), HUGE),
+    choice("method", *(name for name in METHODS if name != "gairat")),
+    *METHOD_OPTIONS,
     choice("inner", "kl", "ce"),
     number("epsilon", reals(0, 1, open_low=True), ABOVE_ONE, words("0", "0.0", "0/3")),
     number("attack_steps", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),
     number("attack_step_size", reals(0, 2, open_low=True), reals(2.0001, 1e9), words("0")),
-    choice("attack_start", "gaussian", "uniform", "none"),
+    choice("attack_start", "gaussian", "uniform", "rademacher", "none"),
+    number("rademacher_share", reals(0, 1, open_low=True), ABOVE_ONE, words("0")),
     choice("attack_bn", "eval", "train"),
     number("awp_radius", reals(0, 1), ABOVE_ONE),
     number("awp_warmup", wholes(0, 10**9), FRACTIONAL),
@@ -121,7 +157,7 @@ CELL_OPTIONS = (
     number("test_images", wholes(1, 10_000_000), words("0", "10000001"), HUGE, FRACTIONAL),
     number("data_seed", wholes(0, 2**32 - 1), HUGE, FRACTIONAL),
     number("validation_images", wholes(1, 500), words("0", "1200"), HUGE, FRACTIONAL),
-    *(switch(name) for name, info in OPTION_FIELDS.items() if info.annotation is bool and name not in DEPENDENT),
+    *(switch(name) for name, info in OPTION_FIELDS.items() if info.annotation is bool and name not in DEPENDENT | OWN),
 )
 """Options of a cell of the ``quick`` preset: each may be set alone to any valid value."""
 
@@ -164,6 +200,14 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     """Valid values that are possible with each other: what options need of one another, written once more."""
     chosen = draw(st.lists(st.sampled_from(options), max_size=8, unique_by=lambda option: option.name))
     given = {option.name: draw(option.valid) for option in chosen if option.name != "preset"}
+    methods = [option.method for option in chosen if option.method]
+    if methods:
+        given["method"] = methods[0]
+    if given.get("method") == "gairat":
+        given["reweighting"] = "discrete"
+    given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
+    if given.get("method") == "grad-align":
+        given.pop("compile", None)
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"
     if draw(st.booleans()):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 import jobs
 from core.config import OPTION_FIELDS, ProtocolOptions, RunOptions, Sweep, build_sweep, explain, load_preset
+from core.config.methods.registry import lacks
 from tests.bad_input.harness import cases, mentions
 from tests.bad_input.strategies import (
     CELL_OPTIONS,
@@ -59,8 +60,12 @@ def test_possible_values_make_a_sweep_that_survives_being_written_down(options: 
 @given(st.data(), st.sampled_from(OPTIONS))
 def test_a_wrong_value_is_named_with_its_option(data: st.DataObject, option: OptionCase) -> None:
     wrong = data.draw(option.invalid)
+    given = data.draw(possible_options(OPTIONS))
+    if option.method:
+        given = {name: value for name, value in given.items() if not lacks(option.method, name)}
+        given["method"] = option.method
     with pytest.raises(ValueError) as refused:
-        sweep({**data.draw(possible_options(OPTIONS)), option.name: wrong})
+        sweep({**given, option.name: wrong})
     message = str(refused.value)
     assert not isinstance(refused.value, ValidationError), message
     assert mentions(message, option.name), message

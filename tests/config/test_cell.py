@@ -8,36 +8,72 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from core.config import OPTION_FIELDS, OPTION_OWNER, Cell, ProtocolOptions, RunOptions, Trial, digest
+from core.config import METHODS, OPTION_FIELDS, OPTION_OWNER, Cell, ProtocolOptions, RunOptions, Trial, digest
+from core.config.cell import PARTS
 from core.config.flags import allowed_values
 
 CHANGED = {
     "dataset": "digits", "classes": 51, "channels": 2, "image_size": 9, "train_images": 1201, "test_images": 401,
     "data_seed": 1, "validation_images": 401, "augment": "crop-flip", "model": "resnet18", "norm": "none",
-    "method": "pgd-at", "beta": 4, "clean_forwards": 2, "detach_target": True, "inner": "ce", "epsilon": "9/255",
-    "attack_steps": 9, "attack_step_size": "1/255", "attack_start": "none", "attack_bn": "train", "awp_radius": 0.005,
+    "method": "pgd-at", "inner": "ce", "epsilon": "9/255",
+    "attack_steps": 9, "attack_step_size": "1/255", "attack_start": "none", "rademacher_share": 1, "attack_bn": "train",
+    "awp_radius": 0.005,
     "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
     "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "precision": "bf16", "channels_last": True, "compile": True,
     "fast": False, "workers": 2,
 }  # fmt: skip
+METHODS_CHANGED: dict[str, dict[str, object]] = {
+    "trades": {"beta": 4, "clean_forwards": 2, "detach_target": True, "adversarial_first": True},
+    "mixed-at": {"clean_share": 0.2},
+    "mart": {"beta": 5},
+    "gairat": {"reweighting": "sigmoid", "reweighting_shift": 0, "reweighting_begin": 0.25},
+    "free": {"replays": 4},
+    "grad-align": {"alignment": 2},
+    "clp": {"pairing": 1, "input_noise": 0.2},
+    "alp": {"pairing": 1},
+    "iseat": {"smooth": 1, "smooth_distance": "kl", "smooth_weights": "top"}
+    | {"adv_at": "original", "clean_at": "perturbed"},
+}
+"""A value other than the default for every option that a method alone has."""
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}
 
 
-@pytest.mark.parametrize(
-    "model", [*(Cell.model_fields[part].annotation for part in Cell.model_fields), ProtocolOptions, RunOptions]
-)
-def test_every_option_is_described_with_what_it_accepts(model: type) -> None:
+CASES = [
+    *((name, {name: value, **TOGETHER.get(name, {})}) for name, value in CHANGED.items()),
+    *(
+        (name, {"method": method, name: value})
+        for method, changed in METHODS_CHANGED.items()
+        for name, value in changed.items()
+    ),
+]
+"""Every option of every part and method at another value than its default."""
+METHOD_MODELS = [entry.options for entry in METHODS.values()]
+OTHER_PARTS = [model for part, model in PARTS.items() if part != "method"]
+
+
+@pytest.mark.parametrize("model", [*OTHER_PARTS, *METHOD_MODELS, ProtocolOptions, RunOptions])
+def test_every_option_is_described_with_what_it_accepts(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         assert info.description, name
         assert allowed_values(info) or "str" in str(info.annotation), name
 
 
 def test_option_names_are_unique_over_all_parts() -> None:
-    assert sum(len(Cell.model_fields[part].annotation.model_fields) for part in Cell.model_fields) == len(OPTION_OWNER)  # type: ignore[union-attr]
+    names = [option for part in OTHER_PARTS for option in part.model_fields]
+    names += {option for model in METHOD_MODELS for option in model.model_fields}
+    assert sorted(names) == sorted(OPTION_OWNER) == sorted(OPTION_FIELDS)
     assert not OPTION_FIELDS.keys() & (ProtocolOptions.model_fields.keys() | RunOptions.model_fields.keys())
+
+
+def test_an_option_of_several_methods_means_the_same_in_all_of_them() -> None:
+    for model in METHOD_MODELS:
+        for name, info in model.model_fields.items():
+            if name != "method":
+                assert info.description == OPTION_FIELDS[name].description, name
+                assert allowed_values(info) == allowed_values(OPTION_FIELDS[name]), name
 
 
 def test_the_hash_never_changes() -> None:
@@ -51,25 +87,25 @@ def test_the_hash_never_changes() -> None:
 
 
 def test_any_option_changes_the_hash() -> None:
-    assert CHANGED.keys() == OPTION_FIELDS.keys()
-    default = Cell.from_flat({})
-    cells = [
-        Cell.from_flat({name: value, **TOGETHER.get(name, {})})
-        for name, value in CHANGED.items()
-        if name != "milestones"
-    ]
-    assert len({default.id, *(cell.id for cell in cells)}) == len(CHANGED)
+    assert {name for name, _ in CASES} == OPTION_FIELDS.keys()
+    defaults = {Cell.from_flat({"method": method}).id for method in METHODS}
+    cells = [Cell.from_flat(options) for name, options in CASES if name not in ("milestones", "method")]
+    assert len(defaults | {cell.id for cell in cells}) == len(METHODS) + len(CASES) - 2
     steps = {Cell.from_flat({"schedule": "step", "milestones": m}).id for m in ([1], [2], [1, 2])}
     assert len(steps) == 3
 
 
-@pytest.mark.parametrize("name", CHANGED)
-def test_flat_and_back_is_the_same_cell(name: str) -> None:
-    cell = Cell.from_flat({name: CHANGED[name], **TOGETHER.get(name, {})})
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_flat_and_back_is_the_same_cell(name: str, options: dict) -> None:
+    cell = Cell.from_flat(options)
     through_json = json.loads(json.dumps(cell.flat()))
     assert Cell.from_flat(through_json) == cell
     assert Cell.from_flat(through_json).id == cell.id
-    assert cell.flat().keys() == OPTION_FIELDS.keys()
+    assert name in cell.flat()
+    others = {option for model in METHOD_MODELS for option in model.model_fields} - type(
+        cell.method
+    ).model_fields.keys()
+    assert cell.flat().keys() == OPTION_FIELDS.keys() - others
 
 
 @pytest.mark.parametrize(
@@ -121,6 +157,11 @@ def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
             "batch_size 801 with drop_last leaves no batch of 800 training images",
         ),
         ({"bata": 3}, "unknown options: bata"),
+        ({"method": "pgd"}, "must be one of trades, pgd-at"),
+        (
+            {"method": "pgd-at", "clean_forwards": 1},
+            "impossible with method pgd-at; it belongs to trades",
+        ),
     ],
 )
 def test_impossible_options_are_value_errors_that_say_why(options: dict, message: str) -> None:

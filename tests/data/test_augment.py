@@ -5,7 +5,7 @@ import torch
 from scipy.stats import chisquare
 
 from core.data.augment import Crops, apply_crops, crop_flip, draw_crops
-from core.data.order import rank_slice
+from core.data.order import rank_rows
 
 
 def slow_crop(image: torch.Tensor, top: int, left: int, flip: bool) -> torch.Tensor:
@@ -60,7 +60,7 @@ def test_ranks_that_slice_the_draws_see_what_one_worker_sees() -> None:
     images = torch.randint(0, 256, (10, 3, 8, 8), dtype=torch.uint8)
     crops = draw_crops(10, torch.Generator().manual_seed(1))
     parts = [
-        apply_crops(rank_slice(images, rank, 3), Crops(*(rank_slice(values, rank, 3) for values in crops)))
+        apply_crops(images[rank_rows(10, rank, 3)], Crops(*(values[rank_rows(10, rank, 3)] for values in crops)))
         for rank in range(3)
     ]
     assert torch.equal(torch.cat(parts), apply_crops(images, crops))

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from core.data.order import epoch_order, rank_slice
+from core.data.order import epoch_order, rank_rows
 
 
 @given(n=st.integers(0, 200), workers=st.integers(1, 20))
 def test_rank_parts_are_contiguous_disjoint_covering_and_even(n: int, workers: int) -> None:
     batch = torch.arange(n) + 1000
-    parts = [rank_slice(batch, rank, workers) for rank in range(workers)]
+    parts = [batch[rank_rows(n, rank, workers)] for rank in range(workers)]
     assert torch.equal(torch.cat(parts), batch)
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1

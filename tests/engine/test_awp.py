@@ -37,7 +37,7 @@ def by_hand(trainer: Trainer, dataset: Dataset) -> None:
     for step, batch in enumerate(order.split(options.batch_size)):
         x, y = dataset.train.images[batch].float() / 255, dataset.train.labels[batch]
         start = x + 0.001 * torch.randn(x.shape, generator=noise)
-        x_adv = trainer.method.attack.perturb_from(model, x, y, start)
+        x_adv = trainer.method.inner.perturb_from(model, x, y, start)
         statistics = {name: buffer.clone() for name, buffer in model.named_buffers()}
         parameters = list(model.parameters())
         ascent = torch.autograd.grad(loss(x, x_adv, y), parameters)
@@ -59,7 +59,7 @@ def by_hand(trainer: Trainer, dataset: Dataset) -> None:
                 weight.sub_(offset)
 
 
-@pytest.mark.parametrize("method", [{}, {"method": "pgd-at", "inner": "ce"}])
+@pytest.mark.parametrize("method", [{}, {"method": "pgd-at", "attack_start": "gaussian"}])
 def test_epoch_is_the_one_by_hand(
     make_cell: Callable[..., Cell],
     make_trainer: Callable[..., Trainer],

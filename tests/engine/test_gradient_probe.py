@@ -22,14 +22,16 @@ def direct(trainer: Trainer, dataset: Dataset) -> Rows:
     """Train step by step; before and after each, gradients of TRADES' terms at freshly attacked images."""
     model, beta = trainer.model, trainer.cell.method.beta
     parameters = list(model.parameters())
-    attack = trainer.method.attack
-    batches = list(iterate_epoch(dataset.train, trainer.cell, attack, trainer.streams, trainer.ranks, 1, 0))
+    attack = trainer.method.inner
+    batches = list(
+        iterate_epoch(dataset.train, trainer.cell, trainer.method.draw, trainer.streams, trainer.ranks, 1, 0)
+    )
     rows: Rows = []
 
     def gradients(batch: Any) -> tuple[Tensor, Tensor]:
         model.train()
         saved = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        x_adv = attack.perturb_from(model, batch.x, batch.y, batch.start)
+        x_adv = attack.perturb_from(model, batch.x, batch.y, batch.drawn["start"])
         clean, adv = model(batch.x), model(x_adv)
         ce = F.cross_entropy(clean, batch.y)
         kl = beta * (clean.softmax(1) * (clean.log_softmax(1) - adv.log_softmax(1))).sum(1).mean()
@@ -42,7 +44,7 @@ def direct(trainer: Trainer, dataset: Dataset) -> Rows:
 
     for step, batch in enumerate(batches):
         ce, kl = gradients(batch)
-        trainer._step(batch, False, None)
+        trainer.method.step(trainer, batch)
         after = sum(gradients(batch))
         before = ce + kl
         rows.append(
@@ -73,7 +75,7 @@ def test_rows_are_the_direct_computation(
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"method": "pgd-at", "inner": "ce"}, {"awp_radius": 0.01}, {"attack_bn": "train"}, {"precision": "bf16"}],
+    [{}, {"method": "pgd-at"}, {"awp_radius": 0.01}, {"attack_bn": "train"}, {"precision": "bf16"}],
 )
 def test_a_probed_run_trains_like_an_unprobed_one(
     make_cell: Callable[..., Cell],

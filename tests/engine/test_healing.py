@@ -25,8 +25,8 @@ def batches(
     def make(noisy_batches: int, **options: Any) -> list[Batch]:
         cell = make_cell(**options)
         trainer = make_trainer(cell)
-        attack = trainer.method.attack
-        return list(iterate_epoch(load(cell).train, cell, attack, trainer.streams, trainer.ranks, 1, noisy_batches))
+        draw = trainer.method.draw
+        return list(iterate_epoch(load(cell).train, cell, draw, trainer.streams, trainer.ranks, 1, noisy_batches))
 
     return make
 
@@ -43,7 +43,7 @@ def test_noise_is_on_the_first_batches_only(batches: Callable[..., list[Batch]],
         inside = bool(((after.x >= 0) & (after.x <= 1)).all())
         assert inside == clamp
         # the inner attack starts beside the noisy image
-        assert (after.start - after.x).abs().max() < 0.01
+        assert (after.drawn["start"] - after.x).abs().max() < 0.01
     if not clamp:
         noise = torch.cat([after.x - before.x for before, after in zip(clean[:2], noisy[:2], strict=True)])
         assert noise.std().item() == pytest.approx(0.25, rel=0.05)

@@ -101,7 +101,7 @@ def test_training_is_in_half_precision_and_measurements_are_not(
     trial = TrialRun(Trial(cell=cell, seed=0), protocol, load(cell), around)
     seen: set[torch.dtype] = set()
     trial.trainer.model[3].register_forward_hook(lambda module, args, out: seen.add(out.dtype))  # type: ignore[operator, union-attr]
-    trial.trainer.run_epoch(trial.train, 1)
+    trial.trainer.run_epoch(trial.dataset.train, 1)
     assert seen == {HALF[name]}
     seen.clear()
     with trial.trainer.precision.autocast():

@@ -36,7 +36,7 @@ KINDS: dict[str, dict[str, Any]] = {
     },
     "fp16": {"precision": "fp16"},
     "bf16": {"precision": "bf16"},
-    "pgd-at": {"method": "pgd-at", "inner": "ce", "clean_forwards": 2},
+    "pgd-at": {"method": "pgd-at"},
 }
 ALARMED = {"fosc_threshold": 0.05, "fosc_grace": 1, "confirm_every": 2, "stop": False, "gradient_stride": 3}
 

@@ -20,12 +20,12 @@ CPU = torch.device("cpu")
 
 def effects(trainer: Trainer, dataset: Dataset) -> dict[str, torch.Tensor]:
     """What each stream decides, seen as apart from the others as it goes."""
-    attack = trainer.method.attack
-    batches = list(iterate_epoch(dataset.train, trainer.cell, attack, trainer.streams, trainer.ranks, 1, 0))
+    draw = trainer.method.draw
+    batches = list(iterate_epoch(dataset.train, trainer.cell, draw, trainer.streams, trainer.ranks, 1, 0))
     return {
         "init": torch.cat([p.detach().flatten() for p in trainer.model.parameters()]),
         "order": torch.cat([batch.y for batch in batches]),
-        "attack": torch.cat([batch.start - batch.x for batch in batches]),
+        "attack": torch.cat([batch.drawn["start"] - batch.x for batch in batches]),
         "augmentation": trainer.streams.generator("augmentation", 1, device=CPU).get_state().double(),
     }
 
@@ -52,7 +52,7 @@ def test_augmentation_alone_changes_the_images(
     images = []
     for seed in (1, 2):
         trainer = make_trainer(cell, seed=seed, pins=others)
-        batches = iterate_epoch(dataset.train, cell, trainer.method.attack, trainer.streams, trainer.ranks, 1, 0)
+        batches = iterate_epoch(dataset.train, cell, trainer.method.draw, trainer.streams, trainer.ranks, 1, 0)
         images.append(torch.cat([batch.x for batch in batches]))
     assert not torch.equal(images[0], images[1])
 

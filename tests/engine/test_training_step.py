@@ -183,7 +183,7 @@ def test_epoch_rows_are_means_over_images(
     x, y = train.images.float() / 255, train.labels
     with torch.no_grad():
         logits = trainer.model(x)
-        adv = trainer.model(trainer.method.attack.perturb(trainer.model, x, y, torch.Generator()))
+        adv = trainer.model(trainer.method.inner.perturb(trainer.model, x, y, torch.Generator()))
         kl = (logits.softmax(1) * (logits.log_softmax(1) - adv.log_softmax(1))).sum(1)
         loss = (F.cross_entropy(logits, y, reduction="none") + cell.method.beta * kl).mean()
     assert gradients == []
@@ -213,4 +213,4 @@ def test_drop_last_drops_the_uneven_batch(
     trainer, train = make_trainer(cell), load(cell).train
     trainer.run_epoch(train, 1)
     steps = int(trainer.model.get_buffer("1.num_batches_tracked")) // 2
-    assert steps == trainer.steps_per_epoch(len(train)) == (3 if drop_last else 4)
+    assert steps == trainer.count_steps(len(train)) == (3 if drop_last else 4)

@@ -171,3 +171,36 @@ def test_a_chain_leaves_its_images_alone() -> None:
     with torch.no_grad():
         Chain(layers, (1, 8, 8)).image_gradient(x, double_logits)
     assert torch.equal(x, before)
+
+
+def test_batch_norm_that_follows_no_convolution_stays_float32(build: Build) -> None:
+    """Autocast leaves it in float32; bfloat16 statistics have 8 bits."""
+    model, x = build("preact-resnet18", "batch")
+    model.float()
+    half = FoldedNetwork(model, torch.bfloat16)
+    norms = [layer for layer in half.network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(norms) == 8
+    assert {tensor.dtype for layer in norms for tensor in (layer.weight, layer.running_var)} == {torch.float32}
+    model.eval()
+    with torch.no_grad():
+        exact, found = model(x.float()), half(x.float())
+    assert (found - exact).norm() < 0.05 * exact.norm()
+
+
+@pytest.mark.parametrize("replace", ["data", "parameter", "buffer"])
+def test_a_replaced_tensor_is_noticed(build: Build, replace: str) -> None:
+    model, _ = build("resnet18", "batch")
+    folded = FoldedNetwork(model)
+    convolution = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+    norm = next(layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d))
+    with torch.no_grad():
+        convolution.weight.mul_(2)
+    folded.refresh()
+    if replace == "data":
+        nn.utils.vector_to_parameters(nn.utils.parameters_to_vector(model.parameters()), model.parameters())
+    elif replace == "parameter":
+        convolution.weight = nn.Parameter(convolution.weight.detach().clone())
+    else:
+        norm.running_mean = norm.running_mean.clone()  # type: ignore[union-attr]
+    with pytest.raises(RuntimeError, match="was replaced: tensors of a folded model change in place"):
+        folded.refresh()

@@ -9,7 +9,8 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from core.config import Cell
-from core.methods import METHODS, Objective, build_method
+from core.methods import Objective, build_method
+from tests.methods.lookup import Lookup, logits, objective_of
 
 Y = torch.tensor([0, 2, 1])
 
@@ -18,19 +19,8 @@ def cell(**options: object) -> Cell:
     return Cell.from_flat({"classes": 3, **options})
 
 
-def logits(seed: int) -> Tensor:
-    return torch.randn((3, 3), generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2
-
-
 def softmax(z: np.ndarray) -> np.ndarray:
     return np.exp(z) / np.exp(z).sum(1, keepdims=True)
-
-
-class Lookup(nn.Module):
-    """Its images are its logits."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x
 
 
 def by_numpy(clean: Tensor, adv: Tensor) -> tuple[float, float]:
@@ -44,9 +34,8 @@ def by_numpy(clean: Tensor, adv: Tensor) -> tuple[float, float]:
 @pytest.mark.parametrize("forwards", [1, 2])
 @pytest.mark.parametrize("detach", [False, True])
 def test_trades_is_clean_cross_entropy_plus_beta_kl(beta: float, forwards: int, detach: bool) -> None:
-    method = build_method(cell(beta=beta, clean_forwards=forwards, detach_target=detach))
     clean, adv = logits(0), logits(1)
-    objective = method.objective(Lookup(), clean, adv, Y)
+    objective = objective_of(cell(beta=beta, clean_forwards=forwards, detach_target=detach), Lookup(), clean, adv, Y)
     ce, kl = by_numpy(clean, adv)
     assert objective.total.item() == pytest.approx(ce + beta * kl, rel=1e-12)
     assert {name: part.item() for name, part in objective.parts.items()} == pytest.approx(
@@ -60,7 +49,7 @@ def test_trades_on_a_textbook_batch() -> None:
     p = np.exp(-0.7)
     q = brentq(lambda q: p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)) - 0.2, 1e-9, p)
     clean, adv = (torch.tensor([[np.log(r / (1 - r)), 0.0]]) for r in (p, q))
-    objective = build_method(cell(beta=6)).objective(Lookup(), clean, adv, torch.tensor([0]))
+    objective = objective_of(cell(beta=6), Lookup(), clean, adv, torch.tensor([0]))
     assert objective.total.item() == pytest.approx(0.7 + 6 * 0.2, rel=1e-9)
     assert objective.parts["kl"] > objective.parts["ce"]
 
@@ -70,8 +59,8 @@ def test_trades_on_a_textbook_batch() -> None:
 def test_gradients_reach_the_kl_target_unless_detached(forwards: int, detach: bool) -> None:
     beta = 3.0
     clean, adv = logits(2).requires_grad_(), logits(3).requires_grad_()
-    method = build_method(cell(beta=beta, clean_forwards=forwards, detach_target=detach))
-    method.objective(Lookup(), clean, adv, Y).total.backward()
+    chosen = cell(beta=beta, clean_forwards=forwards, detach_target=detach)
+    objective_of(chosen, Lookup(), clean, adv, Y).total.backward()
     p, q = (softmax(z.detach().numpy()) for z in (clean, adv))
     ratio = np.log(p / q)
     through_target = p * (ratio - (p * ratio).sum(1, keepdims=True))
@@ -82,15 +71,23 @@ def test_gradients_reach_the_kl_target_unless_detached(forwards: int, detach: bo
     np.testing.assert_allclose(adv.grad.numpy(), beta * (q - p) / 3, rtol=1e-10, atol=1e-14)
 
 
-@pytest.mark.parametrize(("forwards", "seen"), [(1, [0.0, 1.0]), (2, [0.0, 1.0, 0.0])])
-def test_batch_norm_sees_clean_then_adversarial_then_perhaps_clean_again(forwards: int, seen: list[float]) -> None:
+@pytest.mark.parametrize(
+    ("forwards", "adversarial_first", "seen"),
+    [
+        (1, False, [0.0, 1.0]),
+        (2, False, [0.0, 1.0, 0.0]),
+        (2, True, [1.0, 0.0, 0.0]),  # official AWP code: the KL's adversarial logits first, then both clean forwards
+    ],
+)
+def test_batch_norm_sees_the_batches_in_order(forwards: int, adversarial_first: bool, seen: list[float]) -> None:
+    chosen = cell(clean_forwards=forwards, adversarial_first=adversarial_first)
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten())
     x, x_adv = torch.zeros(3, 1, 3, 1), torch.ones(3, 1, 3, 1)
-    build_method(cell(clean_forwards=forwards)).objective(model, x, x_adv, Y)
+    objective_of(chosen, model, x, x_adv, Y)
     mean = 0.5
     model[0].running_mean.fill_(mean)
     model[0].num_batches_tracked.zero_()
-    build_method(cell(clean_forwards=forwards)).objective(model, x, x_adv, Y)
+    objective_of(chosen, model, x, x_adv, Y)
     for value in seen:
         mean = 0.9 * mean + 0.1 * value
     assert model[0].running_mean.item() == pytest.approx(mean)
@@ -99,20 +96,20 @@ def test_batch_norm_sees_clean_then_adversarial_then_perhaps_clean_again(forward
 
 def test_pgd_at_is_the_adversarial_cross_entropy_and_never_sees_clean_images() -> None:
     clean, adv = torch.full((3, 3), torch.nan), logits(5)
-    objective = build_method(cell(method="pgd-at")).objective(Lookup(), clean, adv, Y)
+    objective = objective_of(cell(method="pgd-at"), Lookup(), clean, adv, Y)
     assert objective.total.item() == pytest.approx(by_numpy(adv, adv)[0], rel=1e-12)
     assert objective.clean_logits is None
     assert list(objective.parts) == ["ce"]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["trades", "pgd-at"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_losses_are_computed_in_float32_or_better(name: str, dtype: torch.dtype) -> None:
     clean, adv = logits(7).to(dtype), logits(8).to(dtype)
-    method = build_method(cell(method=name))
-    objective: Objective = method.objective(Lookup(), clean, adv, Y)
+    chosen = cell(method=name)
+    objective: Objective = objective_of(chosen, Lookup(), clean, adv, Y)
     assert objective.total.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    exact = method.objective(Lookup(), clean.double(), adv.double(), Y)
+    exact = objective_of(chosen, Lookup(), clean.double(), adv.double(), Y)
     assert objective.total.item() == pytest.approx(exact.total.item(), rel=1e-5)
     assert sum(objective.parts.values()).item() == pytest.approx(objective.total.item())
 
@@ -120,6 +117,6 @@ def test_losses_are_computed_in_float32_or_better(name: str, dtype: torch.dtype)
 def test_the_cell_describes_the_inner_attack() -> None:
     attack = build_method(
         cell(epsilon="4/255", attack_steps=7, attack_step_size="1/255", attack_start="uniform", inner="ce")
-    ).attack
+    ).inner
     assert (attack.steps, attack.loss, attack.start, attack.bn_mode) == (7, "ce", "uniform", "eval")
     assert (attack.epsilon, attack.step_size) == (4 / 255, 1 / 255)

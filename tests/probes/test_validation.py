@@ -41,7 +41,8 @@ def plain_validation(model, images, protocol, seed, center):
             leaf = at.clone().requires_grad_()
             return torch.autograd.grad(F.cross_entropy(model(leaf), y), leaf)[0]
 
-        start = (x + EPSILON * row.double()).clamp(0, 1)
+        unclamped = x + EPSILON * row.double()
+        start = unclamped.clamp(0, 1)
         x_adv, signs = start, []
         for _ in range(protocol.eval_steps):
             signs.append(gradient(x_adv).sign().flatten())
@@ -49,7 +50,7 @@ def plain_validation(model, images, protocol, seed, center):
             x_adv = torch.min(torch.max(step, x - EPSILON), x + EPSILON).clamp(0, 1)
         pairs = [F.cosine_similarity(a, b, dim=0) for a in signs for b in signs if a is not b]
         g = gradient(x_adv)
-        origin = x if center == "natural" else start
+        origin = x if center == "natural" else unclamped  # published code: before the clamp
         fgsm = (x + EPSILON * gradient(x).sign()).clamp(0, 1)
         rows.append(
             {

@@ -125,7 +125,7 @@ def test_precision(settings: MakeSettings) -> None:
 def test_float32_agrees_with_itself_in_every_sign() -> None:
     cell = Cell.from_flat({"classes": 5, "train_images": 84, "validation_images": 20, "test_images": 5})
     trainer = subjects.make_trainer(cell, torch.device("cpu"))
-    attack, full = trainer.method.attack, FoldedNetwork(trainer.model)
+    attack, full = trainer.method.inner, FoldedNetwork(trainer.model)
     x, y = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 5
     start = attack.start_points(x, torch.Generator().manual_seed(1))
     half = FoldedNetwork(trainer.model, torch.bfloat16)

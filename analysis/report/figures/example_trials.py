@@ -120,4 +120,4 @@ def _masking(record: TrialRecord) -> dict[CheckpointName, float]:
 
 def _comparable(one: TrialRecord, other: TrialRecord) -> bool:
     names = [*DataOptions.model_fields, "epsilon", "model"]
-    return all(one.cell[name] == other.cell[name] for name in names)
+    return all(one.cell.get(name) == other.cell.get(name) for name in names)

@@ -40,7 +40,7 @@ def trial_rows(context: ReportContext) -> list[TrialRow]:
         TrialRow(
             key=record.key,
             link=context.links.get(record.key),
-            factors=[format_value(record.cell[name]) for name in context.factors],
+            factors=[format_value(record.cell.get(name)) for name in context.factors],
             seed=record.seed,
             outcome=outcome(record),
             reason=(record.verdict.censor_reason or "") if record.verdict else "",

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
+from analysis.report.format import format_value
 from core.records import varying_options
 
 
@@ -32,7 +33,7 @@ def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
         table.add_column(name, justify="right")
     for cell in cells:
         table.add_row(
-            *(str(cell.options.get(name)) for name in factors),
+            *(format_value(cell.options.get(name)) for name in factors),
             str(cell.trials),
             f"{cell.flop_per_trial / 1e15:.3g}",
             f"{cell.device_hours:.3g}",

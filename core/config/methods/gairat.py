@@ -1,0 +1,38 @@
+"""Options of GAIRAT."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from core.config.attack import InnerAttackOptions
+from core.config.base import Number
+from core.config.methods.base import MethodOptions, Passes
+
+
+class GairatOptions(MethodOptions):
+    """Geometry-aware instance-reweighted adversarial training (Zhang et al. 2021)."""
+
+    method: Literal["gairat"] = Field("gairat", description="training method")
+    reweighting: Literal["tanh", "sigmoid", "discrete"] = Field(
+        "tanh", description="weight of an image as a function of the attack steps that it survived"
+    )
+    reweighting_shift: Number = Field(-1.0, ge=-100, le=100, description="GAIRAT's Lambda, in tanh and sigmoid weights")
+    reweighting_begin: Number = Field(
+        0.5, ge=0, le=1, description="share of the epochs after which images are reweighted; plain PGD-AT before"
+    )
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """PGD-AT's attack."""
+        return {"inner": "ce", "attack_start": "uniform"}
+
+    def check_attack(self, attack: InnerAttackOptions) -> None:
+        """Refuse a single-step attack: half of its steps, which the weights divide by, are none."""
+        if attack.attack_steps == 1 and self.reweighting != "discrete":
+            raise ValueError(f"attack_steps 1 is impossible with reweighting {self.reweighting}; allowed: 2 or more")
+
+    def objective_passes(self) -> Passes:
+        """One forward and one backward of the adversarial batch."""
+        return Passes(1, 0, 1)

@@ -1,0 +1,32 @@
+"""Options of gradient alignment."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from core.config.base import Number
+from core.config.methods.base import MethodOptions, Passes
+from core.config.methods.pgd_at import RsFgsmOptions
+
+
+class GradAlignOptions(MethodOptions):
+    """GradAlign (Andriushchenko and Flammarion 2020), a regulariser of single-step adversarial training."""
+
+    method: Literal["grad-align"] = Field("grad-align", description="training method")
+    alignment: Number = Field(
+        0.2, ge=0, le=1e6, description="weight of the gradients' misalignment: 0.2 at epsilon 8/255, 2 at 16/255"
+    )
+
+    fixed: ClassVar = frozenset({"inner"})
+    differentiates_twice: ClassVar = True
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """RS-FGSM's step."""
+        return RsFgsmOptions.part_defaults(epsilon)
+
+    def objective_passes(self) -> Passes:
+        """Three forwards (start, random point, adversarial); the loss's backward goes twice through one of them."""
+        return Passes(3, 2, 2)

@@ -1,0 +1,58 @@
+"""Options of clean and adversarial logit pairing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from core.config.attack import InnerAttackOptions
+from core.config.base import Number
+from core.config.methods.base import MethodOptions, Passes
+
+Pairing = Annotated[Number, Field(ge=0, le=1e6, description="weight of the squared difference of paired logits")]
+
+
+class ClpOptions(MethodOptions):
+    """Clean logit pairing (Kannan et al. 2018): no attack, noisy images, logits of different images are paired."""
+
+    method: Literal["clp"] = Field("clp", description="training method")
+    pairing: Pairing = 0.5
+    input_noise: Number = Field(0.5, ge=0, le=10, description="standard deviation of the noise on training images")
+
+    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps", "attack_bn", "attack_step_size"})
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """There is no attack: its options have one value."""
+        return {
+            "inner": "ce",
+            "attack_start": "none",
+            "attack_steps": 1,
+            "attack_bn": "eval",
+            "attack_step_size": epsilon,
+        }
+
+    def attack_passes(self, attack: InnerAttackOptions) -> Passes:
+        """None."""
+        return Passes()
+
+    def objective_passes(self) -> Passes:
+        """One forward and one backward of the noisy batch."""
+        return Passes(1, 0, 1)
+
+
+class AlpOptions(MethodOptions):
+    """Adversarial logit pairing (Kannan et al. 2018): logits of an image and of its adversarial image are paired."""
+
+    method: Literal["alp"] = Field("alp", description="training method")
+    pairing: Pairing = 0.5
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """PGD-AT's attack."""
+        return {"inner": "ce", "attack_start": "uniform"}
+
+    def objective_passes(self) -> Passes:
+        """One clean and one adversarial forward, each with its backward."""
+        return Passes(2, 0, 2)

@@ -1,0 +1,89 @@
+"""The training methods by name: whose options they have, and which class trains them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator
+
+from core.config.base import Options
+from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.free import FreeOptions
+from core.config.methods.gairat import GairatOptions
+from core.config.methods.grad_align import GradAlignOptions
+from core.config.methods.iseat import IseatOptions
+from core.config.methods.logit_pairing import AlpOptions, ClpOptions
+from core.config.methods.mart import MartOptions
+from core.config.methods.mixed import MixedOptions
+from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
+from core.config.methods.trades import TradesOptions
+
+
+class MethodEntry(NamedTuple):
+    """One row of `METHODS`.
+
+    Attributes:
+        options: the method's own options.
+        implementation: ``module:Class`` of its `core.methods.Method`, imported where a trial is trained only: this
+            room does not import torch.
+    """
+
+    options: type[MethodOptions]
+    implementation: str
+
+
+METHODS: dict[str, MethodEntry] = {
+    "trades": MethodEntry(TradesOptions, "core.methods.trades:Trades"),
+    "pgd-at": MethodEntry(PgdAtOptions, "core.methods.pgd_at:PgdAt"),
+    "fgsm-at": MethodEntry(FgsmAtOptions, "core.methods.pgd_at:PgdAt"),
+    "rs-fgsm": MethodEntry(RsFgsmOptions, "core.methods.pgd_at:PgdAt"),
+    "mixed-at": MethodEntry(MixedOptions, "core.methods.mixed:Mixed"),
+    "mart": MethodEntry(MartOptions, "core.methods.mart:Mart"),
+    "gairat": MethodEntry(GairatOptions, "core.methods.gairat:Gairat"),
+    "free": MethodEntry(FreeOptions, "core.methods.free:Free"),
+    "grad-align": MethodEntry(GradAlignOptions, "core.methods.grad_align:GradAlign"),
+    "clp": MethodEntry(ClpOptions, "core.methods.logit_pairing:Clp"),
+    "alp": MethodEntry(AlpOptions, "core.methods.logit_pairing:Alp"),
+    "iseat": MethodEntry(IseatOptions, "core.methods.iseat:Iseat"),
+}
+"""Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
+
+
+def methods_with(option: str) -> tuple[str, ...]:
+    """Names of the methods that have an option of their own of this name."""
+    return tuple(name for name, entry in METHODS.items() if option in options_of(entry.options))
+
+
+def lacks(method: str, option: str) -> bool:
+    """Is ``option`` one that other methods have and ``method`` does not, or does not let anyone change?"""
+    if method not in METHODS:
+        return False
+    options = METHODS[method].options
+    return option in options.fixed or (option not in options.model_fields and bool(methods_with(option)))
+
+
+def method_options(given: Any) -> MethodOptions:
+    """The options of the method that ``given["method"]`` names.
+
+    Raises:
+        ValidationError: there is no such method, or a value is not allowed.
+        ValueError: an option belongs to other methods only; the message names them.
+    """
+    if isinstance(given, MethodOptions):
+        return given
+    name = _Named.model_validate({"method": given.get("method", "trades")}).method
+    options = METHODS[name].options
+    for option in given:
+        if option not in options.model_fields and (owners := methods_with(option)):
+            raise ValueError(f"{option} is impossible with method {name}; it belongs to {', '.join(owners)}")
+    return options.model_validate({**given, "method": name})
+
+
+def _known(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"must be one of {', '.join(METHODS)}")
+    return name
+
+
+class _Named(Options):
+    method: Annotated[str, AfterValidator(_known)]

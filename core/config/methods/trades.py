@@ -1,0 +1,35 @@
+"""Options of TRADES."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from core.config.base import Number
+from core.config.later import AddedLater
+from core.config.methods.base import MethodOptions, Passes
+
+Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (in TRADES 1/lambda)")]
+"""The KL weight of TRADES and of the methods that take it over."""
+
+
+class TradesOptions(MethodOptions):
+    """TRADES (Zhang et al. 2019). Defaults follow Algorithm 1 of the TRADES instability paper."""
+
+    method: Literal["trades"] = Field("trades", description="training method")
+    beta: Beta = 3.0
+    clean_forwards: int = Field(
+        1,
+        ge=1,
+        le=2,
+        description="train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official TRADES code",
+    )
+    detach_target: bool = Field(False, description="stop the KL term's gradient through the clean logits")
+    adversarial_first: Annotated[bool, AddedLater(False)] = Field(
+        False, description="forward the adversarial batch before the clean one, as the official AWP code does"
+    )
+
+    def objective_passes(self) -> Passes:
+        """The clean forwards and the adversarial one, each with its backward."""
+        return Passes(1 + self.clean_forwards, 0, 1 + self.clean_forwards)

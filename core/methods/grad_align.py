@@ -1,0 +1,44 @@
+"""GradAlign (Andriushchenko and Flammarion 2020): image gradients in a ball shall point the same way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.attacks.base import uniform
+from core.methods.base import Batch, Drawn, Found, Method, Objective, Run
+from core.methods.losses import cross_entropy
+
+
+class GradAlign(Method):
+    """``CE(f(x_adv), y) + lambda (1 - mean cos(g1, g2))`` (eqs. 4 and 5).
+
+    ``g1`` is the gradient of the cross-entropy at the attack's start and is detached, ``g2`` the one at ``x + U(-eps,
+    eps)``, not clamped to the box, and keeps its graph. Images with a zero gradient do not count. Both are taken in
+    train mode, as in the official code; that code takes ``g1`` from its attack's pass, where this one attacks in eval
+    mode and spends a pass of its own.
+    """
+
+    def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
+        drawn = super().draw(x, y, rng)
+        return {**drawn, "point": uniform(x, rng).mul_(self.inner.epsilon).add_(x)}
+
+    def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
+        first = self._gradient(run, batch.drawn["start"], batch.y, create_graph=False)
+        second = self._gradient(run, batch.drawn["point"], batch.y, create_graph=True)
+        adv_logits = run.forward(found["x"])
+        ce = cross_entropy(adv_logits, batch.y)
+        counts = (first.norm(dim=1) > 0) & (second.detach().norm(dim=1) > 0)
+        # the mean is over the global batch's images that count, and the slice's sum is divided by its own images later
+        share = run.everyone(batch, counts.double()).mean().clamp(min=1 / batch.size)
+        cosines = F.cosine_similarity(first[counts], second[counts], dim=1, eps=0.0)
+        alignment = self.options.alignment * (1 - cosines).sum() / (share * len(batch.y))
+        return Objective(ce + alignment, {"ce": ce, "alignment": alignment}, None, adv_logits)
+
+    def _gradient(self, run: Run, x: Tensor, y: Tensor, *, create_graph: bool) -> Tensor:
+        """Gradient of each image's own cross-entropy, ``(n, pixels)``, scaled against underflow."""
+        x = x.detach().requires_grad_()
+        loss = cross_entropy(run.forward(x), y, reduction="sum") * self.inner.loss_scale
+        (gradient,) = torch.autograd.grad(loss, x, create_graph=create_graph)
+        return gradient.flatten(1)

@@ -1,0 +1,56 @@
+"""ISEAT, instance-wise smoothness-enhanced adversarial training (Li and Spratling), Algorithm 1."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from core.attacks.losses import at_least_float32
+from core.methods.base import Batch, Found, Method, Objective, Run
+from core.methods.losses import cross_entropy, kl_divergence
+
+
+class Iseat(Method):
+    """``mean(CE(f(x_adv; th + nu), y) + lambda w ||f(x_adv; th + nu) - f(x; th)||_2^2)`` (eq. 15).
+
+    ``nu`` is the adversarial weight perturbation of the adversarial cross-entropy (eq. 10), whose radius is
+    ``awp_radius``. ``w = 1 - r / m``, ``r`` an image's rank in the global batch of ``m`` by its vulnerability
+    ``CE(f(x_adv; th + nu), y) - CE(f(x; th), y)``, 0 the most vulnerable (eqs. 13 and 14); vulnerability is detached,
+    both logits of the distance are not. Clean logits at ``th`` leave BatchNorm's statistics alone, as the official
+    code's copy of the network does. `adv_at` and `clean_at` choose the weights of each logits: Table 9's LSI has both
+    original, TRADES-AWP's form both perturbed. ``smooth_weights top`` without perturbation is eq. 7.
+    """
+
+    def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
+        options = self.options
+        adv_logits = run.forward(found["x"])
+        if options.clean_at == "perturbed":
+            clean_logits = run.forward(batch.x)
+            with torch.no_grad():
+                original_logits = run.unperturbed(batch.x)
+        else:
+            clean_logits = original_logits = run.unperturbed(batch.x)
+        stable_logits = run.unperturbed(found["x"]) if options.adv_at == "original" else adv_logits
+        losses = cross_entropy(adv_logits, batch.y, reduction="none")
+        vulnerability = losses.detach() - cross_entropy(original_logits.detach(), batch.y, reduction="none")
+        weights = self.weights(run.everyone(batch, vulnerability))[batch.rows]
+        if options.smooth_distance == "kl":
+            distance = kl_divergence(clean_logits, stable_logits, reduction="none")
+        else:
+            distance = (at_least_float32(stable_logits) - at_least_float32(clean_logits)).square().sum(1)
+        ce, smooth = losses.mean(), options.smooth * (weights * distance).mean()
+        return Objective(ce + smooth, {"ce": ce, "smooth": smooth}, clean_logits, adv_logits)
+
+    def ascent(self, run: Run, batch: Batch, found: Found) -> Tensor:
+        return cross_entropy(run.forward(found["x"]), batch.y)
+
+    def weights(self, vulnerability: Tensor) -> Tensor:
+        """Weights of the images of a global batch, ``(m,)``, by their vulnerability."""
+        images = len(vulnerability)
+        if self.options.smooth_weights == "uniform":
+            return torch.ones_like(vulnerability)
+        rank = torch.empty_like(vulnerability)
+        rank[vulnerability.argsort(descending=True, stable=True)] = torch.arange(images, device=rank.device).to(rank)
+        if self.options.smooth_weights == "top":
+            return (rank < images / 10).to(rank)
+        return 1 - rank / images

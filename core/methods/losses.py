@@ -1,0 +1,24 @@
+"""Losses that several methods share; all are computed in float32 or better, whatever autocast made of the logits."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from core.attacks.losses import at_least_float32
+
+
+def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+    """Cross-entropy to the labels, the batch's mean or, with ``reduction="none"``, per image."""
+    return F.cross_entropy(at_least_float32(logits), y, reduction=reduction)
+
+
+def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") -> Tensor:
+    """``KL(softmax(target) || softmax(logits))``, the batch's mean or, with ``reduction="none"``, per image."""
+    divergence = F.kl_div(
+        F.log_softmax(at_least_float32(logits), dim=1),
+        F.log_softmax(at_least_float32(target), dim=1),
+        reduction=reduction,
+        log_target=True,
+    )
+    return divergence.sum(1) if reduction == "none" else divergence

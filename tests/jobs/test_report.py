@@ -255,7 +255,8 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
     ],
 )
 def test_bad_input_is_one_clear_line(tracked: Tracked, capsys: Capture, flags: list[str], message: str) -> None:
-    error = refused(capsys, *tracked.options, *flags)
+    where = dict(zip(tracked.options[::2], tracked.options[1::2], strict=True))
+    error = refused(capsys, *flags, *(word for name in where if name not in flags for word in (name, where[name])))
     assert re.search(message, error), error
 
 

@@ -1,1 +1,1 @@
-"""What a command line asks for, as options."""
+"""The command line: flags, pages of help, exit codes, and the request that the flags express."""

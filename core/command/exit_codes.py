@@ -1,4 +1,4 @@
-"""How every job ends: its exit code, and the message of an error that the user can mend."""
+"""Exit codes of all jobs, and the message of an error that the user can correct."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def run_job(job: Callable[[], int]) -> int:
-    """What ``job`` returns; if it raises for a reason that the user can mend, one message on stderr instead.
+    """Run ``job`` and return its exit code. An error that the user can correct becomes one message on stderr.
 
-    1: a file failed; 2: bad input, or a store that does not work (`core.storage.StoreError` is a ValueError);
-    130: Ctrl-C, or SIGTERM, which is how a Ray job is stopped.
+    Exit codes of errors: 1 if a file could not be read or written (OSError); 2 for bad input, or for storage that does
+    not work (`core.storage.StoreError` is a ValueError); 130 after Ctrl-C, or after SIGTERM, by which Ray stops a job.
     """
     try:
         with interruptible():
@@ -35,7 +35,10 @@ def run_job(job: Callable[[], int]) -> int:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does, and Ctrl-C also where SIGINT is ignored: in a script's background."""
+    """Make SIGTERM raise KeyboardInterrupt, as Ctrl-C does.
+
+    The handler of SIGINT is set as well, because a shell script starts background commands with SIGINT ignored.
+    """
     handlers = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: lambda *_: os.kill(os.getpid(), signal.SIGINT),
@@ -49,6 +52,6 @@ def interruptible() -> Iterator[None]:
 
 
 def print_error(error: Exception) -> None:
-    """Print one message on stderr, without a traceback: the reader can mend the cause, not the code."""
+    """Print one message on stderr, without a traceback, because the cause is not in the code."""
     text = str(error) or type(error).__name__
     Console(stderr=True).print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True)

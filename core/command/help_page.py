@@ -1,4 +1,4 @@
-"""The pages of ``--help``: the options used most and the names of the groups, one group, or everything."""
+"""Pages of ``--help``: the first page (most used options, names of the groups), one group, or all options."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from core.config.flags import Flag, FlagGroup
 
 MAX_WIDTH = 120
 FALLBACK_WIDTH = 100
-"""Columns where the output is not a terminal."""
+"""Width in columns if the output is not a terminal."""
 
 
 @dataclass(frozen=True)
 class HelpPage:
-    """What ``--help`` of one job shows.
+    """Content of one job's ``--help``.
 
     Attributes:
-        about: what the job does, and examples; printed as it is.
+        about: what the job does, with examples; it is printed unchanged.
         groups: all flags.
-        first: names of the flags used most, which the first page shows; empty where it shows all.
-        lists: further pages by name, each a heading and texts by name.
+        first: names of the most used flags, which the first page shows; if empty, the first page shows all flags.
+        lists: further pages by name; each has a heading, and texts by name.
     """
 
     about: str
@@ -34,7 +34,7 @@ class HelpPage:
     lists: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
 
     def show(self, topic: str) -> NoReturn:
-        """Print the page ``topic``, or the first page for an empty one, and end the program with exit code 0.
+        """Print the page ``topic``, the first page if it is empty, and end the program with exit code 0.
 
         Raises:
             ValueError: there is no such page.
@@ -52,8 +52,8 @@ class HelpPage:
             pages = {group.name: group.about for group in self.groups}
             pages |= {name: heading for name, (heading, _) in self.lists.items()}
             yield self.about.strip()
-            yield _section("The options used most:", [_row(flags[name]) for name in self.first])
-            yield _section("All options, by --help NAME:", [*pages.items(), ("all", "every option")])
+            yield _section("Most used options:", [_row(flags[name]) for name in self.first])
+            yield _section("Groups of options, shown by --help NAME:", [*pages.items(), ("all", "every option")])
         elif topic in groups:
             yield _group(groups[topic])
         elif topic in self.lists:
@@ -68,7 +68,7 @@ class HelpPage:
 def read_flags(
     groups: Sequence[FlagGroup], args: Sequence[str], about: str, first: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """The flags that ``args`` give, as `parse` has them; ``--help`` prints a `HelpPage` and ends the program.
+    """Parse ``args`` as `parse` does; ``--help`` prints a `HelpPage` and ends the program.
 
     Raises:
         ValueError: as in `parse`.
@@ -84,7 +84,7 @@ def _group(group: FlagGroup) -> str:
 
 
 def _section(heading: str, rows: Iterable[tuple[str, str]]) -> str:
-    """A heading, and rows of a name and a text beside it, as wide as the terminal."""
+    """Format a heading and rows, each a name with a text beside it, in the width of the terminal."""
     named = list(rows)
     indent = max(len(name) for name, _ in named) + 4
     width = min(MAX_WIDTH, shutil.get_terminal_size((FALLBACK_WIDTH, 24)).columns) - indent
@@ -96,7 +96,7 @@ def _section(heading: str, rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _row(flag: Flag) -> tuple[str, str]:
-    """A flag with what it takes, and its text with the allowed and the used value."""
+    """The two columns of a flag: spelling with kind of value, and text with allowed values and default."""
     kind = "NUMBER" if flag.allowed == "a number" or "x" in flag.allowed.split() else "VALUE"
     match flag.takes:
         case "switch":

@@ -1,4 +1,4 @@
-"""From a command line's words to the flags that it gives."""
+"""Parse the words of a command line into values of flags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from core.config.flags import Flag, FlagGroup
 
 
 def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
-    """The flags that ``args`` give: True or False of a switch, text of one value, a tuple of texts of many.
+    """Values of the flags in ``args``: True or False of a switch, a text of one value, a tuple of texts of many values.
 
-    A flag that takes at most one value is ``""`` without it. ``help`` is a group's name, or ``""``.
+    A flag that takes at most one value has the value ``""`` if it is given without one. The entry ``help`` is the name
+    of a page, or ``""`` for the first page.
 
     Raises:
-        ValueError: an option is unknown or given twice, has too many or no values or an empty one, or is missing.
+        ValueError: an option is unknown, missing or given twice, or has too many values, none, or an empty one.
     """
     flags = [flag for group in groups for flag in group.flags]
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -41,7 +42,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Once(argparse.Action):
-    """Stores a flag's values, after checking that they are as many as it takes, and that it is given once."""
+    """Stores a flag's values after checking their number, and that the flag is given once."""
 
     def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +55,7 @@ class _Once(argparse.Action):
         for value in values:
             if value == "":
                 raise ValueError(f"{option} '': is empty; give a value or leave the option out")
-            if value == "None":  # a script's unset variable
+            if value == "None":  # what a script passes for an unset variable
                 raise ValueError(f"{option} None: is no value; leave the option out")
         if takes == "switch" and values:
             raise ValueError(f"{option} {values[0]}: takes no value")
@@ -76,7 +77,7 @@ class _Once(argparse.Action):
 
 
 def _dashed(arg: str) -> str:
-    """``--batch_size=3`` as ``--batch-size=3``; values keep their underscores."""
+    """Turn ``--batch_size=3`` into ``--batch-size=3``; underscores in the value stay."""
     name, sign, value = arg.partition("=")
     return name.replace("_", "-") + sign + value if arg.startswith("--") else arg
 

@@ -1,4 +1,4 @@
-"""Can a path that a user gave be written? Asked before the work whose result it is to hold."""
+"""Checks that a path given by the user can be written, made before the work whose result it will hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def can_be_file(path: Path) -> bool:
-    """Is it a file that may be replaced, or a new name in a folder that may be written?"""
+    """True for an existing file that may be replaced, and for a new name in a folder that may be written."""
     try:
         if path.exists() or path.is_symlink():
             return path.is_file() and os.access(path, os.W_OK)
@@ -17,7 +17,7 @@ def can_be_file(path: Path) -> bool:
 
 
 def can_be_folder(path: Path) -> bool:
-    """Is it a folder that may be written, or a new name in one?"""
+    """True for an existing folder that may be written, and for a new path below one."""
     try:
         if path.exists() or path.is_symlink():
             return path.is_dir() and os.access(path, os.W_OK)

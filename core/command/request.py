@@ -1,4 +1,4 @@
-"""From the sweep command's arguments to what it is to do."""
+"""The request of the sweep command: what to train and how to run it, read from the command line."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from core.config.sweep import MAX_PIN_GROUPS
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
 MANY_VALUES = """\
-An option with ... takes one or more values, and a NUMBER may be a fraction such as 8/255. Every combination of the
-values of a cell's options (data, model, method, attack, awp, heal and training) is trained."""
-SAME_OPTIONS = Preset(description="the trials of --seeds-from, as they were", grids=({"options": {}},), seeds=1)
+An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
+combination of the values of a cell's options (the groups data, model, method, attack, awp, heal and training)."""
+SAME_OPTIONS = Preset(description="trials of an earlier sweep, unchanged", grids=({"options": {}},), seeds=1)
 
 
 class Request(NamedTuple):
@@ -44,28 +44,28 @@ class Request(NamedTuple):
     sweep: Sweep
     run: RunOptions
     storage: str
-    """Absolute folder or URI."""
+    """Storage as an absolute folder or a URI."""
     goal: AllocationGoal | None
-    """None: the number of seeds is fixed."""
+    """Goal of an adaptive sweep; None: the number of seeds is fixed."""
     dry_run: bool
     plan: PlanOptions | None
-    """None: no forecast is asked for."""
+    """Assumptions of the forecast (--plan); None: no forecast is asked for."""
     description: str
-    """The preset's."""
+    """Description of the preset."""
     rates: tuple[float, ...]
-    """Rates that the plan assumes, of all cells or of each."""
+    """Instability rates that the plan assumes: one for all cells, or one per cell."""
 
 
 def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
-    """The sweep and how to run it, from a preset, perhaps an earlier sweep, and flags.
+    """Build the request from the preset, the earlier sweep if one is named, and the flags.
 
     Args:
-        args: the command line's.
-        presets: folder of the presets.
-        about: what ``--help`` says first.
+        args: words of the command line.
+        presets: folder of the preset files.
+        about: first text of the first page of ``--help``.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     given = parse(sweep_groups(), args)
     preset_name, preset, trials = _preset(given, presets)
@@ -83,7 +83,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     if not name:
         raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
     if earlier and name == earlier.trials.sweep:
-        raise ValueError(f"--name {name}: is the sweep whose seeds are taken; give another")
+        raise ValueError(f"--name {name}: is the earlier sweep of --seeds-from; give the new sweep another name")
     values = chosen.pin_value if "pin_value" in given else preset.pin_value
     sweep = build_sweep(
         preset,
@@ -115,14 +115,14 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
 
 
 def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, EarlierTrials | None]:
-    """Name and content of the preset, and the earlier trials that are trained again, if any are."""
+    """Name and content of the preset, and which trials of an earlier sweep are trained again, if any."""
     source, where = given.get("seeds_from"), given.get("where")
     name = given.get("preset", DEFAULT_PRESET)
     preset = load_preset(name, presets)
     if source and "preset" not in given:
         name, preset = "none", SAME_OPTIONS
     elif source and preset.earlier is None:
-        raise ValueError(f"--seeds-from {source}: its cells are taken, not those of --preset {name}")
+        raise ValueError(f"--seeds-from {source}: gives the cells; leave out --preset {name}")
     trials = preset.earlier
     if source:
         checked_name("--seeds-from", source)
@@ -146,10 +146,10 @@ def _earlier(trials: EarlierTrials | None, storage: str) -> EarlierSweep | None:
 
 
 def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
-    """Print the page of the help that is asked for, with the preset's values, and end the program."""
+    """Print the help page ``topic`` with the values of the preset, and end the program."""
     known = {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
     groups = with_values(name, preset, _default_name(name), earlier)
-    lists = {"presets": ("sweeps that come with the project, for --preset", known)}
+    lists = {"presets": ("the presets that come with the project", known)}
     HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(topic)
 
 
@@ -161,7 +161,7 @@ def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:
     if seeds is not None:
         raise ValueError(f"--seeds {seeds} is impossible with {goals}: limit an adaptive sweep by --max-trials")
     if sweep.rerun:
-        raise ValueError(f"--seeds-from {sweep.rerun.sweep} is impossible with {goals}: its seeds are those there are")
+        raise ValueError(f"--seeds-from {sweep.rerun.sweep} is impossible with {goals}: it fixes the seeds")
     if len(sweep.pin_groups) > 1:
         raise ValueError(f"--pin-value with {len(sweep.pin_groups)} values is impossible with {goals}: give one")
 

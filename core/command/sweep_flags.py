@@ -1,4 +1,4 @@
-"""The sweep command's flags in groups, and the values that a preset gives to them."""
+"""Flags of the sweep command in groups, and the values that a preset gives to them."""
 
 from __future__ import annotations
 
@@ -30,43 +30,45 @@ from core.records import Outcome
 
 MOST_USED = (*("preset", "dry_run", "name", "seeds", "method", "beta", "batch_size", "epochs", "data_dir", "storage"),)
 PARTS = {
-    "data": "data set, split and augmentation",
-    "model": "the network",
-    "method": "what a training step minimises",
-    "attack": "the attack that training runs on every batch",
-    "awp": "adversarial weight perturbation",
-    "heal": "healing by input noise once an alarm is on",
+    "data": "the data set, its split and augmentation",
+    "model": "the network architecture",
+    "method": "the training method and its objective",
+    "attack": "the inner attack, which training runs on every batch",
+    "awp": "adversarial weight perturbation (AWP)",
+    "heal": "healing by input noise (Algorithm 1)",
     "training": "optimiser, schedule, arithmetic and workers",
 }
-"""What the options of each part of a cell are about."""
+"""Title of the group of options of each part of a cell."""
 EARLIER = "as in the earlier sweep"
 OUTCOMES = " | ".join(get_args(Outcome))
 
 
 class SeedOptions(Options):
-    """Which seeds are trained, and which parts of a trial's randomness are shared."""
+    """The seeds of a sweep, and the values of pinned random streams."""
 
-    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS, description="seeds per cell")
-    first_seed: int = Field(0, ge=0, lt=2**31, description="first seed; the k-th seed of every cell is first_seed + k")
-    pin_value: tuple[Seed, ...] = Field((0,), description="seeds of pinned streams; a group of trials for each")
+    seeds: int | None = Field(None, ge=1, le=MAX_SEEDS, description="number of seeds per cell")
+    first_seed: int = Field(0, ge=0, lt=2**31, description="first seed of every cell; further seeds count up from it")
+    pin_value: tuple[Seed, ...] = Field(
+        (0,), description="seeds of the pinned streams; each value makes one group of trials"
+    )
 
 
 class PlanOptions(Options):
-    """What a forecast assumes."""
+    """Assumptions of a forecast."""
 
     assume_rate: tuple[Number, ...] = Field(
-        (), description="instability rate that --plan assumes, of all cells or each"
+        (), description="probability of instability that --plan assumes: one for all cells, or one per cell"
     )
-    pilot: Annotated[SweepName | None, Unset("--assume-rate")] = Field(
-        None, description="plan from the rates and seconds of this earlier sweep's trials"
+    pilot: Annotated[SweepName | None, Unset("the rates of --assume-rate")] = Field(
+        None, description="earlier sweep whose rates and seconds per trial --plan takes over"
     )
-    simulations: int = Field(200, ge=10, le=100_000, description="simulated sweeps of --plan")
+    simulations: int = Field(200, ge=10, le=100_000, description="number of sweeps that --plan simulates")
 
 
 SWEEP_FLAGS = (
-    Flag("preset", "sweep to run: a name that --help presets lists, or a path to a .yaml file"),
-    Flag("name", "name of the sweep; the same name continues it"),
-    Flag("seeds_from", "train trials of this sweep again: its cells, protocol and seeds"),
+    Flag("preset", "preset to run: a name from --help presets, or the path of a .yaml file"),
+    Flag("name", "name of the sweep; a sweep of the same name is continued"),
+    Flag("seeds_from", "earlier sweep whose trials are trained again, with its cells, protocol and seeds"),
     Flag(
         "where",
         "outcomes of the earlier trials that are trained again",
@@ -74,27 +76,29 @@ SWEEP_FLAGS = (
         "stable | unstable | healed | censored",
         "default: unstable",
     ),
-    Flag("dry_run", "list cells, trials and cost; start nothing", "switch"),
+    Flag("dry_run", "list the cells, the number of trials and the estimated cost; train nothing", "switch"),
 )
-PIN_SEED = Flag("pin_seed", "streams of random numbers that trials share", "many", " | ".join(STREAMS))
-PLAN = Flag("plan", "forecast trials, device-hours and money to the goal asked for; start nothing", "switch")
+PIN_SEED = Flag(
+    "pin_seed", "random streams that trials of a group share; --pin-value seeds them", "many", " | ".join(STREAMS)
+)
+PLAN = Flag("plan", "forecast the trials, device-hours and money that the goal takes; train nothing", "switch")
 
 
 def sweep_groups() -> tuple[FlagGroup, ...]:
-    """All flags of the command, in the order in which the help shows them."""
+    """All flags of the command, in the order of the help."""
     return tuple(_groups())
 
 
 def _groups() -> Iterator[FlagGroup]:
-    yield FlagGroup("sweep", "what is trained: a preset, or trials of an earlier sweep", SWEEP_FLAGS)
-    yield FlagGroup("seeds", "how many seeds, and which randomness trials share", (*model_flags(SeedOptions), PIN_SEED))
+    yield FlagGroup("sweep", "the preset, or the trials of an earlier sweep, to train", SWEEP_FLAGS)
+    yield FlagGroup("seeds", "number of seeds, and shared random streams", (*model_flags(SeedOptions), PIN_SEED))
     for part in dict.fromkeys(OPTION_OWNER.values()):
         flags = (_option_flag(name, info) for name, info in OPTION_FIELDS.items() if OPTION_OWNER[name] == part)
         yield FlagGroup(part, PARTS[part], tuple(flags))
-    yield FlagGroup("protocol", "measurement, alarm, early stopping and verdict", model_flags(ProtocolOptions))
-    yield FlagGroup("certainty", "adaptive seeds: when a cell has enough, and a budget", model_flags(AllocationGoal))
-    yield FlagGroup("plan", "a forecast instead of a sweep", (PLAN, *model_flags(PlanOptions)))
-    yield FlagGroup("cluster", "Ray, resources, time limits and restarts", model_flags(ClusterOptions))
+    yield FlagGroup("protocol", "validation attack, alarm, early stopping and verdict", model_flags(ProtocolOptions))
+    yield FlagGroup("certainty", "adaptive number of seeds: goal and budget", model_flags(AllocationGoal))
+    yield FlagGroup("plan", "forecast of an adaptive sweep", (PLAN, *model_flags(PlanOptions)))
+    yield FlagGroup("cluster", "Ray cluster, resources, time limits and restarts", model_flags(ClusterOptions))
     yield FlagGroup("storage", "data, checkpoints, records and tracking", model_flags(StorageOptions))
 
 
@@ -140,7 +144,7 @@ def _own_values(preset: Preset, default_name: str, source: str, earlier: bool) -
 
 
 def _cell_values(preset: Preset, source: str, earlier: bool) -> Mapping[str, str]:
-    """What each option of a cell is in the preset's cells: the preset's values, or the default where it has none."""
+    """Values of each option in the preset's cells: those of the preset, or the default if the preset has none."""
     chosen = {name for grid in preset.grids for name in grid.options}
     options = [options for grid in preset.grids for options in grid.combinations({})]
     cells = options if earlier else [Cell.from_flat(cell).flat() for cell in options]

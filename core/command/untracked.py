@@ -1,4 +1,4 @@
-"""What a job says when MLflow was away too long."""
+"""Message of a job whose sweep is not fully tracked, because MLflow could not be reached for too long."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def print_untracked(lacking: str, sweep: str, console: Console) -> None:
     Args:
         lacking: what `core.tracking.SweepTracker.close` returned.
         sweep: name of the sweep.
-        console: where to.
+        console: where the message is printed.
     """
     console.print(
         f"{lacking}. The storage has everything; to complete MLflow, run: python jobs/sync_mlflow.py --sweep {sweep}, "

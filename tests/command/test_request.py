@@ -73,11 +73,11 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
     ("line", "message"),
     [
         ("--seeds-from before --heal fosc", "--seeds-from before: needs a --name"),
-        ("--seeds-from before --name before", "--name before: is the sweep whose seeds are taken"),
+        ("--seeds-from before --name before", "--name before: is the earlier sweep of --seeds-from"),
         ("--seeds-from nosuch --name x", "no sweep nosuch in .*known are before"),
         ("--seeds-from before --where broken --name x", "--where broken: .*'stable', 'unstable', 'healed'"),
         ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before has such an outcome"),
-        ("--seeds-from before --preset table2-lr", "not those of --preset table2-lr"),
+        ("--seeds-from before --preset table2-lr", "gives the cells; leave out --preset table2-lr"),
         ("--where stable", "--where stable: needs --seeds-from"),
         ("--preset heal-quick", "no sweep quick in"),
         ("--preset table3 --seeds-from before", r"no trial with {'beta': 3, 'batch_size': 256} of sweep before"),

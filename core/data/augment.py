@@ -11,7 +11,7 @@ from torch import Tensor
 
 PADDING = 4
 WINDOWS = 2 * PADDING + 1
-"""Places of a window along one side."""
+"""Number of positions of a window along one axis."""
 
 
 class Crops(NamedTuple):
@@ -25,8 +25,8 @@ class Crops(NamedTuple):
 def draw_crops(n: int, generator: torch.Generator) -> Crops:
     """Crops for ``n`` images, uniform over the 81 windows and both directions, on the generator's device.
 
-    Ranks of one trial draw for the global batch and take their slice, so that the number of workers does not change
-    the images.
+    Every rank of a trial draws the crops of the global batch and uses its slice of them, so that the images do not
+    depend on the number of workers.
     """
     device = generator.device
     corners = torch.randint(WINDOWS, (2, n), generator=generator, device=device)
@@ -35,7 +35,7 @@ def draw_crops(n: int, generator: torch.Generator) -> Crops:
 
 
 def apply_crops(images: Tensor, crops: Crops) -> Tensor:
-    """Cut each image's window out of its zero-padded self: [N, C, H, W] of any dtype, result of the same shape."""
+    """Cut each image's window out of the zero-padded image: [N, C, H, W] of any dtype to the same shape."""
     n, channels, height, width = images.shape
     padded = F.pad(images, (PADDING,) * 4).flatten(2)
     windows = _windows(height, width, images.device)
@@ -45,7 +45,7 @@ def apply_crops(images: Tensor, crops: Crops) -> Tensor:
 
 @cache
 def _windows(height: int, width: int, device: torch.device) -> Tensor:
-    """Places in the flat padded image of the pixels of every window: ``[top, left, flip]`` counted as one, H * W."""
+    """Indices of each window's pixels in the flat padded image: int64 [162, H * W], in the order top, left, flip."""
     corners = torch.arange(WINDOWS, device=device)
     rows = corners[:, None] + torch.arange(height, device=device)
     columns = torch.arange(width, device=device)

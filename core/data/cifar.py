@@ -19,7 +19,7 @@ SOURCES: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 
 class Cifar(PublishedReader):
-    """``cifar10`` and ``cifar100``."""
+    """Reader of ``cifar10`` and ``cifar100``."""
 
     @property
     def files(self) -> PublishedFiles:
@@ -30,7 +30,7 @@ class Cifar(PublishedReader):
 
 
 def cifar_files(dataset: str) -> PublishedFiles:
-    """The files of ``cifar10`` or ``cifar100``, by torchvision's table."""
+    """The files of ``cifar10`` or ``cifar100``, with the MD5 that torchvision lists."""
     source = SOURCES[dataset]
 
     def fetch(data_dir: Path) -> None:
@@ -72,7 +72,7 @@ def _read_batch(path: Path, classes: int) -> ImageSet:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Rebuilds numpy arrays and nothing else.
+    """Unpickler that rebuilds numpy arrays and rejects everything else.
 
     A pickle can run any code, and these files need not have the published MD5.
     """

@@ -1,4 +1,4 @@
-"""Files that others publish: where they are expected, whether they are the published ones, and how to fetch them."""
+"""Published files of a data set: their expected paths, the check of their MD5, and their download."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from core.storage.address import is_s3
 
 @dataclass(frozen=True)
 class PublishedFiles:
-    """What a data set consists of on disk.
+    """The files of a data set on disk.
 
-    torchvision refuses every file whose MD5 is not the published one, so a subset in the same format could never be
-    used. Here the published MD5 only decides about a warning; an error is what the readers' own checks find
-    (unreadable, wrong shapes, types or labels).
+    torchvision refuses every file whose MD5 is not the published one, which would exclude subsets in the same format.
+    Here another MD5 only causes a warning. Errors come from the readers' own checks (unreadable file, wrong shapes,
+    types or labels).
     """
 
     dataset: str
     md5: dict[str, str]
-    """Path inside the data folder, and the published MD5."""
+    """Published MD5 of each file, by the path inside the data folder."""
     fetch: Callable[[Path], None]
+    """Downloads the files into a folder."""
 
     def missing(self, data_dir: Path) -> list[Path]:
-        """Expected files that are not there."""
+        """Expected files that do not exist in ``data_dir``."""
         return [data_dir / name for name in self.md5 if not (data_dir / name).is_file()]
 
     def require(self, data_dir: Path) -> None:
-        """Raise ValueError where a file is missing."""
+        """Raise ValueError if a file is missing."""
         missing = self.missing(data_dir)
         if missing:
             raise ValueError(
@@ -46,7 +47,7 @@ class PublishedFiles:
             )
 
     def warn_if_changed(self, data_dir: Path) -> None:
-        """Warn about files that are there but are not the published ones."""
+        """Warn about existing files whose MD5 is not the published one."""
         changed = [name for name, md5 in self.md5.items() if not check_integrity(str(data_dir / name), md5)]
         if changed:
             warnings.warn(
@@ -55,7 +56,7 @@ class PublishedFiles:
             )
 
     def download(self, data_dir: Path) -> None:
-        """Fetch what is missing through torchvision, which verifies the MD5; files that are there are left alone.
+        """Fetch missing files through torchvision, which verifies the MD5; existing files stay unchanged.
 
         Raises:
             ValueError: the download failed.
@@ -69,7 +70,7 @@ class PublishedFiles:
 
 
 class PublishedReader(Reader):
-    """Reader of a data set that is a list of published files."""
+    """Reader of a data set that consists of published files."""
 
     @property
     @abstractmethod
@@ -95,7 +96,7 @@ def whole_labels(stored: ArrayLike) -> NDArray[np.int64]:
     """Labels of a file as int64 [N].
 
     Raises:
-        ValueError: they are not a list of whole numbers.
+        ValueError: the labels are not a list of whole numbers.
     """
     labels = np.asarray(stored)
     if labels.ndim != 1 or labels.dtype.kind not in "iuf" or not np.array_equal(labels, np.rint(labels)):
@@ -104,5 +105,5 @@ def whole_labels(stored: ArrayLike) -> NDArray[np.int64]:
 
 
 def unreadable(path: Path, problem: str) -> ValueError:
-    """The error for a file that is there but not usable."""
+    """The error for an existing file that can't be used."""
     return ValueError(f"{path} is corrupt or in another format: {problem}; delete it and get it again")

@@ -17,11 +17,11 @@ Decode = Callable[[], NDArray[np.uint8]]
 def decoded_once(
     folder: Path, split: str, names: Sequence[str], shape: tuple[int, ...], decode: Decode
 ) -> NDArray[np.uint8]:
-    """``decode()``'s array (uint8, ``shape``), kept as ``folder/decoded-SPLIT-HASH.npy`` for the next time.
+    """The array that ``decode()`` returns (uint8, ``shape``), cached in the file ``folder/decoded-SPLIT-HASH.npy``.
 
-    The hash is that of the file names, so added and removed files are noticed; delete the .npy after changing a file
-    in place. Processes that start together decode once: the others wait for the first. In a folder that can't be
-    written, every call decodes.
+    The hash covers the file names, which detects added and removed files. After a change inside a file, the .npy file
+    has to be deleted. If several processes start together, one decodes and the others wait for it. In a folder that
+    can't be written, every call decodes.
     """
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     path = folder / f"decoded-{split}-{digest}.npy"
@@ -54,5 +54,5 @@ def _write(path: Path, images: NDArray[np.uint8]) -> None:
         with unfinished.open("wb") as file:
             np.save(file, images)
         unfinished.replace(path)
-    except OSError:  # a full disk costs the cache, not the run
+    except OSError:  # with a full disk, the run continues without the cache
         unfinished.unlink(missing_ok=True)

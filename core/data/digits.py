@@ -16,14 +16,14 @@ TEST_IMAGES = 360
 
 
 class Digits(Reader):
-    """``digits``, which comes with scikit-learn."""
+    """Reader of ``digits``, which comes with scikit-learn."""
 
     def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
         return digits()
 
 
 def digits() -> tuple[ImageSet, ImageSet]:
-    """1,437 training and 360 test images; the test set is stratified and always the same. Levels 0-16 become 0-255."""
+    """1,437 training and 360 test images; the test set is stratified and fixed. Levels 0-16 are scaled to 0-255."""
     loaded = load_digits()
     images = np.rint(loaded.images * (255 / 16)).astype(np.uint8)[:, None]
     everything = ImageSet(torch.from_numpy(images), torch.from_numpy(loaded.target.astype(np.int64)))

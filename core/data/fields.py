@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from core.data.image_set import ImageSet
 
 CUTOFF_CYCLES = 2.0
+"""Cut-off frequency of the low-pass filter, in cycles per image side."""
 CHUNK = 1024
+"""Images that are generated at once, which bounds memory."""
 
 Floats = NDArray[np.float64]
 
 
 class Fields(Reader):
-    """``fields``, generated from its options."""
+    """Reader of ``fields``, which generates the images from the options."""
 
     def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
         return fields(self.options)
@@ -35,9 +37,9 @@ def fields(options: DataOptions) -> tuple[ImageSet, ImageSet]:
     """Training and test images of the same classes, a function of the options alone (torch's global RNG is not used).
 
     ``x = clip(0.5 + 0.4 U(0.7, 1.3) T_class + 0.15 D + N(0, 0.05))``, quantised to uint8. T (one per class) and D (one
-    per image) are smooth random fields. Classes take turns (label = index mod classes), so counts differ by at most 1.
-    Everything is drawn from a stream of its own: more images only add to the first ones, more classes leave the first
-    classes' templates as they are.
+    per image) are smooth random fields. Labels cycle through the classes (label = index mod classes): counts differ by
+    at most 1. Each random quantity has its own stream: more images extend the set without changing the first ones, and
+    more classes keep the templates of the first classes.
     """
     assert options.train_images is not None
     assert options.test_images is not None
@@ -59,7 +61,7 @@ def class_templates(options: DataOptions) -> Floats:
 
 
 def _images(options: DataOptions, templates: Floats, split: str, n: int) -> ImageSet:
-    import torch  # the driver, which asks for labels alone, goes without it
+    import torch  # imported late: the driver asks only for labels and runs without torch
 
     from core.data.image_set import ImageSet
 
@@ -76,7 +78,7 @@ def _images(options: DataOptions, templates: Floats, split: str, n: int) -> Imag
 
 
 def _smooth(white: Floats) -> Floats:
-    """White noise [N, C, H, W] through the low-pass exp(-(f / cut-off)^2), each image scaled to peak |.| = 1.
+    """Filter white noise [N, C, H, W] by exp(-(f / cut-off)^2) and scale each image to a largest absolute value of 1.
 
     f is in cycles per image side.
     """

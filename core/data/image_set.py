@@ -1,4 +1,4 @@
-"""Labelled images held whole on one device."""
+"""Labelled images that are held in the memory of one device."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three disjoint sets. Nothing may be selected by the test set."""
+    """Three disjoint sets. The test set must not be used for any selection."""
 
     train: ImageSet
     validation: ImageSet

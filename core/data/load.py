@@ -24,12 +24,12 @@ def load_dataset(options: DataOptions, data_dir: Path | str, download: bool = Fa
         options: which data set, and how many validation images.
         data_dir: the folder, or ``s3://`` address, that holds the standard files; not used by ``fields`` and
             ``digits``. From S3 they are fetched once per machine (`core.data.staging`).
-        download: fetch missing files first, where torchvision can.
+        download: fetch missing files first, if torchvision provides the data set.
 
     Raises:
         ValueError: files are missing or corrupt, the download failed, or a class would be left without training images.
     """
-    from core.data.image_set import Dataset  # the driver, which only checks files, goes without torch
+    from core.data.image_set import Dataset  # imported late: the driver only checks files, without torch
 
     reader = open_reader(options)
     if download:
@@ -42,10 +42,10 @@ def load_dataset(options: DataOptions, data_dir: Path | str, download: bool = Fa
 
 
 def check_files(options: DataOptions, data_dir: Path | str) -> None:
-    """Raise the ValueError that `load_dataset` would raise; `fields` is not generated for it.
+    """Raise the ValueError that `load_dataset` would raise, without generating the images of `fields`.
 
-    Files are read in full. The first time, this takes as long as decoding Tiny-ImageNet, whose result every trial then
-    shares. Warns about readable files that are not the published ones.
+    Files are read in full. The first check of Tiny-ImageNet takes as long as decoding it; all trials then share the
+    decoded images. Readable files that are not the published ones cause a warning.
     """
     reader = open_reader(options)
     folder = _local_folder(reader, data_dir)
@@ -64,5 +64,5 @@ def download_files(options: DataOptions, data_dir: Path | str) -> None:
 
 
 def _local_folder(reader: Reader, data_dir: Path | str) -> Path:
-    """Where the data set's files are on this machine, fetched if they are in a bucket."""
+    """The local folder of the data set's files; files in a bucket are fetched first."""
     return reader.staged(str(data_dir)) if is_s3(str(data_dir)) else Path(data_dir)

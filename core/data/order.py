@@ -1,4 +1,4 @@
-"""Which images a step sees, and which of them a rank sees."""
+"""The order of images in an epoch, and each rank's share of a batch."""
 
 from __future__ import annotations
 

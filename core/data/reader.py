@@ -1,4 +1,4 @@
-"""What a data set's reader does; `core.config.datasets` names the reader of each data set."""
+"""The interface of data set readers; `core.config.datasets` names the reader of each data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Reader(ABC):
-    """Reads one data set. Methods about files do nothing by default, as suits a data set that has none."""
+    """Reads one data set. By default the methods about files do nothing, as for a data set without files."""
 
     def __init__(self, options: DataOptions) -> None:
         self.options = options
@@ -35,21 +35,21 @@ class Reader(ABC):
         """
 
     def training_labels(self, folder: Path) -> NDArray[np.int64]:
-        """Labels of the training images: int64 [N]. Override it where images need not be made for them."""
+        """Labels of the training images: int64 [N]. Override it if labels are known without the images."""
         return self.read(folder)[0].labels.numpy()
 
     def require(self, folder: Path) -> None:  # noqa: B027
-        """Raise ValueError where a file is missing in ``folder``."""
+        """Raise ValueError if a file is missing in ``folder``."""
 
     def download(self, data_dir: str) -> None:  # noqa: B027
         """Fetch missing files into ``data_dir``.
 
         Raises:
-            ValueError: this is impossible, or it failed.
+            ValueError: the data set can't be downloaded, or the download failed.
         """
 
     def staged(self, address: str) -> Path:
-        """A local folder with the files that the bucket at ``address`` holds; they are fetched where they are missing.
+        """A local folder with the data set's files from the bucket at ``address``; missing files are fetched.
 
         Raises:
             ValueError: see `core.data.staging.staged`.
@@ -63,8 +63,8 @@ class Reader(ABC):
 def open_reader(options: DataOptions) -> Reader:
     """The reader of the data set that the options choose.
 
-    Its module is imported here and not before: torchvision and scikit-learn take seconds, and every trial is a new
-    process.
+    The reader's module is imported here and not earlier, because importing torchvision or scikit-learn takes seconds
+    and every trial is a new process.
     """
     reader: Reader = resolve_name(find_dataset(options.dataset).reader)(options)
     return reader

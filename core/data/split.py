@@ -1,4 +1,4 @@
-"""Stratified, deterministic splits. torch is not imported: the driver checks a split before it needs torch."""
+"""Stratified, deterministic splits. torch is not imported, because the driver checks splits without it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def stratified_split(labels: Integers, held_out: int) -> tuple[Integers, Integer
 
     Exactly ``held_out`` images are held out. Classes are represented in proportion to their size, rounded by largest
     remainder, so counts of equally large classes differ by at most 1. Fewer images than classes are allowed: some
-    classes are then not held out at all. Kept indices are ascending. Held-out indices take turns over the classes, so
-    that a prefix of them is stratified too.
+    classes are then not held out at all. Kept indices are ascending. Held-out indices are interleaved over the
+    classes, so that a prefix of them is stratified too.
 
     Raises:
-        ValueError: not every class would keep an image.
+        ValueError: a class would be left without a training image.
     """
     counts = np.bincount(labels)
     # RandomState's stream is frozen (NEP 19): a split must not change with the installed numpy.
@@ -43,7 +43,7 @@ def stratified_split(labels: Integers, held_out: int) -> tuple[Integers, Integer
 
 
 def _largest_remainder(counts: Integers, total: int, random: np.random.RandomState) -> Integers:
-    """``total`` seats in proportion to ``counts``, in exact integer arithmetic; ties are drawn."""
+    """Apportion ``total`` to the classes in proportion to ``counts``, in exact integers; ties are broken at random."""
     quotas, remainders = np.divmod(counts * total, counts.sum())
     ties = random.permutation(len(counts))
     largest = np.lexsort((ties, -remainders))

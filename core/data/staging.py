@@ -18,38 +18,40 @@ from core.storage import Store, StoreError
 from core.storage.errors import folder_error
 
 SUMS = "SHA256SUMS"
+"""Name of the bucket's file of checksums."""
 ATTEMPTS = 3
+"""Downloads of a file whose checksum does not match, before an error."""
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a file's content must have."""
+    """The checksum that a file's content must have."""
 
     kind: str
-    """``sha256`` or ``md5``."""
+    """Hash function: ``sha256`` or ``md5``."""
     value: str
 
     def fits(self, content: bytes) -> bool:
-        """Does this content have it?"""
+        """True if ``content`` has this checksum."""
         return hashlib.new(self.kind, content, usedforsecurity=False).hexdigest() == self.value
 
 
 def staged(uri: str, dataset: str, files: Mapping[str, str], archive: str | None = None) -> Path:
-    """The local folder that has the data set's files as the bucket has them, verified; they are fetched if it hasn't.
+    """A local folder with verified copies of the data set's files in the bucket; missing files are fetched.
 
-    A file's checksum is the bucket's own: its line in ``SHA256SUMS`` beside the data sets (as ``sha256sum`` prints it),
-    else the MD5 that the server knows the object by, else the published one. The folder is named after the checksums,
-    in ``$UNMASK_CACHE`` or ``~/.cache/unmask``: other content is another folder. Processes that start together fetch
-    once: the others wait for the first.
+    A file's checksum is its line in the bucket's ``SHA256SUMS`` file (as ``sha256sum`` prints it), else the MD5 that
+    the server reports for the object, else the published MD5. The folder lies in ``$UNMASK_CACHE`` or
+    ``~/.cache/unmask`` and is named after the checksums, so that other content goes to another folder. If several
+    processes start together, one fetches and the others wait for it.
 
     Args:
         uri: ``s3://bucket/prefix`` that holds the data sets.
-        dataset: its name, for messages and the folder.
-        files: names inside the data folder, with their published MD5 (empty where there is none).
-        archive: of ``files``, a zip file that is unpacked; None: nothing is.
+        dataset: name of the data set, for messages and the folder.
+        files: names inside the data folder, with their published MD5 (empty if none is published).
+        archive: the zip file among ``files`` that is unpacked; None: no file is unpacked.
 
     Raises:
-        ValueError: the bucket lacks a file or its checksum, what it sends does not have it, or there is no room here.
+        ValueError: the bucket lacks a file or its checksum, the content does not match, or the disk has no room.
     """
     store = Store(uri)
     checksums = _checksums(store, dataset, files)
@@ -57,7 +59,7 @@ def staged(uri: str, dataset: str, files: Mapping[str, str], archive: str | None
     folder = _cache() / f"{dataset}-{content[:16]}"
     if (folder / ".complete").exists():
         return folder
-    with _here(folder):
+    with _explained_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if not (folder / ".complete").exists():
@@ -78,7 +80,7 @@ def _checksums(store: Store, dataset: str, files: Mapping[str, str]) -> dict[str
             raise ValueError(f"dataset {dataset} needs {name} in {store.root}, not found; upload it there")
         if name not in listed and not (md5 or published):
             raise ValueError(
-                f"dataset {dataset}: nothing says what the content of {name} in {store.root} must be; "
+                f"dataset {dataset}: {name} in {store.root} has no checksum; "
                 f"put a {SUMS} file there, as `sha256sum FILES` prints it"
             )
         found[name] = Checksum("sha256", listed[name]) if name in listed else Checksum("md5", md5 or published)
@@ -92,7 +94,7 @@ def _listed(content: bytes) -> dict[str, str]:
 
 
 def _fetch(store: Store, name: str, checksum: Checksum, folder: Path) -> None:
-    if (folder / name).is_file():  # an earlier process got this far
+    if (folder / name).is_file():  # fetched by an earlier, interrupted process
         return
     for _ in range(ATTEMPTS):
         content = store.read(name)
@@ -120,7 +122,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 @contextmanager
-def _here(folder: Path) -> Iterator[None]:
+def _explained_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except StoreError:

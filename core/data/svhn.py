@@ -17,7 +17,7 @@ SPLITS = ("train", "test")
 
 
 class Svhn(PublishedReader):
-    """``svhn``."""
+    """Reader of ``svhn``."""
 
     @property
     def files(self) -> PublishedFiles:
@@ -28,7 +28,7 @@ class Svhn(PublishedReader):
 
 
 def svhn_files() -> PublishedFiles:
-    """The files of the training and the test split, by torchvision's table."""
+    """The files of the training and the test split, with the MD5 that torchvision lists."""
 
     def fetch(data_dir: Path) -> None:
         for split in SPLITS:

@@ -26,7 +26,7 @@ Labelled = list[tuple[Path, int]]
 
 
 class TinyImageNet(Reader):
-    """``tiny-imagenet-200``."""
+    """Reader of ``tiny-imagenet-200``."""
 
     def read(self, folder: Path) -> tuple[ImageSet, ImageSet]:
         return read_tiny_imagenet(folder)
@@ -42,7 +42,7 @@ class TinyImageNet(Reader):
 
 
 def require_tiny_imagenet(data_dir: Path) -> None:
-    """Raise ValueError where a file list or a folder of images is missing."""
+    """Raise ValueError if a file list or a folder of images is missing."""
     root = data_dir / FOLDER
     for part in ("wnids.txt", "train/", "val/val_annotations.txt", "val/images/"):
         path = root / part
@@ -59,7 +59,8 @@ def require_tiny_imagenet(data_dir: Path) -> None:
 def read_tiny_imagenet(data_dir: Path) -> tuple[ImageSet, ImageSet]:
     """Training images and, as test set, the validation folder (the test folder has no labels).
 
-    Labels number the sorted wnids. The first call decodes all JPEGs and keeps the arrays there (see `decoded_once`).
+    A class's label is the position of its wnid in sorted order. The first call decodes all JPEGs and stores the arrays
+    in the data set's folder (see `decoded_once`).
 
     Raises:
         ValueError: a file is corrupt, or names an unknown class or image.
@@ -125,7 +126,7 @@ def _decode_all(paths: Sequence[Path]) -> NDArray[np.uint8]:
     def decode(index: int) -> None:
         images[index] = _decode(paths[index])
 
-    # Pillow decodes outside the GIL.
+    # Threads are enough, because Pillow releases the GIL while it decodes.
     with ThreadPoolExecutor() as pool:
         for _ in pool.map(decode, range(len(paths)), chunksize=256):
             pass

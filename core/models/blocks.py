@@ -1,4 +1,4 @@
-"""Residual blocks, and stages of them."""
+"""Residual blocks, and their arrangement in stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Architectures by name, with seeded initial weights."""
+"""Build an architecture by its name, with seeded initial weights."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from core.config.models import find_model
 def build_model(options: ModelOptions, shape: Shape, seed: int) -> nn.Module:
     """A float32 network on the CPU, in train mode: images in [0, 1] to logits [N, classes].
 
-    It has no layer that normalises its input. Weights are a function of the arguments: the same seed gives the same
-    bits, and the global RNGs stay as they are. Initialisation is that of the reference code, so that published results
-    compare: torch's defaults, except for WRN (see `wide_resnet`).
+    The network does not normalise its input. Weights are a function of the arguments: the same seed gives the same
+    bits, and the global RNGs stay unchanged. For comparison with published results, weights are initialised as in the
+    reference code: by torch's defaults, except for WRN (see `wide_resnet`).
     """
     spec, numbers = find_model(options.model)
     builder = resolve_name(spec.builder)

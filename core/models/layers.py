@@ -10,7 +10,7 @@ Norm = Literal["batch", "none"]
 
 
 def conv(inputs: int, outputs: int, kernel: int, stride: int, norm: Norm) -> nn.Conv2d:
-    """A "same"-padded convolution; it has a bias only where no BatchNorm would undo it."""
+    """A "same"-padded convolution; it has a bias only without BatchNorm, which would cancel it."""
     return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=norm == "none")
 
 
@@ -20,5 +20,5 @@ def normalisation(channels: int, norm: Norm) -> nn.Module:
 
 
 def head(channels: int, classes: int) -> nn.Sequential:
-    """Average over whatever side length is left (4 of 32 x 32 images, 8 of 64 x 64), then a linear layer."""
+    """Average over all positions (4 x 4 for 32 x 32 images, 8 x 8 for 64 x 64), then a linear layer."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))

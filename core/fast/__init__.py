@@ -1,6 +1,6 @@
-"""Faster ways to the same numbers, for attacks and measurements: an eval-mode network without BatchNorm.
+"""A faster eval-mode network without BatchNorm layers, for attacks and measurements; equal to the model up to rounding.
 
-Plain torch stays beside it (`--no-fast`), as the reference in tests and for double backward.
+Plain torch stays available (``--fast false``): as the reference in tests, and for double backward.
 """
 
 from core.fast.folding import FoldedNetwork, by_autograd

@@ -4,8 +4,8 @@ oneDNN's backward-by-data runs at a tenth of the CPU's rate when channels are fe
 autograd's bookkeeping costs as much as the arithmetic. The matrix of a whole convolution has more multiplications, but
 a matrix product runs at the full rate.
 
-This serves networks on images of about 8x8 pixels on a CPU alone: the data sets ``fields`` and ``digits``, and so the
-``quick`` preset. Larger matrices than `MAX_MATRIX_ENTRIES`, and every GPU, take the plain convolutions.
+Only networks on images of about 8x8 pixels on a CPU use this: the data sets ``fields`` and ``digits``, and with them
+the ``quick`` preset. Convolutions whose matrix would exceed `MAX_MATRIX_ENTRIES`, and all GPUs, use torch's convolutions.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from core.fast.placement import MAX_MATRIX_ENTRIES, Band, Placement, Size, place
 
 WHOLE: Band = (slice(None), slice(None))
+"""The block that is the whole matrix."""
 
 
 class Layer:
-    """An affine map of feature vectors, by a matrix of a few blocks, and perhaps a ReLU after it."""
+    """An affine map of feature vectors, computed by blocks of its matrix, and a ReLU after it if ``activated``."""
 
     def __init__(self, matrix: Tensor, bias: Tensor, bands: Sequence[Band]) -> None:
         self.matrix, self.bias, self.activated = matrix, bias, False
@@ -40,7 +41,7 @@ class Layer:
         return y.relu_() if self.activated else y
 
     def backward(self, gradient: Tensor, output: Tensor) -> Tensor:
-        """Gradient by the inputs, from that by the ``output``."""
+        """Gradient with respect to the input, ``[n, inputs]``, from that with respect to ``output``, ``[n, outputs]``."""
         gradient = gradient.to(output.dtype)
         if self.activated:
             gradient = torch.ops.aten.threshold_backward(gradient, output, 0)
@@ -53,11 +54,11 @@ class Layer:
 
 
 class Chain:
-    """Logits and gradients by images of one size, for the layers of a network without BatchNorm.
+    """Logits and image gradients of a network without BatchNorm, for images of one size.
 
     Args:
-        layers: see `chains`.
-        size: of an image.
+        layers: layers that `chains` accepts, in the order of their application.
+        size: channels, height and width of an image.
     """
 
     def __init__(self, layers: Sequence[nn.Module], size: Size) -> None:
@@ -78,7 +79,7 @@ class Chain:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take over the convolutions' weights as they are now."""
+        """Copy the convolutions' current weights into the matrices."""
         for convolution, placed, layer in self._convolutions:
             kernel = convolution.weight.contiguous().view(-1)
             layer.matrix.view(-1).index_copy_(0, placed.entries, kernel.index_select(0, placed.weights))
@@ -95,7 +96,12 @@ class Chain:
         return y
 
     def image_gradient(self, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits, and the gradient by ``x`` of what has the gradient ``ascent(logits)`` by them."""
+        """Logits, and the gradient of the attack's objective with respect to ``x``.
+
+        Args:
+            x: images ``[n, C, H, W]``.
+            ascent: returns the objective's gradient with respect to the logits, ``[n, classes]``.
+        """
         outputs = [x.flatten(1)]
         for layer in self.layers:
             outputs.append(layer.forward(outputs[-1]))
@@ -106,9 +112,9 @@ class Chain:
 
 
 def chains(layers: Sequence[nn.Module], x: Tensor) -> bool:
-    """Can these layers, applied one after the other, be a `Chain` that pays for images like ``x``?
+    """True if these layers, applied one after the other, form a `Chain` that is faster on images like ``x``.
 
-    Convolutions first, then linear layers; between them ReLUs, dropout and flattening.
+    A chain has convolutions first, then linear layers; between them ReLUs, dropout and flattening.
     """
     if x.device.type != "cpu" or not layers or not isinstance(layers[0], nn.Conv2d):
         return False

@@ -1,4 +1,4 @@
-"""A network in eval mode without the BatchNorm layers that follow a convolution: folded into its kernel."""
+"""A network in eval mode whose BatchNorm layers are folded into the kernels of the convolutions before them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.fast.chain import Chain, chains
 
 
 class Fold(NamedTuple):
-    """A convolution, the BatchNorm layer after it, and the convolution that does the work of both."""
+    """A convolution, the BatchNorm layer after it, and the convolution that replaces both."""
 
     convolution: Any
     norm: Any
@@ -35,11 +35,11 @@ class _Source:
 
 
 class FoldedNetwork(nn.Module):
-    """The same function of the images as a model in eval mode, to rounding.
+    """A network that computes the same function of the images as a model in eval mode, up to rounding.
 
     ``gamma * (conv(x) - mean) / sqrt(var + eps) + beta`` is one convolution, its kernel ``gamma / sqrt(var + eps)``
-    times the old one. The network has no parameters and nothing that a training flag changes: an attack on it computes
-    no gradient by weights and can leave no trace in the model. `refresh` takes over what the model has learnt.
+    times the old one. The network has no parameters and no layer that depends on the training flag: an attack on it
+    computes no weight gradients and cannot change the model. `refresh` takes over what the model has learnt.
 
     Args:
         model: of torch's own layers. Its tensors may change, but not be replaced by others.
@@ -92,7 +92,12 @@ class FoldedNetwork(nn.Module):
         return chain.forward(x) if chain else self.network(x)
 
     def image_gradient(self, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits, and the gradient by ``x`` of what has the gradient ``ascent(logits)`` by them."""
+        """Logits, and the gradient of the attack's objective with respect to ``x``.
+
+        Args:
+            x: images ``[n, C, H, W]``.
+            ascent: returns the objective's gradient with respect to the logits, ``[n, classes]``.
+        """
         if chain := self._chain(x):
             return chain.image_gradient(x, ascent)
         return by_autograd(self.network, x, ascent)
@@ -148,7 +153,7 @@ class FoldedNetwork(nn.Module):
 
 
 def by_autograd(network: nn.Module, x: Tensor, ascent: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """`FoldedNetwork.image_gradient` by autograd, of any network; no gradient is computed for its weights."""
+    """`FoldedNetwork.image_gradient` for any network, by autograd; weight gradients are not computed."""
     leaf = x.detach().requires_grad_()
     with torch.enable_grad():
         logits = network(leaf)
@@ -157,7 +162,7 @@ def by_autograd(network: nn.Module, x: Tensor, ascent: Callable[[Tensor], Tensor
 
 
 def _in_a_row(graph: fx.Graph, layers: dict[str, nn.Module]) -> list[nn.Module]:
-    """The layers in the order of their calls, if each takes the one before's output and nothing else; else none."""
+    """The layers in the order of their calls if each one's only input is the output before it; otherwise no layers."""
     nodes = [node for node in graph.nodes if node.op != "output"]
     for before, node in itertools.pairwise(nodes):
         cast = node.op == "call_method" and node.target == "to"
@@ -177,14 +182,14 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _cast(graph: fx.Graph, node: fx.Node, dtype: torch.dtype | None, only_for: fx.Node | None = None) -> None:
-    """Let the users of a node's output (or one of them) see it in ``dtype``."""
+    """Convert a node's output to ``dtype`` for all nodes that use it, or only for ``only_for``."""
     with graph.inserting_after(node):
         cast = graph.call_method("to", (node, dtype))
     node.replace_all_uses_with(cast, delete_user_cb=lambda user: user is not cast and only_for in (None, user))
 
 
 def _follows_convolution(node: fx.Node, modules: dict[str, nn.Module], called: list[object]) -> bool:
-    """Is the node a BatchNorm layer that can be folded: alone after a convolution, each of the two called once?"""
+    """True for a foldable BatchNorm layer: the only user of a convolution's output, each of the two called once."""
     norm, before = modules[str(node.target)], node.args[0]
     return (
         isinstance(norm, _BatchNorm)

@@ -1,4 +1,4 @@
-"""Where the entries of a convolution's kernel stand in the matrix that the convolution is. Serves `core.fast.chain`."""
+"""Positions of a convolution's kernel entries in the matrix of the same linear map, for `core.fast.chain`."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_MATRIX_ENTRIES = 2**18
-"""Entries of a convolution's matrix above which the convolution is faster (1 MB in float32: an L2 cache)."""
+"""Entries of the matrix above which torch's convolution is faster (1 MB in float32, the size of an L2 cache)."""
 MAX_DENSE_ENTRIES = 2**16
-"""Entries above which a matrix is used in blocks, image row by image row, leaving out most of its zeros."""
+"""Entries above which the matrix is multiplied in blocks, one per image row, which skips most of its zeros."""
 
 Size = tuple[int, int, int]
 """Channels, height, width."""
 Pair = tuple[int, int]
 Band = tuple[slice, slice]
+"""Rows and columns of a block of the matrix."""
 
 
 class Placement(NamedTuple):
     """The matrix ``[output features, input features]`` of a convolution.
 
-    Between convolutions features count row by row of the image (height, channel, width), so that what belongs to a few
-    image rows is one block. Where that isn't asked for, they count as in torch (channel, height, width).
+    Between convolutions, features are ordered by image row (height, channel, width), so that the features of a few
+    image rows form one block. Other features are ordered as in torch (channel, height, width).
 
     Attributes:
-        size: of the output.
-        by_row: does the output count row by row?
-        entries: ``[k]``, places in the flat matrix that are not 0.
-        weights: ``[k]``, which entry of the flat kernel stands there.
-        bands: rows and columns of blocks outside which the matrix is 0.
+        size: size of the output.
+        by_row: True if the output's features are ordered by image row.
+        entries: ``[k]``, indices of the nonzero entries in the flat matrix.
+        weights: ``[k]``, index in the flat kernel of the weight at each of these entries.
+        bands: blocks of the matrix; all entries outside of them are 0.
     """
 
     size: Size
@@ -43,7 +44,10 @@ class Placement(NamedTuple):
 
 
 def place(convolution: nn.Conv2d, size: Size, by_row: tuple[bool, bool]) -> Placement:
-    """Of a convolution on images of ``size``; ``by_row`` tells how its input and its output count."""
+    """The placement of a convolution on images of ``size``.
+
+    ``by_row`` tells whether the features of the input and of the output are ordered by image row.
+    """
     return _place(tuple(convolution.weight.shape), convolution.stride, convolution.padding, size, by_row)
 
 
@@ -51,7 +55,7 @@ def place(convolution: nn.Conv2d, size: Size, by_row: tuple[bool, bool]) -> Plac
 def _place(kernel: tuple[int, ...], stride: Pair, padding: Pair, size: Size, by_row: tuple[bool, bool]) -> Placement:
     outputs, inputs, *window = kernel
     _, height, width = size
-    # numbering the pixels from 1 and unfolding shows which one each output position sees at each place of the window
+    # Unfolding pixel numbers (from 1) gives the pixel that each output position reads at each place of the window.
     numbers = torch.arange(1.0, height * width + 1).view(1, 1, height, width)
     seen = F.unfold(numbers, (window[0], window[1]), padding=padding, stride=stride)[0].long() - 1
     rows = (height + 2 * padding[0] - window[0]) // stride[0] + 1

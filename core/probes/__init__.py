@@ -1,4 +1,4 @@
-"""What is measured on a model."""
+"""Measurements on a model: accuracies under attack, FOSC, SGCS, weight gradients and the loss landscape."""
 
 from core.probes.evidence import collect_evidence
 from core.probes.fosc import fosc

@@ -1,4 +1,4 @@
-"""The attacks that a verdict rests on, all on the same images."""
+"""The attacks of a verdict, all on the same images."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ def collect_evidence(
 ) -> Evidence:
     """Accuracy of ``model`` on clean images and under FGSM, PGD-10, PGD-50 with restarts and Square.
 
-    All in float32 and eval mode, with one seed. ``pgd-10`` takes its number of steps from ``protocol.eval_steps``,
-    ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``: the measurements say what they really were.
+    All attacks run in float32 and eval mode, with one seed. ``pgd-10`` takes its number of steps from
+    ``protocol.eval_steps`` and ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``; each measurement records the
+    numbers that were used.
 
     Args:
         model: bare network with the weights of ``checkpoint``.
@@ -35,11 +36,11 @@ def collect_evidence(
         labels: ``[N]`` int64.
         epsilon: radius of all attacks, images in [0, 1].
         protocol: steps, step size, restarts and queries.
-        seed: of the attacks' random numbers.
-        checkpoint: which weights these are.
-        epoch: of the weights, 1-based.
-        split: where the images are from.
-        batch_size: images per forward.
+        seed: seed of the attacks.
+        checkpoint: name of the checkpoint that the weights are from.
+        epoch: 1-based epoch of the weights.
+        split: the set that the images are from.
+        batch_size: images per forward pass.
     """
     fraction = protocol.eval_step_fraction
     attacks: dict[str, Attack | None] = {

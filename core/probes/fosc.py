@@ -9,13 +9,13 @@ def fosc(x_adv: Tensor, gradient: Tensor, center: Tensor, epsilon: float) -> Ten
     """``max over |delta| <= epsilon of <center + delta - x_adv, gradient>``, per image.
 
     Closed form ``epsilon * ||g||_1 - <x_adv - center, g>`` (TRADES instability paper, eq. 2 and Appendix E; Wang et al.
-    2019). The maximum ignores the [0, 1] box, as they do.
+    2019). As in these papers, the maximum ignores the [0, 1] box.
 
     Args:
-        x_adv: attack's result, ``[n, C, H, W]``.
-        gradient: of each image's own cross-entropy at ``x_adv`` (that of a sum over the batch, not of a mean).
+        x_adv: adversarial images that the attack returned, ``[n, C, H, W]``.
+        gradient: gradient of each image's own cross-entropy at ``x_adv`` (of the batch's sum, not of its mean).
         center: natural images, as in the paper (then the value is never negative), or the attack's start.
-        epsilon: radius of the ball.
+        epsilon: radius of the l-infinity ball.
 
     Returns:
         ``[n]``, in units of the loss.

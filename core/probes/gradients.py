@@ -9,15 +9,15 @@ from torch import Tensor
 
 
 def flat_gradient(loss: Tensor, parameters: Sequence[Tensor]) -> Tensor:
-    """Gradient of a scalar ``loss`` as one vector, 0 for parameters that it doesn't depend on.
+    """Gradient of a scalar ``loss`` as one vector; it is 0 for parameters that the loss doesn't depend on.
 
-    The graph stays usable and no ``.grad`` is written. Its l2 norm is W_Grad_Norm, CE_Norm or KL_Norm (eqs. 4-6),
-    according to the loss.
+    The graph stays usable and no ``.grad`` is written. The gradient's l2 norm is W_Grad_Norm, CE_Norm or
+    KL_Norm (eqs. 4-6), depending on the loss.
     """
     gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
     return torch.cat([gradient.flatten() for gradient in gradients])
 
 
 def gradient_cosine(before: Tensor, after: Tensor) -> Tensor:
-    """Cosine of the full loss' flat gradients before and after a training step (eq. 7)."""
+    """Cosine between the full loss's flat gradients before and after a training step (eq. 7)."""
     return torch.nn.functional.cosine_similarity(before, after, dim=0)

@@ -1,4 +1,4 @@
-"""Loss around an image, on a plane (TRADES instability paper, Figure 1)."""
+"""Loss on a plane through an image (TRADES instability paper, Figure 1)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Landscape(NamedTuple):
     """Cross-entropy at ``x + a * r1 + b * r2``."""
 
     offsets: np.ndarray
-    """``[points]``: the values of a, and of b, in the images' unit."""
+    """``[points]``: the values of a, which are also those of b, in units of the images."""
     loss: np.ndarray
     """``[n, points, points]`` float32, indexed by image, a, b."""
 
@@ -27,7 +27,8 @@ def loss_landscape(
 ) -> Landscape:
     """Loss on a square of the plane spanned by r1, the sign of the input gradient, and r2, random +-1 per pixel.
 
-    Offsets go from ``-radius`` to ``radius``; the [0, 1] box is not applied. Eval mode, float32.
+    Offsets go from ``-radius`` to ``radius``; the [0, 1] box is not applied. The model is
+    evaluated in eval mode and float32.
 
     Args:
         model: bare network.
@@ -35,8 +36,8 @@ def loss_landscape(
         y: labels ``[n]`` int64.
         radius: largest offset in either direction.
         points: grid points per axis.
-        seed: of r2.
-        batch_size: images per forward.
+        seed: seed of r2.
+        batch_size: images per forward pass.
     """
     offsets = torch.linspace(-radius, radius, points, device=x.device)
     signs = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""Step-wise gradient cosine similarity: how well an attack's steps agree with each other."""
+"""Step-wise gradient cosine similarity (SGCS): the agreement of an attack's steps with each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 class StepCosine:
     """SGCS of one attack run (TRADES instability paper, eq. 3; Lee et al. 2021), as an observer of `Pgd.run`.
 
-    The mean cosine over the ordered pairs of different steps needs no pairs: with unit vectors ``u_i``,
+    The mean cosine over ordered pairs of different steps is computed without pairs: with unit vectors ``u_i``,
     ``sum over i != j of <u_i, u_j> = ||sum u_i||^2 - sum ||u_i||^2``. The cosine with a zero gradient counts as 0.
     """
 
@@ -29,7 +29,7 @@ class StepCosine:
         self._steps += 1
 
     def value(self) -> Tensor:
-        """SGCS per image in [-1, 1], ``[n]``; needs at least two steps (NaN with one)."""
+        """SGCS per image in [-1, 1], ``[n]``; NaN after fewer than two steps."""
         assert self._sum is not None
         assert self._squares is not None
         if self._steps < 2:

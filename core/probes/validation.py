@@ -1,4 +1,4 @@
-"""What is measured on validation images after every epoch: accuracies, losses, FOSC and SGCS from one attack run."""
+"""Measurements on validation images after every epoch: accuracies, losses, FOSC and SGCS from one attack run."""
 
 from __future__ import annotations
 
@@ -43,21 +43,22 @@ def validation_sums(
     rank: int = 0,
     workers: int = 1,
 ) -> Tensor:
-    """Sums over one rank's share of the images, and their number: ``[8]``, to be added up over the ranks.
+    """Sums of the metrics over one rank's share of the images, and the share's size: ``[8]``, to be added over ranks.
 
     One cross-entropy PGD (uniform start clamped to the box, ``eval_steps`` steps of ``eval_step_fraction * epsilon``)
-    serves everything but FGSM: SGCS reads its steps, and one more forward and backward at its result gives accuracy,
-    loss and FOSC. The model is measured in eval mode and in float32, and gets its mode back. An image's attack noise
-    depends on ``seed`` and its place in the set only, not on ``batch_size`` or the number of ranks.
+    serves all metrics except FGSM's accuracy: SGCS reads its steps, and one more forward and backward pass at its
+    result gives accuracy, loss and FOSC. The model is measured in eval mode and float32, and its mode is restored. The
+    attack noise of an image depends only on ``seed`` and the image's index in the set, not on ``batch_size`` or the
+    number of ranks.
 
     Args:
         model: bare network.
         images: the whole validation set, on the model's device.
-        epsilon: radius of the attacks, images in [0, 1].
-        protocol: steps, step size and centre of FOSC.
-        seed: of the attack's noise.
-        batch_size: images per forward.
-        rank: which of ``workers`` contiguous shares is measured.
+        epsilon: radius of the attacks, for images in [0, 1].
+        protocol: gives the steps, the step size and the centre of FOSC.
+        seed: seed of the attack's noise.
+        batch_size: images per forward pass.
+        rank: index of the contiguous share to measure, 0 to ``workers - 1``.
         workers: number of shares.
     """
     attack = Pgd(

@@ -1,4 +1,4 @@
-"""Which code runs: its commit, its version, and what its files themselves say."""
+"""Identity of the running code: its commit, its version, and a hash of its files."""
 
 from core.source.commit import git_commit
 from core.source.tree import source_tree

@@ -1,4 +1,4 @@
-"""The commit that the code is from."""
+"""The commit of the running code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ COMMIT = re.compile(r"[0-9A-Za-z._-]{1,64}")
 
 @cache
 def git_commit() -> str:
-    """Commit of the code, with ``-dirty`` if tracked files differ from it.
+    """Commit of the running code, with ``-dirty`` if tracked files differ from it.
 
-    Where the code is no checkout (an installation, a Ray job's working directory), what ``UNMASK_COMMIT`` says, or else
-    ``core-tree-`` and `source_tree`, which tells two different codes apart and by which git finds the commit again.
+    If the code is not a git checkout (an installation, a Ray job's working directory), the result is the value of
+    ``UNMASK_COMMIT``, or else ``core-tree-`` and `source_tree`: this hash differs between versions of the code, and git
+    can find the commit by it.
 
     Raises:
-        ValueError: ``UNMASK_COMMIT`` can't be a commit.
+        ValueError: ``UNMASK_COMMIT`` is not a possible name of a commit.
     """
     described = described_commit(Path(__file__))
     if described:
@@ -34,14 +35,14 @@ def git_commit() -> str:
 
 
 def described_commit(file: Path) -> str | None:
-    """``git describe`` of the checkout that ``file`` is tracked in; None if there is none."""
+    """``git describe`` of the checkout that tracks ``file``; None if no checkout does."""
 
     def git(*command: str) -> str:
         done = subprocess.run(["git", *command], cwd=file.parent, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        # a virtual environment, or a home folder, may lie in the checkout of something else
+        # The code may lie in another project's checkout, for example in its virtual environment.
         git("ls-files", "--error-unmatch", file.name)
         return git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""Which code runs, told from its files alone: a Ray job's working directory has no history."""
+"""A hash of the running code's files, for places without git history, such as a Ray job's working directory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ COMPILED = "__pycache__"
 
 @cache
 def source_tree() -> str:
-    """First 12 digits of `tree_id` of ``core``: what ``git rev-parse --short=12 COMMIT:core`` says of a clean one."""
+    """First 12 digits of ``core``'s `tree_id`; ``git rev-parse --short=12 COMMIT:core`` gives them for a clean checkout."""
     return tree_id(CORE)[:12]
 
 
 def tree_id(folder: Path) -> str:
-    """The SHA-1 that git gives a folder of plain, not executable files, ``__pycache__`` and empty folders left out."""
+    """Git's SHA-1 of a folder of non-executable files, without ``__pycache__`` and empty folders."""
     # git sorts a folder's name as if it ended with a slash
     entries = sorted(_entries(folder), key=lambda entry: entry[1] + (b"/" if entry[0] == b"40000" else b""))
     return _object(b"tree", b"".join(mode + b" " + name + b"\0" + bytes.fromhex(sha) for mode, name, sha in entries))

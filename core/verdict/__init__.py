@@ -1,4 +1,4 @@
-"""When is a trial unstable? Detectors over traces, and the rule from evidence to outcome. No torch, no Ray."""
+"""Is a trial unstable? Detectors on traces, and the rule from evidence to outcome. Needs neither torch nor Ray."""
 
 from core.verdict.detector import Detector, FoscDetector, ScoredDetector
 from core.verdict.registry import DETECTORS, DetectorSpec, build_detector

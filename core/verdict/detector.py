@@ -1,4 +1,4 @@
-"""Detectors of instability: the same code stops a running trial and is replayed over stored traces."""
+"""Detectors of instability. The same code stops running trials and is replayed on stored traces."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from core.records import Row
 
 
 class Detector(ABC):
-    """An alarm over the rows of a trace: on after `patience` suspicious epochs in a row, off at the first clean one.
+    """An alarm that reads a trace row by row: on after `patience` suspicious epochs in a row, off at the next clean one.
 
     Args:
         patience: consecutive suspicious epochs that make an onset.
-        grace: first epochs that never count as suspicious.
+        grace: number of first epochs that never count as suspicious.
 
     Attributes:
         onset_epochs: for every onset, the first epoch of the run of suspicious epochs that caused it.
@@ -31,15 +31,15 @@ class Detector(ABC):
 
     @abstractmethod
     def suspicious(self, row: Row) -> bool:
-        """Does this epoch alone look masked? Called once per epoch, in order."""
+        """True if this epoch, taken alone, looks masked. Called once per epoch, in order."""
 
     @property
     def active(self) -> bool:
-        """Is the alarm on after the last epoch seen?"""
+        """True if the alarm is on after the last epoch."""
         return len(self.onset_epochs) > len(self.recovery_epochs)
 
     def update(self, epoch: int, row: Row) -> bool:
-        """Take in the row of a 1-based epoch and return whether the alarm is on."""
+        """Process the row of a 1-based epoch and return whether the alarm is on."""
         if self.suspicious(row) and epoch > self.grace:
             if self._suspicious_since is None:
                 self._suspicious_since = epoch
@@ -54,22 +54,24 @@ class Detector(ABC):
         return self.active
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that `load_state_dict` needs to go on as if never interrupted, in JSON types."""
+        """The state from which `load_state_dict` continues exactly, in JSON types."""
         return {name: value for name, value in vars(self).items() if name not in ("patience", "grace")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Continue from a `state_dict`."""
         for name, value in state.items():
             setattr(self, name, list(value) if isinstance(value, list) else value)
 
 
 class ScoredDetector(Detector):
-    """Suspicious while a score is above `threshold`; as the score ignores it, all thresholds can be judged at once.
+    """A detector that is suspicious of an epoch if its score is above `threshold`.
+
+    The score does not depend on the threshold, which allows judging all thresholds in one replay.
 
     Args:
         threshold: score above which an epoch is suspicious.
         patience: consecutive suspicious epochs that make an onset.
-        grace: first epochs that never count as suspicious.
+        grace: number of first epochs that never count as suspicious.
     """
 
     def __init__(self, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
@@ -78,19 +80,19 @@ class ScoredDetector(Detector):
 
     @abstractmethod
     def score(self, row: Row) -> float:
-        """How suspicious this epoch is; may remember earlier ones. Called once per epoch, in order."""
+        """Score of this epoch; it may depend on earlier epochs. Called once per epoch, in order."""
 
     def suspicious(self, row: Row) -> bool:
         return self.score(row) > self.threshold
 
 
 class FoscDetector(ScoredDetector):
-    """FOSC above a threshold. A FOSC that is not finite counts as above it."""
+    """A detector whose score is FOSC; FOSC that is not finite counts as infinite."""
 
     def score(self, row: Row) -> float:
         return finite_or(inf, row["val/fosc"])
 
 
 def finite_or(otherwise: float, value: float | None) -> float:
-    """The value, or `otherwise` where a trace has None (not finite) or NaN."""
+    """The value, or `otherwise` if it is NaN or None, which traces store for values that are not finite."""
     return otherwise if value is None or isnan(value) else value

@@ -1,4 +1,4 @@
-"""Detectors by name: the one that stops trials online, and all that the report replays over stored traces."""
+"""Detectors by name: those that can stop trials, and those that the report replays on stored traces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.verdict.scored import Cusum, FromMedian, Level, OneStepGap
 
 
 class DetectorSpec(NamedTuple):
-    """A detector, and how to build it."""
+    """A detector's title and how it is built."""
 
     title: str
     """Name in reports."""
@@ -35,9 +35,9 @@ DETECTORS: dict[str, DetectorSpec] = {
     "one-step-gap": DetectorSpec("one-step minus PGD", OneStepGap),
     "gradient-norm": DetectorSpec("weight gradient norm", Level, ("grad/w_norm",)),
 }
-"""A protocol may choose a detector that reads metrics of every trial (`core.config.protocol.DetectorName`). The others
-are replayed alone: only methods with clean logits measure the training gap, and only trials with ``gradient_stride``
-measure the gradient norm."""
+"""A protocol may choose a detector whose metrics every trial measures (`core.config.protocol.DetectorName`). The others
+are only replayed in reports, because some trials lack their metrics: the training gap needs a method with clean logits,
+and the gradient norm needs ``gradient_stride``."""
 
 
 def build_detector(protocol: ProtocolOptions) -> ScoredDetector:

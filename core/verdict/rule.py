@@ -1,4 +1,4 @@
-"""From measurements to labels, and from labels to an outcome."""
+"""The rule that turns measurements into labels, and labels into an outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.verdict.detector import Detector
 
 def is_overestimated(evidence: Evidence, protocol: ProtocolOptions) -> bool:
     """PGD accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
-    # 0.30 - 0.22 is a little under 0.08 in binary floating point: the published rule is >=
+    # The published rule is >=, but 0.30 - 0.22 is slightly below 0.08 in binary floating point.
     return evidence.accuracy("pgd-10") - evidence.accuracy("square") >= protocol.overestimation_gap - 1e-9
 
 
@@ -19,12 +19,12 @@ def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
 
 
 def confirms_alarm(evidence: Evidence, protocol: ProtocolOptions) -> bool:
-    """May a trial with an alarm be stopped on this evidence?"""
+    """True if this evidence allows stopping a trial whose alarm is on."""
     return is_overestimated(evidence, protocol) or is_catastrophic(evidence, protocol)
 
 
 def judge(evidence: tuple[Evidence, ...], detector: Detector, protocol: ProtocolOptions) -> Verdict:
-    """Verdict of a trial that ended in order: labels come from the selected and the last checkpoint only."""
+    """Verdict of a trial that finished; its labels come from the selected and the last checkpoint only."""
     judged = [e for e in evidence if e.checkpoint in ("selected", "last")]
     overestimation = any(is_overestimated(e, protocol) for e in judged)
     catastrophic = any(is_catastrophic(e, protocol) for e in judged)

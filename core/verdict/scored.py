@@ -1,4 +1,4 @@
-"""Detectors beside the FOSC threshold. All count a metric that is not finite as infinitely suspicious."""
+"""Further detectors besides the FOSC threshold. In all, a metric that is not finite gives an infinite score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.verdict.detector import ScoredDetector, finite_or
 
 
 class Level(ScoredDetector):
-    """A metric itself."""
+    """The score is a metric itself."""
 
     def __init__(self, metric: str, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
         super().__init__(threshold=threshold, patience=patience, grace=grace)
@@ -23,17 +23,17 @@ class Level(ScoredDetector):
 
 
 class OneStepGap(ScoredDetector):
-    """FGSM accuracy minus PGD accuracy, a gap that catastrophic overfitting opens."""
+    """The score is FGSM accuracy minus PGD accuracy, a gap that catastrophic overfitting opens."""
 
     def score(self, row: Row) -> float:
         return finite_or(inf, row["val/fgsm_acc"]) - finite_or(0.0, row["val/pgd10_acc"])
 
 
 class FromMedian(ScoredDetector):
-    """How far a metric is from the median of its own earlier epochs; 0, or 1 for `ratio`, at the first epoch.
+    """The score is a metric's distance from the median of its earlier epochs; at the first epoch 0, or 1 for `ratio`.
 
     `rise` is value - median, `drop` is median - value, `ratio` is value / median. The median is over all earlier
-    epochs, so that a long masked phase doesn't soon look normal.
+    epochs, so that a long masked phase does not quickly become the norm.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class FromMedian(ScoredDetector):
 
 
 class Cusum(ScoredDetector):
-    """Page's (1954) cumulative sum of a metric's standardised excess over its first `baseline` epochs.
+    """The score is Page's (1954) cumulative sum of a metric's standardised excess over its first `baseline` epochs.
 
-    S = max(0, S + sign * (value - mean) / sd - drift): small lasting shifts add up, noise does not. S is 0 during the
-    baseline. It forgets slowly: a large S outlives the shift that caused it.
+    S = max(0, S + sign * (value - mean) / sd - drift): small lasting shifts add up, and noise does not. S is 0 during
+    the baseline. A large S stays above the threshold for some epochs after the shift that caused it has ended.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Cusum(ScoredDetector):
             self._first.append(value)
             if len(self._first) == self.baseline:
                 self._mean = mean(self._first)
-                # a baseline that happens to be flat must not turn any change into an alarm
+                # With a nearly constant baseline, the floor keeps small changes from raising the alarm.
                 self._scale = max(stdev(self._first), 0.05 * abs(self._mean), 1e-6)
             return 0.0
         self._sum = max(0.0, self._sum + self.sign * (value - self._mean) / self._scale - self.drift)

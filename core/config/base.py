@@ -1,4 +1,4 @@
-"""What every option model shares: frozen, no unknown names, numbers that may be written as fractions."""
+"""The base of all option models: frozen, without unknown names, with numbers that may be written as fractions."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ def as_number(value: Any) -> float | None:
 
 
 def first_problem(error: ValidationError) -> str:
-    """``where: what is wrong`` with the first of an error's values; of the whole, only what is wrong."""
+    """An error's first problem as ``option: message``, or as the message alone if it concerns the whole model."""
     problem = error.errors()[0]
     return ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))

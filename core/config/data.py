@@ -1,4 +1,4 @@
-"""Options of the data set and of what is held out from it."""
+"""Options of the data set and of its validation split."""
 
 from __future__ import annotations
 
@@ -18,26 +18,33 @@ GENERATED_DEFAULTS = {
     "test_images": 400,
     "data_seed": 0,
 }
-"""Options that a generated data set alone leaves free."""
+"""Options that only a generated data set leaves to the user, and their defaults."""
 
 
 class DataOptions(Options):
-    """Which images a trial sees. Images are floats in [0, 1] of shape (channels, image_size, image_size)."""
+    """The images of a trial: floats in [0, 1] of shape (channels, image_size, image_size)."""
 
     dataset: Annotated[str, Registered(find_dataset, lambda: DATASETS)] = Field(
-        "fields", description="data set; `fields` and `digits` need no files"
+        "fields", description="data set; fields and digits need no files"
     )
-    classes: int = Field(ge=2, le=10_000, description="number of classes (free for `fields` only)")
-    channels: int = Field(ge=1, le=16, description="image channels (free for `fields` only)")
-    image_size: int = Field(ge=4, le=512, description="image side in pixels (free for `fields` only)")
+    classes: int = Field(ge=2, le=10_000, description="number of classes (to choose for fields only)")
+    channels: int = Field(ge=1, le=16, description="number of image channels (to choose for fields only)")
+    image_size: int = Field(ge=4, le=512, description="side of an image in pixels (to choose for fields only)")
     train_images: int | None = Field(
-        None, ge=1, le=10_000_000, description="generated training images, validation split included (`fields` only)"
+        None,
+        ge=1,
+        le=10_000_000,
+        description="number of generated training images, including the validation split (fields only)",
     )
-    test_images: int | None = Field(None, ge=1, le=10_000_000, description="generated test images (`fields` only)")
-    data_seed: int | None = Field(None, ge=0, lt=2**32, description="seed of the generated images (`fields` only)")
-    validation_images: int = Field(400, ge=1, description="images held out of the training set, stratified by class")
+    test_images: int | None = Field(
+        None, ge=1, le=10_000_000, description="number of generated test images (fields only)"
+    )
+    data_seed: int | None = Field(None, ge=0, lt=2**32, description="seed of the generated images (fields only)")
+    validation_images: int = Field(
+        400, ge=1, description="number of training images held out for validation, stratified by class"
+    )
     augment: Literal["none", "crop-flip"] = Field(
-        "none", description="training augmentation: random crop with 4-pixel padding and horizontal flip"
+        "none", description="training augmentation; crop-flip: random crop with 4-pixel padding and horizontal flip"
     )
 
     @model_validator(mode="before")
@@ -75,12 +82,12 @@ class DataOptions(Options):
 
     @property
     def kept_images(self) -> int:
-        """Training images that are left without the validation images."""
+        """Number of training images that remain after the validation split."""
         images = self.train_images or find_dataset(self.dataset).training_images
         assert images is not None
         return images - self.validation_images
 
 
 def fixed_shape(dataset: str) -> Shape | None:
-    """Shape of a data set's images; None where the options choose it, and for an unknown name."""
+    """Shape of a data set's images; None if options choose the shape, and for an unknown name."""
     return DATASETS[dataset].shape if dataset in DATASETS else None

@@ -1,4 +1,4 @@
-"""The table of data sets: a row for each, with all that options and readers must know of it. No torch."""
+"""The table of data sets, with what options and readers need to know about each. It does not import torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A row of the table: adding a data set is one reader and one row.
+    """A row of the table. A new data set needs a reader and a row.
 
     Attributes:
         name: value of the option ``dataset``.
-        reader: ``module:class`` of its `core.data.reader.Reader`, imported where images are read.
-        shape: of its images; None: the set is generated, and the options choose its shape, sizes and seed.
+        reader: ``module:class`` of its `core.data.reader.Reader`, imported when images are read.
+        shape: shape of the images; None: the set is generated, and options choose its shape, sizes and seed.
         training_images: number of published training images; None for a generated set.
     """
 
@@ -35,10 +35,10 @@ DATASETS: dict[str, DatasetSpec] = {}
 
 
 def register_dataset(spec: DatasetSpec) -> None:
-    """Add a row.
+    """Add a row to the table.
 
     Raises:
-        ValueError: there is a data set of that name.
+        ValueError: a data set of that name is registered already.
     """
     if spec.name in DATASETS:
         raise ValueError(f"data set {spec.name} is registered already, with reader {DATASETS[spec.name].reader}")
@@ -49,7 +49,7 @@ def find_dataset(name: str) -> DatasetSpec:
     """The row of a data set.
 
     Raises:
-        ValueError: there is no data set of that name; the message lists them.
+        ValueError: no data set has that name; the message lists all names.
     """
     if name not in DATASETS:
         raise ValueError(f"must be one of {', '.join(DATASETS)}")

@@ -1,4 +1,4 @@
-"""Where a job's results are by default."""
+"""Default locations of data, results and tracking."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from core.storage.address import parse_s3
 
 
 def home() -> Path:
-    """The current folder; in a Ray job, whose folder is a throw-away copy, ``unmask`` in the user's home."""
+    """The current folder; in a Ray job, whose current folder is a temporary copy, ``~/unmask``."""
     return Path.home() / "unmask" if os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") else Path.cwd()
 
 
 def storage_root(given: str | None) -> str:
-    """The absolute folder, or ``s3://`` address, of sweeps: as given, the environment's, or ``results`` at home.
+    """The absolute folder or ``s3://`` address of sweeps: ``given``, ``$UNMASK_STORAGE``, or ``results`` in `home`.
 
     Raises:
-        ValueError: it is another kind of address, or holds keys.
+        ValueError: the address is of another kind, or contains access keys.
     """
     storage = given or os.environ.get("UNMASK_STORAGE") or str(home() / "results")
     if "://" not in storage:
@@ -29,10 +29,10 @@ def storage_root(given: str | None) -> str:
 
 
 def data_root(given: str) -> str:
-    """The absolute folder, or ``s3://`` address, of the data sets.
+    """The absolute folder or ``s3://`` address of the data sets.
 
     Raises:
-        ValueError: it is another kind of address, or holds keys.
+        ValueError: the address is of another kind, or contains access keys.
     """
     if "://" not in given:
         return _absolute("--data-dir", given)
@@ -43,7 +43,7 @@ def data_root(given: str) -> str:
 
 
 def tracking_uri(given: str | None) -> str:
-    """MLflow's tracking URI: as given, the environment's, or a database at home."""
+    """MLflow's tracking URI: ``given``, else ``$MLFLOW_TRACKING_URI``, else a SQLite file in `home`."""
     return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
 
 
@@ -52,5 +52,5 @@ def _absolute(option: str, path: str) -> str:
         absolute = Path(path).resolve()
         absolute.exists()
     except (OSError, RuntimeError) as error:
-        raise ValueError(f"{option} {path[:300]}: has too long a name, or is a link that leads in circles") from error
+        raise ValueError(f"{option} {path[:300]}: the name is too long, or a link points back to itself") from error
     return str(absolute)

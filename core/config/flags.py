@@ -1,4 +1,4 @@
-"""Command-line flags in groups, made from the option models: a new option is a flag with nothing else to write."""
+"""Command-line flags in groups, derived from the option models: a new option needs no further code to be a flag."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Flag:
 
     Attributes:
         name: the option's name in Python, such as ``batch_size``.
-        text: what the option is.
-        takes: how many values; a switch is ``--name`` or ``--no-name``.
+        text: description of the option.
+        takes: number of values; a switch is ``--name`` or ``--no-name``.
         allowed: the values that are accepted, in words.
-        value: what is used while the flag is absent, such as ``default: 3``; empty where that is nothing.
-        required: the command can't run without it.
+        value: the value used without the flag, such as ``default: 3``; empty if there is none.
+        required: True if the command can't run without the flag.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Flag:
 
     @property
     def spelling(self) -> str:
-        """As on the command line: ``--batch-size``."""
+        """The flag as it is written on the command line: ``--batch-size``."""
         return f"--{self.name.replace('_', '-')}"
 
 
 class FlagGroup(NamedTuple):
-    """Flags about one subject; ``name`` is what ``--help`` takes."""
+    """Flags about one subject; ``--help NAME`` shows the group ``name``."""
 
     name: str
     about: str
@@ -71,7 +71,7 @@ def _model_flag(name: str, info: FieldInfo) -> Flag:
 
 
 def shown_value(name: str, value: Any) -> str:
-    """A value as it is written on the command line: ``8/255``, ``100 150``, ``--no-stop``; nothing for None."""
+    """A value as it is written on the command line: ``8/255``, ``100 150``, ``--no-stop``; empty for None."""
     match value:
         case bool():
             return f"--{'' if value else 'no-'}{name.replace('_', '-')}"
@@ -87,7 +87,7 @@ def shown_value(name: str, value: Any) -> str:
 
 
 def allowed_values(info: FieldInfo) -> str:
-    """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``; nothing for any text."""
+    """What an option accepts, in words: ``0 < x <= 1``, ``kl | ce``, ``true | false``; empty if all texts are."""
     registered = next((extra for extra in info.metadata if isinstance(extra, Registered)), None)
     if registered:
         return " | ".join(registered.names())

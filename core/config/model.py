@@ -12,9 +12,9 @@ from core.config.registered import Registered
 
 
 class ModelOptions(Options):
-    """Which architecture is trained, and how it normalises."""
+    """The network architecture and its normalisation."""
 
     model: Annotated[str, Registered(find_model, lambda: MODELS)] = Field(
         "small-cnn", description="network architecture, such as resnet18 or wrn-34-10"
     )
-    norm: Literal["batch", "none"] = Field("batch", description="batch normalisation, or none")
+    norm: Literal["batch", "none"] = Field("batch", description="normalisation layers: batch normalisation, or none")

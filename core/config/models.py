@@ -1,4 +1,4 @@
-"""The table of network architectures: a row for each, or for each family of them. No torch."""
+"""The table of network architectures, one row per architecture or family. It does not import torch."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WIDE_RESNET = re.compile(r"wrn-([0-9]{1,3})-([0-9]{1,2})")
-"""At most 999 layers and 99 times the width: a larger number is a typing error, and would take hours to build."""
+"""At most 999 layers and 99 times the width: larger numbers are typing errors, and building them would take hours."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A row of the table: adding a model is one function and one row.
+    """A row of the table. A new architecture needs a function and a row.
 
     Attributes:
-        name: value of the option ``model``, or how the names of a family are made.
+        name: value of the option ``model``, or the pattern of a family's names.
         builder: ``module:function`` that is called with the family's numbers, the images' shape and the normalisation,
             and returns a network.
-        numbers: of a family: the numbers in a name that belongs to it, None for any other name.
-        rule: of a family: which numbers are allowed, for messages.
+        numbers: for a family: returns the numbers in a name of the family, and None for any other name.
+        rule: for a family: the allowed numbers, for messages.
     """
 
     name: str
@@ -32,10 +32,10 @@ MODELS: dict[str, ModelSpec] = {}
 
 
 def register_model(spec: ModelSpec) -> None:
-    """Add a row.
+    """Add a row to the table.
 
     Raises:
-        ValueError: there is a model of that name.
+        ValueError: a model of that name is registered already.
     """
     if spec.name in MODELS:
         raise ValueError(f"model {spec.name} is registered already, with builder {MODELS[spec.name].builder}")
@@ -43,10 +43,10 @@ def register_model(spec: ModelSpec) -> None:
 
 
 def find_model(name: str) -> tuple[ModelSpec, tuple[int, ...]]:
-    """The row that a model's name belongs to, and the family's numbers in it.
+    """The row of a model's name, and the family's numbers in the name.
 
     Raises:
-        ValueError: there is no such model; the message lists them.
+        ValueError: no model has that name; the message lists all names.
     """
     for spec in MODELS.values():
         numbers = spec.numbers(name) if spec.numbers else () if name == spec.name else None

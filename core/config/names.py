@@ -1,4 +1,4 @@
-"""Names that become folders, files, parts of queries, and places to connect to."""
+"""Checks of sweep names, which become names of folders, and of cluster addresses."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def _safe(name: str) -> str:
 
 
 SweepName = Annotated[str, AfterValidator(_safe)]
-"""A sweep's name: nothing in it can lead out of the folder that it names."""
+"""Name of a sweep. As it also names a folder, it can't contain a path to another folder."""
 
 CLUSTER = re.compile(r"auto|local|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def cluster_address(text: str) -> str:
-    """``text``, if a driver can join a Ray cluster there; Ray itself says "Invalid gcs_address", and not whose.
+    """Check that ``text`` is the address of a Ray cluster, and return it. Ray's own error does not name the option.
 
     Raises:
-        ValueError: it is none, such as the address of a cluster's dashboard.
+        ValueError: the text is no such address, for example that of a cluster's dashboard.
     """
     if not CLUSTER.fullmatch(text):
         raise ValueError("must be HOST:PORT of the cluster's head (6379 unless changed), auto or local")
@@ -37,10 +37,10 @@ ClusterAddress = Annotated[str, AfterValidator(cluster_address)]
 
 
 def checked_name(option: str, name: str) -> str:
-    """``name`` as given for ``option`` (``--sweep``).
+    """Check the ``name`` given for ``option``, such as ``--sweep``, and return it.
 
     Raises:
-        ValueError: it can't be the name of a sweep.
+        ValueError: the name can't be that of a sweep.
     """
     try:
         return _safe(name)

@@ -1,4 +1,4 @@
-"""Sweeps written down as YAML, and how flags change them."""
+"""Presets: sweeps in YAML files, and how flags change them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from core.config.yaml_file import read_yaml
 
 DEFAULT_METHOD = "trades"
 LIST_OPTIONS = frozenset({"milestones"})
-"""Options whose one value is a list."""
+"""Options of which a single value is a list."""
 MAX_CELLS = 10_000
 """Cells of one grid."""
 MAX_SHOWN_CHARACTERS = 100
@@ -30,7 +30,7 @@ MAX_SHOWN_CHARACTERS = 100
 
 
 class Grid(Options):
-    """Options and their values; every combination is a cell."""
+    """Options with one or more values; every combination is a cell."""
 
     options: dict[str, Any]
     seeds: int | None = Field(None, ge=1, le=MAX_SEEDS)
@@ -78,8 +78,8 @@ class Grid(Options):
 class Preset(Options):
     """A sweep in a file: one or more grids, seeds per cell, and where the protocol differs from its defaults.
 
-    With `earlier`, cells, seeds and protocol are those of another sweep's trials, with the grids' options instead of
-    their own.
+    With `earlier`, cells, seeds and protocol come from the trials of an earlier sweep, and the grids' options replace
+    theirs.
     """
 
     description: str
@@ -98,7 +98,7 @@ class Preset(Options):
 
     @property
     def own_protocol(self) -> dict[str, Any]:
-        """The options of the protocol that the file sets."""
+        """Protocol options that the file sets."""
         return self.protocol.model_dump(mode="json", exclude_unset=True)
 
 
@@ -106,7 +106,7 @@ def load_preset(name: str, folder: Path) -> Preset:
     """The preset called ``name`` in ``folder``, or the YAML file at path ``name``.
 
     Raises:
-        ValueError: there is none, or the file is not a preset.
+        ValueError: no preset has that name, or the file is not a preset.
     """
     known = {file.stem: file for file in folder.glob("*.yaml")}
     path = Path(name) if name.endswith((".yaml", ".yml")) else known.get(name)
@@ -143,12 +143,12 @@ def build_sweep(
     pin_groups: Sequence[Mapping[Stream, int]] = ({},),
     earlier: EarlierSweep | None = None,
 ) -> Sweep:
-    """The sweep of a preset with some options replaced; with ``earlier`` on that sweep's cells and seeds.
+    """The sweep of a preset with some options replaced; with ``earlier``, on the cells and seeds of that sweep.
 
-    ``seeds`` is how many each cell gets; of an earlier sweep's seeds, the first so many.
+    ``seeds`` is the number of seeds per cell; with ``earlier``, only the first ``seeds`` seeds of each cell are used.
 
     Raises:
-        ValueError: one line per wrong or impossible option, naming it, its value and what is allowed.
+        ValueError: options are wrong; the message has one line for each, with its value and what is allowed.
     """
     problems: list[str] = []
     entries: dict[str, SeededCell] = {}
@@ -192,7 +192,7 @@ def build_sweep(
 
 
 def _cells(grid: Grid, overrides: Mapping[str, Any], problems: list[str]) -> list[Cell]:
-    """Possible cells of a grid; what is wrong with the others is added to ``problems``."""
+    """Valid cells of a grid; errors of the other combinations are added to ``problems``."""
     cells = []
     for options in grid.combinations(overrides):
         try:

@@ -12,10 +12,10 @@ from pydantic_core import CoreSchema, core_schema
 
 @dataclass(frozen=True)
 class Registered:
-    """Annotates a text option, as a ``Literal`` does whose values are read from a table whenever a value is checked.
+    """Annotates a text option, like a ``Literal`` whose values are read from a table at every check.
 
     Attributes:
-        find: looks a name up; raises ValueError with the allowed names for another one.
+        find: finds the row of a name; raises ValueError with the allowed names for an unknown one.
         names: the allowed names, as ``--help`` shows them.
     """
 

@@ -14,11 +14,13 @@ from core.records import Outcome
 
 
 class EarlierTrials(Options):
-    """Which trials of which sweep, by how they ended and by options of their cells."""
+    """The trials of an earlier sweep that are selected by their outcomes and by options of their cells."""
 
     sweep: SweepName
     where: tuple[Outcome, ...] = Field(("unstable",), min_length=1)
-    cells: dict[str, Any] = Field(default_factory=dict, description="values of options; others may have any")
+    cells: dict[str, Any] = Field(
+        default_factory=dict, description="required values of options; other options may have any value"
+    )
 
     @field_validator("cells")
     @classmethod
@@ -28,7 +30,7 @@ class EarlierTrials(Options):
         return cells
 
     def takes(self, cell: Cell) -> bool:
-        """Has the cell all values of `cells`?"""
+        """True if the cell has all values in `cells`."""
         flat = cell.flat()
         where = f"cells {self.cells} of sweep {self.sweep}"
         if self.cells.get("method", cell.method.method) != cell.method.method:
@@ -39,14 +41,14 @@ class EarlierTrials(Options):
 
 
 class EarlierCell(NamedTuple):
-    """A cell of an earlier sweep and the seeds whose trials ended as asked."""
+    """A cell of an earlier sweep, and the seeds of its selected trials."""
 
     cell: Cell
     seeds: tuple[int, ...]
 
 
 class EarlierSweep(NamedTuple):
-    """What is left of an earlier sweep for another one to begin with."""
+    """The selected trials of an earlier sweep, and its protocol, from which a new sweep is built."""
 
     trials: EarlierTrials
     protocol: ProtocolOptions

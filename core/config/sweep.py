@@ -14,37 +14,39 @@ from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 
 MAX_SEEDS = 100_000
-"""Per cell; also how far apart the seeds of two groups of pinned trials are."""
+"""Largest number of seeds per cell; also the distance between the seeds of two groups of pinned trials."""
 MAX_TRIALS = 1_000_000
 MAX_PIN_GROUPS = 10_000
-"""Largest number of groups of pinned trials: all their seeds are below 2**32."""
+"""Largest number of groups of pinned trials for which all seeds stay below 2**32."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class SeededCell(Options):
-    """A cell and the seeds it is trained with: how many, from the sweep's first on, or which."""
+    """A cell and its seeds: their number, counted from the sweep's first seed, or the seeds themselves."""
 
     cell: Cell
     seeds: Annotated[int, Field(ge=1, le=MAX_SEEDS)] | Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     def numbered(self, first_seed: int) -> Sequence[int]:
-        """The seeds themselves."""
+        """The cell's seeds."""
         return range(first_seed, first_seed + self.seeds) if isinstance(self.seeds, int) else self.seeds
 
 
 class Rerun(Options):
-    """Where a sweep's seeds come from, if it trains some trials of an earlier sweep again."""
+    """The origin of the seeds of a sweep that trains trials of an earlier sweep again."""
 
     sweep: SweepName
     where: tuple[Outcome, ...] = Field(min_length=1)
-    counterparts: dict[str, str] = Field(description="cell id -> id of the earlier sweep's cell whose seeds it has")
+    counterparts: dict[str, str] = Field(
+        description="cell id -> id of the earlier sweep's cell that has the same seeds"
+    )
 
 
 class Sweep(Options):
-    """What is trained. The k-th seed of every cell is ``first_seed + k``: cells can be compared pair by pair.
+    """The trials of a sweep. The k-th seed of every cell is ``first_seed + k``, which allows paired comparisons.
 
-    Trials of a group of `pin_groups` share the seeds of its streams. Its other streams have seeds of their own, which
-    no other group has (``MAX_SEEDS`` further on from group to group), so that groups differ by chance alone.
+    All trials of a group in `pin_groups` share the seeds of the group's pinned streams. The seeds of the other streams
+    differ between groups (by ``MAX_SEEDS`` from one group to the next), so that groups are independent in them.
     """
 
     name: SweepName
@@ -57,7 +59,7 @@ class Sweep(Options):
 
     @property
     def trials(self) -> int:
-        """Number of trials, if seeds are not added while looking."""
+        """Number of trials of a sweep with a fixed number of seeds."""
         return len(self.pin_groups) * sum(len(entry.numbered(self.first_seed)) for entry in self.entries)
 
     @model_validator(mode="after")
@@ -71,50 +73,54 @@ class Sweep(Options):
 
 
 class StorageOptions(Options):
-    """Where data, checkpoints, records and tracking are."""
+    """Locations of data, checkpoints, records and tracking."""
 
     storage: Annotated[str | None, Unset("$UNMASK_STORAGE, else ./results")] = Field(
-        None, description="folder, or s3://BUCKET/PREFIX, for checkpoints and records"
+        None, description="folder or s3://BUCKET/PREFIX of checkpoints and records"
     )
-    data_dir: str = Field("data", description="folder, or s3://BUCKET/PREFIX, of the data sets' standard files")
-    download: bool = Field(False, description="fetch missing data files where torchvision can")
+    data_dir: str = Field("data", description="folder or s3://BUCKET/PREFIX of the data sets' published files")
+    download: bool = Field(False, description="download missing files of data sets that torchvision provides")
     mlflow_uri: Annotated[str | None, Unset("$MLFLOW_TRACKING_URI, else the SQLite file ./mlflow.db")] = Field(
         None, description="MLflow tracking URI"
     )
-    checkpoint_s: Number = Field(20, ge=0, description="seconds between checkpoints of a trial")
+    checkpoint_s: Number = Field(20, ge=0, description="seconds between two checkpoints of a trial")
 
 
 class ClusterOptions(Options):
-    """The Ray cluster, what a trial gets of it, and when a trial is restarted or given up."""
+    """The Ray cluster, the resources of a trial, and the limits after which a trial is restarted or censored."""
 
-    address: Annotated[ClusterAddress | None, Unset("$RAY_ADDRESS, a job's cluster, or a new local one")] = Field(
-        None, description="HOST:PORT of a Ray cluster's head"
+    address: Annotated[
+        ClusterAddress | None, Unset("$RAY_ADDRESS, else the cluster of the Ray job, else a new local cluster")
+    ] = Field(None, description="address of the Ray cluster: HOST:PORT of its head node")
+    cpus_per_worker: Number = Field(1, ge=0, le=1024, description="number of CPUs per DDP rank")
+    gpus_per_worker: Annotated[Number | None, Unset("1 if the cluster has GPUs, else 0")] = Field(
+        None, ge=0, le=1, description="number of GPUs per DDP rank; may be a fraction"
     )
-    cpus_per_worker: Number = Field(1, ge=0, le=1024, description="CPUs of one DDP rank")
-    gpus_per_worker: Annotated[Number | None, Unset("1 if the cluster has any, else 0")] = Field(
-        None, ge=0, le=1, description="GPUs of one DDP rank; may be a fraction"
+    max_concurrent: Annotated[int | None, Unset("as many as fit")] = Field(
+        None, ge=1, description="largest number of trials that run at once"
     )
-    max_concurrent: Annotated[int | None, Unset("as many as fit")] = Field(None, ge=1, description="trials at once")
-    max_failures: int = Field(2, ge=0, le=100, description="restarts of a trial after a crash before it is censored")
+    max_failures: int = Field(
+        2, ge=0, le=100, description="number of restarts of a trial after crashes before it is censored"
+    )
     silence_s: Number = Field(
         14400,
         gt=0,
-        description="seconds of silence, or 20 times the trial's longest if more, after which a trial is taken to "
-        "hang, is ended and goes on from its checkpoint; verdicts are silent, too",
+        description="seconds without a report after which a trial counts as hanging and is restarted from its "
+        "checkpoint; 20 times the trial's longest time between reports, if that is more",
     )
     trial_timeout_s: Annotated[Number | None, Unset("never")] = Field(
-        None, gt=0, description="training seconds after which a trial is censored"
+        None, gt=0, description="seconds of training after which a trial is censored"
     )
     device_tflops: Number = Field(
-        30, ge=1e-6, le=1e6, description="sustained TFLOP/s of a device, for --dry-run's estimate"
+        30, ge=1e-6, le=1e6, description="sustained TFLOP/s of one device, for the cost estimate of --dry-run"
     )
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
-        None, ge=0, description="price of a device-hour: the cost so far, and expected"
+        None, ge=0, description="price of one device-hour, to show spent and expected costs in money"
     )
 
 
 class RunOptions(StorageOptions, ClusterOptions):
-    """Where and with what a sweep runs. Nothing here changes a result."""
+    """Locations and resources of a run. These options do not change results."""
 
     @model_validator(mode="after")
     def _possible(self) -> RunOptions:

@@ -1,4 +1,4 @@
-"""Options of the optimiser, its schedule, and how numbers are computed."""
+"""Options of the optimiser, its schedule, and the arithmetic."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from core.config.later import AddedLater
 
 
 class TrainingOptions(Options):
-    """SGD, its schedule, and the arithmetic of one trial."""
+    """Options of SGD, its schedule, and the arithmetic of one trial."""
 
-    epochs: int = Field(50, ge=1, le=100_000, description="training epochs")
-    batch_size: int = Field(128, ge=1, le=1_000_000, description="global batch size, over all workers")
-    drop_last: bool = Field(False, description="drop the last, smaller batch of an epoch")
-    lr: Number = Field(0.1, gt=0, le=100, description="(initial) learning rate")
+    epochs: int = Field(50, ge=1, le=100_000, description="number of training epochs")
+    batch_size: int = Field(128, ge=1, le=1_000_000, description="images per batch, summed over all workers")
+    drop_last: bool = Field(False, description="drop the last batch of an epoch if it is smaller")
+    lr: Number = Field(0.1, gt=0, le=100, description="initial learning rate")
     momentum: Number = Field(0.9, ge=0, lt=1, description="SGD momentum")
-    nesterov: bool = Field(True, description="Nesterov momentum")
+    nesterov: bool = Field(True, description="use Nesterov momentum")
     weight_decay: Number = Field(5e-4, ge=0, le=1, description="SGD weight decay")
     schedule: Literal["constant", "step"] = Field("constant", description="learning-rate schedule")
-    milestones: tuple[int, ...] = Field((), description="epochs after which a step schedule multiplies lr by lr_decay")
-    lr_decay: Number = Field(0.1, gt=0, le=1, description="factor of a step schedule")
+    milestones: tuple[int, ...] = Field(
+        (), description="epochs after which the step schedule multiplies the learning rate by --lr-decay"
+    )
+    lr_decay: Number = Field(0.1, gt=0, le=1, description="factor of the learning rate at each milestone")
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
-        "fp32", description="arithmetic of training; verdicts are fp32"
+        "fp32", description="number format of training; verdicts are always measured in fp32"
     )
     channels_last: bool = Field(False, description="channels-last memory format (helps deep nets, hurts small ones)")
     fast: Annotated[bool, AddedLater(True)] = Field(
         True,
-        description="fold BatchNorm for the attack and use matrix products for tiny images; equal to plain torch up to "
-        "rounding, but can't be differentiated twice",
+        description="attack a copy of the network with folded BatchNorm, which is faster and equal to plain torch up "
+        "to rounding; false: plain torch, which allows second derivatives",
     )
-    compile: bool = Field(False, description="torch.compile the network")
-    workers: int = Field(1, ge=1, le=1024, description="DDP ranks per trial")
+    compile: bool = Field(False, description="compile the network by torch.compile")
+    workers: int = Field(1, ge=1, le=1024, description="number of DDP ranks per trial")
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainingOptions:
@@ -50,5 +52,5 @@ class TrainingOptions(Options):
         return self
 
     def learning_rate(self, epoch: int) -> float:
-        """Learning rate of a 1-based epoch; a milestone m acts from epoch m + 1 on."""
+        """Learning rate of a 1-based epoch; milestone m takes effect in epoch m + 1."""
         return self.lr * self.lr_decay ** sum(epoch > milestone for milestone in self.milestones)

@@ -1,4 +1,4 @@
-"""YAML files that users write: read strictly, so that a slip of the pen is an error and not another experiment."""
+"""Strict reading of YAML files, so that a typing error is reported and does not start another experiment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_BYTES = 1_000_000
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """No key twice in a mapping, of which YAML would keep the last; no aliases, which multiply without end."""
+    """Loader that rejects repeated keys, of which YAML keeps the last, and aliases, which can expand without limit."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> Any:
     """Content of a YAML file of at most 1 MB.
 
     Raises:
-        ValueError: it can't be read, or is not YAML in UTF-8; in one line.
+        ValueError: the file can't be read, or is not YAML in UTF-8; the message is one line.
     """
     try:
         with path.open("rb") as file:
@@ -44,5 +44,5 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(content.decode(), _StrictLoader)
     except RecursionError as error:
         raise ValueError(f"{path} is nested too deeply") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a number or date that is none, bytes that are no text
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid number or date, or bytes that are not text
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())[:300]}") from error

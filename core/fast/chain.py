@@ -5,7 +5,7 @@ autograd's bookkeeping costs as much as the arithmetic. The matrix of a whole co
 a matrix product runs at the full rate.
 
 Only networks on images of about 8x8 pixels on a CPU use this: the data sets ``fields`` and ``digits``, and with them
-the ``quick`` preset. Convolutions whose matrix would exceed `MAX_MATRIX_ENTRIES`, and all GPUs, use torch's convolutions.
+the ``quick`` preset. Torch's convolutions remain on all GPUs, and where the matrix would exceed `MAX_MATRIX_ENTRIES`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Layer:
         return y.relu_() if self.activated else y
 
     def backward(self, gradient: Tensor, output: Tensor) -> Tensor:
-        """Gradient with respect to the input, ``[n, inputs]``, from that with respect to ``output``, ``[n, outputs]``."""
+        """Gradient with respect to the input, ``[n, inputs]``, from that with respect to the ``output``."""
         gradient = gradient.to(output.dtype)
         if self.activated:
             gradient = torch.ops.aten.threshold_backward(gradient, output, 0)

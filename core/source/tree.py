@@ -13,7 +13,7 @@ COMPILED = "__pycache__"
 
 @cache
 def source_tree() -> str:
-    """First 12 digits of ``core``'s `tree_id`; ``git rev-parse --short=12 COMMIT:core`` gives them for a clean checkout."""
+    """First 12 digits of ``core``'s `tree_id`, as in ``git rev-parse --short=12 COMMIT:core`` for a clean checkout."""
     return tree_id(CORE)[:12]
 
 

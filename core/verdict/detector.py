@@ -10,7 +10,7 @@ from core.records import Row
 
 
 class Detector(ABC):
-    """An alarm that reads a trace row by row: on after `patience` suspicious epochs in a row, off at the next clean one.
+    """An alarm that reads a trace row by row: on after `patience` suspicious epochs in a row, off at a clean one.
 
     Args:
         patience: consecutive suspicious epochs that make an onset.

@@ -1,6 +1,7 @@
-"""Which cell trains its next seed: adaptive allocation, the audit arm, and a simulator of whole sweeps. No Ray here.
+"""Adaptive allocation of seeds to cells, the audit arm, and a simulator of whole sweeps.
 
-`core.sweep.allocating_searcher` wraps the allocator for Ray Tune; it is not imported here, for `analysis`' sake.
+This package does not use Ray, because `analysis` imports it. `core.sweep.allocating_searcher` wraps the allocator for
+Ray Tune.
 """
 
 from core.allocation.allocator import FINISHED, WAIT, SeedAllocator, Signal

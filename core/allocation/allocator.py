@@ -10,12 +10,12 @@ from core.allocation.certainty import Certainty
 
 
 class Signal(Enum):
-    """Why there is no next trial."""
+    """The reason why there is no next trial."""
 
     WAIT = "wait"
-    """Results of pending trials decide whether more are needed."""
+    """The results of pending trials decide whether more trials are needed."""
     FINISHED = "finished"
-    """The goal is reached or the budget spent, and nothing is pending."""
+    """The goal is reached or the budget is spent, and no trial is pending."""
 
 
 WAIT: Literal[Signal.WAIT] = Signal.WAIT
@@ -25,23 +25,25 @@ _Rank = tuple[int, float, int]
 
 
 class SeedAllocator:
-    """Says which (cell, seed) to train next, so that the sweep reaches its goal with few trials. Deterministic.
+    """Chooses the next (cell, seed) to train, with the aim to reach the sweep's goal with few trials. Deterministic.
 
-    The order: first seeds that were requeued or lost; then every cell up to `min_seeds`; then the cell that needs a
-    seed most by `Certainty.priority`. Pending trials count as if they had finished at their cell's rate so far: a cell
-    whose goal these would reach waits for them instead of starting more, and the next seed goes to another one.
+    Seeds that were requeued or lost come first. Then every cell gets `min_seeds` seeds. Then the next seed goes to the
+    cell with the highest `Certainty.priority`. Pending trials count as if they had finished at their cell's rate so
+    far: a cell that would reach its goal with these trials waits for them, and the next seed goes to another cell.
 
-    **What makes the intervals honest.** A stopped unstable trial ends before a stable one that started with it, so the
-    results *known at a moment* are too often unstable, and no interval for k/n covers as it says on them. A cell's
-    results *in the order of its seeds* are independent draws whatever the allocation does, and an anytime interval
-    covers all their prefixes at once: also one that was chosen by looking. So `counts` are those of the longest prefix
-    of seeds that all have a result, and the goal counts as reached only when nothing is pending and the prefix is all.
-    That holds if censoring doesn't depend on the outcome; a crash rate *per epoch* spares trials that stop early.
+    **Why the intervals are valid.** A stopped unstable trial ends before a stable one that started at the same time.
+    The results that are known at some moment therefore contain too many unstable trials, and an interval for k/n on
+    them does not have its nominal coverage. A cell's results *in the order of its seeds* are independent draws for
+    any allocation, and an anytime interval covers all their prefixes simultaneously, including a prefix that was
+    chosen after looking at the results. For this reason `counts` are those of the longest prefix of seeds that all
+    have a result, and a goal counts as reached only if no trial is pending and the prefix contains all results. The
+    argument requires that censoring does not depend on the outcome; a crash rate *per epoch* violates this, because a
+    trial that stops early is less likely to crash.
 
     Args:
         cells: number of cells.
         certainty: the goal and its interval.
-        first_seed: the k-th seed of every cell is `first_seed + k`, so trials of two cells are paired by seed.
+        first_seed: the k-th seed of every cell is `first_seed + k`, which pairs the trials of two cells by seed.
     """
 
     def __init__(self, cells: int, certainty: Certainty, first_seed: int = 0) -> None:
@@ -51,7 +53,7 @@ class SeedAllocator:
         self._ranks = [self._rank(cell) for cell in self._cells]
 
     def next_trial(self) -> tuple[int, int] | Signal:
-        """(cell index, seed) to start now, counted as pending from here on, or why there is none."""
+        """The (cell index, seed) to start now, which is pending from now on, or the reason why there is none."""
         candidates = [(rank, index) for index, rank in enumerate(self._ranks) if rank is not None]
         if not candidates or not self._within_budget():
             return WAIT if any(cell.pending for cell in self._cells) else FINISHED
@@ -63,10 +65,16 @@ class SeedAllocator:
         return chosen, self.first_seed + index
 
     def observe(self, cell: int, seed: int, outcome: bool | None, device_seconds: float) -> None:
-        """Take in a result: ever unstable or not, or None if censored. A second result of the same seed is ignored.
+        """Note the result of a trial. A second result of the same seed is ignored.
 
-        Results of seeds that were never handed out (found in the records of an interrupted sweep) count as well.
-        A censored trial has consumed its seed.
+        Results of seeds that this allocator did not choose (from the records of an interrupted sweep) count as well.
+        The seed of a censored trial is not trained again.
+
+        Args:
+            cell: index of the cell.
+            seed: the trial's seed.
+            outcome: True if the trial was ever unstable; None if it was censored.
+            device_seconds: cost of the trial.
 
         Raises:
             ValueError: the seed is below `first_seed`.
@@ -77,29 +85,29 @@ class SeedAllocator:
             self._ranks[cell] = self._rank(self._cells[cell])
 
     def requeue(self, cell: int, seed: int) -> None:
-        """Hand the seed of a pending trial that was lost (its machine, not its training, failed) out again."""
+        """Choose the seed of a pending trial again, because its machine (and not its training) failed."""
         self._cells[cell].pending.discard(self._index(seed))
         self._ranks[cell] = self._rank(self._cells[cell])
 
     def counts(self, cell: int) -> tuple[int, int]:
-        """(unstable, finished) over the seeds up to the first without a result: what an interval may be put around."""
+        """(unstable, finished) over the seeds before the first one without a result. Intervals are valid for these."""
         return self._cells[cell].prefix_unstable, self._cells[cell].prefix_finished
 
     def censored(self, cell: int) -> int:
-        """Censored trials of a cell."""
+        """Number of censored trials of a cell."""
         return len(self._cells[cell].resolved) - self._cells[cell].finished
 
     def pending(self, cell: int) -> list[int]:
-        """Seeds handed out and without a result."""
+        """Sorted seeds of the cell's pending trials."""
         return sorted(self.first_seed + index for index in self._cells[cell].pending)
 
     def reached(self, cell: int) -> bool:
-        """Is the certainty goal reached on `counts`?"""
+        """True if `counts` of the cell reach the certainty goal."""
         return self.certainty.reached(*self.counts(cell))
 
     @property
     def trials(self) -> int:
-        """Trials resolved or pending."""
+        """Number of trials that are resolved or pending."""
         return sum(cell.issued for cell in self._cells)
 
     @property
@@ -116,7 +124,7 @@ class SeedAllocator:
         return cell.censored_streak >= self.certainty.goal.give_up
 
     def _rank(self, cell: CellState) -> _Rank | None:
-        """The smallest rank goes first; None: no seed is needed now."""
+        """The cell's rank, of which the smallest is served first; None if the cell needs no seed now."""
         if self._gave_up(cell):
             return None
         if cell.has_hole():

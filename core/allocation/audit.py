@@ -1,4 +1,4 @@
-"""The audit arm: trials that run to their end whatever the detector says."""
+"""The audit arm: a random share of trials that run to their end even if the detector raises an alarm."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import hashlib
 
 
 def is_audited(sweep: str, cell_id: str, seed: int, share: float) -> bool:
-    """Is this trial in the audit arm? Known before it starts, the same at every restart, independent of all its draws.
+    """True if the trial belongs to the audit arm.
 
-    A trial is audited with probability `share`: the first 53 bits of a SHA-256 of its identity, as a fraction, are
-    below `share`. So a larger share keeps the trials that a smaller one audits.
+    The answer is known before the trial starts, is the same at every restart, and is independent of the trial's random
+    numbers. A trial is audited with probability `share`: if the first 53 bits of a SHA-256 of its identity, read as a
+    fraction, are below `share`. A larger share therefore audits all trials of a smaller share, and further ones.
 
     Raises:
         ValueError: `share` is not in [0, 1].

@@ -1,4 +1,4 @@
-"""What is known of one cell's seeds. The k-th seed of a cell has index k, from 0."""
+"""The state of one cell's seeds in the allocator. The k-th seed of a cell has index k, counted from 0."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from core.allocation.certainty import plausible_rate
 
 
 class CellState:
-    """Resolved and pending seeds of one cell, and the counts over them.
+    """Resolved and pending seeds of one cell, and counts over them.
 
     Attributes:
         resolved: index -> (unstable, or None if censored; device-seconds).
-        pending: indices that were handed out and have no result.
-        unstable, finished: over all resolved seeds, censored ones left out.
-        prefix: every index below it is resolved.
-        prefix_unstable, prefix_finished: counts over the prefix.
-        censored_streak: how many of the prefix's last seeds in a row were censored.
+        pending: indices of seeds that are being trained and have no result.
+        unstable, finished: counts over all resolved seeds except censored ones.
+        prefix: the first index that is not resolved.
+        prefix_unstable, prefix_finished: counts over the seeds before `prefix`, except censored ones.
+        censored_streak: number of censored seeds directly before `prefix`.
         seconds: device-seconds of all resolved seeds.
     """
 
@@ -31,22 +31,22 @@ class CellState:
 
     @property
     def issued(self) -> int:
-        """Seeds resolved or pending."""
+        """Number of seeds that are resolved or pending."""
         return len(self.resolved) + len(self.pending)
 
     def next_index(self) -> int:
-        """The first seed that is neither resolved nor pending."""
+        """The first index that is neither resolved nor pending."""
         index = self.prefix
         while index in self.resolved or index in self.pending:
             index += 1
         return index
 
     def has_hole(self) -> bool:
-        """Is there a seed that is neither resolved nor pending before one that is?"""
+        """True if a seed that is neither resolved nor pending precedes a seed that is."""
         return self.next_index() < self.issued
 
     def resolve(self, index: int, outcome: bool | None, seconds: float) -> None:
-        """Take in the result of a seed that has none yet."""
+        """Note the result of a seed that has none yet."""
         self.pending.discard(index)
         self.resolved[index] = (outcome, seconds)
         self.seconds += seconds
@@ -62,12 +62,15 @@ class CellState:
                 self.prefix_unstable += first
 
     def completed(self) -> tuple[int, int]:
-        """(unstable, finished) if every pending trial finished, unstable at the rate seen so far (rounded)."""
+        """(unstable, finished) as if all pending trials had finished, unstable at the rate so far (rounded)."""
         pending = len(self.pending)
         guess = round(pending * plausible_rate(self.unstable, self.finished))
         return self.unstable + guess, self.finished + pending
 
     def expected_pending_seconds(self, seconds_elsewhere: float) -> float:
-        """Device-seconds of the pending trials at this cell's mean, or at `seconds_elsewhere` each without results."""
+        """Expected device-seconds of the pending trials.
+
+        Each trial is expected to cost this cell's mean, or `seconds_elsewhere` if the cell has no results.
+        """
         mean = self.seconds / len(self.resolved) if self.resolved else seconds_elsewhere
         return len(self.pending) * mean

@@ -1,4 +1,4 @@
-"""How far a cell is from its goal, from its counts alone."""
+"""The distance of a cell from its goal, computed from its counts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from math import inf
 from core.allocation.goal import AllocationGoal
 
 IntervalOf = Callable[[int, int], tuple[float, float]]
-"""(unstable, finished) -> (low, high). Must cover at all looks together: the allocator looks after every trial."""
+"""(unstable, finished) -> (low, high). Intervals must cover simultaneously, because the allocator looks at each result.
+"""
 
 FARTHEST_PROJECTION = 4096
+"""Number of further trials above which the number of trials to a decision counts as infinite."""
 
 
 class Certainty:
-    """A goal together with the interval that measures it. Remembers what it computed; share one among allocators."""
+    """A goal, and the interval that measures it. Results are cached; several allocators may share one object."""
 
     def __init__(self, goal: AllocationGoal, interval: IntervalOf) -> None:
         self.goal = goal
@@ -25,7 +27,7 @@ class Certainty:
         self.priority = cache(self._priority)
 
     def __reduce__(self) -> tuple[type[Certainty], tuple[AllocationGoal, IntervalOf]]:
-        # Tune pickles its searcher, and caches can't be pickled
+        # Tune pickles its searcher, and caches cannot be pickled
         return Certainty, (self.goal, self._uncached)
 
     def width(self, unstable: int, finished: int) -> float:
@@ -34,24 +36,24 @@ class Certainty:
         return high - low
 
     def decided(self, unstable: int, finished: int) -> bool:
-        """Is `until_decided` outside the interval?"""
+        """True if `until_decided` is outside the interval."""
         assert self.goal.until_decided is not None
         low, high = self.interval(unstable, finished)
         return not low <= self.goal.until_decided <= high
 
     def _reached(self, unstable: int, finished: int) -> bool:
-        """Does a cell with these counts need no more seeds? Never, if the goal is only a budget."""
+        """True if a cell with these counts needs no more seeds; always False if the goal is only a budget."""
         goal = self.goal
         narrow = goal.until_width is not None and self.width(unstable, finished) <= goal.until_width
         return narrow or (goal.until_decided is not None and self.decided(unstable, finished))
 
     def _priority(self, unstable: int, finished: int) -> float:
-        """The cell with the largest value needs the next seed most.
+        """The need of a cell for the next seed; the cell with the largest value gets it.
 
-        Where widths are asked for, or only a budget given, that is the cell with the widest interval, which makes the
-        worst-known cell as well known as the budget allows. Where decisions alone are asked for, it is the cell whose
-        decision is fewest trials away if it goes on as it began: the most decisions for a budget, and the one cell
-        whose rate sits at `until_decided` can't swallow it all.
+        If the goal has a width, or is only a budget, the value is the width of the interval. This makes the largest
+        width as small as the budget allows. If the goal is only a decision, the value is minus the number of trials to
+        the decision at the cell's rate so far. This makes the number of decided cells as large as the budget allows,
+        and a cell whose rate is close to `until_decided` cannot consume the whole budget.
         """
         if self.goal.until_decided is not None and self.goal.until_width is None:
             return -self._trials_to_decision(unstable, finished)
@@ -76,5 +78,5 @@ class Certainty:
 
 
 def plausible_rate(unstable: int, finished: int) -> float:
-    """Posterior mean of the rate under Jeffreys' prior: 1/2 without data, never exactly 0 or 1."""
+    """Posterior mean of the rate under Jeffreys' prior, in (0, 1); it is 1/2 without data."""
     return (unstable + 0.5) / (finished + 1)

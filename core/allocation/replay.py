@@ -1,4 +1,4 @@
-"""From stored records back to an allocator's state, and to counts that an interval may be put around."""
+"""Reconstruction of an allocator's state from stored records, and of counts for which intervals are valid."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from core.records import TrialRecord
 
 
 def ever_unstable(record: TrialRecord) -> bool | None:
-    """Was the finished trial ever unstable? None if censored.
+    """True if the trial was ever unstable; None if it was censored or has not finished.
 
-    The allocator counts this, not the end-of-training outcome: it means the same in a trial that was stopped and in
-    one of the audit arm, which may have healed since.
+    The allocator counts this property and not the outcome at the end of training, because it has the same meaning for
+    a stopped trial and for a trial of the audit arm, which may have healed after its onset.
     """
     verdict = record.verdict
     if verdict is None or verdict.outcome == "censored":
@@ -22,17 +22,24 @@ def ever_unstable(record: TrialRecord) -> bool | None:
 
 
 def replay(allocator: SeedAllocator, records: Iterable[TrialRecord], cells: Mapping[str, int]) -> None:
-    """Tell the allocator all finished trials, in any order. `cells` maps cell id to index; other cells are skipped."""
+    """Pass all finished trials to the allocator, in any order.
+
+    Args:
+        allocator: receives the results.
+        records: records of any trials.
+        cells: index of each cell by its id; records of other cells are skipped.
+    """
     for record in records:
         if record.status == "finished" and record.cell_id in cells:
             allocator.observe(cells[record.cell_id], record.seed, ever_unstable(record), record.device_seconds)
 
 
 def in_seed_order(records: Iterable[TrialRecord], first_seed: int) -> list[TrialRecord]:
-    """Of each cell, the finished trials up to its first seed without a result, sorted by cell and seed.
+    """The finished trials of each cell before its first seed without a result, sorted by cell and seed.
 
-    While a sweep runs, stopped unstable trials are known before the stable ones that started with them. These are the
-    trials whose rate doesn't lean towards unstable for that; of a sweep that has ended they are all.
+    While a sweep runs, a stopped unstable trial is known earlier than a stable one that started at the same time. The
+    rate over all known trials is then too high, but the rate over the trials returned here is unbiased. If a sweep has
+    ended, all its trials are returned.
     """
     finished = {(r.cell_id, r.seed): r for r in records if r.status == "finished"}
     first_open = {

@@ -1,4 +1,4 @@
-"""A sweep in simulated time: the very allocator and stopping rule, on synthetic trials, without Ray."""
+"""A simulation of a sweep without Ray: the real allocator, and a model of the stopping rule on synthetic trials."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from core.config.base import Options
 
 
 class StoppingPolicy(Options):
-    """What happens to a trial after its onset."""
+    """The rule by which trials are stopped after their onset."""
 
-    stop: bool = Field(True, description="end an unstable trial once its alarm is confirmed")
+    stop: bool = Field(True, description="stop an unstable trial when its alarm is confirmed")
     confirm_delay: int = Field(2, ge=0, description="epochs from the onset to the confirmed alarm")
-    audit: float = Field(0.0, ge=0, le=1, description="share of trials that run to the end whatever happens")
+    audit: float = Field(0.0, ge=0, le=1, description="share of trials that are never stopped")
 
 
 @dataclass(frozen=True)
 class SimulatedSweep:
-    """A finished simulated sweep."""
+    """The result of a simulated sweep."""
 
     trials: list[SimulatedTrial]
-    """In the order in which they ended."""
+    """All trials in the order in which they ended."""
     counts: list[tuple[int, int]]
     """(ever unstable, finished) per cell, pilot trials included."""
     reached: list[bool]
-    """Per cell: is the certainty goal reached?"""
+    """For each cell, True if the certainty goal is reached."""
     epochs: int
+    """Trained epochs of all trials."""
     device_seconds: float
     wall_seconds: float
-    """With one device per concurrent trial."""
+    """Duration of the sweep with one device per concurrent trial."""
 
 
 def simulate(
@@ -49,16 +50,16 @@ def simulate(
     pilot: Sequence[tuple[int, int]] | None = None,
     watch: Callable[[SeedAllocator], None] | None = None,
 ) -> SimulatedSweep:
-    """Run a sweep until its goal is reached or its budget spent.
+    """Simulate a sweep until its goal is reached or its budget is spent.
 
     Args:
         trials: the synthetic trials of all cells.
-        certainty: goal and interval; share one among many simulations, it remembers what it computed.
-        policy: stopping and audit.
-        concurrency: trials that run at once.
-        sweep: name from which the audit arm is drawn.
-        pilot: (unstable, finished) per cell known before; its cost is not counted again.
-        watch: called after every result.
+        certainty: goal and interval; many simulations may share one object, which caches its results.
+        policy: the rule for stopping and for the audit arm.
+        concurrency: number of trials that run at once.
+        sweep: name of the sweep, which decides which trials are audited.
+        pilot: (unstable, finished) of each cell in an earlier sweep, whose cost is not counted.
+        watch: called with the allocator after every result.
     """
     allocator = SeedAllocator(len(trials.truths), certainty)
     for cell, (unstable, finished) in enumerate(pilot or ()):

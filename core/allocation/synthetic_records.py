@@ -1,4 +1,4 @@
-"""Records of simulated trials, with traces that look the part: for tests of the analysis and for benchmarks."""
+"""Records of simulated trials with realistic traces, for tests of the analysis and for benchmarks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from core.config import ProtocolOptions, digest
 from core.records import Evidence, Measurement, Row, TrialRecord, Verdict
 
 HEALING_EPOCHS = 5
-"""A healed trial's FOSC comes back under the threshold this long after its onset."""
+"""Epochs from the onset of a healed trial to the return of its FOSC below the threshold."""
 
 
 def synthetic_records(
@@ -24,10 +24,18 @@ def synthetic_records(
     protocol: ProtocolOptions | None = None,
     seed: int = 0,
 ) -> list[TrialRecord]:
-    """One finished record per trial; `cells` are the flat options of the cells, in the order of `truths`.
+    """One finished record per trial.
 
-    FOSC lies around 0.4 and, from the onset to a recovery, around 8; PGD-10 accuracy rises to 0.28 and overestimates
-    Square's by 16 points while FOSC is high. A seed fixes the noise.
+    FOSC is about 0.4, and about 8 from the onset to a recovery. PGD-10 accuracy rises to 0.28. It exceeds the accuracy
+    under Square by 16 points in unstable trials.
+
+    Args:
+        trials: simulated trials.
+        truths: ground truth of the cells.
+        cells: flat options of the cells, in the order of `truths`.
+        sweep: name of the sweep in the records.
+        protocol: protocol in the records; None for the default.
+        seed: seed of the noise.
     """
     rules = protocol or ProtocolOptions()
     rng = np.random.default_rng(seed)

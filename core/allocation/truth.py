@@ -1,4 +1,4 @@
-"""Synthetic trials: what would happen if the true rates were known."""
+"""Synthetic trials that are drawn from known true rates."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _DRAWS_PER_TRIAL = 5
 class CellTruth(Options):
     """Ground truth of one cell's trials. Epochs are 1-based."""
 
-    rate: float = Field(ge=0, le=1, description="probability that a trial is ever unstable, were it never stopped")
+    rate: float = Field(ge=0, le=1, description="probability that a trial that is never stopped is ever unstable")
     epochs: int = Field(ge=1, description="planned epochs")
-    onset_epochs: tuple[int, ...] = Field(description="onsets of unstable trials; each is equally likely")
+    onset_epochs: tuple[int, ...] = Field(description="equally likely onset epochs of unstable trials")
     healing: float = Field(0.0, ge=0, le=1, description="probability that an unstable trial has healed by its end")
-    seconds_per_epoch: float = Field(1.0, gt=0, description="device-seconds of an epoch, evaluation included")
+    seconds_per_epoch: float = Field(1.0, gt=0, description="device-seconds of an epoch, including evaluation")
     censored: float = Field(0.0, ge=0, le=1, description="probability of a crash (see `censored_per`)")
     censored_per: Literal["trial", "epoch"] = Field(
         "trial",
-        description="trial: whatever the outcome; epoch: at any planned epoch alike, if the trial gets there",
+        description="trial: a crash is independent of the outcome; epoch: a crash is equally likely at each planned "
+        "epoch, and a trial that stops before this epoch does not crash",
     )
 
     @model_validator(mode="after")
@@ -37,7 +38,7 @@ class CellTruth(Options):
 
 
 class SimulatedTrial(NamedTuple):
-    """How a simulated trial ended. `onset` is what the truth holds, also where the trial was censored before it."""
+    """The end of a simulated trial. `onset` is its true onset, even if the trial was censored before that epoch."""
 
     cell: int
     seed: int
@@ -49,12 +50,12 @@ class SimulatedTrial(NamedTuple):
 
     @property
     def ever_unstable(self) -> bool | None:
-        """None if censored."""
+        """True if the trial had an onset; None if it was censored."""
         return None if self.outcome == "censored" else self.onset is not None
 
 
 class SyntheticTrials:
-    """Independent trials of every (cell, seed) from ground truth; a trial doesn't depend on when it is asked for."""
+    """Independent synthetic trials of every cell. A trial does not depend on the order in which trials are run."""
 
     def __init__(self, truths: tuple[CellTruth, ...], seed: int) -> None:
         self.truths = truths
@@ -62,13 +63,16 @@ class SyntheticTrials:
         self._draws: list[list[list[float]]] = [[] for _ in truths]
 
     def onset(self, cell: int, index: int) -> int | None:
-        """Onset epoch of a cell's index-th trial, None if it is stable."""
+        """Onset epoch of a cell's trial with this index; None if the trial is stable."""
         truth = self.truths[cell]
         unstable, onset, *_ = self._trial_draws(cell, index)
         return truth.onset_epochs[int(onset * len(truth.onset_epochs))] if unstable < truth.rate else None
 
     def run(self, cell: int, seed: int, index: int, *, audited: bool, stop: bool, confirm_delay: int) -> SimulatedTrial:
-        """Train the index-th trial of a cell; unless audited, it stops `confirm_delay` epochs after its onset."""
+        """Simulate a cell's trial with this index.
+
+        With `stop`, a trial that is not audited is stopped `confirm_delay` epochs after its onset.
+        """
         truth = self.truths[cell]
         *_, healing, crash, crash_time = self._trial_draws(cell, index)
         onset = self.onset(cell, index)

@@ -1,1 +1,1 @@
-"""Evaluation of stored checkpoints by AutoAttack and others, in blocks of images that can be redone one by one."""
+"""Evaluation of stored checkpoints with AutoAttack and other attacks, in blocks of images that are stored singly."""

@@ -1,4 +1,4 @@
-"""From options to the list of attacks on one checkpoint."""
+"""The list of attacks on one checkpoint, made from the options of an evaluation."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ CASCADES = {
 """Order of AutoAttack's attacks (pyautoattack 0.2.0, Croce and Hein 2020b)."""
 STEPS, QUERIES, TARGETS = 100, 5000, 9
 RESTARTS = {"individual": 5, "standard": 1, "plus": 5}
-"""Restarts of untargeted attacks; targeted ones have one per target class."""
+"""Restarts of untargeted attacks by mode; targeted attacks have one restart per target class."""
 TRANSFER = "transfer-"
 MIN_CLASSES = {"apgd-dlr": 3, "apgd-t": 4, "fab-t": 2}
-"""The DLR loss looks at the third largest logit, the targeted one at the fourth."""
+"""Least number of classes of an attack: the DLR loss uses the third largest logit, its targeted version the fourth."""
 
 
 def attack_plan(
     options: EvaluationOptions, cell: Cell, protocol: ProtocolOptions, source: str | None = None
 ) -> tuple[AttackSpec, ...]:
-    """Attacks in the order in which they run: clean, PGD, those of the mode, then the further ones.
+    """The attacks in the order in which they run: clean, PGD, the attacks of the mode, and the further attacks.
 
     Args:
-        options: what to measure.
-        cell: of the checkpoint; gives the radius and the number of classes.
-        protocol: of the sweep; gives PGD's steps and step size.
-        source: SHA-256 of the checkpoint to transfer from.
+        options: the options of the evaluation.
+        cell: the checkpoint's cell, which has the radius and the number of classes.
+        protocol: the sweep's protocol, which has PGD's steps and step size.
+        source: SHA-256 of the checkpoint on which transfer attacks are made.
 
     Raises:
-        ValueError: an attack is unknown, or impossible with so few classes.
+        ValueError: an attack is unknown, is requested twice, or needs more classes.
     """
     epsilon, fraction = cell.attack.epsilon, protocol.eval_step_fraction
     specs = [
@@ -53,7 +53,7 @@ def _own(name: str, built: str, epsilon: float, fraction: float, source: str | N
     try:
         attack = build_attack(built.removeprefix(TRANSFER), epsilon, fraction)
     except ValueError as error:
-        raise ValueError(f"--attacks {name}: {error}; each also as {TRANSFER}NAME") from error
+        raise ValueError(f"--attacks {name}: {error}; each is also allowed as {TRANSFER}NAME") from error
     return AttackSpec(
         name=name,
         library="unmask",
@@ -96,5 +96,5 @@ def _budget(name: str, options: EvaluationOptions, classes: int) -> dict[str, in
 
 
 def summary_name(mode: Mode) -> str:
-    """Name under which a mode's worst case over its attacks is reported."""
+    """The key under which the worst case over the attacks of a mode is recorded."""
     return "autoattack" if mode == "individual" else f"autoattack-{mode}"

@@ -1,4 +1,4 @@
-"""One of AutoAttack's attacks on one block of images, by the authors' library `pyautoattack`."""
+"""One attack of AutoAttack on one block of images, run by the library `pyautoattack`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from core.evaluation.attack_spec import AttackSpec
 def resists_auto_attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int) -> Tensor:
     """Which images are classified correctly before and after the attack, ``[n]`` bool.
 
-    The same as a call of ``AutoAttack.run_standard_evaluation`` on these images with one batch and this seed. In eval
-    mode and float32; the global random state, the model's modes and its parameters' gradients stay as they were.
+    The result equals that of ``AutoAttack.run_standard_evaluation`` on these images with one batch and this seed. The
+    model runs in eval mode and float32. The global random state, the model's modes and its parameters' gradients are
+    restored afterwards.
 
     Args:
-        model: bare network, images in [0, 1] to logits.
-        spec: an attack of the library.
+        model: network from images in [0, 1] to logits, without a DDP or compile wrapper.
+        spec: an attack of pyautoattack.
         x: float images ``[n, C, H, W]`` in [0, 1] on the model's device.
         y: ``[n]`` int64.
-        seed: of the attack's random numbers, 32 bits.
+        seed: 32-bit seed of the attack's random numbers.
     """
     if len(x) == 0:
         return torch.zeros(0, dtype=torch.bool, device=x.device)
-    with full_float32(x.device), attack_mode(model), _untouched(model):
+    with full_float32(x.device), attack_mode(model), _restored(model):
         attack = AutoAttack(
             model, version="custom", attacks=[spec.method], eps=spec.epsilon, seed=seed, device=x.device
         )
@@ -44,7 +45,7 @@ def resists_auto_attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor
 def _set_budget(attack: AutoAttack, spec: AttackSpec) -> None:
     match spec.method:
         case "apgd-ce" | "apgd-dlr":
-            # its step size schedule is laid out by the constructor, so that a budget can't be changed later
+            # the constructor computes the schedule of step sizes, which a later change of the steps would not update
             attack.apgd = APGDAttack(
                 attack.model,
                 n_restarts=spec.restarts,
@@ -65,8 +66,8 @@ def _set_budget(attack: AutoAttack, spec: AttackSpec) -> None:
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
-    """Undo what the library does to its surroundings: global seeds, parameter gradients, the trace function, a log."""
+def _restored(model: nn.Module) -> Iterator[None]:
+    """Restore what the library changes: global seeds, parameter gradients, the trace function and a log level."""
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     tracer, logger = sys.gettrace(), logging.getLogger("auto-attack")
     level = logger.level

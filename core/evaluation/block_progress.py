@@ -1,4 +1,4 @@
-"""Lines that say how far an evaluation is."""
+"""Progress lines of an evaluation."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from core.ledger.progress_text import duration
 from core.records import Measurement
 
 HEARTBEAT_S = 15.0
+"""Least seconds between the last line and a line about the number of finished blocks."""
 
 
 class Progress:
-    """Counts finished blocks; speaks at each finished checkpoint, and every quarter of a minute in between."""
+    """Counts finished blocks, and prints a line at each finished checkpoint and at regular times in between."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total, self.done = console, total, 0
         self._started = self._spoken_at = time.monotonic()
 
     def advance(self) -> None:
-        """One more block is done."""
+        """Count one finished block."""
         self.done += 1
         now = time.monotonic()
         if now - self._spoken_at >= HEARTBEAT_S:
@@ -29,7 +30,7 @@ class Progress:
             self._say(f"{self.done} of {self.total} blocks done, about {duration(left)} left")
 
     def finished(self, label: str, measured: Sequence[Measurement]) -> None:
-        """All of a checkpoint's blocks are done."""
+        """Print the results of a checkpoint whose blocks are all finished."""
         accuracies = ", ".join(f"{m.label} {m.accuracy:.3f}" for m in measured)
         self._say(f"{label}: {accuracies} ({measured[0].images} images)")
 

@@ -1,4 +1,4 @@
-"""All attacks on one block, each stored as soon as it is done."""
+"""All attacks on one block of images. The result of each attack is stored when the attack ends."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from core.evaluation.blocks import Block, block_seed
 from core.storage import Store
 
 Correct = dict[str, list[bool]]
-"""Per attack's name: which images of the block are classified correctly after it."""
+"""For each image of a block, whether it is classified correctly after the attack, by the attack's name."""
 
 
 @dataclass(frozen=True)
 class BlockFile:
-    """Stored results of one block of one checkpoint under one seed, by attack."""
+    """The stored results of all attacks on one block of one checkpoint with one seed."""
 
     store: Store
     weights: str
     """SHA-256 of the checkpoint."""
     block: Block
     size: int
-    """Images per block of the split that the block belongs to."""
+    """Images per block in the division to which the block belongs."""
     seed: int
 
     @property
     def name(self) -> str:
-        """Name in the store; the size decides what number, and so what seed, a block has."""
+        """Name of the file in the store. It contains the size, which decides a block's number and hence its seed."""
         place = f"{self.block.start:06d}-{self.block.stop:06d}"
         return f"evaluation/{self.weights[:16]}/block{self.size}-seed{self.seed}/{place}.json"
 
     def read(self) -> dict[str, str]:
-        """``1`` for correct and ``0`` for fooled per image, by the attack's key."""
+        """Results by the attack's key, as text with ``1`` for each correct image and ``0`` for each fooled image."""
         content = self.store.read(self.name)
         return {} if content is None else json.loads(content)
 
     def finished(self, specs: Sequence[AttackSpec]) -> Correct | None:
-        """Results of all attacks, or None if one is missing."""
+        """The results of all attacks; None if a result is missing."""
         stored = self.read()
         if any(spec.key not in stored for spec in specs):
             return None
         return {spec.name: decode(stored[spec.key]) for spec in specs}
 
     def add(self, spec: AttackSpec, correct: Sequence[bool]) -> None:
-        """Store one attack's result."""
+        """Store the result of one attack."""
         results = self.read() | {spec.key: "".join(str(int(flag)) for flag in correct)}
         self.store.write(self.name, json.dumps(results).encode())
 
 
 def decode(flags: str) -> list[bool]:
-    """``101`` as booleans."""
+    """Stored results as booleans: ``101`` is ``[True, False, True]``."""
     return [flag == "1" for flag in flags]
 
 
@@ -68,11 +68,11 @@ def run_block(
     """Attack the block's images with every attack that has no stored result.
 
     Args:
-        model: bare network on the device to use.
-        images: the block's own, uint8.
-        specs: in order; a link of a cascade comes after its earlier links.
-        file: where results are kept.
-        source: network that transfer attacks are made on, on the same device.
+        model: network on the device to use, without a DDP or compile wrapper.
+        images: uint8 images of the block.
+        specs: attacks in their order; an attack of a cascade comes after the earlier attacks of its cascade.
+        file: the stored results, which this function extends.
+        source: network on the same device, on which transfer attacks are made.
     """
     device = next(model.parameters()).device
     x, y = to_float(images.images.to(device)), images.labels.to(device)
@@ -83,11 +83,11 @@ def run_block(
         if spec.key in stored:
             results[spec.name] = decode(stored[spec.key])
             continue
-        alive = torch.ones(len(y), dtype=torch.bool, device=device)
+        unfooled = torch.ones(len(y), dtype=torch.bool, device=device)
         for earlier in spec.after:
-            alive &= torch.tensor(results[earlier], device=device)
-        correct = alive.clone()
-        correct[alive] = _attack(model, spec, x[alive], y[alive], seed, source)
+            unfooled &= torch.tensor(results[earlier], device=device)
+        correct = unfooled.clone()
+        correct[unfooled] = _attack(model, spec, x[unfooled], y[unfooled], seed, source)
         results[spec.name] = correct.tolist()
         file.add(spec, results[spec.name])
     return results

@@ -1,4 +1,4 @@
-"""Blocks of images: the unit of work, with random numbers of its own."""
+"""Blocks of images, the units of work of an evaluation. Each block has its own random numbers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Block(NamedTuple):
 
 
 def split_blocks(images: int, size: int) -> tuple[Block, ...]:
-    """Blocks of ``size`` images that cover the first ``images``; the last one may be smaller."""
+    """Blocks of ``size`` images that cover the first ``images`` test images; the last block may be smaller."""
     return tuple(Block(number, start, min(start + size, images)) for number, start in enumerate(range(0, images, size)))
 
 
 def block_seed(seed: int, number: int) -> int:
-    """Seed of all attacks on a block, a 32-bit number.
+    """The 32-bit seed of all attacks on a block.
 
-    All attacks on a block share it, as they share one in AutoAttack: a direct call of the library with this seed on
-    the block's images gives the same result.
+    All attacks on a block share this seed, as in AutoAttack. A direct call of pyautoattack with this seed on the
+    block's images therefore gives the same result.
     """
     return int(np.random.SeedSequence(seed, spawn_key=(number,)).generate_state(1)[0])

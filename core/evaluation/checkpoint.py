@@ -1,4 +1,4 @@
-"""Reading a checkpoint that a trial wrote."""
+"""Checkpoints that trials wrote, read from their store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.storage import CorruptFileError, Store
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained network and where it comes from."""
+    """A trained network and its origin."""
 
     cell: Cell
     seed: int
@@ -33,8 +33,8 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
     """The checkpoint ``file`` of ``store``.
 
     Raises:
-        ValueError: it does not exist or is no checkpoint of this project.
-        CorruptFileError: its content does not have the given SHA-256.
+        ValueError: the file does not exist or is not a checkpoint of this project.
+        CorruptFileError: the file's content does not have the given SHA-256.
     """
     where = f"{store.root}/{file}"
     content = store.read(file)
@@ -50,12 +50,12 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
         model = build_model(cell.model, cell.data.shape, seed=0).eval()
         model.load_state_dict(stored["model"])
         return Checkpoint(cell, stored["seed"], stored["epoch"], actual, model)
-    except Exception as error:  # an unpickler fails in any way on bytes that are no checkpoint
-        raise ValueError(f"{where} is no checkpoint that this version wrote ({type(error).__name__})") from error
+    except Exception as error:  # an unpickler may raise any error on bytes that are not a checkpoint
+        raise ValueError(f"{where} is not a checkpoint that this version wrote ({type(error).__name__})") from error
 
 
 def _check_crc(content: bytes) -> None:
-    """Raise an exception where a part of a `torch.save` file does not have its own checksum, which torch ignores."""
+    """Raise an exception if a part of a `torch.save` file does not match its checksum, which torch does not verify."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")

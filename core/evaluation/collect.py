@@ -1,4 +1,4 @@
-"""From results per image to measurements and a trial's evaluations."""
+"""Measurements and evaluations of a trial, computed from the results per image."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from core.records import CheckpointName, Evidence, Measurement
 def measurements(
     specs: Sequence[AttackSpec], blocks: Sequence[Correct], options: EvaluationOptions
 ) -> tuple[Measurement, ...]:
-    """Accuracies over all blocks.
+    """The accuracies over all blocks.
 
-    A cascade is one number, ``autoattack-standard`` or ``autoattack-plus``: its links attack only what is left. In
-    individual mode ``autoattack`` counts an image as correct if none of the four attacks fools it.
+    A cascade gives a single accuracy, ``autoattack-standard`` or ``autoattack-plus``, because each of its attacks sees
+    only the images that the earlier ones left correct. In individual mode, ``autoattack`` counts an image as correct if
+    none of the four attacks fools it.
     """
     flags = {spec.name: [flag for block in blocks for flag in block[spec.name]] for spec in specs}
     found = [_measured(spec, flags[spec.name], options) for spec in specs if not _is_link(spec)]
@@ -34,9 +35,10 @@ def measurements(
 def merge(
     evaluations: Iterable[Evidence], checkpoint: CheckpointName, epoch: int, new: Sequence[Measurement]
 ) -> tuple[Evidence, ...]:
-    """Evaluations with new measurements; those on the same images with the same seed are one `Evidence`.
+    """The evaluations with new measurements added.
 
-    An attack that is measured again replaces its earlier measurement there.
+    Measurements on the same images with the same seed belong to one `Evidence`, in which a new measurement of an attack
+    replaces the earlier one.
     """
     kept = list(evaluations)
     for index, evidence in enumerate(kept):

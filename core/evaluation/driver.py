@@ -1,4 +1,4 @@
-"""Evaluates the checkpoints of a sweep, or one alone, and stores what was found."""
+"""The driver of an evaluation of a sweep's checkpoints or of a single checkpoint file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Markdown = Callable[[Sequence[TrialRecord]], str]
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What an evaluation of a sweep ended with.
+    """The result of an evaluation of a sweep.
 
     Attributes:
-        trials: all finished trials of the sweep, with their evaluations, and open ones with status ``running``.
-        interrupted: the run was told to stop.
-        untracked: how much MLflow lacks of it, and why; empty if it has everything.
+        trials: records of all finished trials with their evaluations, and of open trials with status ``running``.
+        interrupted: True if the run was interrupted.
+        untracked: what MLflow lacks of the sweep, and why; empty if MLflow has everything.
     """
 
     trials: list[TrialRecord]
@@ -49,21 +49,22 @@ def evaluate_sweep(
     markdown: Markdown,
     summary: Markdown,
 ) -> EvaluationResult:
-    """Evaluate the asked checkpoints of a sweep's finished trials; what is stored already is not done again.
+    """Evaluate the selected checkpoints of a sweep's finished trials. Stored results are not computed again.
 
     Args:
-        name: of the sweep.
-        options: what to measure.
-        run: where and with what.
+        name: the sweep's name.
+        options: the attacks, checkpoints and images.
+        run: the cluster, its resources and the folder of the data sets.
         storage: absolute folder or URI that the sweep's files are in.
         mlflow_uri: MLflow tracking URI.
-        console: where progress goes.
-        markdown: the table of evaluations, attached to the sweep's run as ``evaluation.md``.
-        summary: the sweep's own table, now with what was found: its run's description. Both from all trials.
+        console: the terminal or log that shows progress.
+        markdown: makes the table of evaluations from all trials; it is stored with the sweep's run in MLflow as
+            ``evaluation.md``.
+        summary: makes the sweep's table from all trials; it becomes the description of the sweep's run in MLflow.
 
     Raises:
-        ValueError: an option cannot work; nothing was started.
-        EvaluationError: an attack failed; what was done is stored.
+        ValueError: an option cannot work; no attack was started.
+        EvaluationError: an attack failed; the results of finished attacks are stored.
     """
     ledger = stored_sweep(storage, name)
     snapshot = SweepReader(ledger).read()
@@ -108,14 +109,14 @@ def evaluate_sweep(
 def evaluate_file(
     path: str, options: EvaluationOptions, run: RunOptions, console: Console
 ) -> tuple[Measurement, ...] | None:
-    """Evaluate one checkpoint that a trial wrote; blocks are kept in ``evaluation`` beside it, no record changes.
+    """Evaluate one checkpoint file. The results are stored in ``evaluation`` beside the file, and no record changes.
 
     Returns:
-        What was measured; None if it was interrupted.
+        The measurements; None if the evaluation was interrupted.
 
     Raises:
-        ValueError: an option cannot work; nothing was started.
-        EvaluationError: an attack failed; what was done is stored.
+        ValueError: an option cannot work; no attack was started.
+        EvaluationError: an attack failed; the results of finished attacks are stored.
     """
     store, file = locate(path)
     target = Planner(options, run.data_dir).file_target(store, file, load_checkpoint(store, file))

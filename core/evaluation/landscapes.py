@@ -16,38 +16,41 @@ from core.records import CheckpointName, TrialRecord
 
 IMAGES, POINTS = 3, 31
 RADII = 1
-"""Offsets go to this multiple of the training's epsilon, as far as its attacks see; the paper prints no range."""
+"""Largest offset as a multiple of the training's epsilon, which is the range of its attacks. The paper states no range.
+"""
 
 
 class StoredCheckpoint(Protocol):
-    """Which weights of which trial."""
+    """A trial and the name of one of its checkpoints."""
 
     @property
     def record(self) -> TrialRecord:
-        """The trial's."""
+        """The trial's record."""
 
     @property
     def checkpoint(self) -> CheckpointName:
-        """The name of its weights."""
+        """The name of the checkpoint."""
 
 
 def checkpoint_landscapes(
     checkpoints: Mapping[str, StoredCheckpoint], ledger: Ledger, data_dir: str
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Landscapes around the first three test images, in eval mode on the CPU, with the same directions' seed for all.
+    """Loss landscapes around the first three test images.
+
+    The networks are in eval mode on the CPU. All landscapes use the same seed for their directions.
 
     Args:
-        checkpoints: stored weights of trials with one data set and one epsilon, by title.
-        ledger: of the sweep, beside which the weights are.
+        checkpoints: stored checkpoints by title, all with one data set and one epsilon.
+        ledger: the sweep's ledger, which knows the stores of the trials.
         data_dir: folder, or ``s3://`` address, of the data sets.
 
     Returns:
-        Offsets ``[points]`` in the images' unit, and losses ``[points, points]`` by ``title, image k``, the checkpoints
-        beside each other for every image.
+        Offsets ``[points]`` in units of the images in [0, 1], and losses ``[points, points]`` by ``title, image k``,
+        ordered by image before checkpoint.
 
     Raises:
-        ValueError: weights or data are missing.
-        CorruptFileError: weights are not those of the record.
+        ValueError: a checkpoint or the data set is missing.
+        CorruptFileError: a checkpoint does not match its record.
     """
     found: dict[str, Landscape] = {}
     for title, shown in checkpoints.items():

@@ -1,4 +1,4 @@
-"""What an evaluation measures."""
+"""The options of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ Which = Literal["selected", "gated", "last"]
 
 
 class EvaluationOptions(Options):
-    """Attacks, their budgets, images and seed. Every evaluation measures clean and PGD accuracy on the same images.
+    """Attacks, their budgets, images and seed. Every evaluation also measures clean and PGD accuracy on these images.
 
-    The budgets may be changed in individual mode only: AutoAttack's other versions are defined by theirs.
+    The budgets may be changed in individual mode only, because the other versions of AutoAttack have defined budgets.
     """
 
     mode: Mode = Field(
         "individual",
         description="individual: APGD-CE, APGD-DLR, FAB and Square each on all images, and their per-image minimum; "
-        "standard, plus: AutoAttack's cascades; none: only --attacks",
+        "standard, plus: AutoAttack's cascades; none: only clean, PGD and --attacks",
     )
-    which: tuple[Which, ...] = Field(("selected",), description="checkpoints of every trial")
+    which: tuple[Which, ...] = Field(("selected",), description="checkpoints of every trial to evaluate")
     attacks: tuple[str, ...] = Field(
         (), description="further attacks, such as pgd-50x10, cw, deepfool, transfer-pgd-10"
     )
-    source: str | None = Field(None, description="checkpoint (.pt) on which transfer-... attacks are made")
-    images: Annotated[int | None, Unset("all")] = Field(None, ge=1, description="first test images to attack")
-    block: int = Field(128, ge=1, le=100_000, description="images attacked at once; part of what makes a result")
+    source: str | None = Field(None, description="checkpoint file (.pt) on which transfer-... attacks are made")
+    images: Annotated[int | None, Unset("all")] = Field(
+        None, ge=1, description="number of test images to attack, from the first one"
+    )
+    block: int = Field(
+        128, ge=1, le=100_000, description="number of images that are attacked at once, which affects random numbers"
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of all attacks")
     steps: Annotated[int | None, Unset("100")] = Field(None, ge=1, le=10_000, description="steps of APGD and FAB")
     restarts: Annotated[int | None, Unset("5")] = Field(None, ge=1, le=1000, description="restarts of APGD and FAB")

@@ -1,4 +1,4 @@
-"""Blocks on Ray: as many at once as the cluster holds, results as they come."""
+"""Evaluation of blocks on a Ray cluster, with several blocks at once."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from core.evaluation.task import BlockTask, evaluate_block_on_ray
 
 
 class EvaluationError(RuntimeError):
-    """A block could not be attacked."""
+    """An attack on a block failed."""
 
 
 def run_on_ray(tasks: Sequence[BlockTask], run: RunOptions, slots: int) -> Iterator[tuple[int, Correct]]:
-    """Evaluate blocks on the connected cluster, ``slots`` at once; yields each one's index and results once done.
+    """Evaluate blocks on the connected cluster, ``slots`` at once.
 
-    A block whose worker dies is started again, and goes on after its last finished attack.
+    A block whose worker dies is started again and continues after its last finished attack.
+
+    Yields:
+        The index of each task and its results, in the order in which the tasks finish.
 
     Raises:
-        EvaluationError: an attack failed; finished blocks stay stored.
+        EvaluationError: an attack failed; the results of finished attacks are stored.
     """
     remote = ray.remote(evaluate_block_on_ray).options(
         num_cpus=run.cpus_per_worker, num_gpus=run.gpus_per_worker, max_retries=run.max_failures

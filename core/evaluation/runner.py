@@ -1,4 +1,4 @@
-"""Runs targets: reads what is stored, sends the rest to Ray, hands over each target once it is whole."""
+"""The evaluation of targets: stored results are read, missing blocks run on Ray, finished targets are passed on."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def run_targets(
     console: Console,
     finished: Finished,
 ) -> bool:
-    """Evaluate all targets, whose checkpoints are in ``store``; ``finished`` is called once for each.
+    """Evaluate all targets, whose checkpoints are in ``store``. ``finished`` is called once for each target.
 
     Returns:
-        Whether it was interrupted; what was done is stored.
+        True if the evaluation was interrupted; the results of finished attacks are stored.
 
     Raises:
-        ValueError: the cluster can't be used, or a node of it does not see the store.
-        EvaluationError: an attack failed.
+        ValueError: the cluster cannot be used, or one of its nodes cannot read the store.
+        EvaluationError: an attack failed; the results of finished attacks are stored.
     """
     results = _stored(targets)
     places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
     progress = Progress(console, len(places))
     known = sum(len(blocks) for blocks in results) - len(places)
-    console.print(f"{len(places)} blocks to attack, {known} are stored", highlight=False)
+    console.print(f"{len(places)} blocks to attack, {known} blocks are stored already", highlight=False)
 
     def hand_over(number: int) -> None:
         whole = [correct for correct in results[number] if correct is not None]

@@ -1,4 +1,4 @@
-"""Which weights an evaluation is about, and the work that they mean."""
+"""The targets of an evaluation: the checkpoint files to attack, and the tasks for each file."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from core.storage import Store
 
 @dataclass(frozen=True)
 class Target:
-    """One file of weights and all that is to be done with it."""
+    """One checkpoint file, and the attacks and tasks of its evaluation."""
 
     label: str
-    """For messages: ``e5d2c27e7a51-0 selected``."""
+    """Name in messages, such as ``e5d2c27e7a51-0 selected``."""
     trial: str
-    """Key of the trial it belongs to; empty for a file on its own."""
+    """Key of the checkpoint's trial; empty for a single file."""
     checkpoints: tuple[Which, ...]
-    """Names that the weights go by: the last epoch may be the selected one too."""
+    """All names of these weights, because the selected epoch may also be the last one."""
     specs: tuple[AttackSpec, ...]
     tasks: tuple[BlockTask, ...]
 
 
 class Planner:
-    """Turns checkpoints into targets; reads each data set and the source of transfers once.
+    """Makes targets from checkpoints. Each data set and the source of transfer attacks are read once.
 
     Args:
-        options: what to measure.
+        options: the options of the evaluation.
         data_dir: folder, or ``s3://`` address, of the data sets.
 
     Raises:
-        ValueError: the source can't be read.
+        ValueError: the source of transfer attacks cannot be read.
     """
 
     def __init__(self, options: EvaluationOptions, data_dir: str) -> None:
@@ -54,10 +54,10 @@ class Planner:
             self._source_at = (store.root, file, self.source.sha256)
 
     def trial_targets(self, record: TrialRecord, store: Store, protocol: ProtocolOptions) -> list[Target]:
-        """The asked checkpoints of a finished trial, equal ones once.
+        """The targets of a finished trial: its selected checkpoints, where names with equal weights share one target.
 
         Raises:
-            ValueError: an attack is impossible for this cell, or there are not that many images.
+            ValueError: an attack is impossible for this cell, or the test set has fewer images than requested.
         """
         names: dict[str, list[Which]] = {}
         for name in dict.fromkeys(self.options.which):
@@ -72,7 +72,7 @@ class Planner:
         return targets
 
     def file_target(self, store: Store, file: str, checkpoint: Checkpoint) -> Target:
-        """One file on its own, under the default protocol.
+        """The target of a single checkpoint file, evaluated with the default protocol.
 
         Raises:
             ValueError: as in `trial_targets`.
@@ -92,7 +92,7 @@ class Planner:
         available = self._test_size(cell)
         images = self.options.images or available
         if images > available:
-            raise ValueError(f"--images {images}: the test set of {cell.data.dataset} has {available}")
+            raise ValueError(f"--images {images}: the test set of {cell.data.dataset} has {available} images")
         tasks = tuple(
             BlockTask(
                 store=store.root,
@@ -119,5 +119,5 @@ class Planner:
 
 
 def evaluable(records: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """Finished trials that were not censored: a crashed or diverged network says nothing about robustness."""
+    """The finished trials that were not censored. The network of a crashed or diverged trial cannot be judged."""
     return [r for r in records if r.verdict is not None and r.verdict.outcome != "censored"]

@@ -1,4 +1,4 @@
-"""What one Ray task runs: one block of one checkpoint. Loaded networks and images stay in the worker process."""
+"""The Ray task that attacks one block of one checkpoint. The worker process caches the network and the test images."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from core.storage import Store
 
 @dataclass(frozen=True)
 class BlockTask:
-    """A block to attack, in types that travel."""
+    """A block to attack, in types that Ray can send to a worker."""
 
     store: str
-    """Root of the store that holds the checkpoint and takes the results."""
+    """Root of the store with the checkpoint, which also receives the results."""
     file: str
     weights: str
     """SHA-256 of the checkpoint."""
     data: str
-    """The test images' options as JSON."""
+    """Options of the data set as JSON."""
     data_dir: str
     specs: tuple[AttackSpec, ...]
     block: Block
     size: int
     seed: int
     source: tuple[str, str, str] | None
-    """Store, file and SHA-256 of the checkpoint that transfer attacks are made on."""
+    """Store, file and SHA-256 of the checkpoint on which transfer attacks are made."""
 
     @property
     def results(self) -> BlockFile:
-        """Where the results are kept."""
+        """The stored results of this block."""
         return BlockFile(Store(self.store), self.weights, self.block, self.size, self.seed)
 
 
 def evaluate_block(task: BlockTask, device_name: str) -> Correct:
-    """Attack one block on ``device_name`` (``cpu`` or ``cuda``), leaving out what is stored already."""
+    """Attack one block on ``device_name`` (``cpu`` or ``cuda``), except for attacks with stored results."""
     images = _test_images(task.data, task.data_dir)
     model = _network(task.store, task.file, task.weights, device_name)
     source = _network(*task.source, device_name) if task.source else None
@@ -54,7 +54,7 @@ def evaluate_block(task: BlockTask, device_name: str) -> Correct:
 
 
 def evaluate_block_on_ray(task: BlockTask) -> Correct:
-    """`evaluate_block` on the device that Ray gave this task."""
+    """Run `evaluate_block` on the device that Ray assigned to this task."""
     import ray
 
     return evaluate_block(task, "cuda" if ray.get_gpu_ids() else "cpu")

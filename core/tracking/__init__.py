@@ -1,4 +1,4 @@
-"""MLflow, a copy of what the storage says: prepare the store, write a sweep's runs while it trains or afterwards."""
+"""MLflow's copy of a sweep: the preparation of its store, and the runs, which are written during or after training."""
 
 from core.tracking.store import prepare_store
 from core.tracking.tracked_sweep import TrackedSweep

@@ -1,4 +1,4 @@
-"""Where the MLflow store is: which tracking addresses are allowed, made absolute."""
+"""Addresses of MLflow stores: the allowed tracking URIs and their absolute form."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SQLITE = "sqlite:///"
 
 
 def absolute_uri(uri: str) -> str:
-    """The tracking address with an absolute database path, or without a trailing slash.
+    """The tracking address with an absolute database path or, for a server, without a trailing slash.
 
     Raises:
-        ValueError: the address is of another kind, holds a password, or its folder does not exist.
+        ValueError: the address has another scheme or contains a password, or its folder does not exist.
     """
     if uri.startswith(SQLITE):
         return SQLITE + str(_database_file(uri))
@@ -23,12 +23,12 @@ def absolute_uri(uri: str) -> str:
 
 
 def database_path(uri: str) -> Path | None:
-    """The file behind an absolute sqlite address; None for a server."""
+    """The database file of an absolute sqlite address; None for a server."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
 
 
 def masked(uri: str) -> str:
-    """The address with any user name and password replaced, fit for messages."""
+    """The address for messages, with user name and password replaced by ``***``."""
     scheme, separator, rest = uri.partition("://")
     authority, slash, path = rest.partition("/")
     if "@" not in authority:
@@ -46,8 +46,8 @@ def _database_file(uri: str) -> Path:
     try:
         file = file.resolve()
         is_folder = file.is_dir()
-    except (OSError, RuntimeError) as error:  # too long a name; a link that leads in circles
-        raise ValueError(f"--mlflow-uri {uri[:300]!r} can't be a file; {ALLOWED}") from error
+    except (OSError, RuntimeError) as error:  # a name that is too long, or a circular link
+        raise ValueError(f"--mlflow-uri {uri[:300]!r} cannot be a file; {ALLOWED}") from error
     if is_folder:
         raise ValueError(f"--mlflow-uri {uri!r}: {file} is a folder; {ALLOWED}")
     return file
@@ -61,8 +61,8 @@ def _server_address(uri: str) -> str:
         raise ValueError(f"--mlflow-uri {masked(uri)!r}: {error}; {ALLOWED}") from error
     if "@" in parts.netloc:
         raise ValueError(
-            f"--mlflow-uri {masked(uri)!r} holds a user name or password; pass them as the environment variables "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            f"--mlflow-uri {masked(uri)!r} contains a user name or password; set the environment variables "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
         )
     if not host or parts.query or parts.fragment:
         raise ValueError(f"--mlflow-uri {uri!r} is not the address of a server; {ALLOWED}")

@@ -1,4 +1,4 @@
-"""The MLflow client as this project uses it: no telemetry, no chatter, no hidden minutes of retries."""
+"""The MLflow client with this project's settings: no telemetry, few messages and no retries inside the client."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# MLflow's own retries stall for minutes where a server is dead, and repeat a request that creates a run although the
-# first one was carried out: the run is there twice. The writer repeats instead, and looks first.
+# MLflow's own retries take minutes if the server is down. They may also repeat a request that creates a run although
+# the first request succeeded, which leaves two runs. The writer repeats requests instead, and first looks for the run.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -21,7 +21,10 @@ _ENVIRONMENT = {
 
 
 def set_up_mlflow() -> None:
-    """Import MLflow (about 1.3 s, once per process) with this project's settings; the user's own variables win."""
+    """Import MLflow (about 1.3 s, once per process) with this project's settings.
+
+    Environment variables that the user has set take precedence.
+    """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
@@ -33,7 +36,8 @@ def set_up_mlflow() -> None:
 def open_client(uri: str) -> MlflowClient:
     """A client of the store at an absolute ``uri``.
 
-    For a sqlite address MLflow opens the file here, and would create a schema in a new one: see `prepare_store`.
+    For a sqlite address MLflow opens the file here. `prepare_store` must have created it, because MLflow would create
+    the schema of a new file in a way that is not safe with several processes.
     """
     set_up_mlflow()
     from mlflow import MlflowClient

@@ -1,4 +1,4 @@
-"""How trials and records look in MLflow: params, tags, metrics and artifact files."""
+"""The representation of trials and records in MLflow: params, tags, metrics and artifact files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,22 @@ ACCURACIES = ("clean", "pgd-10", "pgd-50x5", "square")
 
 
 def describe(trial: Trial | TrialRecord, attempts: int) -> dict[str, Any]:
-    """A trial as JSON: what its run needs when it starts; from its record where the start never reached the store."""
+    """The description of a trial, in JSON types, that is needed to create its run.
+
+    It is made from the trial when the trial starts, or from its record if MLflow has not received the start.
+    """
     fields = trial.record_fields() if isinstance(trial, Trial) else dict(trial)
     names = ("cell_id", "cell", "seed", "pins", "audit")
     return {"key": trial.key, "attempts": attempts} | {name: fields[name] for name in names}
 
 
 def encode_param(value: Any) -> str:
-    """Text of an option's value: names as they are, everything else as JSON."""
+    """The text of an option's value: text is unchanged, and other values become JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def identity_tags(trial: Mapping[str, Any], sweep: str) -> dict[str, str]:
-    """Tags that find a trial's run again and group runs by cell; ``trial`` as `describe` gives it."""
+    """Tags that identify a trial's run and group runs by cell. ``trial`` is a description made by `describe`."""
     return {
         "role": "trial",
         "sweep": sweep,
@@ -47,19 +50,19 @@ def identity_tags(trial: Mapping[str, Any], sweep: str) -> dict[str, str]:
 
 
 def verdict_tags(record: TrialRecord) -> dict[str, str]:
-    """Tags of a finished trial: outcome, labels, why it was censored, where it ran."""
+    """Tags of a finished trial: outcome, labels, reason of censoring, host and hardware."""
     verdict = record.verdict
     assert verdict is not None
     tags = {"outcome": verdict.outcome, "attempts": str(record.attempts)}
     tags |= {label: json.dumps(getattr(verdict, label)) for label in LABELS}
     tags["stopped_early"] = json.dumps(record.stopped_early)
-    # an earlier attempt's reason must not stay: tags are overwritten, never removed
+    # An empty text replaces the reason of an earlier attempt, because tags are overwritten and never removed.
     tags["censor_reason"] = verdict.censor_reason or ""
     return tags | {name: record.provenance[name] for name in ("host", "hardware") if name in record.provenance}
 
 
 def outcome_metrics(record: TrialRecord) -> dict[str, float]:
-    """Metrics of a finished trial, logged at step 0. A censored trial has only its cost: it is no evidence of a rate.
+    """Metrics of a finished trial, logged at step 0. A censored trial has only its cost, because it is not counted.
 
     Accuracies (``outcome/pgd-10_acc``, ``outcome/square-1000_acc``, named by `Measurement.label`) and ``outcome/gap``
     (PGD minus Square) are those of the selected checkpoint on test images.
@@ -91,9 +94,10 @@ def _accuracies(evidence: Evidence) -> dict[str, float]:
 
 
 def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
-    """``evaluation/selected/square-5000_acc``, ..., each from the largest evaluation; gaps are PGD minus AutoAttack.
+    """Metrics of a trial's evaluations, such as ``evaluation/selected/square-5000_acc``.
 
-    Accuracies are named by `Measurement.label`, gaps by the key of AutoAttack's mode.
+    Each value comes from the evaluation on the most images. Accuracies are named by `Measurement.label`. Gaps are PGD
+    minus AutoAttack and are named by the key of AutoAttack's mode.
     """
     values: dict[str, float] = {}
     measured = {(e.checkpoint, m.attack) for e in record.evaluations for m in e.measurements}
@@ -109,7 +113,7 @@ def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
 
 
 def progress_metrics(progress: SweepProgress) -> dict[str, float]:
-    """Metrics of the sweep's own run; one that can't be told is left out."""
+    """Metrics of the sweep's own run. Unknown values are left out."""
     hours = progress.device_seconds / 3600
     values = {
         "done": progress.done,
@@ -124,17 +128,17 @@ def progress_metrics(progress: SweepProgress) -> dict[str, float]:
 
 
 def record_digest(record: TrialRecord) -> str:
-    """Identity of what a record says; the same in a later version whose records have more fields."""
+    """A digest of a record's content, which does not change when a later version adds fields with defaults."""
     return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
 
 
 def finite_or_nan(value: float | None) -> float:
-    """What is logged for a trace value: MLflow keeps NaN, but turns infinities into 1.8e308."""
+    """The value to log for a trace value: NaN replaces infinities, which MLflow would store as 1.8e308."""
     return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
 def write_artifacts(record: TrialRecord, folder: Path) -> None:
-    """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml`` and, once there are any, evaluations."""
+    """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml`` and, if any, ``evaluation.json``."""
     assert record.verdict is not None
     (folder / "record.json").write_text(record.model_dump_json())
     (folder / "verdict.json").write_text(record.verdict.model_dump_json(indent=1))

@@ -1,4 +1,4 @@
-"""What MLflow may lack of a sweep, in as few words as it takes to write it."""
+"""Entries for the MLflow writer. An entry contains only what is needed to write it."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from core.records import TrialRecord
 from core.tracking.runs import EpochRow, SweepRuns
 
 FindRecord = Callable[[str], TrialRecord | None]
-"""The stored record of a finished trial by its key; None if there is none."""
+"""key -> stored record of a finished trial, or None if there is none."""
 
 
 @dataclass(frozen=True)
 class TrialEntry:
-    """A trial that started, reported or ended. Times are ms since 1970."""
+    """News of one trial: its start, reported epochs and its end. Times are in ms since 1970."""
 
     start: tuple[int, Mapping[str, Any]] | None = None
-    """The trial as `describe` gives it."""
+    """Time of the start, and the trial's description made by `describe`."""
     rows: tuple[EpochRow, ...] = ()
     end: tuple[int, Literal["finished", "interrupted"]] | None = None
+    """Time and kind of the end."""
 
     def followed_by(self, newer: TrialEntry) -> TrialEntry:
-        """Both in one. A finished trial's record has everything else."""
+        """Both entries joined. For a finished trial only the end is kept, because its record contains the rest."""
         end = newer.end if newer.start else newer.end or self.end
         if end and end[1] == "finished":
             return TrialEntry(end=end)
         return TrialEntry(newer.start or self.start, self.rows + newer.rows, end)
 
     def after(self, written: TrialEntry) -> TrialEntry | None:
-        """What is left of this once ``written``, which it begins with, is written; None: nothing."""
+        """The part of this entry that remains when ``written``, its first part, is written; None if nothing remains."""
         if self is written:
             return None
         start = None if self.start is written.start else self.start
         return TrialEntry(start, self.rows[len(written.rows) :], self.end)
 
     def write(self, runs: SweepRuns, key: str, find_record: FindRecord) -> None:
-        """Write it; raises whatever MLflow raises."""
+        """Write the entry to MLflow; errors of MLflow are passed on."""
         if self.end and self.end[1] == "finished":
             record = find_record(key)
-            if record is not None:  # else it crashed and is being tried again: a later entry tells how that ended
+            if record is not None:  # otherwise it crashed and runs again, and a later entry will report its end
                 runs.finish_trial(record, self.end[0])
             return
         if self.start:
@@ -53,25 +54,25 @@ class TrialEntry:
 
 @dataclass(frozen=True)
 class SweepEntry:
-    """Something of the sweep's own run, of which only the newest version counts."""
+    """Metrics, tags or files of the sweep's own run. A newer entry with the same key replaces an older one."""
 
     time: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
-    """Texts by file name."""
+    """Contents of text files by file name."""
     rows: tuple[()] = ()
 
     def followed_by(self, newer: SweepEntry) -> SweepEntry:
-        """The newer one."""
+        """The newer entry."""
         return newer
 
     def after(self, written: SweepEntry) -> SweepEntry | None:
-        """What is left once ``written`` is written: this, if it is newer."""
+        """None if ``written`` is this entry; otherwise this entry, which is newer."""
         return None if self is written else self
 
     def write(self, runs: SweepRuns, key: str, find_record: FindRecord) -> None:
-        """Write it; raises whatever MLflow raises."""
+        """Write the entry to MLflow; errors of MLflow are passed on."""
         if self.metrics or self.tags:
             runs.log_sweep(self.time, self.metrics, self.tags)
         for name, text in self.files.items():

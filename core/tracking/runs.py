@@ -1,4 +1,4 @@
-"""The runs of one sweep in MLflow. Every write may be repeated: what is stored already is not stored again."""
+"""The runs of one sweep in MLflow. Every write may be repeated, because data that MLflow has is not written twice."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ if TYPE_CHECKING:
 
 METRICS_PER_BATCH = 1000
 RECORD_TAG = "record"
-"""Digest of the record that a finished trial's run was written from."""
+"""Tag with the digest of the record from which a finished trial's run was written."""
 FINAL_STATUS = {"stable": "FINISHED", "unstable": "FINISHED", "healed": "FINISHED", "censored": "FAILED"}
 EpochRow = tuple[int, Row]
-"""Time of the report in ms since 1970, and a row of the trace. The time is part of a metric's identity in MLflow, so it
-must be the same when a row is written again."""
+"""Time of the report in ms since 1970, and a row of the trace.
+
+The time is part of a metric's identity in MLflow and must be the same when a row is written again."""
 
 
 class SweepRuns:
-    """Synchronous writer of one sweep's parent run and trial runs; raises whatever MLflow raises.
+    """Synchronous writer of one sweep's parent run and trial runs. Errors of MLflow are passed on.
 
     Args:
         uri: absolute address of a prepared store.
+        sweep: name of the sweep.
         tags: further tags of all runs, such as the commit.
-        protocol: options by name, stored as params beside the cell's.
+        protocol: options of the protocol by name, which are stored as params with the options of the cell.
     """
 
     def __init__(self, uri: str, sweep: str, tags: Mapping[str, str], protocol: Mapping[str, Any]) -> None:
@@ -53,7 +55,7 @@ class SweepRuns:
         self.forget()
 
     def forget(self) -> None:
-        """Look everything up again: after an error it is not known what the store has."""
+        """Clear all caches, because after an error it is unknown what the store has."""
         self._parent_run: Run | None = None
         self._run_ids: dict[str, str] | None = None
         self._described: set[str] = set()
@@ -61,7 +63,7 @@ class SweepRuns:
 
     @property
     def client(self) -> MlflowClient:
-        """Opened on first use, because importing MLflow takes over a second."""
+        """The MLflow client, which is opened on first use, because the import of MLflow takes more than a second."""
         if not hasattr(self, "_client"):
             self._client = open_client(self.uri)
         return self._client
@@ -74,12 +76,12 @@ class SweepRuns:
         self._log(run_id, tags=self._tags)
 
     def start_trial(self, trial: Mapping[str, Any], time: int) -> None:
-        """Find or create the trial's run and mark it RUNNING; ``trial`` as `describe` gives it."""
+        """Find or create the trial's run and mark it RUNNING. ``trial`` is a description made by `describe`."""
         run_id = self._trial(trial["key"], trial, time, {"outcome": "running", "attempts": str(trial["attempts"])})
         self.client.update_run(run_id, status="RUNNING")
 
     def log_epochs(self, key: str, rows: Iterable[EpochRow]) -> None:
-        """Store rows whose epoch is not stored yet, whole rows per request.
+        """Store the rows of epochs that MLflow does not have yet. A row is never divided between two requests.
 
         Raises:
             LookupError: the trial has no run.
@@ -120,7 +122,7 @@ class SweepRuns:
         metrics = [
             Metric(name, value, time, 0)
             for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
-            if run.data.metrics.get(name) != value  # the same record finished twice is one row
+            if run.data.metrics.get(name) != value  # a record that is written twice must give one value per metric
         ]
         self._log(run_id, metrics, verdict_tags(record))
         status = FINAL_STATUS[record.verdict.outcome]
@@ -130,23 +132,23 @@ class SweepRuns:
         self._stored_epochs.pop(record.key, None)
 
     def interrupt_trial(self, key: str, time: int) -> None:
-        """Mark the trial KILLED; it may be started again."""
+        """Mark the trial's run KILLED; the trial may be started again."""
         run_id = self._trial(key)
         self._log(run_id, tags={"outcome": "interrupted"})
         self.client.set_terminated(run_id, "KILLED", time)
 
     def left_running(self) -> list[str]:
-        """Trials whose run says RUNNING."""
+        """Keys of the trials whose run has the status RUNNING."""
         found = self.search("tags.role = 'trial' and attributes.status = 'RUNNING'")
         return [run.data.tags["trial_key"] for run in found]
 
     def outdated(self, digests: Mapping[str, str]) -> list[str]:
-        """Finished trials whose run was not written from their record as it is now.
+        """Keys of the finished trials that have no finished run, or one that was written from another record.
 
         Args:
-            digests: `record_digest` of the trials' records by key.
+            digests: `record_digest` of each finished trial's record by key.
         """
-        self._known()  # of a trial with two runs the later one goes
+        self._known()  # deletes the later run of a trial with two runs
         written = {
             run.data.tags["trial_key"]: run.data.tags.get(RECORD_TAG)
             for run in self.search("tags.role = 'trial'")
@@ -155,7 +157,7 @@ class SweepRuns:
         return [key for key, digest in digests.items() if written.get(key) != digest]
 
     def delete_all(self) -> int:
-        """Delete the runs of the sweep and of its trials, as MLflow does: they can be restored. Returns how many."""
+        """Delete the runs of the sweep and of its trials, and return their number. MLflow can restore deleted runs."""
         runs = [*self.search("tags.role = 'trial'"), *self.search("tags.role = 'sweep'")]
         for run in runs:
             self.client.delete_run(run.info.run_id)
@@ -163,7 +165,7 @@ class SweepRuns:
         return len(runs)
 
     def log_sweep(self, time: int, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Metrics, as far as they changed, and tags of the parent run; a step is a second since the run was created."""
+        """Write changed metrics and all tags of the parent run. A metric's step is the time since its creation in s."""
         from mlflow.entities import Metric
 
         run_id, start = self._parent(time).info.run_id, self._parent(time).info.start_time
@@ -173,17 +175,17 @@ class SweepRuns:
         self._log(run_id, changed, tags)
 
     def log_sweep_text(self, name: str, text: str, time: int) -> None:
-        """A text file of the parent run."""
+        """Write a text file of the parent run."""
         self.client.log_text(self._parent(time).info.run_id, text, name)
 
     def close_sweep(self, status: str, time: int) -> None:
-        """Final status of the parent run."""
+        """Set the final status of the parent run."""
         run_id = self._parent(time).info.run_id
         if self.client.get_run(run_id).info.status != status:
             self.client.set_terminated(run_id, status, time)
 
     def search(self, condition: str) -> list[Run]:
-        """The sweep's runs that fulfil ``condition``, oldest first."""
+        """The sweep's runs that match MLflow's filter ``condition``, oldest first."""
         return list(search_runs(self.client, f"{condition} and tags.sweep = '{self._sweep}'"))
 
     def _parent(self, time: int) -> Run:
@@ -196,7 +198,7 @@ class SweepRuns:
         return self._parent_run
 
     def _first(self, runs: list[Run]) -> Run | None:
-        """The oldest run; others for the same thing, which a repeated request left, are deleted."""
+        """The first and oldest run. The others, which repeated requests have created, are deleted."""
         for run in runs[1:]:
             self.client.delete_run(run.info.run_id)
         return runs[0] if runs else None
@@ -204,7 +206,7 @@ class SweepRuns:
     def _trial(
         self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0, tags: Mapping[str, str] | None = None
     ) -> str:
-        """Id of the trial's run. With ``trial`` it is made if there is none, and gets its params and ``tags``."""
+        """Id of the trial's run. With ``trial``, a missing run is created, and params and ``tags`` are written."""
         run_id = self._known().get(key)
         if trial is None:
             if run_id is None:
@@ -214,7 +216,7 @@ class SweepRuns:
             parent = {"mlflow.parentRunId": self._parent(time).info.run_id}
             created = self._create(key, {**parent, **identity_tags(trial, self._sweep), **self._tags}, time)
             run_id = self._known()[key] = created.info.run_id
-        # a driver may have died between creating the run and describing it
+        # An earlier driver may have died after it created the run and before it wrote the params.
         params = {} if key in self._described else {**trial["cell"], **self._protocol}
         if params or tags:
             self._log(run_id, tags=tags, params=params)
@@ -222,7 +224,7 @@ class SweepRuns:
         return run_id
 
     def _known(self) -> dict[str, str]:
-        """Ids of the trials' runs by key, asked for once: a search per trial takes longer the more trials there are."""
+        """Ids of all trials' runs by key, found by one search, because a search per trial would slow a large sweep."""
         if self._run_ids is None:
             found: dict[str, list[Run]] = defaultdict(list)
             for run in self.search("tags.role = 'trial'"):
@@ -260,16 +262,16 @@ def experiment_id_of(client: MlflowClient) -> str:
     """Id of the project's experiment.
 
     Raises:
-        LookupError: there is none.
+        LookupError: the experiment does not exist.
     """
     found = client.get_experiment_by_name(EXPERIMENT)
     if found is None:
-        raise LookupError(f"experiment {EXPERIMENT!r} is gone; `prepare_store` creates it")
+        raise LookupError(f"experiment {EXPERIMENT!r} does not exist; `prepare_store` creates it")
     return found.experiment_id
 
 
 def search_runs(client: MlflowClient, condition: str) -> Iterable[Run]:
-    """All runs of the project that fulfil ``condition`` and are not deleted, oldest first, page by page."""
+    """All runs of the project that match MLflow's filter ``condition`` and are not deleted, oldest first."""
     experiments = [experiment_id_of(client)]
     page = None
     while True:

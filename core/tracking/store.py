@@ -1,4 +1,4 @@
-"""Make an MLflow store ready before its first client opens it."""
+"""Preparation of an MLflow store before its first client opens it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS = "10"
 EXPERIMENT = "unmask"
-"""The MLflow experiment that all sweeps are in."""
+"""Name of the MLflow experiment that contains all sweeps."""
 
 
 def prepare_store(uri: str) -> str:
     """Check the store, create or upgrade its sqlite schema and the experiment, and return the absolute address.
 
-    Call it in the driver before any other process opens the store: MLflow's own schema creation breaks the file when
-    several processes start it at once.
+    The driver must call this before another process opens the store, because MLflow's own creation of the schema
+    damages the file if several processes start it at the same time.
 
     Raises:
-        ValueError: the address is of a wrong kind, nothing usable answers there, or the experiment was deleted.
+        ValueError: the address is not allowed, no usable MLflow store answers there, or the experiment was deleted.
     """
     uri = absolute_uri(uri)
     set_up_mlflow()
     database = database_path(uri)
     if database is not None:
         _prepare_database(uri, database)
-    with _impatient(), explained(uri):
+    with _short_timeouts(), explained(uri):
         client = open_client(uri)
         found = client.get_experiment_by_name(EXPERIMENT)
         if found is None:
@@ -51,17 +51,17 @@ def prepare_store(uri: str) -> str:
 
 
 def check_store(uri: str) -> str:
-    """The absolute address of a store that is there and answers; nothing is created.
+    """The absolute address of an existing store. Nothing is created.
 
     Raises:
-        ValueError: as in `prepare_store`, or there is no such database.
+        ValueError: as in `prepare_store`, or the database does not exist.
     """
     uri = absolute_uri(uri)
     database = database_path(uri)
     if database is not None and not database.exists():
         raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
     set_up_mlflow()
-    with _impatient(), explained(uri):
+    with _short_timeouts(), explained(uri):
         open_client(uri).search_experiments(max_results=1)
     return uri
 
@@ -69,12 +69,12 @@ def check_store(uri: str) -> str:
 def _create_experiment(client: MlflowClient, database: Path | None) -> None:
     from mlflow.exceptions import MlflowException
 
-    # A database has no server that owns its artifacts, and MLflow's default is relative to each process's folder.
+    # With a database and no server, MLflow's default folder of artifacts would be relative to each process's folder.
     location = (database.parent / "mlartifacts").as_uri() if database else None
     try:
         client.create_experiment(EXPERIMENT, artifact_location=location)
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver was faster
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver has just created it
             raise
 
 
@@ -99,7 +99,7 @@ def _prepare_database(uri: str, database: Path) -> None:
 def _create_database(database: Path) -> None:
     from mlflow.store.db import utils
 
-    # Built aside and renamed: a driver killed in mid-creation leaves no half-made schema under the real name.
+    # The database is created under another name and renamed, because a driver may be killed during the creation.
     draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
     engine = utils.create_sqlalchemy_engine(f"sqlite:///{draft}")
     try:
@@ -113,10 +113,10 @@ def _create_database(database: Path) -> None:
 
 @contextmanager
 def explained(uri: str) -> Iterator[None]:
-    """Turn whatever a store that fails raises into a ValueError of one line.
+    """Convert any error of a failing store to a ValueError with a message of one line.
 
-    Behind an address may be anything: MLflow's client answers a server that is none with errors of many libraries.
-    Only a plain ValueError is this project's own, and stays as it is.
+    All exceptions are converted, because MLflow's client passes on errors of many libraries if the address is not that
+    of an MLflow server. A plain ValueError comes from this project and is raised unchanged.
     """
     try:
         yield
@@ -136,8 +136,8 @@ def _refused(error: Exception) -> bool:
 
 
 @contextmanager
-def _impatient() -> Iterator[None]:
-    """Let a server that does not answer fail in seconds: a user waits for this check."""
+def _short_timeouts() -> Iterator[None]:
+    """Fail after `ANSWER_SECONDS` if a server does not answer, because a user waits for this check."""
     settings = {"MLFLOW_HTTP_REQUEST_TIMEOUT": ANSWER_SECONDS, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     before = {name: os.environ[name] for name in settings}
     os.environ.update(settings)

@@ -1,4 +1,4 @@
-"""Write MLflow's copy of a sweep again from the storage."""
+"""Completion of MLflow's copy of a sweep from the storage."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ ENDED: Mapping[State, Status] = {
     "finished": "FINISHED",
     "interrupted": "KILLED",
     "failed": "FAILED",
-    "running": "KILLED",  # a driver that says so and holds no lock has died
+    "running": "KILLED",  # the driver has died, because this process holds the driver's lock
 }
 
 
 @dataclass(frozen=True)
 class Synced:
-    """What was done to MLflow.
+    """The result of a synchronisation.
 
     Attributes:
-        deleted: runs that were deleted first.
-        written: finished trials that MLflow lacked, or had in another version.
-        lacking: how much MLflow lacks still, and why; empty if it has everything.
+        deleted: number of runs that were deleted at the start.
+        written: number of finished trials that MLflow lacked or had from an older record.
+        lacking: what MLflow still lacks, and why; empty if MLflow has everything.
     """
 
     deleted: int
@@ -38,21 +38,21 @@ class Synced:
 def sync_sweep(
     mlflow_uri: str, ledger: Ledger, snapshot: SweepSnapshot, summary: str, files: Mapping[str, str], *, rewrite: bool
 ) -> Synced:
-    """Write to MLflow what it lacks of a sweep that no driver is training; hold `driver_lock` meanwhile.
+    """Write to MLflow what it lacks of a sweep. The caller must hold `driver_lock`.
 
-    Afterwards MLflow has a run of the sweep with its status, its last progress and its table, and a whole run of each
-    finished trial. Runs of trials without a record are left, and marked KILLED if they say RUNNING.
+    Afterwards MLflow has a run of the sweep with its status, its last progress and its table, and a complete run of
+    each finished trial. Runs of trials without a record are kept, and marked KILLED if their status is RUNNING.
 
     Args:
         mlflow_uri: MLflow tracking URI.
-        ledger: of the sweep.
-        snapshot: of the sweep as it stands now.
+        ledger: the sweep's ledger.
+        snapshot: the current state of the sweep.
         summary: the sweep's table in Markdown.
-        files: texts of the sweep's run by file name.
+        files: contents of text files of the sweep's run by file name.
         rewrite: delete the sweep's runs first.
 
     Raises:
-        ValueError: the address is of a wrong kind, or nothing usable answers there.
+        ValueError: the address is not allowed, or no usable MLflow store answers there.
     """
     runs = sweep_runs(mlflow_uri, ledger, snapshot.description.protocol_options())
     progress = snapshot.progress

@@ -1,4 +1,4 @@
-"""The runs that a sweep has in MLflow: their pages, and files added to the sweep's own run."""
+"""Read access to a sweep's runs in MLflow, and the upload of files to the sweep's own run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from core.tracking.runs import search_runs
 from core.tracking.store import EXPERIMENT, check_store, explained
 
 EVALUATION_TABLE = "evaluation.md"
-"""Name of the evaluations' table among the artifacts of a sweep's run."""
+"""Name of the artifact of a sweep's run that contains the table of evaluations."""
 
 
 class TrackedSweep:
-    """A sweep that MLflow has a run of, also while another process trains the sweep and writes its runs.
+    """A sweep with a run in MLflow. Another process may train the sweep and write its runs at the same time.
 
     Args:
         uri: address of the store.
         sweep: name of the sweep.
 
     Attributes:
-        page: where the sweep's run is among the pages of MLflow's user interface: ``experiments/1/runs/...``.
+        page: path of the page of the sweep's run in MLflow's user interface: ``experiments/1/runs/...``.
         run_ids: ids of the trials' runs by the trial's key.
 
     Raises:
-        ValueError: there is no such store, or it has no run of the sweep.
+        ValueError: the store does not exist or has no run of the sweep.
     """
 
     def __init__(self, uri: str, sweep: str) -> None:
@@ -42,14 +42,14 @@ class TrackedSweep:
         self.run_ids = {run.data.tags["trial_key"]: run.info.run_id for run in trials}
 
     def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:
-        """Copy files to the artifacts of the sweep's run, over older ones of the same name.
+        """Copy files to the artifacts of the sweep's run. Artifacts with the same name are replaced.
 
         Args:
-            files: what is copied.
-            folder: where among the artifacts; None: at the top.
+            files: the files to copy.
+            folder: folder of the artifacts; None for the top folder.
 
         Raises:
-            ValueError: the store does not take them.
+            ValueError: the store does not accept a file.
         """
         with explained(self._uri):
             for file in files:

@@ -1,4 +1,4 @@
-"""The only writer of a sweep's MLflow runs. Calls return at once; a dead server costs delay, nothing else."""
+"""The only writer of a sweep's MLflow runs. Its calls return at once, and training does not wait for a dead server."""
 
 from __future__ import annotations
 
@@ -25,18 +25,19 @@ Status = Literal["FINISHED", "KILLED", "FAILED"]
 class SweepTracker:
     """Context manager that copies a sweep to MLflow: a parent run, and one child run per trial.
 
-    The storage is the truth, and MLflow can be written from it again at any time. What is to be written waits in memory
-    for a thread that repeats it until MLflow has it. At the start, finished trials are written whose record MLflow
-    lacks or has in another version, and trials that a dead driver left RUNNING are marked KILLED.
+    The storage has all results, from which MLflow can be written again at any time. Entries wait in memory for a thread
+    that repeats each write until MLflow has accepted it. At the start, the thread writes finished trials whose record
+    MLflow lacks or has in an older version, and marks trials that a dead driver left RUNNING as KILLED.
 
-    Memory is bounded, however long the server is away: `core.tracking.writer.MAX_ROWS` rows of traces, and about 3 kB
-    for each trial that has not ended.
+    Memory is bounded for any outage of the server: at most `core.tracking.writer.MAX_ROWS` rows of traces wait, and
+    about 3 kB for each trial that has not ended.
 
     Args:
-        runs: of the sweep.
+        runs: the writer of the sweep's runs.
         find_record: see `FindRecord`.
         finished: records of all trials that have ended.
-        training: the sweep trains: its run is RUNNING until `close`. Otherwise that run's status stays as it is.
+        training: whether the sweep is training; its run is then RUNNING until `close`. Otherwise the status of its run
+            does not change.
     """
 
     def __init__(
@@ -59,44 +60,46 @@ class SweepTracker:
             self.close(ended if self._training else None)
 
     def start_trial(self, trial: Trial, attempt: int) -> None:
-        """The trial runs (again); ``attempt`` counts from 1."""
+        """Note that a trial started; ``attempt`` counts its starts from 1."""
         self._writer.add(trial.key, TrialEntry(start=(_now(), describe(trial, attempt))))
 
     def log_epochs(self, trial_key: str, rows: Sequence[Mapping[str, float | None]]) -> None:
-        """Rows of the trial's trace, oldest first; epochs that MLflow has already are skipped."""
+        """Write rows of the trial's trace, given oldest first. Epochs that MLflow has already are skipped."""
         now = _now()
         self._writer.add(trial_key, TrialEntry(rows=tuple((now, dict(row)) for row in rows)))
 
     def finish_trial(self, record: TrialRecord) -> None:
-        """The trial ended with a verdict, and its record is stored. The status is FINISHED, or FAILED if censored."""
+        """Write a trial whose record with a verdict is stored; its run becomes FINISHED, or FAILED if censored."""
         if record.verdict is None:
             raise ValueError(f"trial {record.key} has no verdict; use interrupt_trial for a trial that did not finish")
         self._writer.add(record.key, TrialEntry(end=(_now(), "finished")))
 
     def interrupt_trial(self, trial_key: str) -> None:
-        """The trial stopped without a verdict and may be continued: status KILLED."""
+        """Mark a trial KILLED that stopped without a verdict and may be continued."""
         self._writer.add(trial_key, TrialEntry(end=(_now(), "interrupted")))
 
     def set_summary(self, markdown: str) -> None:
-        """Text shown as the sweep's description."""
+        """Set the description of the sweep's run."""
         self._writer.add("summary", SweepEntry(_now(), tags={NOTE: markdown}))
 
     def set_progress(self, metrics: Mapping[str, float]) -> None:
-        """Where the sweep stands, as metrics of its run."""
+        """Write the sweep's progress as metrics of its run."""
         self._writer.add("progress", SweepEntry(_now(), metrics=metrics))
 
     def log_sweep_text(self, name: str, text: str) -> None:
-        """A text file of the sweep's run."""
+        """Write a text file of the sweep's run."""
         self._writer.add(name, SweepEntry(_now(), files={name: text}))
 
     def close(self, status: Status | None, deadline_s: float = 60.0) -> str:
-        """Write what waits, and the final status of the sweep's run; None: it stays as it is.
+        """Write all waiting entries and the final status of the sweep's run.
 
-        Gives up after ``deadline_s`` seconds or, unless the sweep was interrupted or failed, once MLflow took nothing
-        for as long.
+        Args:
+            status: the final status; None leaves the status unchanged.
+            deadline_s: time limit. For an interrupted or failed sweep it limits the whole call. Otherwise it limits the
+                time in which MLflow accepts no entry.
 
         Returns:
-            How much MLflow lacks, and why; empty if it has everything.
+            What MLflow lacks, and why; empty if MLflow has everything.
         """
         self._closed = True
         ending = None if status is None else lambda: self._runs.close_sweep(status, _now())
@@ -107,14 +110,14 @@ class SweepTracker:
 
     @property
     def waiting(self) -> int:
-        """Entries that MLflow does not have yet, one for each trial."""
+        """Number of entries that MLflow does not have yet. A trial has at most one entry."""
         return self._writer.left
 
     def _open(self, writer: Writer) -> None:
         now = _now()
         if self._training:
             self._runs.open_sweep(now)
-        left = self._runs.left_running()  # none is this driver's: nothing else is written yet
+        left = self._runs.left_running()  # none belongs to this driver, which has not written any trial yet
         outdated = self._runs.outdated(self._digests)
         for key in {*left} - {*outdated}:
             writer.add(key, TrialEntry(end=(now, "interrupted")), oldest=True)
@@ -130,23 +133,23 @@ def open_tracker(
     *,
     training: bool = False,
 ) -> SweepTracker:
-    """The tracker of a stored sweep; creates what the MLflow store lacks to take it.
+    """The tracker of a stored sweep. The MLflow store is prepared first (see `prepare_store`).
 
     Args:
         mlflow_uri: MLflow tracking URI.
-        ledger: of the sweep.
-        protocol: the sweep's, logged as params of each trial.
+        ledger: the sweep's ledger.
+        protocol: the sweep's protocol, which is logged as params of each trial.
         finished: records of all trials that have ended.
         training: see `SweepTracker`.
 
     Raises:
-        ValueError: the address is of a wrong kind, or nothing usable answers there.
+        ValueError: the address is not allowed, or no usable MLflow store answers there.
     """
     return SweepTracker(sweep_runs(mlflow_uri, ledger, protocol), ledger.record, finished, training=training)
 
 
 def sweep_runs(mlflow_uri: str, ledger: Ledger, protocol: ProtocolOptions) -> SweepRuns:
-    """The runs of a stored sweep; arguments and errors as in `open_tracker`."""
+    """The writer of a stored sweep's runs. Arguments and errors are those of `open_tracker`."""
     commit = git_commit()
     tags = {"commit": commit, "mlflow.source.git.commit": commit, "host": platform.node()}
     return SweepRuns(prepare_store(mlflow_uri), ledger.name, tags, protocol.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""A thread that writes entries to MLflow, as long as it takes."""
+"""A thread that writes entries to MLflow and repeats each write until it succeeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from core.tracking.entries import FindRecord
 from core.tracking.runs import SweepRuns
 
 MAX_ROWS = 50_000
-"""Rows of traces that wait at most, about 60 MB. Rows beyond come to MLflow with the trial's record."""
+"""Largest number of waiting rows of traces, about 60 MB. MLflow receives further rows with the trial's record."""
 FIRST_DELAY_S, MAX_DELAY_S, MAX_CLOSING_DELAY_S = 0.25, 15.0, 1.0
 _logger = logging.getLogger(__name__)
 
@@ -30,15 +30,15 @@ class Entry(Protocol):
 
 
 class Writer:
-    """One daemon thread; `finish` ends it.
+    """A daemon thread that writes entries; `finish` ends it.
 
-    Entries with the same key are joined. Whatever fails is tried again, at growing intervals, until it is written. It
-    goes behind the other entries first, which keeps it from holding them up.
+    Entries with the same key are joined. A write that fails is repeated at growing intervals until it succeeds. The
+    failed entry is moved behind the other entries, which therefore do not wait for it.
 
     Args:
-        runs: where entries are written.
+        runs: the writer of the sweep's runs.
         find_record: see `FindRecord`.
-        opening: called with this writer before anything is written, again until it succeeds.
+        opening: called with this writer before the first entry is written, and repeated until it succeeds.
     """
 
     def __init__(self, runs: SweepRuns, find_record: FindRecord, opening: Callable[[Writer], None]) -> None:
@@ -53,11 +53,11 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="mlflow-writer", daemon=True)
 
     def start(self) -> None:
-        """Start writing."""
+        """Start the thread."""
         self._thread.start()
 
     def add(self, key: str, entry: Entry, oldest: bool = False) -> None:
-        """Something is to be written; ``oldest``: before what waits under its key."""
+        """Add an entry; with ``oldest`` it is written before the waiting entry with the same key."""
         with self._mutex:
             if entry.rows and self._rows >= MAX_ROWS:
                 return
@@ -69,17 +69,17 @@ class Writer:
 
     @property
     def left(self) -> int:
-        """Entries that are not written."""
+        """Number of entries that are not written yet."""
         with self._mutex:
             return len(self._entries) + (self._opening is not None) + (self._ending is not None)
 
     def finish(self, ending: Callable[[], None] | None, deadline_s: float, patient: bool) -> None:
-        """Write what waits.
+        """Write the waiting entries and end the thread.
 
         Args:
-            ending: called once everything else is written.
-            deadline_s: seconds after which the rest is left.
-            patient: it is left only once nothing was written for as long.
+            ending: called when all entries are written.
+            deadline_s: seconds after which the thread ends and the rest is not written.
+            patient: apply ``deadline_s`` to the time since the last successful write, not to the whole call.
         """
         self._ending = ending
         self._closing.set()
@@ -98,7 +98,7 @@ class Writer:
         while not self._stop.is_set():
             try:
                 busy = self._write_one()
-            except Exception as error:  # whatever it is, the entry stays
+            except Exception as error:  # any library below MLflow may raise; the entry is kept for the next attempt
                 self._runs.forget()
                 self.last_error = (str(error).splitlines() or [type(error).__name__])[0][:300]
                 _logger.debug("MLflow write failed, will be repeated: %s", self.last_error)
@@ -117,7 +117,7 @@ class Writer:
                 self._wake.clear()
 
     def _write_one(self) -> bool:
-        """Write the next thing; False if there is none."""
+        """Write the next entry; False if there is none."""
         if self._opening is not None:
             self._opening(self)
             self._opening = None

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# The head: PostgreSQL, which listens on this machine only, an MLflow server on it for the nodes, and the account's bucket
-# as the place of results.
+# Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, which all nodes
+# use. The default of --storage becomes the account's bucket.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
 sudo apt-get -o DPkg::Lock::Timeout=600 update -qq
 sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq postgresql
-# the login name is the database's user: its socket asks for no password, so there is none to lose
+# The database user has the login name, because PostgreSQL's local socket identifies this user without a password.
 sudo -u postgres psql -qtc "select 1 from pg_roles where rolname = '$USER'" | grep -q 1 ||
   sudo -u postgres createuser "$USER"
 for database in mlflow mlflow_auth; do

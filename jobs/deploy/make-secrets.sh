@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make the secrets that all nodes of a cluster and its users share, once: files in ~/.unmask that only you can read.
+# Create the secrets that the nodes and users of a cluster share, as files in ~/.unmask that only you can read. Existing
+# secrets are kept.
 set -euo pipefail
 umask 077
 mkdir -p ~/.unmask

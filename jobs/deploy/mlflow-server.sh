@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# An MLflow server on PostgreSQL (libpq's PGHOST, PGUSER, ... say which) with names and passwords, artifacts in S3.
-# UNMASK_BUCKET: the bucket, if it isn't the account's own. UNMASK_HOSTS: names it may be called by, besides localhost.
+# Run an MLflow server with user names and passwords. Its data is in PostgreSQL, which libpq's variables select (PGHOST,
+# PGUSER, ...), and its artifacts are in S3.
+# UNMASK_BUCKET: name of the bucket; the default is the account's bucket unmask-ACCOUNT.
+# UNMASK_HOSTS: allowed host names of the server in requests, besides localhost.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/environment.sh"
@@ -23,7 +25,7 @@ INI
 MLFLOW_AUTH_ADMIN_PASSWORD=$(cat ~/.unmask/mlflow_password)
 MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat ~/.unmask/mlflow_secret_key)
 export MLFLOW_AUTH_CONFIG_PATH=$settings MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
-# with the default pool, dozens of clients get errors that they don't repeat
+# With the default size of the pool, some requests of dozens of clients fail, and the clients do not repeat them.
 export MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=20 MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW=20
 
 exec mlflow server --host 0.0.0.0 --port "$port" --workers 2 --app-name basic-auth \

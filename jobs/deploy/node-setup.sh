@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Every node: this project and exactly the packages of constraints.txt, and the secrets where Ray and MLflow look for them.
-# --without-mlflow: the head runs no MLflow server.
+# Set up a node: install this project with exactly the packages of constraints.txt, and put the secrets into the files
+# that Ray and MLflow read.
+# --without-mlflow: the cluster has no MLflow server.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-  sudo apt-get -o DPkg::Lock::Timeout=600 update -qq # images are still updating themselves when SSH answers
+  sudo apt-get -o DPkg::Lock::Timeout=600 update -qq # the timeout waits for updates that new machines run at their start
   sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq python3-venv
 fi
 python3 -m venv ~/unmask-env

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tell Ray when AWS gives its two minutes' notice for this spot node, so that trials move before it is gone.
-#   watch-spot.sh start    as a service of its own;    watch-spot.sh    here
+# Drain this spot node when AWS announces its interruption, two minutes ahead, which lets Ray move its trials in time.
+#   watch-spot.sh start    runs the watch as a systemd service
+#   watch-spot.sh          runs the watch in this shell
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 . "$here/environment.sh"

@@ -9,7 +9,7 @@ from core.allocation import AllocationGoal
     ("options", "message"),
     [
         ({}, "at least one of until_width, max_trials and max_device_hours"),
-        ({"until_decided": 0.5}, "until_decided 0.5 alone may never be met"),
+        ({"until_decided": 0.5}, "until_decided 0.5 alone may never be reached"),
         ({"until_width": 0}, "until_width"),
         ({"until_width": 1.2}, "until_width"),
         ({"until_decided": 1, "max_trials": 9}, "until_decided"),

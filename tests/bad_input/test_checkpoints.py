@@ -127,7 +127,7 @@ def test_no_code_in_a_checkpoint_is_run(form: str, trained: Trained, tmp_path: P
     (tmp_path / RESUME).write_bytes(sealed(content))
     assert_same(train(tmp_path), trained.record)
     (tmp_path / "hostile.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"hostile\.pt is no checkpoint"):
+    with pytest.raises(ValueError, match=r"hostile\.pt is not a checkpoint"):
         load_checkpoint(Store(str(tmp_path)), "hostile.pt")
     assert not trace.exists()
     pickle.loads(content) if form == "pickle" else torch.load(io.BytesIO(content), weights_only=False)

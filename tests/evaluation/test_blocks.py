@@ -119,6 +119,6 @@ def test_kill_9_loses_at_most_the_attack_under_way(trained: TinySweep, elsewhere
 
 def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"nothing")
-    for name, message in (("x.pt", "is no checkpoint"), ("y.pt", "there is no such file")):
+    for name, message in (("x.pt", "is not a checkpoint"), ("y.pt", "there is no such file")):
         with pytest.raises(ValueError, match=message):
             load_checkpoint(*locate(str(tmp_path / name)))

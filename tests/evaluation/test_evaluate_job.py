@@ -39,7 +39,7 @@ QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "s
         (["--sweep", "tiny", "--attacks", "best"], "--attacks best: attack 'best' is unknown; allowed: fgsm"),
         (["--sweep", "tiny", "--mlflow-uri", "ftp://x"], "--mlflow-uri 'ftp://x' is not a store"),
         (["--checkpoint", "nowhere.pt"], "nowhere.pt: there is no such file"),
-        (["--checkpoint", __file__], "test_evaluate_job.py is no checkpoint"),
+        (["--checkpoint", __file__], "test_evaluate_job.py is not a checkpoint"),
     ],
 )
 def test_bad_input_is_one_clear_line(

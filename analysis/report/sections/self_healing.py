@@ -29,8 +29,14 @@ def self_healing_sections(context: ReportContext) -> list[Section]:
     shown = found[:MAX_RECOVERIES]
     caption = (
         f"FOSC is nearly zero if it is at most {100 * NEAR_ZERO:.0f} % of its peak since the onset. Training accuracy: "
-        "clean, change at the recovery. Gradient norm: of the whole loss, change in the next epoch. Usual: share of "
-        "the trial's other changes between epochs that are at least as low; a large share is weak evidence."
+        "clean, change at the recovery. "
+        + (
+            "Gradient norm: of the whole loss, change in the next epoch. "
+            if any(r.gradient_norm for r in shown)
+            else ""
+        )
+        + "Usual: share of the trial's other changes between epochs that are at least as low; a large share is weak "
+        "evidence."
     )
     if len(found) > len(shown):
         caption += f" The first {len(shown)} of {len(found)} recoveries."

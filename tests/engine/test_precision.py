@@ -105,7 +105,7 @@ def test_training_is_in_half_precision_and_measurements_are_not(
     assert seen == {HALF[name]}
     seen.clear()
     with trial.trainer.precision.autocast():
-        trial._measure(None, trial.validation, "alarm", 1)
+        trial.measurement.judge(trial.state, trial.detector)
     assert seen == {torch.float32}
     trial._epoch()
     assert seen == {torch.float32, HALF[name]}

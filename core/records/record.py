@@ -193,16 +193,17 @@ def read_record(content: bytes) -> TrialRecord:
     return record
 
 
-def _stored_schema(content: bytes) -> object:
-    """The schema version that invalid bytes state; this version's own if they state none."""
+def _stored_schema(content: bytes) -> int:
+    """The schema version that unreadable bytes name; that of this version if they name none."""
     try:
         stored = json.loads(content)
     except (ValueError, RecursionError):
         return SCHEMA_VERSION
-    return stored.get("schema_version", SCHEMA_VERSION) if isinstance(stored, dict) else SCHEMA_VERSION
+    version = stored.get("schema_version") if isinstance(stored, dict) else None
+    return version if type(version) is int else SCHEMA_VERSION
 
 
-def _check_schema(version: object) -> None:
+def _check_schema(version: int) -> None:
     if version != SCHEMA_VERSION:
         raise UnknownSchemaError(
             f"the record's schema_version is {version}, and this version of unmask reads {SCHEMA_VERSION}; "

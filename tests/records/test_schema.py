@@ -33,9 +33,10 @@ def test_another_layout_is_named_also_where_its_fields_do_not_fit(fields: dict[s
         read_record(_changed(**fields))
 
 
-def test_a_damaged_record_of_this_layout_is_damaged() -> None:
-    with pytest.raises(ValidationError, match="seed"):
-        read_record(_changed(seed="none"))
+@pytest.mark.parametrize("fields", [{"seed": "none"}, {"schema_version": None}, {"schema_version": "two"}])
+def test_a_damaged_record_of_this_layout_is_damaged(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(fields))):
+        read_record(_changed(**fields))
 
 
 def test_a_sweep_of_another_layout_is_not_called_damaged(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class SimulatedSweep:
     """Trained epochs of all trials."""
     device_seconds: float
     wall_seconds: float
-    """Duration of the sweep with one device per concurrent trial."""
+    """Duration of the sweep in seconds, with one device per concurrent trial."""
 
 
 def simulate(

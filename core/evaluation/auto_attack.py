@@ -18,7 +18,7 @@ from core.evaluation.attack_spec import AttackSpec
 
 
 def resists_auto_attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int) -> Tensor:
-    """Which images are classified correctly before and after the attack, ``[n]`` bool.
+    """Whether each image is classified correctly before and after the attack, ``[n]`` bool.
 
     The result equals that of ``AutoAttack.run_standard_evaluation`` on these images with one batch and this seed. The
     model runs in eval mode and float32. The global random state, the model's modes and its parameters' gradients are

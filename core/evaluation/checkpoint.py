@@ -63,6 +63,6 @@ def _check_crc(content: bytes) -> None:
 
 def locate(path: str) -> tuple[Store, str]:
     """The store and the file name of a path or URI to a checkpoint."""
-    place, mark, query = path.partition("?") if "://" in path else (os.path.abspath(path), "", "")  # noqa: PTH100 - a path may be a link in circles
+    place, mark, query = path.partition("?") if "://" in path else (os.path.abspath(path), "", "")  # noqa: PTH100 - resolve() fails on circular links
     folder, _, file = place.rpartition("/")
     return Store(folder + mark + query), file

@@ -86,7 +86,7 @@ class Planner:
         if self.source is not None and self.source.cell.data.shape != cell.data.shape:
             raise ValueError(
                 f"--source {self.options.source}: its images and classes {tuple(self.source.cell.data.shape)} "
-                f"are not those of {label}, {tuple(cell.data.shape)}"
+                f"differ from those of {label}, {tuple(cell.data.shape)}"
             )
         specs = attack_plan(self.options, cell, protocol, self.source.sha256 if self.source else None)
         available = self._test_size(cell)

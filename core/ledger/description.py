@@ -14,7 +14,7 @@ DESCRIPTION = "sweep.json"
 
 
 class SweepDescription(BaseModel):
-    """What a sweep consists of. Fields that older versions did not write have defaults."""
+    """The stored description of a sweep. Fields that older versions did not write have defaults."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -12,7 +12,7 @@ from core.storage import HeldError, Holder, Lease, Store
 
 @contextmanager
 def driver_lock(store: Store, name: str) -> Iterator[None]:
-    """Hold the sweep's lease, so that no second driver, on this machine or another, works on the same trials.
+    """Hold the sweep's lease, which prevents a second driver on any machine from training the same trials.
 
     The lease of a driver that was killed on this machine is taken over immediately. The lease of a driver on another
     machine is taken over when it was not refreshed for `core.storage.lease.STALE_S` seconds. A driver that loses its

@@ -29,9 +29,9 @@ SETTINGS = {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
 }
-"""Options of which a new value is another experiment, which needs another sweep.
+"""Options for which a new value is another experiment and needs another sweep.
 
-In all other options, cells with new values may be added to a sweep."""
+Cells with new values of any other option may be added to a stored sweep."""
 
 
 class DamagedRecordError(ValueError):
@@ -101,10 +101,10 @@ class Ledger:
         }
 
     def continued(self, sweep: Sweep) -> Sweep:
-        """The sweep with the stored cells in place of equal ones that have another id.
+        """The sweep with its cells replaced by equal stored cells that have other ids.
 
-        Cells of earlier versions carried options of other methods, which count in their ids: one cell of today may
-        stand for several of them.
+        Cells of earlier versions contained options of other methods, which their ids depend on. Several stored cells
+        may therefore equal one cell of this version.
         """
         known = read_description(self.store)
         if known is None or sweep.rerun:
@@ -114,11 +114,11 @@ class Ledger:
         for cell in stored:
             if cell.carried:
                 legacy.setdefault(cell.model_copy(update={"carried": ()}).id, []).append(cell)
-        there = {cell.id for cell in stored}
+        stored_ids = {cell.id for cell in stored}
         entries = []
         for entry in sweep.entries:
             earlier = legacy.get(entry.cell.id, [])
-            own = [entry.cell] if entry.cell.id in there or not earlier else []
+            own = [entry.cell] if entry.cell.id in stored_ids or not earlier else []
             entries += [entry.model_copy(update={"cell": cell}) for cell in [*own, *earlier]]
         return sweep.model_copy(update={"entries": tuple(entries)})
 

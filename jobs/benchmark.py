@@ -1,11 +1,11 @@
-"""Measure the project's speed claims on this machine, as ratios with their spread, in one table.
+"""Measure the project's speed claims on this machine, and print one table of ratios with their spread.
 
     python jobs/benchmark.py                                  # all rows
     python jobs/benchmark.py --only square ddp --repeats 9
     python jobs/benchmark.py --only trades-resnet18 --resnet-batch 128 256     # half an hour on 2 CPUs
     python jobs/benchmark.py --only quick-sweep --sweep-dir results/quick
 
-Goals are bounds on a row's median. Nothing else should run on the machine meanwhile.
+A goal is a bound on a row's median. No other work should run on the machine during the measurement.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ JOBS = Path(__file__).resolve().parent
 GROUPS = (
     FlagGroup(
         "benchmark",
-        "which rows are measured, and where the numbers go",
+        "the rows to measure, and the output",
         (
-            Flag("only", "rows that are measured", "many", " | ".join(ROWS), "default: all"),
-            Flag("sweep_dir", "finished sweep that the row quick-sweep reads", value="default: the sweep is run"),
-            Flag("json", "file for the header and all repeats, too"),
+            Flag("only", "rows to measure", "many", " | ".join(ROWS), "default: all"),
+            Flag(
+                "sweep_dir", "folder of a finished sweep for row quick-sweep", value="default: the quick preset is run"
+            ),
+            Flag("json", "file for the header and the values of all repeats"),
         ),
     ),
-    FlagGroup("sizes", "how often and how long, and the sizes of rows", model_flags(BenchmarkOptions)),
+    FlagGroup("sizes", "repeats, durations and sizes of the rows", model_flags(BenchmarkOptions)),
 )
 
 
@@ -54,15 +56,15 @@ class Request(NamedTuple):
 
 
 def main(args: Sequence[str]) -> int:
-    """Measure and print. Exit code: 0 done, 1 a file failed, 2 bad input, 130 interrupted."""
+    """Measure and print. Exit code: 0 done, 1 file error, 2 bad input, 130 interrupted."""
     return run_job(lambda: measure(read_request(args)))
 
 
 def read_request(args: Sequence[str]) -> Request:
-    """What to measure, from flags.
+    """Read the request from the command line.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
     try:
@@ -76,12 +78,12 @@ def read_request(args: Sequence[str]) -> Request:
         raise ValueError(f"--only {' '.join(unknown)}: allowed are {', '.join(ROWS)}")
     json = Path(given["json"]) if "json" in given else None
     if json and not can_be_file(json):
-        raise ValueError(f"--json {json}: must be a file in a folder that exists")
+        raise ValueError(f"--json {json}: must be a file in an existing folder")
     return Request(rows, Path(given["sweep_dir"]) if "sweep_dir" in given else None, json, options)
 
 
 def measure(request: Request) -> int:
-    """Measure the rows, print the table and write the file that is asked for."""
+    """Measure the rows, print the table and write the JSON file if one is requested."""
     import torch
 
     from jobs.speed.report import header, table, write_json
@@ -119,7 +121,7 @@ def measure(request: Request) -> int:
 
 
 def tabulate(records: Sequence[Any], progress: Any, cells: Mapping[str, Any]) -> Any:
-    """The cells of a sweep that is running, as the sweep command shows them."""
+    """The table of cells that the sweep command shows while a sweep runs."""
     from analysis.questions.cell_progress import sweep_cells
     from analysis.report.tables.progress_table import ProgressTable
 
@@ -127,7 +129,7 @@ def tabulate(records: Sequence[Any], progress: Any, cells: Mapping[str, Any]) ->
 
 
 def analyse(records: Sequence[Any], path: Path) -> None:
-    """All that the analysis does with a sweep's records."""
+    """Everything that the analysis does with a sweep's records."""
     from analysis.questions.effects import factor_effects
     from analysis.questions.onset import onset_survival
     from analysis.questions.rates import cell_rates

@@ -1,4 +1,4 @@
-"""Attack the stored checkpoints of a sweep with AutoAttack and others, and print robust accuracies per cell.
+"""Attack the stored checkpoints of a sweep with AutoAttack and other attacks, and print robust accuracies per cell.
 
     python jobs/evaluate.py --sweep quick                          # the selected checkpoints, Table 1's columns
     python jobs/evaluate.py --sweep quick --which selected last --images 200 --restarts 1
@@ -6,8 +6,8 @@
     python jobs/evaluate.py --sweep quick --mode none --attacks pgd-50x10 cw deepfool
     python jobs/evaluate.py --checkpoint results/quick/trials/KEY/selected.pt
 
-Running it again continues it: every finished attack on every block of images is kept. Results don't depend on how
-blocks are spread over machines.
+Running the command again continues the evaluation: every finished attack on a block of images is kept. Results don't
+depend on the machines that blocks run on.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", 
 GROUPS = (
     FlagGroup(
         "checkpoints",
-        "what is attacked, a sweep or one file",
+        "the checkpoints to attack: of a sweep, or one file",
         (
             Flag("sweep", "sweep whose checkpoints are evaluated"),
-            Flag("checkpoint", "one .pt file of a trial instead of a sweep; changes no record"),
-            Flag("by_outcome", "one row per cell and outcome in the table", "switch"),
+            Flag("checkpoint", ".pt file of one trial, instead of a sweep; no record is changed"),
+            Flag("by_outcome", "print one row per cell and outcome", "switch"),
         ),
     ),
-    FlagGroup("attacks", "which attacks, on which images, how strong", model_flags(EvaluationOptions)),
-    FlagGroup("cluster", "Ray and resources", model_flags(ClusterOptions, RUN_FLAGS)),
-    FlagGroup("storage", "where records, data and tracking are", model_flags(StorageOptions, RUN_FLAGS)),
+    FlagGroup("attacks", "the attacks, their images and their strength", model_flags(EvaluationOptions)),
+    FlagGroup("cluster", "Ray cluster and resources", model_flags(ClusterOptions, RUN_FLAGS)),
+    FlagGroup("storage", "location of records, data and tracking", model_flags(StorageOptions, RUN_FLAGS)),
 )
 MOST_USED = (
     *("sweep", "checkpoint", "which", "mode", "attacks", "images", "restarts", "by_outcome", "storage", "data_dir"),
@@ -55,14 +55,14 @@ MOST_USED = (
 def main(args: list[str]) -> int:
     """Parse, evaluate, print.
 
-    Exit code: 0 done, 1 an attack or file failed, 2 bad input or a store that fails, 130 interrupted.
+    Exit code: 0 done, 1 an attack failed or file error, 2 bad input or storage error, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 160)
     return run_job(lambda: evaluate(args, console))
 
 
 def evaluate(args: list[str], console: Console) -> int:
-    """Evaluate what the command line asks for."""
+    """Evaluate the sweep or the file that the command line names."""
     given = read_flags(GROUPS, args, __doc__ or "", MOST_USED)
     options, run = read_options(given)
     if ("sweep" in given) == ("checkpoint" in given):
@@ -81,10 +81,10 @@ def evaluate(args: list[str], console: Console) -> int:
 
 
 def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
-    """What to measure and how to run, from parsed flags.
+    """Options of the evaluation and of the run, from parsed flags.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     try:
         options = EvaluationOptions.model_validate(_known(given, EvaluationOptions.model_fields))
@@ -134,7 +134,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
 
 
 def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console: Console) -> int:
-    """Evaluate one checkpoint and print what was measured."""
+    """Evaluate one checkpoint and print its measurements."""
     from core.evaluation.driver import evaluate_file
 
     measured = evaluate_file(path, options, run, console)

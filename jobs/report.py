@@ -1,4 +1,4 @@
-"""Read a sweep: print its table, and write one self-contained HTML report that can be sent to a colleague.
+"""Print the table of a sweep, and write one self-contained HTML report that can be sent to a colleague.
 
     python jobs/report.py --sweep quick                            # also while the sweep runs
     python jobs/report.py --sweep quick --mlflow-uri http://server:5000
@@ -6,7 +6,7 @@
     python jobs/report.py --sweep quick --figures                  # the paper's Figures 1 to 7 as svg and png
     python jobs/report.py --sweep healed --figures                 # Table 3 and Figure 6, with the sweep it heals
 
-Everything is read from --storage. The page is also logged to MLflow, where MLflow can be reached and has the sweep.
+All results are read from --storage. If MLflow can be reached and has the sweep, the report is also logged there.
 """
 
 from __future__ import annotations
@@ -39,24 +39,26 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 LOCAL_UI = "http://127.0.0.1:5000"
-"""Where `mlflow ui` is by default."""
+"""Default address of `mlflow ui`."""
 MODEL_TRAINING = "workflowType=machine_learning"
-"""Without it MLflow's pages are those about prompts and traces."""
+"""Query that selects MLflow's pages about training; without it, MLflow shows its pages about prompts and traces."""
 
 GROUPS = (
     FlagGroup(
         "report",
-        "which sweep is read, and what is written",
+        "the sweep to read, and the files to write",
         (
             Flag("sweep", "name of the sweep", required=True),
-            Flag("output", "the report's file", value="default: ./SWEEP-report.html"),
-            Flag("figures", "draw figures into this folder; without a folder, ./SWEEP-figures", "at most one"),
+            Flag("output", "file of the report", value="default: ./SWEEP-report.html"),
+            Flag(
+                "figures", "draw the paper's figures into this folder; without a folder: ./SWEEP-figures", "at most one"
+            ),
         ),
     ),
-    FlagGroup("statistics", "what counts as unstable, and how rates are shown", model_flags(ReportOptions)),
+    FlagGroup("statistics", "definition of instability, intervals and costs", model_flags(ReportOptions)),
     FlagGroup(
         "storage",
-        "where records, data and tracking are",
+        "location of records, data and tracking",
         model_flags(StorageOptions, {"storage", "data_dir", "mlflow_uri"}),
     ),
 )
@@ -76,11 +78,11 @@ class Request(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Parse, report, print. Exit code: 0 done, 1 a file failed, 2 bad input or a store that fails."""
+    """Parse, report, print. Exit code: 0 done, 1 file error, 2 bad input or storage error."""
 
     def job() -> int:
         request = read_request(args)
-        # with --format, stdout is the table alone
+        # with --format, stdout contains only the table
         said = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
         report(request, said)
         return DONE
@@ -89,10 +91,10 @@ def main(args: list[str]) -> int:
 
 
 def read_request(args: list[str]) -> Request:
-    """What to report on, from flags.
+    """Read the request from the command line.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
     try:
@@ -102,9 +104,9 @@ def read_request(args: list[str]) -> Request:
     name, figures = checked_name("--sweep", given["sweep"]), given.get("figures")
     output = Path(given["output"]) if "output" in given else home() / f"{name}-report.html"
     if not can_be_file(output):
-        raise ValueError(f"--output {output}: must be a file in a folder that exists")
+        raise ValueError(f"--output {output}: must be a file in an existing folder")
     if figures and not can_be_folder(Path(figures)):
-        raise ValueError(f"--figures {figures}: must be a folder, there already or to be made in one that is")
+        raise ValueError(f"--figures {figures}: must be an existing folder, or a new one in an existing folder")
     return Request(
         sweep=name,
         mlflow_uri=tracking_uri(given.get("mlflow_uri")),
@@ -117,7 +119,7 @@ def read_request(args: list[str]) -> Request:
 
 
 def report(request: Request, said: Console) -> None:
-    """Print the table and what else the sweep says, write the report and the figures, and log them to MLflow."""
+    """Print the table and further results, write the report and the figures, and log them to MLflow."""
     from analysis.questions.countable_trials import interval_reason, started
     from analysis.report.answer_sentence import answer_sentence
     from analysis.report.context import report_context
@@ -130,7 +132,7 @@ def report(request: Request, said: Console) -> None:
     from core.tracking.address import absolute_uri
 
     options = request.options
-    absolute_uri(request.mlflow_uri)  # an address that can't be one is refused before any work
+    absolute_uri(request.mlflow_uri)  # an invalid address is an error before any work
     snapshot = read_snapshot(request.storage, request.sweep)
     say = _sayer(said)
     earlier = _earlier(request, started(snapshot.trials), say)
@@ -164,7 +166,7 @@ def report(request: Request, said: Console) -> None:
 
 
 def _tracked(request: Request, say: Say) -> TrackedSweep | None:
-    """The sweep's runs in MLflow; None, and a sentence, where MLflow can't be reached or does not have the sweep."""
+    """The sweep's runs in MLflow. If MLflow can't be reached or lacks the sweep, print a sentence and return None."""
     from core.tracking import TrackedSweep
 
     try:
@@ -199,7 +201,7 @@ def _earlier(request: Request, records: Sequence[TrialRecord], say: Say) -> Earl
         say(f"The comparison with the earlier sweep is left out: {error}")
         return None
     if all(record.cell["heal"] != "none" for record in records):
-        say(f"No trial without healing to compare with; {request.storage} does not say which sweep's seeds these are.")
+        say(f"No trial without healing to compare with: {request.storage} does not name the earlier sweep.")
     return None
 
 
@@ -238,10 +240,10 @@ def _write_figures(folder: Path, panels: Sequence[Panel], context: ReportContext
 
 
 def _user_interface(mlflow_uri: str) -> tuple[str, str]:
-    """Where MLflow's user interface is, and what must be done for it to be there."""
+    """Address of MLflow's user interface, and a note on how to start it, which is empty for a server."""
     if mlflow_uri.startswith("http"):
         return mlflow_uri.rstrip("/"), ""
-    return LOCAL_UI, f"Links work while MLflow runs there: mlflow ui --backend-store-uri {mlflow_uri}"
+    return LOCAL_UI, f"The links work while this command runs: mlflow ui --backend-store-uri {mlflow_uri}"
 
 
 def _sayer(console: Console) -> Say:

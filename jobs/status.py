@@ -1,10 +1,11 @@
-"""Say how a sweep stands, from anywhere its storage can be read; neither Ray nor MLflow is needed.
+"""Print the state of a sweep. Only its storage is read; neither Ray nor MLflow is needed.
 
     python jobs/status.py --sweep quick
     python jobs/status.py --sweep mine --storage s3://bucket/results --price 2.5
     python jobs/status.py --sweep quick --watch                    # until the sweep ends
 
-What runs is what the sweep's driver last said, every quarter of a minute; what has ended is read from its records.
+Finished trials are read from their records. Running trials are shown as the sweep's driver last reported them; it
+reports every 15 seconds.
 """
 
 from __future__ import annotations
@@ -32,17 +33,18 @@ from core.ledger.snapshot import SweepReader, stored_sweep
 from core.records import SweepProgress
 
 MAX_LISTED = 8
-"""So many running trials are listed; of more, a summary is given."""
+"""Largest number of running trials that are listed; more trials are summarised."""
 WATCH_S = 5.0
+"""Seconds between two pictures of ``--watch``."""
 GROUPS = (
     FlagGroup(
         "status",
-        "what is shown",
+        "the sweep to show",
         (
             Flag("sweep", "name of the sweep", required=True),
             *model_flags(StorageOptions, {"storage"}),
-            Flag("price", "price of a device-hour", allowed="0 <= x", value="default: the sweep's"),
-            Flag("watch", "look again every few seconds until the sweep ends", "switch"),
+            Flag("price", "price of one device-hour", allowed="0 <= x", value="default: the sweep's own --price"),
+            Flag("watch", "print the state every 5 seconds until the sweep ends", "switch"),
         ),
     ),
 )
@@ -58,12 +60,12 @@ class Request(NamedTuple):
 
 
 def main(args: list[str]) -> int:
-    """Parse, read, print. Exit code: 0 done, 2 bad input, or the store does not work, 130 interrupted."""
+    """Parse, read, print. Exit code: 0 done, 2 bad input or storage error, 130 interrupted."""
 
     def job() -> int:
         try:
             watch(read_request(args), Console(width=None if sys.stdout.isatty() else 120))
-        except KeyboardInterrupt:  # the way to leave --watch
+        except KeyboardInterrupt:  # Ctrl-C ends --watch
             return INTERRUPTED
         return DONE
 
@@ -71,10 +73,10 @@ def main(args: list[str]) -> int:
 
 
 def read_request(args: list[str]) -> Request:
-    """What to look at, from flags.
+    """Read the request from the command line.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
     price = given.get("price")
@@ -87,7 +89,7 @@ def read_request(args: list[str]) -> Request:
 
 
 def watch(request: Request, console: Console) -> None:
-    """Print how the sweep stands, once or until it ends."""
+    """Print the state of the sweep, once or until it ends."""
     pictures = look(request)
     if not request.watch:
         console.print(next(pictures)[0])
@@ -104,10 +106,10 @@ def watch(request: Request, console: Console) -> None:
 
 
 def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
-    """Again and again: what there is to say, and whether a driver is at work.
+    """Yield the state of the sweep, and whether its driver is running, without end.
 
     Raises:
-        ValueError: there is no such sweep.
+        ValueError: the sweep does not exist.
     """
     reader = SweepReader(stored_sweep(request.storage, request.sweep), traces=False)
     while True:
@@ -122,20 +124,21 @@ def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
 
 def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float) -> Iterator[str]:
     if progress is None:
-        yield f"Sweep {sweep}: {records} trials have ended; no driver ever said what is running or waiting."
+        yield f"Sweep {sweep}: {records} trials have ended; no driver has reported running or waiting trials."
         return
     driver = f"the driver on {progress.host} (process {progress.pid})"
     age = f"{duration(max(0.0, progress.age_s(now)))} ago"
     match progress.state:
         case "running" if progress.is_alive(now):
-            yield f"Sweep {sweep}: {driver} is at work, heard of {age}"
+            yield f"Sweep {sweep}: {driver} is running; last report {age}"
         case "running":
             yield (
-                f"Sweep {sweep}: nothing was heard of {driver} since {age}: it died, or it can't reach the storage. "
-                "If it died, run the sweep's command again to go on."
+                f"Sweep {sweep}: {driver} last reported {age}: it has died, or it can't reach the storage. "
+                "If it has died, run the sweep's command again to continue."
             )
-        case "interrupted" | "failed":
-            yield f"Sweep {sweep}: {driver} was {progress.state} {age}; run the sweep's command again to go on."
+        case "interrupted" | "failed" as state:
+            ended = "failed" if state == "failed" else "was interrupted"
+            yield f"Sweep {sweep}: {driver} {ended} {age}; run the sweep's command again to continue."
         case "finished":
             yield f"Sweep {sweep}: finished {age}"
     yield progress_line(progress)

@@ -2,11 +2,11 @@
 
     python jobs/sweep_trades.py                                  # the quick preset on this machine
     python jobs/sweep_trades.py --preset table2-batch --data-dir /data --gpus-per-worker 1
-    python jobs/sweep_trades.py --seeds-from quick --heal fosc --no-stop --name healed    # its unstable seeds again
+    python jobs/sweep_trades.py --seeds-from quick --heal fosc --no-stop --name healed    # retrain its unstable seeds
     python jobs/sweep_trades.py --until-width 0.4 --plan --pilot quick
     ray job submit --working-dir . -- python jobs/sweep_trades.py
 
-Running a sweep of the same --name again continues it: finished trials stay, interrupted ones go on.
+Running the command again with the same --name continues the sweep: finished trials stay, interrupted trials go on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PRESETS = Path(__file__).parent / "presets"
 def main(args: list[str]) -> int:
     """Parse, run, print.
 
-    Exit code: 0 done, 1 file error, 2 bad input or a store that fails, 3 trials without a record, 130 interrupted.
+    Exit code: 0 done, 1 file error, 2 bad input or storage error, 3 trials without a record, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -50,7 +50,7 @@ def main(args: list[str]) -> int:
 
 
 def print_dry_run(request: Request, console: Console) -> int:
-    """Print cells, trials and expected cost of the sweep, if no trial is stopped early; start nothing."""
+    """Print the cells, trials and cost of the sweep, assuming that no trial is stopped early; train nothing."""
     from analysis.report.tables.dry_run_table import PlannedCell, dry_run_table
     from core.engine.cost import seconds_per_epoch, trial_flop
 
@@ -72,7 +72,7 @@ def print_dry_run(request: Request, console: Console) -> int:
 
 
 def print_plan(request: Request, console: Console) -> int:
-    """Forecast what the sweep takes to reach its goal; start nothing."""
+    """Forecast the trials and costs that the sweep's goal takes; train nothing."""
     from analysis.questions.countable_trials import countable_trials
     from analysis.questions.forecast import forecast
     from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
@@ -93,7 +93,7 @@ def print_plan(request: Request, console: Console) -> int:
         records, _ = countable_trials(pilot.trials, pilot.first_seed)
         truths, counts = pilot_of(records, [cell.id for cell in cells])
         if not any(finished for _, finished in counts):
-            raise ValueError(f"--pilot {plan.pilot}: none of its trials that may be counted is of a cell of this sweep")
+            raise ValueError(f"--pilot {plan.pilot}: it has no countable trial in a cell of this sweep")
         assumed = [f"{unstable}/{finished} in {plan.pilot}" for unstable, finished in counts]
     else:
         seconds = [seconds_per_epoch(cell, protocol, run.device_tflops) for cell in cells]
@@ -119,7 +119,7 @@ def print_plan(request: Request, console: Console) -> int:
 
 
 def anytime(unstable: int, finished: int) -> tuple[float, float]:
-    """Ends of the interval that adaptive sweeps decide by."""
+    """Bounds of the anytime-valid interval, by which adaptive sweeps decide."""
     from analysis.statistics.intervals import confidence_sequence
 
     interval = confidence_sequence(unstable, finished)
@@ -127,7 +127,7 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 
 def run_and_print(request: Request, console: Console) -> int:
-    """Run the sweep and print the table, where everything is, and how to go on."""
+    """Run the sweep and print the table, the locations of results, and how to continue."""
     from core.ledger.ledger import Ledger
     from core.storage import Store
 
@@ -139,7 +139,7 @@ def run_and_print(request: Request, console: Console) -> int:
         highlight=False,
     )
     console.print(escape(request.description), style="dim", highlight=False)
-    # after the first lines are shown: these imports take seconds
+    # imported after the first lines are printed, because these imports take seconds
     from analysis.questions.cell_progress import sweep_cells
     from analysis.questions.countable_trials import default_rates
     from analysis.report.tables.cells_export import render
@@ -184,7 +184,7 @@ def run_and_print(request: Request, console: Console) -> int:
 
 
 def print_designed(request: Request, records: Sequence[TrialRecord], console: Console) -> None:
-    """Print the results beyond rates that a sweep is designed for: fixed and unstable trials, or shares of variance."""
+    """Print the results of a sweep with healing (trials fixed by it) or with pinned seeds (variance components)."""
     from analysis.questions.healing import EarlierRecords
     from analysis.report.context import report_context
     from analysis.report.sections.healing import healing_sections

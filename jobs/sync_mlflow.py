@@ -1,11 +1,11 @@
-"""Write MLflow's copy of a sweep from the storage: what MLflow lacks, or all of it.
+"""Copy a sweep from the storage to MLflow: the parts that MLflow lacks, or the whole sweep.
 
     python jobs/sync_mlflow.py --sweep quick
     python jobs/sync_mlflow.py --sweep quick --storage s3://bucket/results --mlflow-uri http://server:5000
     python jobs/sync_mlflow.py --sweep quick --rewrite             # delete the sweep's runs first
 
-The storage holds everything that is known of a sweep, and MLflow a copy of it. A sweep writes this copy while it runs.
-This command completes it after MLflow was away too long, or its database was lost. Running it twice changes nothing.
+The storage holds all results of a sweep. MLflow has a copy, which the sweep writes while it runs. This command
+completes the copy after a long outage of MLflow or the loss of its database. Running it twice changes nothing.
 Reports are logged to MLflow by report.py.
 """
 
@@ -26,11 +26,11 @@ from core.config.names import checked_name
 GROUPS = (
     FlagGroup(
         "sync_mlflow",
-        "which sweep is written where",
+        "the sweep, and the MLflow server or database to write to",
         (
             Flag("sweep", "name of the sweep", required=True),
             *model_flags(StorageOptions, {"storage", "mlflow_uri"}),
-            Flag("rewrite", "delete the sweep's runs in MLflow first, and write all of them", "switch"),
+            Flag("rewrite", "delete the sweep's runs in MLflow first, then write all of them", "switch"),
         ),
     ),
 )
@@ -48,17 +48,17 @@ class Request(NamedTuple):
 def main(args: list[str]) -> int:
     """Parse, write, print.
 
-    Exit code: 0 MLflow has everything, 1 it lacks something, 2 bad input or a store that fails, 130 interrupted.
+    Exit code: 0 MLflow has the whole sweep, 1 it lacks a part, 2 bad input or storage error, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
     return run_job(lambda: sync(read_request(args), console))
 
 
 def read_request(args: list[str]) -> Request:
-    """What to write where, from flags.
+    """Read the request from the command line.
 
     Raises:
-        ValueError: one line per wrong option.
+        ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
     sweep = checked_name("--sweep", given["sweep"])
@@ -67,7 +67,7 @@ def read_request(args: list[str]) -> Request:
 
 
 def sync(request: Request, console: Console) -> int:
-    """Write what MLflow lacks."""
+    """Write the parts that MLflow lacks, or all, and print their number."""
     from analysis.questions.countable_trials import default_rates
     from analysis.report.tables.cells_export import render
     from analysis.report.tables.evaluation_table import stored_evaluations_markdown

@@ -22,7 +22,7 @@ class ProtocolOptions(Options):
     )
     fosc_center: Literal["natural", "start"] = Field(
         "natural",
-        description="centre of FOSC: the natural image (paper) or the attack's unclamped start (reference code)",
+        description="centre of FOSC's ball: the natural image (paper) or the unclamped start (reference code)",
     )
     fosc_threshold: Number = Field(
         3.0, gt=0, description="FOSC above which an epoch counts as masked (the paper gives no value)"

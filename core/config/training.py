@@ -28,7 +28,7 @@ class TrainingOptions(Options):
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="number format of training; verdicts are always measured in fp32"
     )
-    channels_last: bool = Field(False, description="channels-last memory format (helps deep nets, hurts small ones)")
+    channels_last: bool = Field(False, description="use channels-last memory format: faster for deep networks only")
     fast: Annotated[bool, AddedLater(True)] = Field(
         True,
         description="attack a copy of the network with folded BatchNorm, which is faster and equal to plain torch up "

@@ -23,7 +23,7 @@ class Fold(NamedTuple):
 
 
 class _Source:
-    """A tensor of a layer, and where it lay when the network was folded."""
+    """A tensor of a layer, and its address in memory when the network was folded."""
 
     def __init__(self, layer: nn.Module, name: str) -> None:
         self.layer, self.name = layer, name
@@ -44,8 +44,8 @@ class FoldedNetwork(nn.Module):
     Args:
         model: of torch's own layers. Its tensors may change, but not be replaced by others.
         dtype: of weights and activations, if not the model's own. The first and the last layer with weights keep the
-            model's, because images and logits differ by less than bfloat16 resolves. BatchNorm that follows no
-            convolution keeps its weights and statistics, too, as under autocast.
+            model's, because images and logits differ by less than bfloat16 resolves. BatchNorm layers that
+            are not folded also keep their weights and statistics, as under autocast.
 
     Raises:
         torch.fx.proxy.TraceError: the model's forward branches on values.

@@ -53,7 +53,7 @@ def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed
     hung.send_signal(signal.SIGSTOP)
     sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)
     said = status(sweep, tmp_path)
-    assert "is at work, heard of" in said
+    assert "is running; last report" in said
     assert re.search(r"\d of 2 trials done, [12] running", said)
     assert driver.wait(timeout=300) == 0, sweep.text
     assert not hung.is_running()

@@ -123,5 +123,5 @@ def test_a_plan_is_printed_and_nothing_written(
     assert main(f"{goal} --assume-rate 0 1 --device-tflops 20".split()) == 0
     assert "money" not in capsys.readouterr().out
     assert main([*goal.split(), "--pilot", "before", "--lr", "0.3"]) == 2
-    assert "--pilot before: none of its trials that may be counted" in " ".join(capsys.readouterr().err.split())
+    assert "--pilot before: it has no countable trial" in " ".join(capsys.readouterr().err.split())
     assert sorted(tmp_path.rglob("*")) == before

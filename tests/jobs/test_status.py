@@ -82,7 +82,7 @@ def stored(tmp_path: Path) -> Stored:
 
 def test_cells_trials_cost_and_driver(stored: Stored, capsys: Capture) -> None:
     said = stored.status(capsys)
-    assert f"the driver on {stored.progress.host} (process {stored.progress.pid}) is at work" in said
+    assert f"the driver on {stored.progress.host} (process {stored.progress.pid}) is running" in said
     assert "4 of 8 trials done, 3 running, 1 waiting" in said
     # 4 x 20 s are spent, and 3 x 10 s by those that run; each of the 4 left takes 20 s as its cell's others did
     assert "cost 110.00 of about 160.00" in said
@@ -103,15 +103,15 @@ def test_records_count_at_once_and_the_price_may_be_another(stored: Stored, caps
 def test_a_driver_that_is_not_heard_of(stored: Stored, capsys: Capture) -> None:
     stored.say(stored.progress, written_at=time.time() - 300)
     said = stored.status(capsys)
-    assert "nothing was heard of the driver" in said
-    assert "since 5 min 0 s ago" in said
+    assert "it has died, or it can't reach the storage" in said
+    assert "last reported 5 min 0 s ago" in said
     assert "4 of 8 trials done, 0 running, 4 waiting" in said
 
 
-@pytest.mark.parametrize(("state", "shown"), [("interrupted", "was interrupted"), ("failed", "was failed")])
+@pytest.mark.parametrize(("state", "shown"), [("interrupted", "was interrupted"), ("failed", ") failed ")])
 def test_a_driver_that_ended_early(stored: Stored, capsys: Capture, state: str, shown: str) -> None:
     stored.say(stored.progress, state=state)
-    said = stored.status(capsys, "--watch")  # ends at once: nobody is at work
+    said = stored.status(capsys, "--watch")  # ends at once: no driver is running
     assert shown in said
     assert "0 running, 4 waiting" in said
 
@@ -119,7 +119,7 @@ def test_a_driver_that_ended_early(stored: Stored, capsys: Capture, state: str, 
 def test_a_sweep_whose_driver_never_spoke(stored: Stored, capsys: Capture) -> None:
     stored.ledger.store.delete("progress.json")
     said = stored.status(capsys)
-    assert "4 trials have ended; no driver ever said what is running" in said
+    assert "4 trials have ended; no driver has reported running" in said
     assert "2/2 100 [34–100]" in said
 
 

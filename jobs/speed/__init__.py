@@ -1,1 +1,1 @@
-"""Speed measurements as ratios: each row runs two ways of doing one thing in turns, so that noise hits both."""
+"""Speed measurements as ratios: a row alternates between two implementations, so that noise affects both."""

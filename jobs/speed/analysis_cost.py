@@ -1,4 +1,4 @@
-"""Time and memory of analysing a sweep and writing its report, and how both grow with the number of trials."""
+"""Time and memory of the analysis and the report of a sweep, and their growth with the number of trials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FACTORS = {"beta": (1, 3, 6), "batch_size": (64, 128, 256), "lr": (0.02, 0.1, 0.
 
 
 class AnalysisCost(NamedTuple):
-    """Seconds of one analysis, and MB of its process before it and at its largest."""
+    """Seconds of one analysis, and the memory of its process in MB, before the analysis and at its peak."""
 
     seconds: float
     before: float
@@ -31,7 +31,7 @@ class AnalysisCost(NamedTuple):
 
 
 def analysis_costs(settings: Settings) -> Iterator[Result]:
-    """Every size in turn, each time in a new process: nothing is cached, and its largest memory is its own."""
+    """Measure all sizes in turn, each in a new process without caches, whose peak memory belongs to one analysis."""
     sizes = settings.analysis_trials
     turns = settings.fewer(1).repeats
     costs: dict[int, list[AnalysisCost]] = {size: [] for size in sizes}
@@ -44,7 +44,7 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
     for size in sizes:
         setting = f"{what}; {size:,} trials x {EPOCHS} epochs"
         yield Result("analysis", f"time; {setting}", tuple(cost.seconds for cost in costs[size]), "s")
-        note = f"at its largest; {costs[size][0].before:.0f} MB of it were modules and records before"
+        note = f"peak, of which {costs[size][0].before:.0f} MB are modules and records from before the analysis"
         yield Result("analysis", f"memory; {setting}", tuple(cost.peak for cost in costs[size]), "MB", None, note)
     for small, large in itertools.pairwise(sizes):
         growth = tuple(b.seconds / a.seconds for a, b in zip(costs[small], costs[large], strict=True))
@@ -54,9 +54,9 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
 
 
 def measure(analyse: Callable[[Sequence[Any], Path], None], trials: int) -> AnalysisCost:
-    """Analyse records made here."""
+    """Make synthetic records and measure their analysis."""
     records = make_records(trials)
-    # forget the largest size so far, that of making the records
+    # reset the peak memory, so that it does not include making the records
     Path("/proc/self/clear_refs").write_text("5")
     before = _megabytes("VmRSS")
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +67,7 @@ def measure(analyse: Callable[[Sequence[Any], Path], None], trials: int) -> Anal
 
 
 def make_records(trials: int) -> list[TrialRecord]:
-    """A sweep of 27 cells that run all epochs; one trial in five is an audit, the others' rates rise over the cells."""
+    """Synthetic records of a sweep of 27 cells with rising rates of instability; every fifth trial is an audit."""
     cells = [
         Cell.from_flat({**dict(zip(FACTORS, values, strict=True)), "epochs": EPOCHS}).flat()
         for values in itertools.product(*FACTORS.values())
@@ -91,6 +91,6 @@ def make_records(trials: int) -> list[TrialRecord]:
 
 
 def _megabytes(name: str) -> float:
-    """A size in this process's status: ``VmRSS`` now, ``VmHWM`` at its largest."""
+    """Memory of this process in MB: ``VmRSS`` is the current size, ``VmHWM`` the peak."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""What ``compile`` costs the first trial of a machine, and what the next one, in a process of its own."""
+"""The cost of ``compile`` for the first trial on a machine, and for the next trial, in a new process."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jobs.speed.result import Result, Settings
 from jobs.speed.subjects import make_trainer, ten_step_cell, training_images
 
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
-"""torch's own variable; without it the folder is one in the temporary folder, of all processes of a user."""
+"""torch's variable for the cache folder. By default all processes of a user share a folder for temporary files."""
 
 
 def compile_costs(settings: Settings) -> Iterator[Result]:
-    """Seconds of a trial's first epoch with an empty cache, over those of the next trial's with the cache it left."""
+    """Seconds of a trial's first epoch with an empty cache, over those of the next trial with the filled cache."""
     compiled, eager = (ten_step_cell(settings, compile=on) for on in (True, False))
     with tempfile.TemporaryDirectory(prefix="unmask-benchmark-") as folder:
         spent = []
@@ -35,7 +35,7 @@ def compile_costs(settings: Settings) -> Iterator[Result]:
 
 
 def _first_epoch(cell: Cell, cache: str) -> float:
-    """In a new process, as trials are on another worker."""
+    """Seconds of the first epoch of a trial in a new process, as on another worker."""
     context = mp.get_context("spawn")
     mine, theirs = context.Pipe()
     process = context.Process(target=train, args=(theirs, cell.flat(), cache), daemon=True)
@@ -47,7 +47,7 @@ def _first_epoch(cell: Cell, cache: str) -> float:
 
 
 def train(line: Connection, options: dict[str, object], cache: str) -> None:
-    """An epoch of a new trainer; sends its seconds."""
+    """Train one epoch with a new trainer, and send the seconds it took."""
     os.environ[CACHE] = cache
     torch.set_num_threads(1)
     cell, device = Cell.from_flat(options), torch.device("cpu")

@@ -1,4 +1,4 @@
-"""What shuffling, augmenting and converting images costs, as a share of training on them."""
+"""Cost of shuffling, augmenting and converting images, as a share of the time to train on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA, TRAINING = "data path", "training"
 
 
 def data_path_shares(settings: Settings) -> Iterator[Result]:
-    """The quick preset's batches and 10-step ones, both with crop and flip, and ResNet-18's."""
+    """Measure the quick preset's step, its 10-step variant (both with crop and flip), and ResNet-18's step."""
     with one_thread():
         yield _share(quick_cell(settings, augment="crop-flip"), settings)
         yield _share(ten_step_cell(settings, augment="crop-flip"), settings)
@@ -26,7 +26,7 @@ def data_path_shares(settings: Settings) -> Iterator[Result]:
 
 
 def run_data_path(images: ImageSet, batch_size: int, generator: torch.Generator) -> None:
-    """What an epoch does to images before anything trains on them: the same calls as `core.engine.batches`."""
+    """The image processing of one epoch, without training: the same calls as in `core.engine.batches`."""
     order = epoch_order(len(images), generator)
     for chosen in order.split(batch_size):
         to_float(crop_flip(images.images[chosen], generator))

@@ -1,4 +1,4 @@
-"""Two DDP ranks against one, each in a process of its own with one thread, as Ray gives it one CPU."""
+"""Two DDP ranks against one. Each rank is a process with one thread, because Ray gives it one CPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONE, TWO = "1 worker", "2 workers"
 
 
 def ddp_speedups(settings: Settings) -> Iterator[Result]:
-    """Epochs over the same global batches, on the CPU with gloo: one worker's seconds over two workers'."""
+    """Seconds of one worker over those of two, for epochs over the same global batches, on the CPU with gloo."""
     yield _speedup(ten_step_cell(settings), settings)
     yield _speedup(resnet_cell(settings), settings.fewer(), batches=1)
 
@@ -43,7 +43,7 @@ def _speedup(cell: Cell, settings: Settings, batches: int | None = None) -> Resu
 
 
 class Team:
-    """Processes that train one network together, an epoch whenever they are told to; idle ones use no CPU."""
+    """Processes that train one network together. They train one epoch per request and use no CPU between requests."""
 
     def __init__(self, cell: Cell, workers: int, batches: int | None) -> None:
         self.cell, self.workers, self.batches = cell, workers, batches
@@ -66,7 +66,7 @@ class Team:
         return self
 
     def run_epoch(self) -> None:
-        """Train an epoch and wait for all ranks."""
+        """Train one epoch and wait for all ranks."""
         for line in self._lines:
             line.send("epoch")
         self._wait()
@@ -89,7 +89,7 @@ class Team:
 def work(
     line: Connection, options: dict[str, object], rank: int, workers: int, batches: int | None, meeting: str
 ) -> None:
-    """One rank: an epoch per word, until the line is closed."""
+    """One rank: train an epoch per message, until the connection is closed."""
     torch.set_num_threads(1)
     if workers > 1:
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)

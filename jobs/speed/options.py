@@ -1,4 +1,4 @@
-"""What a run of the benchmark may choose."""
+"""Options of the benchmark."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_TIMES = 10**6
 
 
 class BenchmarkOptions(Options):
-    """How often and how long rows are measured, and their sizes."""
+    """Repeats, durations and sizes of the rows."""
 
-    repeats: int = Field(5, ge=1, le=MAX_TIMES, description="turns of each comparison; slow rows take fewer")
-    seconds: Number = Field(1.0, gt=0, description="least seconds of one side in one turn")
+    repeats: int = Field(5, ge=1, le=MAX_TIMES, description="number of turns of each comparison; slow rows take fewer")
+    seconds: Number = Field(1.0, gt=0, description="minimum seconds of each side of a comparison in one turn")
     resnet_batch: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=RESNET_IMAGES)], ...], Unset("one up to 128 that this machine can bear")
-    ] = Field((), description="batch sizes of trades-resnet18")
-    sweep_seeds: int = Field(1, ge=1, le=MAX_TIMES, description="seeds per cell of the quick sweep that is run")
+        tuple[Annotated[int, Field(ge=1, le=RESNET_IMAGES)], ...], Unset("the largest up to 128 with short steps")
+    ] = Field((), description="batch sizes of the row trades-resnet18")
+    sweep_seeds: int = Field(1, ge=1, le=MAX_TIMES, description="seeds per cell in the row quick-sweep")

@@ -10,13 +10,16 @@ from scipy.stats import binomtest
 
 @dataclass(frozen=True)
 class PairedCounts:
-    """How often each of two ways said yes, over the same cases."""
+    """Counts of positive outcomes of two methods over the same cases."""
 
     both: int
+    """Cases in which both methods are positive."""
     first: int
-    """Only the first way did."""
+    """Cases in which only the first method is positive."""
     second: int
+    """Cases in which only the second method is positive."""
     neither: int
+    """Cases in which no method is positive."""
 
     @property
     def cases(self) -> int:
@@ -25,11 +28,11 @@ class PairedCounts:
 
     @property
     def difference(self) -> float:
-        """Second way's share minus the first one's."""
+        """Share of positive outcomes of the second method minus that of the first."""
         return (self.second - self.first) / self.cases
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Of the difference: Newcombe (1998, Statistics in Medicine 17:2635), method 10, from Wilson intervals."""
+        """Interval of the difference: method 10 of Newcombe (1998, Statistics in Medicine 17:2635), from Wilson's."""
         cases = self.cases
         below, above = [], []
         for count in (self.both + self.second, self.both + self.first):
@@ -42,7 +45,7 @@ class PairedCounts:
         return self.difference - low, self.difference + high
 
     def p_value(self) -> float:
-        """McNemar's exact test of no difference, two-sided."""
+        """Two-sided p-value of McNemar's exact test of no difference."""
         discordant = self.first + self.second
         return float(binomtest(self.first, discordant).pvalue) if discordant else 1.0
 

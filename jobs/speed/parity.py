@@ -1,4 +1,4 @@
-"""Losses of the engine's steps and of textbook steps on the same batches from the same starts."""
+"""Losses of the engine's and of textbook steps on the same batches, with the same start points of the attack."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def paired_losses(
     follow: bool,
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
 ) -> list[tuple[float, float]]:
-    """(engine's, textbook's) loss of each step; the engine's single-batch epochs are its steps.
+    """Pairs (loss of the engine, loss of the textbook) per step; a step of the engine is an epoch of one batch.
 
     Args:
-        cell: what is trained; its data holds at least one batch.
-        steps: how many.
-        device: where.
-        follow: before each step give the engine the textbook's weights. Otherwise each goes its own way, and what
-            rounding makes of a sign near 0 grows from step to step.
-        wrap: what to make of either network first, one that computes in float64, say.
+        cell: the cell to train; its data holds at least one batch.
+        steps: number of steps.
+        device: device of the networks.
+        follow: copy the textbook's weights to the engine before each step. Otherwise both train independently, and
+            rounding differences in signs near 0 grow from step to step.
+        wrap: applied to both networks first, for example to compute in float64.
     """
     trainer, textbook = make_trainer(cell, device, wrap=wrap), make_textbook(cell, device, wrap=wrap)
     whole = training_images(cell, device)
@@ -52,5 +52,5 @@ def paired_losses(
 
 
 def relative_differences(losses: list[tuple[float, float]]) -> list[float]:
-    """How far the engine's loss is from the textbook's, as a share of it, step by step."""
+    """Relative difference of the engine's loss from the textbook's, per step."""
     return [abs(ours - theirs) / abs(theirs) for ours, theirs in losses]

@@ -1,4 +1,4 @@
-"""What half precision does to the attack that training runs: signs step by step, and the adversaries it finds."""
+"""Effect of half precision on the training attack: gradient signs per step, and the adversarial images found."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from jobs.speed.result import Result, Settings
 from jobs.speed.subjects import dataset_of, make_trainer, one_thread, resnet_cell, ten_step_cell, training_images
 
 HALF = {"bf16": (torch.bfloat16, 1.0), "fp16": (torch.float16, FP16_ATTACK_SCALE)}
-"""By name: type of weights and activations, and the loss's scale. tf32 exists on CUDA only, and a CPU without fp16
-arithmetic takes minutes for ResNet-18 in it."""
+"""Type of weights and activations, and scale of the loss, by name. tf32 is left out, because only CUDA has it. On a
+CPU, ResNet-18 is measured without fp16, which takes minutes on CPUs that emulate it."""
 SEEDS = 3
 
 
 def attack_precision(settings: Settings, epochs: int = 10) -> Iterator[Result]:
     """TRADES' 10-step attack on the small CNN after some epochs and on ResNet-18 after four batches, all in float32.
 
-    Signs are compared at the images that the float32 attack visits, so that every step is judged by itself. Accuracies
-    under the adversaries are those of the float32 network.
+    Signs are compared at the images that the float32 attack visits, so that errors of earlier steps do not add up.
+    Accuracies under the adversarial images are those of the float32 network.
     """
     small = ten_step_cell(settings, batch_size=64)
     with one_thread():
@@ -56,7 +56,7 @@ def _compare(
         half, scaled = FoldedNetwork(trainer.model, dtype), replace(attack, loss_scale=scale)
         shares = [100 * share for share in sign_agreement(full, half, attack, scaled, x, y, _start(attack, x, 0))]
         steps = " ".join(f"{share:.1f}" for share in shares)
-        compared = f"gradient signs of the attack that {name} shares with fp32; {setting}"
+        compared = f"gradient signs of the attack that agree in {name} and fp32; {setting}"
         yield Result("precision", compared, tuple(shares), "%", None, f"n = steps; in their order: {steps}")
         gains, reached = [], []
         for seed in range(SEEDS):
@@ -73,7 +73,7 @@ def _compare(
 def sign_agreement(
     full: nn.Module, half: nn.Module, attack: Pgd, scaled: Pgd, x: Tensor, y: Tensor, start: Tensor
 ) -> list[float]:
-    """Per step, the share of pixels whose gradients have one sign in both networks, at what the full one visits."""
+    """Share of pixels, per step, whose gradients have the same sign in both networks, at the full network's images."""
     visited: list[tuple[Tensor, Tensor]] = []
     attack.perturb_from(full, x, y, start, lambda step, at, gradient: visited.append((at, gradient.sign())))
     shares = []

@@ -1,4 +1,4 @@
-"""What FOSC and SGCS add to the PGD-10 that measures robustness anyway."""
+"""The cost that FOSC and SGCS add to the PGD-10 attack that measures robustness."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALONE, PROBED, WHOLE = "PGD-10 accuracy alone", "PGD-10 + FOSC + SGCS", "validat
 
 
 def probe_costs(settings: Settings) -> Iterator[Result]:
-    """On the quick preset's validation images, and on a batch of ResNet-18's."""
+    """Measure on the quick preset's validation images, and on one batch for ResNet-18."""
     resnet = resnet_cell(settings)
     with one_thread():
         yield from _compare(quick_cell(settings), settings)
@@ -57,14 +57,14 @@ def _compare(cell: Cell, settings: Settings, images: int | None = None) -> Itera
 
 
 def alone(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor) -> Tensor:
-    """How many images the model still gets right under the attack."""
+    """Number of images that the model classifies correctly under the attack."""
     x_adv = attack.run(model, x, y, _noise())
     with attack_mode(model), torch.no_grad():
         return (model(x_adv).argmax(1) == y).sum()
 
 
 def probed(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor) -> Tensor:
-    """The same, then sums of FOSC and SGCS, from the same attack run: ``[3]``."""
+    """The number of correct images, and the sums of FOSC and SGCS, from one attack run: ``[3]``."""
     steps = StepCosine()
     leaf = attack.run(model, x, y, _noise(), steps).requires_grad_()
     with attack_mode(model), torch.enable_grad():

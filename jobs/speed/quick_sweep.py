@@ -1,4 +1,4 @@
-"""How much of the quick sweep's wall time is training or evaluation."""
+"""The share of training and evaluation in the quick sweep's wall time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from core.storage import Store
 from jobs.speed.result import Goal, Result, Settings
 
 SLOTS = re.compile(r"trials to run, (\d+) at a time")
-"""What the driver says of the trials that it runs at once."""
+"""The driver's line with the number of trials that it runs at once."""
 
 
 def training_share(settings: Settings) -> Iterator[Result]:
-    """Run the quick preset, or read a sweep that was run, and divide.
+    """Run the quick preset, or read a finished sweep, and compute the share of its trials in the wall time.
 
-    The share is ``sum(device_seconds) / (wall * slots)``: device-seconds of all trials (their loops from first epoch
-    to verdict: training, evaluation, verdict attacks, checkpoints and waiting for reports to be taken) over the time in
-    which the slots - trials that may run at once, times their workers - could have trained. A second share counts only
-    what the epochs themselves measured as training and validation, without verdicts.
+    The share is ``sum(device_seconds) / (wall * slots)``. The device-seconds of a trial cover its loop from the first
+    epoch to the verdict: training, evaluation, verdict attacks, checkpoints, and waiting until reports are received.
+    The slots are the trials that may run at once, times their workers. A second share counts only the training and
+    validation time that the epochs measured, without verdicts.
 
-    A sweep that is run here counts from the command's first moment to its last: Python's imports, Ray's start and end,
-    MLflow, and the tail in which the last trial runs alone. One that is read counts from its description, the driver's
-    first file, to its last record, and its slots are this machine's CPUs.
+    The wall time of a sweep that is run here is that of the whole command: Python's imports, Ray's start and end,
+    MLflow, and the end of the sweep, when the last trial runs alone. The wall time of a sweep that is read lasts from
+    its description, the driver's first file, to its last record, and its slots are this machine's CPUs.
     """
     if settings.sweep_dir is not None:
         records, wall, slots = read_sweep(settings.sweep_dir)
@@ -55,7 +55,7 @@ def epoch_seconds(record: TrialRecord) -> float:
 
 
 def run_sweep(command: Sequence[str], seeds: int, say: Callable[[str], None]) -> tuple[list[TrialRecord], float, int]:
-    """Records, wall seconds and slots of a sweep run for this; its own lines are progress.
+    """Run a sweep, printing its output as progress, and return its records, wall seconds and slots.
 
     Raises:
         RuntimeError: the sweep failed.
@@ -84,18 +84,22 @@ def read_sweep(folder: Path) -> tuple[list[TrialRecord], float, int]:
     """Records, wall seconds and slots of a sweep in a local folder.
 
     Raises:
-        ValueError: there is none, or it did not run in one go.
+        ValueError: the folder holds no sweep, or the sweep was interrupted.
     """
     from core.ledger.ledger import DESCRIPTION
 
     description = folder / DESCRIPTION
     if not description.is_file():
-        raise ValueError(f"--sweep-dir {folder}: no sweep there; it must hold {DESCRIPTION}, as results/quick does")
+        raise ValueError(
+            f"--sweep-dir {folder}: is not the folder of a sweep; it must hold {DESCRIPTION}, as results/quick does"
+        )
     started = description.stat().st_mtime
     records = _records(folder)
     ends = [(folder / "trials" / key / RECORD).stat().st_mtime for key in records]
     if not ends or min(ends) < started or any(record.attempts > 1 for record in records.values()):
-        raise ValueError(f"--sweep-dir {folder}: only a sweep with records that ran in one go has a wall time")
+        raise ValueError(
+            f"--sweep-dir {folder}: the sweep has no records or was interrupted, and therefore has no wall time"
+        )
     workers = max(int(record.cell["workers"]) for record in records.values())
     return list(records.values()), max(ends) - started, max(1, (os.cpu_count() or 1) // workers) * workers
 

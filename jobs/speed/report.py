@@ -1,4 +1,4 @@
-"""The benchmark's table, and the same as JSON."""
+"""The results of the benchmark as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobs.speed.result import Result
 
 
 def header(device: torch.device) -> dict[str, str]:
-    """What the numbers depend on besides the code: hardware, threads, versions, commit, and who else was at work."""
+    """The conditions of the measurement: hardware, threads, versions, commit, and the load of the machine."""
     load = os.getloadavg()[0]
     return {
         "hardware": hardware(device),

@@ -1,4 +1,4 @@
-"""What a row of the benchmark ends with."""
+"""Results of the benchmark's rows, and the settings that all rows share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Goal:
     bound: float
 
     def met_by(self, value: float) -> bool:
-        """Does ``value`` keep the bound?"""
+        """True if ``value`` meets the bound."""
         return value >= self.bound if self.sign == ">=" else value <= self.bound
 
 
@@ -33,9 +33,9 @@ class Result:
 
     Attributes:
         row: name of the row that measured it.
-        compared: what was divided by what, and in which setting.
-        values: one per repeat, in ``unit``.
-        note: what the reader has to know besides.
+        compared: numerator and denominator of the ratio, and the setting.
+        values: one value per repeat, in ``unit``.
+        note: further information for the reader.
     """
 
     row: str
@@ -47,11 +47,11 @@ class Result:
 
     @property
     def median(self) -> float:
-        """Of the repeats."""
+        """Median of the repeats."""
         return statistics.median(self.values)
 
     def plain(self) -> dict[str, Any]:
-        """In JSON types."""
+        """The result in JSON types."""
         return {
             "row": self.row,
             "compared": self.compared,
@@ -69,23 +69,23 @@ class Result:
 
 @dataclass(frozen=True)
 class Settings:
-    """What all rows share.
+    """Settings of all rows.
 
     Attributes:
-        device: where networks live.
-        repeats: turns of each comparison; rows of minutes take fewer.
-        seconds: how long one side runs per turn at least, where it can be repeated that often.
-        say: takes lines of progress.
-        quick: the quick preset's sweep.
+        device: device of the networks.
+        repeats: number of turns of each comparison; slow rows take fewer.
+        seconds: minimum seconds of each side of a comparison in one turn.
+        say: prints a line of progress.
+        quick: the sweep of the quick preset.
         sweep_command: command line that runs the quick preset.
-        sweep_dir: folder of a sweep that was run already; None: run one.
-        sweep_seeds: seeds per cell of the sweep that is run.
-        analyse: everything the analysis does with records, writing to the path; can be sent to another process.
-        tabulate: the table of cells of a sweep that is running; can be sent to another process.
-        driver_trials: sizes of the sweeps of empty trials, multiples of 10, rising.
+        sweep_dir: folder of a finished sweep; None: the quick preset is run.
+        sweep_seeds: seeds per cell of the quick preset if it is run.
+        analyse: analyses records and writes a report to the path; it can be pickled for another process.
+        tabulate: makes the table of cells of a running sweep; it can be pickled for another process.
+        driver_trials: sizes of the sweeps of empty trials, multiples of 10 in rising order.
         simulated_trials: sizes of the sweeps in the simulator.
-        analysis_trials: sizes of the synthetic sweeps, rising.
-        resnet_batches: batch sizes of ResNet-18's step; empty: the largest that this machine can bear.
+        analysis_trials: sizes of the synthetic sweeps, in rising order.
+        resnet_batches: batch sizes of ResNet-18's step; empty: the largest one with short enough steps.
         verdict_seeds: seeds per cell of the quick preset whose verdicts are compared.
     """
 
@@ -106,7 +106,7 @@ class Settings:
     verdict_seeds: int = 10
 
     def fewer(self, at_most: int = 3) -> Settings:
-        """For comparisons whose turns take many seconds."""
+        """The settings for comparisons whose turns take many seconds."""
         return replace(self, repeats=min(self.repeats, at_most))
 
 

@@ -24,7 +24,7 @@ ROWS = {
     "analysis": "analysis_cost.analysis_costs",
     "scale": "scale.scale_costs",
 }
-"""A row measures something and yields its results. Adding one is one file and one line here: module and function.
+"""Module and function of each row, which measures and yields its results. A new row needs a file and a line here.
 
 The module is imported when its row runs, because most need torch, and ``--help`` does not.
 """

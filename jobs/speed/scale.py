@@ -1,4 +1,4 @@
-"""How the driver's time, memory and files grow with the number of trials: sweeps of nothing, and simulated ones."""
+"""Growth of the driver's time, memory and files with the number of trials, in sweeps of empty and simulated trials."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from jobs.speed.result import Result, Settings, Unit
 from jobs.speed.scale_sweep import DriverCost, run_empty_sweep
 
 MIN_TRIALS = 10
-"""The smallest sweep: what it takes, a sweep of any size takes, so growth is measured from here."""
+"""Trials of the smallest sweep. Its cost is the fixed cost of any sweep; growth is measured relative to it."""
 CELLS = 10
 Measure = tuple[str, Callable[[DriverCost], float], Unit]
 MEASURES: tuple[Measure, ...] = (
     ("time from first start to last end", lambda cost: cost.seconds, "s"),
-    ("time until MLflow has the rest", lambda cost: cost.written, "s"),
+    ("time from last end until MLflow has everything", lambda cost: cost.written, "s"),
     ("CPU time of the driver", lambda cost: cost.cpu, "CPU-s"),
-    ("memory of the driver at its largest", lambda cost: cost.megabytes, "MB"),
+    ("peak memory of the driver", lambda cost: cost.megabytes, "MB"),
     ("files", lambda cost: cost.files, "files"),
     ("stored", lambda cost: cost.stored, "MB"),
 )
 
 
 def scale_costs(settings: Settings) -> Iterator[Result]:
-    """Every size in turn, each in a process of its own with a Ray of its own; then the simulator, here."""
+    """Measure all sizes in turn, each in a new process with a new Ray cluster; then the simulator in this process."""
     costs: dict[int, DriverCost] = {}
     for size in (MIN_TRIALS, *settings.driver_trials):
         settings.say(f"scale: {size:,} trials that train nothing, through the driver")
@@ -43,7 +43,7 @@ def scale_costs(settings: Settings) -> Iterator[Result]:
 
 
 def _result(what: str, values: Mapping[int, float], unit: Unit) -> Result:
-    """The largest size's value; the others, and how the value grows beyond that of the smallest, are a note."""
+    """The value of the largest size, with a note on the other sizes and on the growth beyond the smallest size."""
     (fewest, least), *others = values.items()
     most = max(values)
     more = {size: value - least for size, value in others if value > least}
@@ -71,6 +71,6 @@ def _simulated(settings: Settings) -> dict[int, float]:
 
 
 def _rule_of_thumb(unstable: int, finished: int) -> tuple[float, float]:
-    """An interval that costs nothing: here the allocator is measured."""
+    """An interval that takes almost no time, because the allocator is measured and not the interval."""
     rate, half = (unstable + 1) / (finished + 2), 1 / (finished + 4) ** 0.5
     return max(0.0, rate - half), min(1.0, rate + half)

@@ -1,4 +1,4 @@
-"""A sweep of many trials that train nothing, through the driver that real sweeps have."""
+"""A sweep of many trials that train nothing, run by the real driver."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ ATTACKS = ("clean", "fgsm", "pgd-10", "pgd-50x5", "square")
 
 
 class DriverCost(NamedTuple):
-    """What a sweep of empty trials took; Ray's own start and end, which do not grow, are left out."""
+    """Cost of a sweep of empty trials, without Ray's start and end, which do not depend on the number of trials."""
 
     seconds: float
-    """From Ray's start to the last trial's end."""
+    """Seconds from the start of the first trial to the end of the last trial."""
     written: float
-    """From there until MLflow has everything."""
+    """Seconds from the end of the last trial until MLflow has everything."""
     cpu: float
-    """CPU-seconds of the driver's process, all its threads."""
+    """CPU-seconds of all threads of the driver's process."""
     megabytes: float
-    """Of the driver's process at its largest."""
+    """Peak memory of the driver's process in MB."""
     files: int
-    """Records, MLflow's database and artifacts."""
+    """Number of files: records, and MLflow's database and artifacts."""
     stored: float
-    """Their size in MB."""
+    """Size of these files in MB."""
 
 
 def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
-    """Run a sweep of ten cells on a local cluster, tracked in a database, through the driver that real sweeps have.
+    """Run a sweep of ten cells by the real driver, on a local cluster, tracked in a SQLite database.
 
     Args:
-        tabulate: table of cells, as the sweep command shows it.
-        trials: how many, a multiple of 10.
+        tabulate: makes the table of cells that the sweep command shows.
+        trials: number of trials, a multiple of 10.
     """
     from core.sweep.driver import Output, run_sweep
 
@@ -79,12 +79,12 @@ def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
 
 
 class Stopwatch(io.StringIO):
-    """A log that notes when the first trial started and the last one ended."""
+    """A log that records the times at which the first trial started and the last trial ended."""
 
     first_start = last_end = 0.0
 
     def write(self, text: str) -> int:
-        """Take a line."""
+        """Write a line, and record its time if a trial started or ended."""
         if "trials to run" in text:
             self.first_start = time.perf_counter()
         if text.startswith("["):
@@ -93,7 +93,7 @@ class Stopwatch(io.StringIO):
 
 
 def record_at_once(config: dict[str, Any]) -> None:
-    """A Tune trial that reports five made-up epochs in one go and leaves a record."""
+    """A Tune trial that reports five made-up epochs at once and writes a record."""
     from ray import tune
 
     task = config["run"]["task"]

@@ -15,20 +15,20 @@ from jobs.speed.timing import take_turns
 
 OURS, SHORTER, THEIRS = "Square", "Square, fewer queries", "pyautoattack's Square"
 SHARES = (0.1, 0.15, 0.2, 0.3, 0.45, 0.7)
-"""Of the queries: budgets tried for being enough."""
+"""Budgets that are tried, as shares of the queries."""
 CALIBRATIONS = 3
-"""Calls of each attack that a budget is chosen by."""
+"""Number of runs of each attack from which a budget is chosen."""
 RADII = {"the radius it is trained for": 1.0, "half of that": 0.5}
-"""At the first hardly an image survives, as in a sweep's verdicts; at the second many do."""
+"""Radii as shares of the training radius. At the first, as in verdicts, few images survive; at the second, many do."""
 
 
 def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> Iterator[Result]:
-    """All of the quick preset's test images at once, on its network after some epochs of 10-step TRADES.
+    """Attack all test images of the quick preset at once, on its network after some epochs of 10-step TRADES.
 
-    Every call takes another seed; the note has both attacks' mean robust accuracy over the calls, in float32.
-    With equal queries ours finds more adversaries: pyautoattack proposes one square for all images, which never reaches
-    their last row and column. So ours is also timed with as many queries as it needs to be as strong: a budget chosen
-    on the validation images, with other seeds.
+    Every run takes another seed; the note states the mean robust accuracy of both attacks over the runs, in float32.
+    With equal queries, our attack finds more adversarial images: pyautoattack proposes one square for all images, which
+    never reaches the last row and column. Our attack is therefore also timed with the queries that make it as strong, a
+    budget chosen on the validation images with other seeds.
     """
     cell = ten_step_cell(settings, beta=6, batch_size=64)
     dataset = dataset_of(cell)
@@ -47,18 +47,18 @@ def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> 
 
 
 class _Duel:
-    """Both attacks on one network with one radius."""
+    """Our attack and pyautoattack's on one network with one radius."""
 
     def __init__(self, model: nn.Module, epsilon: float, queries: int) -> None:
         self.model, self.epsilon, self.queries = model, epsilon, queries
 
     def ours(self, images: ImageSet, queries: int, seed: int) -> float:
-        """Robust accuracy under our attack with so many queries."""
+        """Robust accuracy under our attack with ``queries`` queries."""
         attack = Square(epsilon=self.epsilon, queries=queries)
         return robust_accuracy(self.model, attack, images.images, images.labels, seed)
 
     def theirs(self, images: ImageSet, seed: int) -> float:
-        """Robust accuracy under pyautoattack's with all queries."""
+        """Robust accuracy under pyautoattack's attack with all queries."""
         from pyautoattack.square import SquareAttack
 
         x, y = to_float(images.images), images.labels
@@ -67,7 +67,7 @@ class _Duel:
             return robust_accuracy(self.model, None, attack.perturb(x, y), y, seed=0)
 
     def enough(self, images: ImageSet) -> int:
-        """The smallest budget with which ours leaves no more images than theirs does with all queries."""
+        """The smallest budget with which our attack is at least as strong as pyautoattack's with all queries."""
         seeds = range(1_000, 1_000 + CALIBRATIONS)
         left = sum(self.theirs(images, seed) for seed in seeds)
         budgets = [round(share * self.queries) for share in SHARES]

@@ -1,4 +1,4 @@
-"""What the jobs cost before they do anything: CPU-seconds of help, of a refusal, and of a sweep's status."""
+"""Start-up cost of the jobs: CPU-seconds of the help, of an error in an option, and of a sweep's status."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HELPS = ("sweep_trades", "report", "status", "evaluate", "sync_mlflow", "benchma
 
 
 def start_up_costs(settings: Settings) -> Iterator[Result]:
-    """Run each command as a process of its own. User and system time count: other processes change them little."""
+    """Run each command as a process, and measure its user and system time, which depend little on other processes."""
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
         Ledger(Store(folder).child("quick"), "quick").enter(settings.quick)
         commands = {f"{name}.py --help": (0, [f"{name}.py", "--help"]) for name in HELPS}
-        commands["sweep_trades.py, refusing a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
+        commands["sweep_trades.py with a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
         commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "quick", "--storage", folder]
         for what, (code, command) in commands.items():
             settings.say(f"start-up: {what}")
@@ -33,10 +33,10 @@ def start_up_costs(settings: Settings) -> Iterator[Result]:
 
 
 def cpu_seconds(command: Sequence[str], code: int) -> float:
-    """User and system time of one of the jobs.
+    """User and system time of a job in seconds.
 
     Raises:
-        RuntimeError: it did not end with the exit code ``code``.
+        RuntimeError: the job did not end with the exit code ``code``.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run([sys.executable, JOBS / command[0], *command[1:]], capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""The settings that rows train in, and how much of one this machine can bear."""
+"""Cells, networks and data that rows measure, in sizes that suit the speed of this machine."""
 
 from __future__ import annotations
 
@@ -34,14 +34,15 @@ RESNET_OPTIONS = {
     "model": "resnet18",
     "lr": 0.01,
 }
-"""The paper's network on generated images of CIFAR-100's shape; a low rate, so that few steps don't diverge."""
+"""The paper's network on generated images of CIFAR-100's shape; the low learning rate keeps the first steps from
+diverging."""
 MAX_STEP_SECONDS = 8.0
-"""Seconds that a textbook step may take, times ``settings.seconds``."""
+"""Largest duration of a textbook step, as a multiple of ``settings.seconds``."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within: torch computes with one thread, as in a sweep, where Ray gives a trial one CPU."""
+    """Context in which torch uses one thread, as in a sweep, where Ray gives a trial one CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -69,13 +70,13 @@ def ten_step_cell(settings: Settings, **options: object) -> Cell:
 
 
 def resnet_cell(settings: Settings, **options: object) -> Cell:
-    """ResNet-18 with the paper's 10-step attack; unless told otherwise, in the largest batch up to 128 to bear here."""
+    """ResNet-18 with the paper's 10-step attack; the default batch size is `bearable_batch`."""
     batch = options.get("batch_size") or bearable_batch(settings)
     return Cell.from_flat({**RESNET_OPTIONS, **options, "batch_size": batch})
 
 
 def bearable_batch(settings: Settings) -> int:
-    """128, or half of it, and so on down to 4, if a textbook step of ResNet-18 would take too long."""
+    """Largest batch size among 128, 64, ... 4 for which a textbook step of ResNet-18 does not take too long."""
     batch = 128
     while batch > 4 and batch * seconds_per_image(settings.device) > MAX_STEP_SECONDS * settings.seconds:
         batch //= 2
@@ -84,7 +85,7 @@ def bearable_batch(settings: Settings) -> int:
 
 @cache
 def seconds_per_image(device: torch.device) -> float:
-    """Of a textbook step of ResNet-18."""
+    """Seconds per image of a textbook step of ResNet-18."""
     textbook = make_textbook(Cell.from_flat({**RESNET_OPTIONS, "batch_size": 4}), device)
     x = torch.rand(4, 3, 32, 32, device=device)
     y = torch.arange(4, device=device)
@@ -106,7 +107,7 @@ def make_trainer(cell: Cell, device: torch.device, wrap: Wrap = _bare) -> Traine
 def make_textbook(
     cell: Cell, device: torch.device, wrap: Wrap = _bare, *, image_gradient_only: bool = False
 ) -> TextbookTrades:
-    """The textbook's, from the same weights."""
+    """The textbook's trainer, with the same initial weights."""
     model = wrap(build_model(cell.model, cell.data.shape, Streams.spawn(0, {}).integer("init")))
     return TextbookTrades(cell, model, device, image_gradient_only=image_gradient_only)
 
@@ -117,7 +118,7 @@ def dataset_of(cell: Cell) -> Dataset:
 
 
 def training_images(cell: Cell, device: torch.device, batches: int | None = None) -> ImageSet:
-    """The cell's training images, as many as fill ``batches`` (at most those that fill whole ones)."""
+    """The cell's training images for ``batches`` whole batches; None: as many batches as the images fill."""
     images = dataset_of(cell).train
     size = cell.training.batch_size
     count = (batches or len(images) // size) * size

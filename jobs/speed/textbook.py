@@ -1,4 +1,4 @@
-"""TRADES as a textbook has it: what the engine's step is measured against, and must agree with."""
+"""TRADES as in a textbook: the reference for the speed and the losses of the engine's step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from core.data.image_set import ImageSet
 class TextbookTrades:
     """Plain TRADES in float32 and NCHW: eager, nothing cached, default SGD.
 
-    The attack's clean logits are computed anew in every step, as in the official code (Zhang et al. 2019), and its
+    The attack computes the clean logits again in every step, as in the official code (Zhang et al. 2019), and its
     gradient by ``loss.backward()``, which computes the weights' gradients too. The official code itself asks autograd
     for the images' gradient only; ``image_gradient_only`` does that. Objective and number of clean forwards are the
     cell's, so that both sides compute the same numbers.
@@ -27,8 +27,8 @@ class TextbookTrades:
     Args:
         cell: a TRADES cell with the Gaussian start and BatchNorm in eval mode in the attack.
         model: network on ``device``; it is trained in place.
-        device: where it lives.
-        image_gradient_only: don't compute weight gradients in the attack.
+        device: device of the network.
+        image_gradient_only: the attack computes no weight gradients.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TextbookTrades:
         return loss.detach()
 
     def perturb(self, x: Tensor, start: Tensor) -> Tensor:
-        """Sign steps up the KL divergence; the ball, then the box."""
+        """Maximise the KL divergence by sign steps, each projected to the ball and then to the box."""
         options = self.cell.attack
         self.model.eval()
         x_adv = start.detach()
@@ -92,7 +92,9 @@ class PictureSet(Dataset[tuple[Tensor, Tensor]]):
     """Pictures that are decoded and transformed one by one, as torchvision's CIFAR10 does."""
 
     def __init__(self, images: ImageSet, augment: bool) -> None:
-        from torchvision import transforms  # takes seconds, and other rows' processes import this module too
+        from torchvision import (
+            transforms,
+        )  # imported late: it takes seconds, and the processes of other rows import this module
 
         cpu = images.to("cpu")
         self.pictures = [Image.fromarray(picture.squeeze(-1).numpy()) for picture in cpu.images.permute(0, 2, 3, 1)]

@@ -1,4 +1,4 @@
-"""Seconds of several ways of doing one thing, taken in turns."""
+"""Timing of several implementations of one computation, measured in turns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from jobs.speed.result import Settings
 
 
 def take_turns(ways: Mapping[str, Callable[[], object]], settings: Settings, what: str) -> dict[str, list[float]]:
-    """Seconds per call of each way, one number per repeat.
+    """Seconds per call of each implementation, one number per repeat.
 
-    Every repeat runs all ways one after the other, each time starting with another one. A way is called as often as
-    fills ``settings.seconds``, and at least once. Before the first repeat each is called once to warm up (twice if that
-    is quick, to know its pace).
+    Every repeat runs all implementations one after the other, starting with a different one each time. An
+    implementation is called as often as fits into ``settings.seconds``, but at least once. Before the first repeat,
+    each is called once to warm up; a fast one is called twice, because the second call gives a better estimate of its
+    speed.
     """
     calls = {}
     for name, way in ways.items():
@@ -42,7 +43,7 @@ def _seconds(way: Callable[[], object], calls: int, settings: Settings) -> float
 
 
 def _synchronize(settings: Settings) -> None:
-    """A GPU works on after a call returned: wait for it, or the clock shows only how fast work was handed over."""
+    """Wait for the GPU: calls return before it has finished, and would otherwise be timed too short."""
     if settings.device.type == "cuda":
         import torch
 

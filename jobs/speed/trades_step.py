@@ -1,4 +1,4 @@
-"""A TRADES training step of the engine against a textbook one."""
+"""Speed of the engine's TRADES training step relative to the textbook's."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from jobs.speed.textbook import textbook_loader
 from jobs.speed.timing import take_turns
 
 Variants = dict[str, tuple[dict[str, object], Goal | None]]
-"""Name of a way to run the engine, the options that make it, and its goal."""
+"""Variants of the engine by name: options of the cell, and the goal."""
 
 MAX_COMPARED_BATCH = 32
-"""Images of a batch whose losses are compared; a larger one would show no more."""
+"""Largest batch size for comparing losses; larger batches would show nothing further."""
 TEXTBOOK, PUBLISHED, LOADING = "textbook", "textbook, image gradients only", "textbook's data loading"
 
 
 def small_cnn_steps(settings: Settings) -> Iterator[Result]:
-    """The quick preset's step in its batch sizes, and a 10-step one in batches of 128."""
+    """Measure the quick preset's step in its batch sizes, and a 10-step variant in batches of 128."""
     row = "trades-small-cnn"
     with one_thread():
         for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):
@@ -43,7 +43,7 @@ def small_cnn_steps(settings: Settings) -> Iterator[Result]:
 
 
 def resnet_steps(settings: Settings) -> Iterator[Result]:
-    """ResNet-18 with the paper's attack, in float32 and, where the device has it, bfloat16."""
+    """Measure ResNet-18 with the paper's attack, in float32 and, if the device supports it, bfloat16."""
     variants: Variants = {"fp32 channels_last": ({"channels_last": True}, Goal(">=", 1.6))}
     if has_bf16(settings.device):
         variants["bf16 channels_last"] = ({"channels_last": True, "precision": "bf16"}, Goal(">=", 6))
@@ -55,10 +55,10 @@ def resnet_steps(settings: Settings) -> Iterator[Result]:
 def compare_steps(
     row: str, cell: Cell, variants: Variants, settings: Settings, batches: int | None = None
 ) -> Iterator[Result]:
-    """Epochs of whole batches, data path included: textbook seconds over the engine's, per variant.
+    """Seconds of the textbook over those of each variant of the engine, for epochs of whole batches with data path.
 
-    The textbook is also timed with image gradients only, and its data loading alone, so that the note can say what the
-    ratio is made of.
+    The textbook with image gradients only, and its data loading alone, are also timed, so that the note can name their
+    part in the ratio.
     """
     device = settings.device
     images = training_images(cell, device, batches)
@@ -89,7 +89,7 @@ def compare_steps(
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Does the device multiply bfloat16 matrices itself? Elsewhere they are emulated."""
+    """True if the device has bfloat16 matrix products; other devices emulate them."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     cpu = Path("/proc/cpuinfo")

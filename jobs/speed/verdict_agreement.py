@@ -1,4 +1,4 @@
-"""Verdicts of the same trials, trained in float32, in bfloat16, and in float32 that rounds differently."""
+"""Agreement of the verdicts of trials trained in float32, in bfloat16, and in float32 with other rounding."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ VARIANTS: dict[str, dict[str, object]] = {
     "bf16": {"precision": "bf16", "fast": True},
     "fp32 --no-fast": {"precision": "fp32", "fast": False},
 }
-"""The last one is the control: it computes what the reference computes, and differs from it by rounding only."""
+"""The last variant is the control: it differs from the reference by rounding only."""
 FIRST_SEED = 1000
-"""Far from the seeds on which the quick preset's thresholds were set."""
+"""First seed; the seeds are disjoint from those on which the quick preset's thresholds were set."""
 
 
 def verdict_agreement(settings: Settings) -> Iterator[Result]:
-    """All cells of the quick preset with ``settings.verdict_seeds`` seeds each, in all variants, to their end.
+    """All cells of the quick preset with ``settings.verdict_seeds`` seeds each, in all variants, to the last epoch.
 
     Trials run one after the other in this process, without Ray, tracking and early stopping; everything else is the
-    sweep's own code. All attacks of a verdict are in float32 whatever the training was.
+    sweep's own code. All attacks of a verdict run in float32, also after training in bfloat16.
     """
     cells = [entry.cell for entry in settings.quick.entries]
     datasets = [dataset_of(cell) for cell in cells]
@@ -71,7 +71,7 @@ def run_alone(cell: Cell, seed: int, protocol: ProtocolOptions, dataset: Dataset
 
 
 def summarise(reference: Sequence[Outcome], other: Sequence[Outcome], name: str, note: str) -> Iterator[Result]:
-    """How often outcomes agree, and the difference of the rates of unstable trials, with its interval."""
+    """The share of equal outcomes, and the difference of the rates of unstable trials with its interval."""
     pairs = list(zip(reference, other, strict=True))
     known = [(a == "unstable", b == "unstable") for a, b in pairs if "censored" not in (a, b)]
     counts = PairedCounts(*(known.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))))

@@ -47,7 +47,7 @@ def test_sweep_that_was_continued_has_no_wall_time(settings: MakeSettings, sweep
 
 
 def test_folder_without_a_sweep_is_refused(settings: MakeSettings, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"--sweep-dir .*: no sweep there"):
+    with pytest.raises(ValueError, match=r"--sweep-dir .*: is not the folder of a sweep"):
         list(training_share(settings(sweep_dir=tmp_path)))
 
 

@@ -83,8 +83,8 @@ def main(args: list[str]) -> int:
     def job() -> int:
         request = read_request(args)
         # with --format, stdout contains only the table
-        said = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
-        report(request, said)
+        console = Console(stderr=request.options.format is not None, width=None if sys.stdout.isatty() else 120)
+        report(request, console)
         return DONE
 
     return run_job(job)
@@ -118,7 +118,7 @@ def read_request(args: list[str]) -> Request:
     )
 
 
-def report(request: Request, said: Console) -> None:
+def report(request: Request, console: Console) -> None:
     """Print the table and further results, write the report and the figures, and log them to MLflow."""
     from analysis.questions.countable_trials import interval_reason, started
     from analysis.report.answer_sentence import answer_sentence
@@ -134,21 +134,21 @@ def report(request: Request, said: Console) -> None:
     options = request.options
     absolute_uri(request.mlflow_uri)  # an invalid address is an error before any work
     snapshot = read_snapshot(request.storage, request.sweep)
-    say = _sayer(said)
+    say = _line_printer(console)
     earlier = _earlier(request, started(snapshot.trials), say)
     context = report_context(request.sweep, snapshot.trials, options, first_seed=snapshot.first_seed, earlier=earlier)
     if options.format:
         sys.stdout.write(render(context.cells, options.format))
     else:
-        said.print(answer_sentence(context.cells), highlight=False)
-        said.print(main_table(context.cells))
+        console.print(answer_sentence(context.cells), highlight=False)
+        console.print(main_table(context.cells))
     reason = interval_reason(context.interval, context.records)
     say(f"Interval: {context.interval}, {100 * options.level:g} %, because {reason}.")
     if uncounted := context.uncounted:
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
     for make in TERMINAL_SECTIONS:
         for section in make(context):
-            said.print(*section_for_terminal(section), sep="\n")
+            console.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, context.records, say) if request.figures else []
     tracked = _tracked(request, say)
     ui, note = _user_interface(request.mlflow_uri)
@@ -246,7 +246,7 @@ def _user_interface(mlflow_uri: str) -> tuple[str, str]:
     return LOCAL_UI, f"The links work while this command runs: mlflow ui --backend-store-uri {mlflow_uri}"
 
 
-def _sayer(console: Console) -> Say:
+def _line_printer(console: Console) -> Say:
     return lambda text: console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 

@@ -35,7 +35,7 @@ from core.records import SweepProgress
 MAX_LISTED = 8
 """Largest number of running trials that are listed; more trials are summarised."""
 WATCH_S = 5.0
-"""Seconds between two pictures of ``--watch``."""
+"""Seconds between two updates of ``--watch``."""
 GROUPS = (
     FlagGroup(
         "status",
@@ -90,22 +90,22 @@ def read_request(args: list[str]) -> Request:
 
 def watch(request: Request, console: Console) -> None:
     """Print the state of the sweep, once or until it ends."""
-    pictures = look(request)
+    shown = states(request)
     if not request.watch:
-        console.print(next(pictures)[0])
+        console.print(next(shown)[0])
         return
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        for picture, alive in pictures:
+        for state, alive in shown:
             if console.is_terminal:
-                live.update(picture, refresh=True)
+                live.update(state, refresh=True)
             else:
-                console.print(picture)
+                console.print(state)
             if not alive:
                 return
             time.sleep(WATCH_S)
 
 
-def look(request: Request) -> Iterator[tuple[RenderableType, bool]]:
+def states(request: Request) -> Iterator[tuple[RenderableType, bool]]:
     """Yield the state of the sweep, and whether its driver is running, without end.
 
     Raises:

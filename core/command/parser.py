@@ -21,11 +21,11 @@ def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
     """
     flags = [flag for group in groups for flag in group.flags]
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    parser.add_argument("--help", "-h", action=_Once, nargs="*", flag=Flag("help", "", "at most one"))
+    parser.add_argument("--help", "-h", action=_StoreOnce, nargs="*", flag=Flag("help", "", "at most one"))
     for flag in flags:
-        parser.add_argument(flag.spelling, dest=flag.name, action=_Once, nargs="*", flag=flag)
+        parser.add_argument(flag.spelling, dest=flag.name, action=_StoreOnce, nargs="*", flag=flag)
         if flag.takes == "switch":
-            parser.add_argument(f"--no-{flag.spelling[2:]}", dest=flag.name, action=_Once, nargs="*", flag=flag)
+            parser.add_argument(f"--no-{flag.spelling[2:]}", dest=flag.name, action=_StoreOnce, nargs="*", flag=flag)
     given, rest = parser.parse_known_args([_dashed(arg) for arg in args])
     if rest:
         raise ValueError(_unknown(rest[0], [flag.spelling for flag in flags]))
@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-class _Once(argparse.Action):
+class _StoreOnce(argparse.Action):
     """Stores a flag's values after checking their number, and that the flag is given once."""
 
     def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:

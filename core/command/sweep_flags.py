@@ -103,7 +103,7 @@ def _groups() -> Iterator[FlagGroup]:
 
 
 def _option_flag(name: str, info: FieldInfo) -> Flag:
-    """The flag of an option of a cell; one of a method's own options says which methods have it."""
+    """The flag of an option of a cell; if only some methods have the option, the text names them."""
     flag, owners = cell_flag(name, info), methods_with(name)
     if not owners:
         return flag
@@ -113,11 +113,11 @@ def _option_flag(name: str, info: FieldInfo) -> Flag:
         defaults.setdefault(_grid_value(default), []).append(method)
     several = len(defaults) > 1
     shown = [f"{value} ({', '.join(methods)})" if several else value for value, methods in defaults.items()]
-    return replace(flag, text=f"{flag.text} ({', '.join(owners)})", value=f"default: {', '.join(shown)}")
+    return replace(flag, text=f"{flag.text}; only for {', '.join(owners)}", value=f"default: {', '.join(shown)}")
 
 
 def with_values(preset_name: str, preset: Preset, default_name: str, earlier: bool) -> tuple[FlagGroup, ...]:
-    """The groups, each flag with the value that is used without it; ``earlier``: cells are those of another sweep."""
+    """All groups, with the value that each flag has by default; ``earlier``: cells come from an earlier sweep."""
     source = "" if preset_name == "none" else f"preset {preset_name}"
     values = dict(_own_values(preset, default_name, source, earlier))
     values |= _cell_values(preset, source, earlier)

@@ -40,18 +40,18 @@ def _parse_fraction(value: Any) -> Any:
 
 
 Number = Annotated[float, BeforeValidator(_parse_fraction)]
-"""A float that may be written as a fraction: ``8/255``, as papers do."""
+"""A float that may be written as a fraction: ``8/255``, as in papers."""
 
 
 @dataclass(frozen=True)
 class Unset:
-    """What the absence of a value means, for ``--help``: ``Annotated[int | None, Unset("as many as fit")]``."""
+    """Meaning of an absent value, shown by ``--help``: ``Annotated[int | None, Unset("as many as fit")]``."""
 
     meaning: str
 
 
 def as_number(value: Any) -> float | None:
-    """A number as an option may be written, or None if it is none."""
+    """The number that an option's value stands for, or None if it is not a number."""
     try:
         return float(_parse_fraction(value))
     except (ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Options that came to a cell after sweeps had been run without them."""
+"""Options of a cell that were added after sweeps had been run without them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class AddedLater:
-    """Mark of an option that earlier versions did not have: ``Annotated[bool, AddedLater(False)]``.
+    """Marks an option that earlier versions did not have: ``Annotated[bool, AddedLater(False)]``.
 
     Attributes:
-        value: the value at which a trial is the one of an earlier version, up to rounding. At this value the option
-            does not count in a cell's id, and sweeps from before are continued.
+        value: the value that gives the trials of earlier versions, up to rounding. With this value the option is left
+            out of the cell's id, so that earlier sweeps can be continued.
     """
 
     value: Any

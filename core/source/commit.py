@@ -28,10 +28,10 @@ def git_commit() -> str:
     described = described_commit(Path(__file__))
     if described:
         return described
-    told = os.environ.get(COMMIT_VARIABLE)
-    if told and not COMMIT.fullmatch(told):
-        raise ValueError(f"{COMMIT_VARIABLE}={told!r} must match {COMMIT.pattern}, such as 543adb562c98")
-    return told or f"core-tree-{source_tree()}"
+    named = os.environ.get(COMMIT_VARIABLE)
+    if named and not COMMIT.fullmatch(named):
+        raise ValueError(f"{COMMIT_VARIABLE}={named!r} must match {COMMIT.pattern}, such as 543adb562c98")
+    return named or f"core-tree-{source_tree()}"
 
 
 def described_commit(file: Path) -> str | None:

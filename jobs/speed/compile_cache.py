@@ -46,7 +46,7 @@ def _first_epoch(cell: Cell, cache: str) -> float:
     return seconds
 
 
-def train(line: Connection, options: dict[str, object], cache: str) -> None:
+def train(connection: Connection, options: dict[str, object], cache: str) -> None:
     """Train one epoch with a new trainer, and send the seconds it took."""
     os.environ[CACHE] = cache
     torch.set_num_threads(1)
@@ -54,4 +54,4 @@ def train(line: Connection, options: dict[str, object], cache: str) -> None:
     images = training_images(cell, device)
     started = time.perf_counter()
     make_trainer(cell, device).run_epoch(images, 1)
-    line.send(time.perf_counter() - started)
+    connection.send(time.perf_counter() - started)

@@ -48,62 +48,62 @@ class Team:
     def __init__(self, cell: Cell, workers: int, batches: int | None) -> None:
         self.cell, self.workers, self.batches = cell, workers, batches
         self._processes: list[mp.process.BaseProcess] = []
-        self._lines: list[Connection] = []
+        self._connections: list[Connection] = []
 
     def __enter__(self) -> Team:
         context = mp.get_context("spawn")
         self._folder = tempfile.TemporaryDirectory(prefix="unmask-benchmark-")
         for rank in range(self.workers):
             mine, theirs = context.Pipe()
-            meeting = f"file://{Path(self._folder.name) / 'meeting'}"
-            arguments = (theirs, self.cell.flat(), rank, self.workers, self.batches, meeting)
+            rendezvous = f"file://{Path(self._folder.name) / 'rendezvous'}"
+            arguments = (theirs, self.cell.flat(), rank, self.workers, self.batches, rendezvous)
             process = context.Process(target=work, args=arguments, daemon=True)
             process.start()
             theirs.close()
             self._processes.append(process)
-            self._lines.append(mine)
+            self._connections.append(mine)
         self._wait()
         return self
 
     def run_epoch(self) -> None:
         """Train one epoch and wait for all ranks."""
-        for line in self._lines:
-            line.send("epoch")
+        for connection in self._connections:
+            connection.send("epoch")
         self._wait()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for line in self._lines:
-            line.close()
+        for connection in self._connections:
+            connection.close()
         for process in self._processes:
             process.join(timeout=10)
             process.terminate()
         self._folder.cleanup()
 
     def _wait(self) -> None:
-        for line in self._lines:
-            line.recv()
+        for connection in self._connections:
+            connection.recv()
 
 
 def work(
-    line: Connection, options: dict[str, object], rank: int, workers: int, batches: int | None, meeting: str
+    connection: Connection, options: dict[str, object], rank: int, workers: int, batches: int | None, rendezvous: str
 ) -> None:
     """One rank: train an epoch per message, until the connection is closed."""
     torch.set_num_threads(1)
     if workers > 1:
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=workers)
+        dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=workers)
     cell, ranks = Cell.from_flat(options), Ranks(rank, workers)
     streams = Streams.spawn(0, {})
     trainer = Trainer(cell, build_model(cell.model, cell.data.shape, streams.integer("init")), streams, ranks)
     images = training_images(cell, ranks.device, batches)
-    line.send("ready")
+    connection.send("ready")
     while True:
         try:
-            line.recv()
+            connection.recv()
         except EOFError:
             break
         trainer.run_epoch(images, 1)
-        line.send("done")
+        connection.send("done")
     if workers > 1:
         dist.destroy_process_group()

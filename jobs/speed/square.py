@@ -42,11 +42,11 @@ def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> 
         model = trainer.model.eval()
         for name, share in RADII.items():
             setting = f"{cell.model.model}, {len(test.labels)} images, {name}, 1 thread"
-            duel = _Duel(model, share * cell.attack.epsilon, queries)
-            yield from _compare(duel, held_out, test, setting, settings.fewer())
+            both = _BothAttacks(model, share * cell.attack.epsilon, queries)
+            yield from _compare(both, held_out, test, setting, settings.fewer())
 
 
-class _Duel:
+class _BothAttacks:
     """Our attack and pyautoattack's on one network with one radius."""
 
     def __init__(self, model: nn.Module, epsilon: float, queries: int) -> None:
@@ -75,24 +75,26 @@ class _Duel:
         return next(strong, self.queries)
 
 
-def _compare(duel: _Duel, held_out: ImageSet, test: ImageSet, setting: str, settings: Settings) -> Iterator[Result]:
+def _compare(
+    both: _BothAttacks, held_out: ImageSet, test: ImageSet, setting: str, settings: Settings
+) -> Iterator[Result]:
     settings.say(f"square: {setting}: choosing a budget on {len(held_out.labels)} other images")
-    budgets = {OURS: duel.queries, SHORTER: duel.enough(held_out)}
+    budgets = {OURS: both.queries, SHORTER: both.enough(held_out)}
     robust: dict[str, list[float]] = {OURS: [], SHORTER: [], THEIRS: []}
 
     def ours(name: str) -> None:
-        robust[name].append(duel.ours(test, budgets[name], seed=len(robust[name])))
+        robust[name].append(both.ours(test, budgets[name], seed=len(robust[name])))
 
     ways = {
         OURS: lambda: ours(OURS),
         SHORTER: lambda: ours(SHORTER),
-        THEIRS: lambda: robust[THEIRS].append(duel.theirs(test, seed=len(robust[THEIRS]))),
+        THEIRS: lambda: robust[THEIRS].append(both.theirs(test, seed=len(robust[THEIRS]))),
     }
     seconds = take_turns(ways, settings, f"square: {setting}")
     means = {name: sum(values) / len(values) for name, values in robust.items()}
-    clean = robust_accuracy(duel.model, None, test.images, test.labels, seed=0)
+    clean = robust_accuracy(both.model, None, test.images, test.labels, seed=0)
     for name, budget in budgets.items():
-        compared = f"{THEIRS}, {duel.queries:,} queries / ours, {budget:,}"
+        compared = f"{THEIRS}, {both.queries:,} queries / ours, {budget:,}"
         note = f"robust accuracy: ours {means[name]:.3f}, theirs {means[THEIRS]:.3f}; clean {clean:.3f}"
         if name == SHORTER:
             compared += " (as strong)"

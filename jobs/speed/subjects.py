@@ -70,12 +70,12 @@ def ten_step_cell(settings: Settings, **options: object) -> Cell:
 
 
 def resnet_cell(settings: Settings, **options: object) -> Cell:
-    """ResNet-18 with the paper's 10-step attack; the default batch size is `bearable_batch`."""
-    batch = options.get("batch_size") or bearable_batch(settings)
+    """ResNet-18 with the paper's 10-step attack; the default batch size is `feasible_batch`."""
+    batch = options.get("batch_size") or feasible_batch(settings)
     return Cell.from_flat({**RESNET_OPTIONS, **options, "batch_size": batch})
 
 
-def bearable_batch(settings: Settings) -> int:
+def feasible_batch(settings: Settings) -> int:
     """Largest batch size among 128, 64, ... 4 for which a textbook step of ResNet-18 does not take too long."""
     batch = 128
     while batch > 4 and batch * seconds_per_image(settings.device) > MAX_STEP_SECONDS * settings.seconds:

@@ -13,7 +13,7 @@ from core.config import Cell
 from jobs.speed.parity import paired_losses, relative_differences
 from jobs.speed.result import Goal, Result, Settings, ratios
 from jobs.speed.subjects import (
-    bearable_batch,
+    feasible_batch,
     make_textbook,
     make_trainer,
     one_thread,
@@ -47,7 +47,7 @@ def resnet_steps(settings: Settings) -> Iterator[Result]:
     variants: Variants = {"fp32 channels_last": ({"channels_last": True}, Goal(">=", 1.6))}
     if has_bf16(settings.device):
         variants["bf16 channels_last"] = ({"channels_last": True, "precision": "bf16"}, Goal(">=", 6))
-    for size in settings.resnet_batches or [bearable_batch(settings)]:
+    for size in settings.resnet_batches or [feasible_batch(settings)]:
         cell = resnet_cell(settings, batch_size=size)
         yield from compare_steps("trades-resnet18", cell, variants, settings.fewer(), batches=1)
 

@@ -41,7 +41,7 @@ def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
     """ResNet-18 on images that cost it little."""
     small = {"image_size": 8, "classes": 5, "validation_images": 20, "attack_steps": 1}
     monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
-    monkeypatch.setattr(subjects, "bearable_batch", lambda settings: 4)
+    monkeypatch.setattr(subjects, "feasible_batch", lambda settings: 4)
 
 
 def check(results: list[Result], row: str, number: int) -> None:

@@ -249,7 +249,7 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
         (["--sweep", "tiny", "--format", "pdf"], "--format pdf: Input should be 'csv'"),
         (["--sweep", "tiny", "--level", "95"], "--level 95: Input should be less than 1"),
         (["--sweep", "tiny", "--price", "-1"], "--price -1: Input should be greater than or equal to 0"),
-        (["--sweep", "tiny", "--output", "nowhere/x.html"], "--output nowhere/x.html: must be a file in an existing folder"),
+        (["--sweep", "tiny", "--output", "nowhere/x.html"], "--output nowhere/x.html: must be a file in an existing"),
         (["--sweep", "tiny", "--figures", "a", "b"], "--figures a b: takes one value"),
         (["--sweep", "tiny", "--mlflow-uri", "databricks"], "--mlflow-uri 'databricks' is not a store"),
     ],

@@ -130,7 +130,12 @@ def test_what_the_file_says_is_what_is_trained(
 ) -> None:
     """A valid file, and the same file with one wrong value."""
     content: dict[str, Any] = copy.deepcopy(QUICK)
-    content["grids"][0]["options"] |= {"beta": [1], "batch_size": [16], option.name: data.draw(option.valid)}
+    # another method has no beta
+    base = {"batch_size": (16,)} | ({} if option.name == "method" else {"beta": (1,)})
+    if option.name == "method":
+        del content["grids"][0]["options"]["beta"]
+    content["grids"][0]["options"] |= {name: [*values] for name, values in base.items()}
+    content["grids"][0]["options"][option.name] = data.draw(option.valid)
     content["protocol"][rule.name] = data.draw(rule.valid)
     file.write_text(yaml.safe_dump(content))
     sweep = load(file)
@@ -140,7 +145,7 @@ def test_what_the_file_says_is_what_is_trained(
         load_preset("quick", PRESETS),
         preset_name="mine",
         name="mine",
-        cell_overrides={"beta": (1,), "batch_size": (16,), option.name: (given[option.name],)},
+        cell_overrides={**base, option.name: (given[option.name],)},
         protocol_overrides={rule.name: given[rule.name]},
     )
     assert sweep == by_flags.model_copy(update={"entries": sweep.entries})

@@ -54,10 +54,10 @@ def rounding_errors(cell: Cell, steps: int) -> tuple[list[float], list[float]]:
         first = step * size % len(whole)
         images = ImageSet(whole.images[first : first + size], whole.labels[first : first + size])
         (batch,) = iterate_epoch(
-            images, cell, trainer.method.attack, trainer.streams, trainer.ranks, epoch=step + 1, noisy_batches=0
+            images, cell, trainer.method.draw, trainer.streams, trainer.ranks, epoch=step + 1, noisy_batches=0
         )
-        loss = exact.step(batch.x, batch.y, batch.start).item()
-        textbook.append(abs(plain.step(batch.x, batch.y, batch.start).item() - loss) / loss)
+        loss = exact.step(batch.x, batch.y, batch.drawn["start"]).item()
+        textbook.append(abs(plain.step(batch.x, batch.y, batch.drawn["start"]).item() - loss) / loss)
         row, _ = trainer.run_epoch(images, step + 1)
         assert row["train/loss"] is not None
         engine.append(abs(row["train/loss"] - loss) / loss)

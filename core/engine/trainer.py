@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -125,14 +126,16 @@ class Trainer:
         ascent: LogitGradient | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """See `core.methods.Run`."""
         x = x.contiguous(memory_format=self.memory_format)
+        ascend = partial(attack.perturb_from, ascent=ascent, limits=limits, steer=steer, noise=noise)
         if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
-            return attack.perturb_from(self.attacked, x, y, start, ascent=ascent, limits=limits, steer=steer)
+            return ascend(self.attacked, x, y, start)
         with self.precision.autocast():
-            return attack.perturb_from(self.network, x, y, start, ascent=ascent, limits=limits, steer=steer)
+            return ascend(self.network, x, y, start)
 
     def forward(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""

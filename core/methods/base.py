@@ -83,6 +83,7 @@ class Run(Protocol):
         ascent: LogitGradient | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """`Pgd.perturb_from` on the network as fast as it goes, in the attack's precision."""
 

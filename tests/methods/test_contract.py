@@ -43,6 +43,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "iseat": {"method": "iseat"},
     "iseat, top, kl": {"method": "iseat", "smooth_weights": "top", "smooth_distance": "kl", "clean_at": "perturbed"},
     "iseat, at the original weights": {"method": "iseat", "adv_at": "original", "smooth_weights": "uniform"},
+    "fat": {"method": "fat", "omega": 0.05},
+    "fat-trades": {"method": "fat-trades"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from core.config.base import Options
 from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.fat import FatOptions, FatTradesOptions
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
 from core.config.methods.grad_align import GradAlignOptions
@@ -45,6 +46,8 @@ METHODS: dict[str, MethodEntry] = {
     "clp": MethodEntry(ClpOptions, "core.methods.logit_pairing:Clp"),
     "alp": MethodEntry(AlpOptions, "core.methods.logit_pairing:Alp"),
     "iseat": MethodEntry(IseatOptions, "core.methods.iseat:Iseat"),
+    "fat": MethodEntry(FatOptions, "core.methods.fat:Fat"),
+    "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

@@ -139,7 +139,8 @@ class Trainer:
 
     def forward(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""
-        return self.network(x)
+        with self.precision.autocast():
+            return self.network(x)
 
     def unperturbed(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""

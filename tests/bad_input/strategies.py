@@ -117,6 +117,11 @@ METHOD_OPTIONS = tuple(
             number("tau_every", reals(0, 1, open_low=True), ABOVE_ONE, words("0")),
             number("omega", reals(0, 1), ABOVE_ONE),
         ),
+        "gat": (
+            number("guidance", reals(0, 1000), reals(1000.001, 1e300)),
+            number("guidance_factor", reals(0, 1000), reals(1000.001, 1e300)),
+            number("guidance_begin", reals(0, 1), ABOVE_ONE),
+        ),
     }.items()
     for case in cases
 )

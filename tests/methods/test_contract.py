@@ -45,6 +45,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "iseat, at the original weights": {"method": "iseat", "adv_at": "original", "smooth_weights": "uniform"},
     "fat": {"method": "fat", "omega": 0.05},
     "fat-trades": {"method": "fat-trades"},
+    "gat": {"method": "gat"},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -11,6 +11,7 @@ from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.fat import FatOptions, FatTradesOptions
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
+from core.config.methods.gat import GatOptions
 from core.config.methods.grad_align import GradAlignOptions
 from core.config.methods.iseat import IseatOptions
 from core.config.methods.logit_pairing import AlpOptions, ClpOptions
@@ -48,6 +49,7 @@ METHODS: dict[str, MethodEntry] = {
     "iseat": MethodEntry(IseatOptions, "core.methods.iseat:Iseat"),
     "fat": MethodEntry(FatOptions, "core.methods.fat:Fat"),
     "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
+    "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from core.attacks import Pgd
+from core.attacks.base import attack_mode
 from core.attacks.losses import LogitGradient
 from core.attacks.pgd import Steer
 from core.config import Cell
@@ -136,6 +137,16 @@ class Trainer:
             return ascend(self.attacked, x, y, start)
         with self.precision.autocast():
             return ascend(self.network, x, y, start)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """See `core.methods.Run`."""
+        x = x.contiguous(memory_format=self.memory_format)
+        if self.folded:
+            self.folded.refresh()
+            return self.attacked(x)
+        with self.precision.autocast(), attack_mode(self.network):
+            return self.network(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""

@@ -87,6 +87,9 @@ class Run(Protocol):
     ) -> Tensor:
         """`Pgd.perturb_from` on the network as fast as it goes, in the attack's precision."""
 
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits in eval mode without gradient, as an attack sees them."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits in train mode, at the weights that are descended from: the perturbed ones, if there are any."""
 

@@ -122,6 +122,7 @@ METHOD_OPTIONS = tuple(
             number("guidance_factor", reals(0, 1000), reals(1000.001, 1e300)),
             number("guidance_begin", reals(0, 1), ABOVE_ONE),
         ),
+        "ssat": (number("checkpoints", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
     }.items()
     for case in cases
 )

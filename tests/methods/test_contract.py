@@ -46,6 +46,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "fat": {"method": "fat", "omega": 0.05},
     "fat-trades": {"method": "fat-trades"},
     "gat": {"method": "gat"},
+    "ssat": {"method": "ssat"},
+    "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -18,6 +18,7 @@ from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
+from core.config.methods.ssat import SsatOptions
 from core.config.methods.trades import TradesOptions
 
 
@@ -50,6 +51,7 @@ METHODS: dict[str, MethodEntry] = {
     "fat": MethodEntry(FatOptions, "core.methods.fat:Fat"),
     "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
     "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
+    "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from analysis.report.format import format_value
+from analysis.report.formatting import format_value
 from core.records import varying_options
 
 

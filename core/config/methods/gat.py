@@ -23,7 +23,7 @@ class GatOptions(MethodOptions):
         0.86, ge=0, le=1, description="share of the epochs after which lambda is multiplied; 1: never"
     )
 
-    fixed: ClassVar = frozenset({"inner"})
+    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
@@ -37,8 +37,8 @@ class GatOptions(MethodOptions):
         }
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
-        """The steps, and the train-mode forward of the clean batch that guides them."""
-        return Passes(attack.attack_steps + 1, attack.attack_steps)
+        """The step, and the train-mode forward of the clean batch that guides it."""
+        return Passes(2, 1)
 
     def objective_passes(self) -> Passes:
         """One adversarial and one clean forward, each with its backward."""

@@ -70,3 +70,16 @@ def total_margin(y: Tensor, scale: float = 1.0) -> LogitGradient:
         return signs.scatter_(1, y[:, None], -scale)
 
     return gradient
+
+
+def guided_cross_entropy(y: Tensor, clean: Tensor, weight: float, scale: float = 1.0) -> LogitGradient:
+    """``CE + weight * ||clean - softmax||_2^2`` with clean probabilities ``[n, classes]`` (Sriramanan et al. 2020)."""
+    ascend = cross_entropy(y, scale)
+
+    def gradient(logits: Tensor) -> Tensor:
+        adversarial = F.softmax(at_least_float32(logits), dim=1)
+        by_probability = 2 * weight * scale * (adversarial - clean)
+        centred = by_probability - (adversarial * by_probability).sum(1, keepdim=True)
+        return ascend(logits) + (adversarial * centred).to(logits.dtype)
+
+    return gradient

@@ -96,6 +96,7 @@ class Pgd(Attack):
         ascent: LogitGradient | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """One ascent from ``start``, as drawn by `start_points` (for the whole batch of all DDP ranks, say).
 
@@ -110,10 +111,12 @@ class Pgd(Attack):
             ascent: what to ascend instead of ``loss``, as the gradient at the logits.
             limits: lowest and highest images allowed, instead of the ball's intersection with the box.
             steer: chooses step sizes image by image.
+            noise: ``(n, steps, C, H, W)``, added at each step, before the projection, to the images that ``steer``
+                does not hold.
         """
         with attack_mode(model, self.bn_mode):
             goal = ascent or self._ascent(model, x, y)
-            return self._steps(model, start, limits or bounds(x, self.epsilon), goal, observe, steer)
+            return self._steps(model, start, limits or bounds(x, self.epsilon), goal, observe, steer, noise)
 
     def _attack_all(
         self,
@@ -164,6 +167,7 @@ class Pgd(Attack):
         ascent: LogitGradient,
         observe: Observer | None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         for step in range(self.steps):
             logits, gradient = image_gradient(model, x_adv, ascent)
@@ -171,10 +175,13 @@ class Pgd(Attack):
                 observe(step, x_adv, gradient)
             sizes = steer(step, logits) if steer else None
             if sizes is None:
-                x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size).clamp_(*limits)
+                x_adv = torch.add(x_adv, gradient.sign(), alpha=self.step_size)
             else:
                 sizes = sizes.to(x_adv.dtype).view(-1, *(1,) * (x_adv.dim() - 1))
-                x_adv = torch.addcmul(x_adv, gradient.sign(), sizes).clamp_(*limits)
+                x_adv = torch.addcmul(x_adv, gradient.sign(), sizes)
+            if noise is not None:
+                x_adv += noise[:, step] if sizes is None else noise[:, step] * (sizes != 0)
+            x_adv.clamp_(*limits)
         return x_adv
 
 

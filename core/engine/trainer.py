@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from core.attacks import Pgd
+from core.attacks.base import attack_mode
 from core.attacks.losses import LogitGradient
 from core.attacks.pgd import Steer
 from core.config import Cell
@@ -125,18 +127,31 @@ class Trainer:
         ascent: LogitGradient | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """See `core.methods.Run`."""
         x = x.contiguous(memory_format=self.memory_format)
+        ascend = partial(attack.perturb_from, ascent=ascent, limits=limits, steer=steer, noise=noise)
         if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
-            return attack.perturb_from(self.attacked, x, y, start, ascent=ascent, limits=limits, steer=steer)
+            return ascend(self.attacked, x, y, start)
         with self.precision.autocast():
-            return attack.perturb_from(self.network, x, y, start, ascent=ascent, limits=limits, steer=steer)
+            return ascend(self.network, x, y, start)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """See `core.methods.Run`."""
+        x = x.contiguous(memory_format=self.memory_format)
+        if self.folded:
+            self.folded.refresh()
+            return self.attacked(x)
+        with self.precision.autocast(), attack_mode(self.network):
+            return self.network(x)
 
     def forward(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""
-        return self.network(x)
+        with self.precision.autocast():
+            return self.network(x)
 
     def unperturbed(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""

@@ -83,8 +83,12 @@ class Run(Protocol):
         ascent: LogitGradient | None = None,
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
+        noise: Tensor | None = None,
     ) -> Tensor:
         """`Pgd.perturb_from` on the network as fast as it goes, in the attack's precision."""
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits in eval mode without gradient, as an attack sees them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits in train mode, at the weights that are descended from: the perturbed ones, if there are any."""

@@ -111,6 +111,18 @@ METHOD_OPTIONS = tuple(
             choice("adv_at", "perturbed", "original"),
             choice("clean_at", "original", "perturbed"),
         ),
+        "fat": (
+            number("tau", wholes(0, 1000), FRACTIONAL, words("1001"), HUGE),
+            number("tau_begin", reals(0, 1), ABOVE_ONE),
+            number("tau_every", reals(0, 1, open_low=True), ABOVE_ONE, words("0")),
+            number("omega", reals(0, 1), ABOVE_ONE),
+        ),
+        "gat": (
+            number("guidance", reals(0, 1000), reals(1000.001, 1e300)),
+            number("guidance_factor", reals(0, 1000), reals(1000.001, 1e300)),
+            number("guidance_begin", reals(0, 1), ABOVE_ONE),
+        ),
+        "ssat": (number("checkpoints", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
     }.items()
     for case in cases
 )

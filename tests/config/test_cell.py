@@ -36,6 +36,10 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "alp": {"pairing": 1},
     "iseat": {"smooth": 1, "smooth_distance": "kl", "smooth_weights": "top"}
     | {"adv_at": "original", "clean_at": "perturbed"},
+    "fat": {"tau": 1, "tau_begin": 0.5, "tau_every": 0.5, "omega": 0.01},
+    "fat-trades": {"beta": 3, "omega": 0.01},
+    "gat": {"guidance": 5, "guidance_factor": 2, "guidance_begin": 0.5},
+    "ssat": {"checkpoints": 4},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}

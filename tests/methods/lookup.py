@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks import Pgd
+from core.attacks.base import attack_mode
 from core.config import Cell
 from core.methods import Batch, Objective, build_method
 
@@ -25,6 +26,11 @@ class PlainRun:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.epoch = 1
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        with attack_mode(self.model):
+            return self.model(x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.model(x)

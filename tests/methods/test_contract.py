@@ -43,6 +43,11 @@ ROWS: dict[str, dict[str, Any]] = {
     "iseat": {"method": "iseat"},
     "iseat, top, kl": {"method": "iseat", "smooth_weights": "top", "smooth_distance": "kl", "clean_at": "perturbed"},
     "iseat, at the original weights": {"method": "iseat", "adv_at": "original", "smooth_weights": "uniform"},
+    "fat": {"method": "fat", "omega": 0.05},
+    "fat-trades": {"method": "fat-trades"},
+    "gat": {"method": "gat"},
+    "ssat": {"method": "ssat"},
+    "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

@@ -8,14 +8,17 @@ from pydantic import AfterValidator
 
 from core.config.base import Options
 from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.fat import FatOptions, FatTradesOptions
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
+from core.config.methods.gat import GatOptions
 from core.config.methods.grad_align import GradAlignOptions
 from core.config.methods.iseat import IseatOptions
 from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
+from core.config.methods.ssat import SsatOptions
 from core.config.methods.trades import TradesOptions
 
 
@@ -45,6 +48,10 @@ METHODS: dict[str, MethodEntry] = {
     "clp": MethodEntry(ClpOptions, "core.methods.logit_pairing:Clp"),
     "alp": MethodEntry(AlpOptions, "core.methods.logit_pairing:Alp"),
     "iseat": MethodEntry(IseatOptions, "core.methods.iseat:Iseat"),
+    "fat": MethodEntry(FatOptions, "core.methods.fat:Fat"),
+    "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
+    "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
+    "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
 }
 """Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
 

@@ -14,10 +14,9 @@ Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term
 """The KL weight of TRADES and of the methods that take it over."""
 
 
-class TradesOptions(MethodOptions):
-    """TRADES (Zhang et al. 2019). Defaults follow Algorithm 1 of the TRADES instability paper."""
+class TradesLossOptions(MethodOptions):
+    """TRADES' loss, which methods with another attack have too."""
 
-    method: Literal["trades"] = Field("trades", description="training method")
     beta: Beta = 3.0
     clean_forwards: int = Field(
         1,
@@ -33,3 +32,9 @@ class TradesOptions(MethodOptions):
     def objective_passes(self) -> Passes:
         """The clean forwards and the adversarial one, each with its backward."""
         return Passes(1 + self.clean_forwards, 0, 1 + self.clean_forwards)
+
+
+class TradesOptions(TradesLossOptions):
+    """TRADES (Zhang et al. 2019). Defaults follow Algorithm 1 of the TRADES instability paper."""
+
+    method: Literal["trades"] = Field("trades", description="training method")

@@ -1,0 +1,45 @@
+"""Options of guided adversarial training."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from core.config.attack import InnerAttackOptions
+from core.config.base import Number
+from core.config.methods.base import MethodOptions, Passes
+
+
+class GatOptions(MethodOptions):
+    """Guided adversarial training (Sriramanan et al. 2020): a single step from a corner of half the ball."""
+
+    method: Literal["gat"] = Field("gat", description="training method")
+    guidance: Number = Field(
+        10.0, ge=0, le=1000, description="weight of the squared distance of clean and adversarial softmax: lambda"
+    )
+    guidance_factor: Number = Field(4.0, ge=0, le=1000, description="what lambda is multiplied by late in training")
+    guidance_begin: Number = Field(
+        0.86, ge=0, le=1, description="share of the epochs after which lambda is multiplied; 1: never"
+    )
+
+    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """One step of the radius from half a radius away, in each pixel to either side."""
+        return {
+            "inner": "ce",
+            "attack_start": "rademacher",
+            "attack_steps": 1,
+            "attack_step_size": epsilon,
+            "rademacher_share": 0.5,
+        }
+
+    def attack_passes(self, attack: InnerAttackOptions) -> Passes:
+        """The step, and the train-mode forward of the clean batch that guides it."""
+        return Passes(2, 1)
+
+    def objective_passes(self) -> Passes:
+        """One adversarial and one clean forward, each with its backward."""
+        return Passes(2, 0, 2)

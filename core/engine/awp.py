@@ -49,7 +49,7 @@ class WeightPerturbation:
 
     @contextmanager
     def applied(self, model: nn.Module, offsets: list[Tensor]) -> Iterator[None]:
-        """Context in which the weights are perturbed. On exit the offsets are subtracted from the weights at that time."""
+        """Context in which the weights are perturbed. On exit the offsets are subtracted from the new weights."""
         weights = list(perturbed_weights(model).values())
         with torch.no_grad():
             torch._foreach_add_(weights, offsets)

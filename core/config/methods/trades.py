@@ -10,12 +10,12 @@ from core.config.base import Number
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, Passes
 
-Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (in TRADES 1/lambda)")]
-"""The KL weight of TRADES and of the methods that take it over."""
+Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (1/lambda in TRADES)")]
+"""The KL weight of TRADES, which other methods use, too."""
 
 
 class TradesOptions(MethodOptions):
-    """TRADES (Zhang et al. 2019). Defaults follow Algorithm 1 of the TRADES instability paper."""
+    """TRADES (Zhang et al. 2019). The defaults follow Algorithm 1 of the TRADES instability paper."""
 
     method: Literal["trades"] = Field("trades", description="training method")
     beta: Beta = 3.0
@@ -23,7 +23,7 @@ class TradesOptions(MethodOptions):
         1,
         ge=1,
         le=2,
-        description="train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official TRADES code",
+        description="number of train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official code",
     )
     detach_target: bool = Field(False, description="stop the KL term's gradient through the clean logits")
     adversarial_first: Annotated[bool, AddedLater(False)] = Field(
@@ -31,5 +31,5 @@ class TradesOptions(MethodOptions):
     )
 
     def objective_passes(self) -> Passes:
-        """The clean forwards and the adversarial one, each with its backward."""
+        """The clean forwards and the adversarial forward, each with its backward."""
         return Passes(1 + self.clean_forwards, 0, 1 + self.clean_forwards)

@@ -1,4 +1,4 @@
-"""Attacks: a start, a loss, a step and a projection; one family per file."""
+"""Attacks on a model's images, one family per file."""
 
 from core.attacks.accuracy import resists, robust_accuracy
 from core.attacks.base import Attack

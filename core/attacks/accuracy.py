@@ -18,15 +18,15 @@ def resists(
 ) -> Tensor:
     """Which images are classified correctly after the attack, ``[N]`` bool.
 
-    Measured in eval mode and in float32, on the model's device. The attack sees the set as a whole, so that its
-    random numbers depend on ``seed`` and not on ``batch_size``.
+    The measurement runs in eval mode and in float32, on the model's device. The attack gets all images at once, so that
+    its random numbers depend on ``seed`` and not on ``batch_size``.
 
     Args:
-        model: bare network.
-        attack: None for the images as they are.
+        model: bare network, not wrapped by DDP.
+        attack: the attack, or None for clean images.
         images: ``[N, C, H, W]``, uint8 or floats in [0, 1].
         labels: ``[N]`` int64.
-        seed: of the attack's random numbers.
+        seed: seed of the attack's random numbers.
         batch_size: images per forward.
     """
     device = next(model.parameters()).device

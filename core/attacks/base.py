@@ -1,4 +1,4 @@
-"""What every attack shares: the contract, the mode it runs a model in, the ball and the box."""
+"""The contract of attacks and their common parts: model mode, random numbers, limits of images, image gradients."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ BnMode = Literal["eval", "train"]
 class Attack(ABC):
     """An l-infinity attack on a model that maps images in [0, 1] to logits.
 
-    Whatever happens, it leaves as they were: the training flag of each module, BatchNorm buffers, parameter gradients
-    and the global random state. All randomness comes from the generator that it is given, which may live on another
-    device than the images.
+    An attack does not change the training flag of any module, BatchNorm buffers, parameter gradients or the global
+    random state, even if it raises an error. All its random numbers come from the given generator, which may be on
+    another device than the images.
     """
 
     epsilon: float
-    """Radius of the ball, in the images' unit ([0, 1])."""
+    """Radius of the ball, on the scale of the images ([0, 1])."""
     batch_size: int | None = None
-    """Images per forward; None: all at once. Random numbers don't depend on it."""
+    """Images per forward; None: all at once. The random numbers do not depend on it."""
 
     @abstractmethod
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
         """Adversarial images.
 
         Args:
-            model: maps ``[n, C, H, W]`` to logits ``[n, classes]``; bare, not wrapped by DDP.
+            model: bare network, not wrapped by DDP, that maps ``[n, C, H, W]`` to logits ``[n, classes]``.
             x: images ``[n, C, H, W]`` in [0, 1].
             y: labels ``[n]``, int64.
             rng: source of all random numbers.
@@ -49,9 +49,9 @@ class Attack(ABC):
 
 @contextmanager
 def attack_mode(model: nn.Module, bn: BnMode = "eval") -> Iterator[None]:
-    """Put every module in eval mode and, on exit, back in the mode it had.
+    """Put every module in eval mode and, on exit, restore its previous mode.
 
-    With ``bn="train"`` BatchNorm layers normalise by batch statistics, and neither read nor update running ones.
+    With ``bn="train"`` BatchNorm layers normalise by batch statistics, and neither read nor update running statistics.
     """
     training = [module for module in model.modules() if module.training]
     for module in training:
@@ -70,7 +70,7 @@ def attack_mode(model: nn.Module, bn: BnMode = "eval") -> Iterator[None]:
 
 
 def bounds(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """Lower and upper limit of the ball's intersection with the box; clamping to them is the projection."""
+    """Lower and upper limits of the ball's intersection with the box [0, 1]. Clamping to them is the projection."""
     return (x - epsilon).clamp_(min=0), (x + epsilon).clamp_(max=1)
 
 
@@ -93,7 +93,7 @@ def forward(model: nn.Module, x: Tensor, batch_size: int | None) -> Tensor:
 
 
 def image_gradient(model: nn.Module, x: Tensor, ascent: LogitGradient) -> tuple[Tensor, Tensor]:
-    """Logits, and the gradient at images ``[n, C, H, W]`` of a loss that has the gradient ``ascent(logits)`` there."""
+    """Logits of images ``[n, C, H, W]``, and a loss's gradient by the images; ``ascent`` is its logit gradient."""
     if isinstance(model, FoldedNetwork):
         return model.image_gradient(x, ascent)
     return by_autograd(model, x, ascent)

@@ -14,19 +14,19 @@ from core.attacks.base import Attack, attack_mode, bounds
 class DeepFool(Attack):
     """DeepFool in l-infinity (Moosavi-Dezfooli et al. 2016, Algorithm 2 with section 3.4's p = infinity).
 
-    It looks for the nearest misclassified image; the result is then projected to the ball, so that an accuracy under
-    it is one at radius ``epsilon`` like any other attack's. Images are clamped to the box while the search runs.
-    Misclassified images are returned unchanged.
+    The search looks for the nearest misclassified image, and clamps images to the box. Its result is projected to the
+    ball, so that accuracies under DeepFool are comparable with those under other attacks of radius ``epsilon``. Images
+    that the model already misclassifies are returned unchanged.
     """
 
     steps: int = 50
     overshoot: float = 0.02
     candidates: int = 10
-    """Wrong classes considered: those with the largest clean logits."""
+    """Number of wrong classes that are considered. They have the largest clean logits."""
 
     @torch.no_grad()
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Adversarial images, see `Attack.perturb`; deterministic."""
+        """Adversarial images, see `Attack.perturb`. The attack is deterministic."""
         size = self.batch_size or len(x)
         with attack_mode(model):
             parts = [self._search(model, *part) for part in zip(x.split(size), y.split(size), strict=True)]

@@ -1,4 +1,4 @@
-"""Arithmetic of everything that judges a model."""
+"""The number format of all evaluations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
-    """Compute in IEEE float32: no autocast, no TF32; on exit everything is as it was.
+    """Context in which computations use IEEE float32, without autocast and TF32. The settings are restored on exit.
 
-    In fp16 gradients underflow to 0, and a sign of 0 quietly weakens an attack.
+    In fp16, gradients can underflow to 0, and a sign of 0 weakens an attack without a warning.
     """
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.fp32_precision for backend in backends]

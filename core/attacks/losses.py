@@ -1,6 +1,6 @@
-"""What an attack ascends, as the gradient at the adversarial logits: the chain rule's first link, in closed form.
+"""Losses of attacks, given by their gradients at the adversarial logits in closed form.
 
-Losses are sums over the batch, not means: the gradient at an image is then its own, whatever the batch size.
+Losses are sums over the batch and not means, so that the gradient at an image does not depend on the batch size.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from torch import Tensor
 
 AttackLoss = Literal["ce", "kl", "margin"]
 LogitGradient = Callable[[Tensor], Tensor]
-"""Logits ``[n, classes]`` to the loss's gradient there, of the same shape and type."""
+"""Logits ``[n, classes]`` -> gradient of the loss at these logits, of the same shape and type."""
 
 
 def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in a precision in which a loss may be computed, whatever autocast made of them."""
+    """Logits in float32 or float64. Losses are computed in this precision, also under autocast."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
-    """Best wrong logit minus the true one, ``[n]``; positive where the image is misclassified."""
+    """Largest logit of a wrong class minus the logit of the true class, ``[n]``; positive for misclassified images."""
     true = logits.gather(1, y[:, None])
     others = logits.scatter(1, y[:, None], -torch.inf)
     return others.amax(1) - true[:, 0]
 
 
 def _through_log_softmax(logits: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient at the logits from that at their log-softmax, with autograd's own rounding.
+    """Gradient at the logits from the gradient at their log-softmax, with the rounding of autograd.
 
-    Where a network is sure, softmax differences are mostly rounding, and the images' signs follow it: written as a
-    difference of softmaxes, another path is trained.
+    For confident predictions a difference of softmaxes is dominated by rounding error, which changes gradient signs.
+    This function uses the same kernel as autograd, so that training matches plain torch.
     """
     wide = at_least_float32(logits)
     by_logits = torch.ops.aten._log_softmax_backward_data(gradient, F.log_softmax(wide, dim=1), 1, wide.dtype)
@@ -62,7 +62,7 @@ def kl_from(clean_logits: Tensor, scale: float = 1.0) -> LogitGradient:
 
 
 def total_margin(y: Tensor, scale: float = 1.0) -> LogitGradient:
-    """Carlini and Wagner's (2017) f6 without its floor: the best wrong logit minus the true one."""
+    """The sum of `margin`, which is the loss f6 of Carlini and Wagner (2017) without its lower bound."""
 
     def gradient(logits: Tensor) -> Tensor:
         best = logits.scatter(1, y[:, None], -torch.inf).argmax(1, keepdim=True)

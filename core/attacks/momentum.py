@@ -1,4 +1,4 @@
-"""MI-FGSM: the step follows an accumulated gradient."""
+"""MI-FGSM, whose steps follow an accumulated gradient."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from core.attacks.losses import cross_entropy
 
 @dataclass(frozen=True, kw_only=True)
 class MiFgsm(Attack):
-    """Momentum iterative FGSM (Dong et al. 2018, Algorithm 1), from ``x``, with steps of ``epsilon / steps``.
+    """Momentum iterative FGSM (Dong et al. 2018, Algorithm 1) from the clean image, with steps of ``epsilon / steps``.
 
-    Projection to the ball changes nothing (the steps add up to epsilon); the box is applied after each step.
+    Projection to the ball has no effect, because the steps add up to ``epsilon``. Images are clamped to the box after
+    each step.
     """
 
     steps: int = 10
@@ -23,7 +24,7 @@ class MiFgsm(Attack):
 
     @torch.no_grad()
     def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Adversarial images, see `Attack.perturb`; deterministic."""
+        """Adversarial images, see `Attack.perturb`. The attack is deterministic."""
         size = self.batch_size or len(x)
         with attack_mode(model):
             parts = [self._steps(model, *part) for part in zip(x.split(size), y.split(size), strict=True)]

@@ -21,38 +21,43 @@ from core.attacks.losses import (
 from core.attacks.targets import least_likely_targets, random_targets
 
 Steer = Callable[[int, Tensor], Tensor | None]
-"""Called with (step, logits of the images at which the gradient was taken) before each step is made; returns the step
-size of every image ``(n,)``, 0 for one that stays, or None for the attack's own."""
+"""Called before each step with the step's number and the logits of the current images.
+
+It returns the step size of every image, ``(n,)``, where 0 keeps an image unchanged, or None for `Pgd.step_size`."""
 Observer = Callable[[int, Tensor, Tensor], None]
-"""Called with (step, images at which the gradient was taken, per-sample gradient) before each step is made."""
+"""Called before each step with the step's number, the current images and their per-sample gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pgd(Attack):
     """Sign-gradient ascent, projected to the ball and then to the box (Madry et al. 2018).
 
-    ``loss="kl"`` with the Gaussian start is TRADES' inner maximisation (Zhang et al. 2019, official code): the start
-    isn't clamped before the first step. The clean logits are computed once: in eval mode they don't change over the
-    steps, and with ``bn_mode="train"`` nor do the batch statistics of the clean images.
+    ``loss="kl"`` with the Gaussian start is the inner maximisation of TRADES (Zhang et al. 2019, official code), which
+    does not clamp the start before the first step. The clean logits are computed once. They do not change over the
+    steps: neither in eval mode nor with ``bn_mode="train"``, where they depend on the statistics of the clean batch.
 
-    With restarts, an image that a run fooled keeps that run's result, and only the others are attacked again.
+    With restarts, an image that was misclassified after a run keeps the result of that run. Only the other images are
+    attacked again.
     """
 
     step_size: float
     steps: int
     loss: AttackLoss = "ce"
     start: Literal["gaussian", "uniform", "rademacher", "none"] = "gaussian"
-    """``x + start_scale * N(0, 1)``; uniform in the ball, clamped to the box; ``x`` plus or minus ``rademacher_scale``
-    per pixel, clamped to the box; or ``x``."""
+    """First images of the ascent.
+
+    ``gaussian`` is ``x + start_scale * N(0, 1)``. ``uniform`` is uniform in the ball and clamped to the box.
+    ``rademacher`` is ``x`` plus or minus ``rademacher_scale`` per pixel, clamped to the box. ``none`` is ``x``."""
     start_scale: float = 0.001
     rademacher_scale: float = 0.0
     target: Literal["none", "random", "least-likely"] = "none"
-    """Ascend minus the cross-entropy to a target class (then ``loss`` has to be ``ce``)."""
+    """Class whose cross-entropy is minimised, if any. A target requires ``loss="ce"``."""
     restarts: int = 1
     bn_mode: BnMode = "eval"
     loss_scale: float = 1.0
-    """Factor of the loss. Steps follow signs only, so it matters just where gradients underflow: under fp16 autocast a
-    gradient of 0 moves nothing. Observers see the scaled gradient."""
+    """Factor of the loss, against underflow of gradients under fp16 autocast.
+
+    It has no other effect, because steps depend only on the signs of gradients. Observers get the scaled gradient."""
 
     def __post_init__(self) -> None:
         if self.target != "none" and self.loss != "ce":
@@ -67,7 +72,7 @@ class Pgd(Attack):
                 alive = (forward(model, result, self.batch_size).argmax(1) == y).nonzero()[:, 0]
                 if len(alive) == 0:
                     break
-                # every image's numbers are drawn, so that those of one don't depend on the fate of the others
+                # Numbers are drawn for all images, so that those of an image do not depend on other images' results.
                 result[alive] = self._attack_all(model, x, y, rng, None, alive)
         return result
 
@@ -75,11 +80,11 @@ class Pgd(Attack):
     def run(
         self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, observe: Observer | None = None
     ) -> Tensor:
-        """One run, without restarts, that shows each step to ``observe``.
+        """One run without restarts, in which ``observe`` is called before each step.
 
         ``observe(step, x_step, gradient)`` gets, for steps 0 to ``steps - 1``, the images and the gradient of each
-        image's own loss there (of the CE where ``loss`` is ``ce``). With a ``batch_size`` below ``len(x)`` it is
-        called for one part after the other.
+        image's loss. With a ``batch_size`` below ``len(x)`` all steps of one part are observed before those of the
+        next part.
         """
         with attack_mode(model, self.bn_mode):
             return self._attack_all(model, x, y, rng, observe)
@@ -98,17 +103,15 @@ class Pgd(Attack):
         steer: Steer | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """One ascent from ``start``, as drawn by `start_points` (for the whole batch of all DDP ranks, say).
-
-        With a ``target``, ``y`` are the target classes.
+        """One ascent from given first images, without restarts.
 
         Args:
             model: see `Attack.perturb`.
             x: centre of the ball.
-            y: labels.
-            start: first images, of the shape of ``x``.
+            y: labels; with a ``target``, the target classes.
+            start: first images, of the shape of ``x``, such as those of `start_points`.
             observe: see `run`.
-            ascent: what to ascend instead of ``loss``, as the gradient at the logits.
+            ascent: logit gradient of the loss that is ascended instead of ``loss``.
             limits: lowest and highest images allowed, instead of the ball's intersection with the box.
             steer: chooses step sizes image by image.
             noise: ``(n, steps, C, H, W)``, added at each step, before the projection, to the images that ``steer``
@@ -143,7 +146,7 @@ class Pgd(Attack):
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def start_points(self, x: Tensor, rng: torch.Generator) -> Tensor:
-        """Where an ascent from ``x`` starts; every restart draws anew."""
+        """First images of an ascent around ``x``. Every restart draws new ones."""
         if self.start == "gaussian":
             return torch.add(x, gaussian(x, rng), alpha=self.start_scale)
         if self.start == "uniform":

@@ -22,14 +22,14 @@ _BUILDERS: dict[str, Callable[[float, float, int], Attack]] = {
     "pgd-targeted-least-likely": lambda epsilon, step, queries: Pgd(
         epsilon=epsilon, step_size=step, steps=20, start="uniform", target="least-likely"
     ),
-    # l-infinity C&W as adversarial-training papers report it: 30 PGD steps on the margin (MART, Wang et al. 2020)
+    # l-infinity C&W in the form of papers on adversarial training: 30 PGD steps on the margin (MART, Wang et al. 2020).
     "cw": lambda epsilon, step, queries: Pgd(epsilon=epsilon, step_size=step, steps=30, start="uniform", loss="margin"),
     "deepfool": lambda epsilon, step, queries: DeepFool(epsilon=epsilon),
     "square": lambda epsilon, step, queries: Square(epsilon=epsilon, queries=queries),
 }
 
 ATTACKS = (*_BUILDERS, "pgd-STEPS", "pgd-STEPSxRESTARTS")
-"""Names that `build_attack` knows."""
+"""Names that `build_attack` accepts; STEPS and RESTARTS stand for positive integers."""
 
 
 def build_attack(name: str, epsilon: float, step_fraction: float = 0.25, queries: int = 1000) -> Attack:
@@ -37,9 +37,9 @@ def build_attack(name: str, epsilon: float, step_fraction: float = 0.25, queries
 
     Args:
         name: one of `ATTACKS`, such as ``pgd-10`` or ``pgd-50x5`` (50 steps, 5 uniform starts).
-        epsilon: radius, images in [0, 1].
-        step_fraction: step size of PGD-like attacks as a fraction of ``epsilon``; FGSM and MI-FGSM have their own.
-        queries: budget of Square.
+        epsilon: radius on the scale of the images ([0, 1]).
+        step_fraction: step size as a fraction of ``epsilon``; FGSM, MI-FGSM and DeepFool do not use it.
+        queries: largest number of model evaluations per image; only Square uses it.
 
     Raises:
         ValueError: the name is unknown.

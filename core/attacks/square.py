@@ -1,4 +1,4 @@
-"""Square: a black-box attack by random search, for when gradients are not to be trusted."""
+"""Square, a black-box attack by random search, which does not use gradients and cannot be misled by them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from core.attacks.base import Attack, attack_mode, bounds, forward
 from core.attacks.losses import margin
 
 P_STEPS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-"""Iterations of a budget of 10,000 after which the squares' share of the image halves."""
+"""Iterations, out of 10,000, after which the squares' share of the image is halved."""
 
 DRAWN_AT_ONCE = 64
-"""Queries whose random numbers are drawn together."""
+"""Number of queries whose random numbers are drawn in one call."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Square(Attack):
     """Square attack, l-infinity (Andriushchenko et al. 2020, Algorithms 1 and 2), on the margin loss.
 
-    The start is vertical stripes of +-epsilon; every query proposes one square of +-epsilon, at its own place and with
-    its own colours for each image, and keeps it where the margin grows. The schedule of the squares' side is rescaled
-    to the query budget, as in AutoAttack. Images that the model misclassifies to begin with are returned unchanged.
+    The start is vertical stripes of +-epsilon. In each query every image gets one square of +-epsilon at a random place
+    and with random colours, and keeps it if the margin grows. The schedule of the squares' side is rescaled to the
+    query budget, as in AutoAttack. Images that the model already misclassifies are returned unchanged.
 
-    Only images that no query has fooled are queried on, and they are packed into full batches. Random numbers are
-    drawn for every image in every query: an image's numbers don't depend on the fate of the others nor on
-    ``batch_size``, but they do depend on its place in ``x``, so split sets differ from whole ones.
+    Queries continue only for images that are not yet misclassified, and these are packed into full batches. Random
+    numbers are drawn for every image in every query. The numbers of an image therefore do not depend on the results of
+    other images or on ``batch_size``. They depend on its place in ``x``: attacking a set in two parts gives other
+    results than attacking it as a whole.
     """
 
     queries: int
-    """Model evaluations per image at most, the start included."""
+    """Largest number of model evaluations per image, including that of the start."""
     p_init: float = 0.8
     """Share of the image that the first squares cover."""
 
@@ -73,7 +74,7 @@ class Square(Attack):
             top = (mine[:, 0] * (height - side + 1)).long()
             left = (mine[:, 1] * (width - side + 1)).long()
             inside = squares[top * (width - side + 1) + left]
-            # 2 epsilon times +-1 from anywhere in the ball, projected: one of the ball's two limits
+            # A step of +-2 epsilon from any point of the ball is projected to one of the ball's two limits.
             colours = torch.where((mine[:, 2:] < 0.5)[:, :, None, None], high, low)
             proposal = torch.where(inside, colours, best)
             value = margin(forward(model, proposal, self.batch_size), y)
@@ -83,14 +84,14 @@ class Square(Attack):
         return result
 
     def side(self, iteration: int, height: int, width: int) -> int:
-        """Side in pixels of the square that a 0-based iteration proposes."""
+        """Side in pixels of the square in a 0-based iteration."""
         rescaled = int(iteration / self.queries * 10_000)
         share = self.p_init / 2 ** sum(rescaled > step for step in P_STEPS)
         return min(max(round(math.sqrt(share * height * width)), 1), height, width)
 
 
 def squares_of(side: int, height: int, width: int) -> Tensor:
-    """Every square within the image, row by row: ``[places, 1, height, width]`` bool."""
+    """Masks of all squares within the image, row by row: ``[places, 1, height, width]`` bool."""
     rows, columns = (_intervals(side, length) for length in (height, width))
     return (rows[:, None, :, None] & columns[None, :, None, :]).view(-1, 1, height, width)
 

@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def random_targets(y: Tensor, classes: int, rng: torch.Generator) -> Tensor:
-    """One class per image, uniform over the classes that are not ``y``; ``[n]`` int64."""
+    """One class per image, uniform over the classes other than ``y``; ``[n]`` int64."""
     shift = torch.randint(1, classes, y.shape, generator=rng, device=rng.device).to(y.device)
     return (y + shift) % classes
 
 
 def least_likely_targets(y: Tensor, clean_logits: Tensor) -> Tensor:
-    """The class with the smallest clean logit among those that are not ``y``; ``[n]`` int64."""
+    """The class with the smallest clean logit among the classes other than ``y``; ``[n]`` int64."""
     return clean_logits.scatter(1, y[:, None], torch.inf).argmin(1)

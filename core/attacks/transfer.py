@@ -1,4 +1,4 @@
-"""Adversarial images made on another model."""
+"""Transfer attacks, whose adversarial images are computed on another model."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from core.attacks.base import Attack
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer(Attack):
-    """Runs ``attack`` on ``source``, whatever model is to be fooled."""
+    """Runs ``attack`` on ``source`` instead of on the attacked model."""
 
     attack: Attack
     source: nn.Module
-    """Model on the images' device whose gradients are used (a surrogate, or another checkpoint)."""
+    """Model whose gradients are used, such as a surrogate or another checkpoint, on the device of the images."""
     epsilon: float = field(init=False)
 
     def __post_init__(self) -> None:

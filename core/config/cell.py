@@ -1,4 +1,4 @@
-"""A cell is one setting; a trial is one cell trained with one seed."""
+"""Cells and trials: a cell is one setting of all options, and a trial trains one cell with one seed."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ PARTS: dict[str, type[Options]] = {
     "heal": HealOptions,
     "training": TrainingOptions,
 }
-"""Parts of a cell by name; the options of ``method`` are those of one of `core.config.methods.METHODS`."""
+"""Parts of a cell by name. The class of ``method`` is that of the chosen method in `core.config.methods.METHODS`."""
 
 
 class Cell(Options):
-    """One setting of everything that decides a trial's bits, except its seed."""
+    """One setting of all options that decide the result of a trial. Only the seed is missing."""
 
     data: DataOptions
     model: ModelOptions
@@ -49,16 +49,16 @@ class Cell(Options):
     training: TrainingOptions
     carried: tuple[tuple[str, str], ...] = Field(
         (),
-        description="options that a cell of an earlier version carried without effect, where they are not its "
-        "method's `counted_before`: they tell its id and its records apart from others, and do nothing; values as JSON",
+        description="names and JSON values of options without effect that a cell of an earlier version had, if they "
+        "differ from the method's `counted_before`; they only keep the cell's id",
     )
 
     @classmethod
     def from_flat(cls, values: Mapping[str, Any]) -> Cell:
-        """Build from ``{option name: value}``; option names are unique over all parts.
+        """Create a cell from ``{option name: value}``. Option names are unique over all parts.
 
         Raises:
-            ValueError: an option is unknown, of the wrong type, out of range or impossible with another.
+            ValueError: an option is unknown, has a wrong type, is out of range, or is impossible with another option.
         """
         parts: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
         unknown = sorted(values.keys() - OPTION_OWNER.keys())
@@ -70,12 +70,13 @@ class Cell(Options):
 
     @classmethod
     def stored(cls, values: Mapping[str, Any], where: str) -> Cell:
-        """What a file from an earlier run says of its cell.
+        """The cell that a file of an earlier run describes.
 
-        Options that the method carried in earlier versions without effect are no options of the cell; it keeps its id.
+        In earlier versions a method could have options without effect. They are not options of the cell any more, but
+        still count in its id.
 
         Raises:
-            ValueError: this version has no such cell; the message begins with ``where``.
+            ValueError: this version has no such cell. The message begins with ``where``.
         """
         entry = METHODS.get(str(values.get("method", "trades")))
         before = entry.options.counted_before if entry else {}
@@ -93,7 +94,7 @@ class Cell(Options):
     @model_validator(mode="before")
     @classmethod
     def _method_brings_defaults(cls, given: Any) -> Any:
-        """Put the method's defaults for other parts before the options that are given."""
+        """Complete the given options by the method's defaults for other parts."""
         if not isinstance(given, dict) or not all(isinstance(part, dict) for part in given.values()):
             return given
         entry = METHODS.get(str(given.get("method", {}).get("method", "trades")))
@@ -129,28 +130,31 @@ class Cell(Options):
 
     @cached_property
     def id(self) -> str:
-        """A short hash of all options; those that came later count only if they are not as before they came."""
+        """A short hash of all options.
+
+        An option that was added later counts only if its value changes the behaviour of earlier versions.
+        """
         flat = {**self.method.counted_before, **self.flat()}
         return digest({name: value for name, value in flat.items() if not self._as_before(name, value)})
 
     def _as_before(self, option: str, value: Any) -> bool:
-        """Did earlier versions train as ``option`` says, without having it?"""
+        """True if ``option`` was added later and ``value`` is the behaviour of earlier versions."""
         part = getattr(self, OPTION_OWNER[option])
         marks = part.model_fields[option].metadata if option in type(part).model_fields else []
         return any(isinstance(mark, AddedLater) and mark.value == value for mark in marks)
 
 
 OPTION_OWNER: dict[str, str] = {}
-"""Which part of a cell owns an option: ``{"beta": "method", ...}``."""
+"""Option -> part of a cell that has it: ``{"beta": "method", ...}``."""
 OPTION_FIELDS: dict[str, FieldInfo] = {}
-"""Every option's field; of an option that several methods have, the first method's."""
+"""Option -> its field. If several methods have the option, it is the field of the first method."""
 
 
 def register_method(name: str, entry: MethodEntry) -> None:
-    """Add a method to those that there are; its options become options of a cell.
+    """Register a method. Its options become options of a cell.
 
     Raises:
-        ValueError: the name is taken, or an option's name is another part's.
+        ValueError: the name is registered already, or another part of a cell has an option of the same name.
     """
     if name in METHODS:
         raise ValueError(f"method {name} exists already")
@@ -190,17 +194,19 @@ class Trial(Options):
 
     cell: Cell
     seed: int = Field(ge=0, lt=2**32)
-    pins: dict[Stream, int] = Field(default_factory=dict, description="streams whose seed is pinned, and to what")
-    audit: bool = Field(False, description="runs to the end whatever the detector says")
-    allocation: Allocation = Field("fixed", description="was the number of seeds fixed, or chosen while looking?")
+    pins: dict[Stream, int] = Field(default_factory=dict, description="pinned streams and their seeds")
+    audit: bool = Field(False, description="train to the last epoch despite alarms")
+    allocation: Allocation = Field(
+        "fixed", description="choice of the number of seeds: fixed in advance, or adaptive during the sweep"
+    )
 
     @property
     def key(self) -> str:
-        """Identity of the trial within its sweep: the cell's hash, the seed and what is pinned."""
+        """Identity of the trial within its sweep: the cell's hash, the seed and the pins."""
         return trial_key(self.cell.id, self.seed, {str(stream): pinned for stream, pinned in self.pins.items()})
 
     def record_fields(self) -> dict[str, Any]:
-        """What every record of the trial says of it, however it ended."""
+        """The fields that describe the trial in its record, for every outcome."""
         return {
             "cell_id": self.cell.id,
             "cell": self.cell.flat(),
@@ -213,6 +219,6 @@ class Trial(Options):
 
 
 def digest(value: Any) -> str:
-    """First 12 hex digits of the SHA-256 of ``value`` as canonical JSON."""
+    """The first 12 hexadecimal digits of the SHA-256 of ``value`` in canonical JSON."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -1,1 +1,1 @@
-"""One trial on one DDP rank: its loop, training step, state and checkpoint, seeding, and what its verdict rests on."""
+"""One trial on one DDP rank: its loop, training step, state, checkpoint and seeding, and its verdict measurements."""

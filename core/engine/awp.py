@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation (Wu et al. 2020), around any method's objective."""
+"""Adversarial weight perturbation (Wu et al. 2020), which can be combined with the objective of any method."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.engine.ranks import Ranks
 class WeightPerturbation:
     """One ascent step on the weights, rescaled per tensor (official AWP code).
 
-    A weight w with more than one dimension moves by ``radius * ||w|| / ||d|| * d``, d the SGD step's ascent direction;
-    biases and BatchNorm parameters stay. BatchNorm statistics that the extra forwards touch are put back, which is what
-    the official code's proxy model is for. The optimiser then steps from the perturbed weights - momentum and weight
-    decay act on them - and the perturbation is subtracted again.
+    A weight w with more than one dimension moves by ``radius * ||w|| / ||d|| * d``, where d is the ascent direction of
+    an SGD step. Biases and BatchNorm parameters do not move. BatchNorm statistics are restored after the extra
+    forwards; the official code uses a proxy model for this. The optimiser then steps from the perturbed weights, which
+    means that momentum and weight decay act on them. Finally the perturbation is subtracted.
 
     Args:
         radius: gamma, 0.005 in the paper's Appendix H.
@@ -27,12 +27,12 @@ class WeightPerturbation:
         self.radius = radius
 
     def offsets(self, model: nn.Module, loss: Callable[[], Tensor], ranks: Ranks) -> list[Tensor]:
-        """The perturbation of every parameter with more than one dimension, in their order.
+        """The perturbation of each parameter with more than one dimension, in the order of the parameters.
 
         Args:
-            loss: this rank's share of the objective: over all ranks the shares' mean is the batch's loss. It may be
-                scaled against underflow: the offsets don't depend on its scale, and where a gradient overflowed, the
-                weight stays.
+            loss: computes this rank's share of the objective. The mean of the shares over all ranks is the batch's
+                loss. The loss may be scaled against underflow, because the offsets do not depend on its scale. A weight
+                whose gradient overflowed does not move.
         """
         weights = list(perturbed_weights(model).values())
         statistics = [buffer.clone() for buffer in model.buffers()]
@@ -49,7 +49,7 @@ class WeightPerturbation:
 
     @contextmanager
     def applied(self, model: nn.Module, offsets: list[Tensor]) -> Iterator[None]:
-        """Within: weights are perturbed. At the end the offsets are subtracted from whatever the weights became."""
+        """Context in which the weights are perturbed. On exit the offsets are subtracted from the new weights."""
         weights = list(perturbed_weights(model).values())
         with torch.no_grad():
             torch._foreach_add_(weights, offsets)
@@ -59,5 +59,5 @@ class WeightPerturbation:
 
 
 def perturbed_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters that AWP moves, by name: those with more than one dimension."""
+    """The parameters that AWP moves, by name. They have more than one dimension."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.dim() > 1}

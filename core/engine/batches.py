@@ -1,4 +1,4 @@
-"""The batches of one epoch on one rank: shuffled, augmented and noised as one worker would, then sliced."""
+"""The batches of one epoch on one rank, which are the rank's slices of the batches that a single worker would see."""
 
 from __future__ import annotations
 
@@ -16,22 +16,30 @@ from core.engine.seeding import Streams
 from core.methods import Batch, Drawn
 
 Draw = Callable[[Tensor, Tensor, torch.Generator], Drawn]
-"""A method's `draw`."""
+"""The type of `core.methods.Method.draw`: images, labels and generator -> random numbers of the batch."""
 
 
 def count_batches(images: int, batch_size: int, *, drop_last: bool) -> int:
-    """Batches of an epoch over ``images`` images."""
+    """Number of batches in an epoch over ``images`` images."""
     return images // batch_size if drop_last else -(-images // batch_size)
 
 
 def iterate_epoch(
     train: ImageSet, cell: Cell, draw: Draw, streams: Streams, ranks: Ranks, epoch: int, noisy_batches: int
 ) -> Iterator[Batch]:
-    """Batches of a 1-based epoch.
+    """Yield this rank's slices of the batches of an epoch.
 
-    Random numbers are drawn for the global batch, ``draw``'s among them, and then sliced, so that any number of workers
-    sees the same batches, augmentation and attack starts. The first ``noisy_batches`` get the healing noise (Algorithm
-    1, lines 7-10).
+    All random numbers, including those of ``draw``, are drawn for the global batch and then sliced. The batches,
+    augmentation and attack starts are therefore the same for any number of workers.
+
+    Args:
+        train: the training images, on this rank's device.
+        cell: options of augmentation, batch size and healing noise.
+        draw: draws the method's random numbers of a global batch.
+        streams: the trial's random streams.
+        ranks: this rank's place among the trial's workers.
+        epoch: 1-based.
+        noisy_batches: number of batches at the start of the epoch that get healing noise (Algorithm 1, lines 7-10).
     """
     options = cell.training
     device = ranks.device

@@ -1,4 +1,4 @@
-"""What one trial costs, in passes through its network, operations and device-seconds, before it is trained."""
+"""Estimates of a trial's cost before training: passes through the network, operations and device-seconds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import cache
 from core.config import Cell, ModelOptions, ProtocolOptions, Shape
 
 BACKWARD = 2
-"""A full backward costs about two forwards: gradients of the activations and of the weights."""
+"""Cost of a full backward in forwards. It computes the gradients of the activations and of the weights."""
 INPUT_BACKWARD = 1
-"""A backward to the images alone costs about one forward."""
+"""Cost in forwards of a backward that computes only the gradient of the images."""
 SECONDS_PER_PASS = 5e-4
-"""What a forward or backward of a whole network takes at least, however small it is: launching its operations."""
+"""Shortest time of a forward or backward of a whole network. In small networks the kernel launches dominate."""
 
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
-    """Cost of one epoch, in forwards of one image per training image, validation included."""
+    """Cost of one epoch, validation included, in forwards of one image per training image."""
     step = cell.method.step_passes(cell.attack, perturbs_weights=cell.awp.awp_radius > 0)
     training = step.forwards + INPUT_BACKWARD * step.image_backwards + BACKWARD * step.weight_backwards
     validation = (protocol.eval_steps + 2) * (1 + INPUT_BACKWARD) + 1
@@ -23,7 +23,7 @@ def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
 
 
 def forward_flop(cell: Cell) -> int:
-    """Floating-point operations of one image's forward; a multiply-add counts as two."""
+    """Number of floating-point operations in the forward of one image. A multiply-add counts as two."""
     return _forward_flop(cell.model, cell.data.shape)
 
 
@@ -41,12 +41,12 @@ def _forward_flop(options: ModelOptions, shape: Shape) -> int:
 
 
 def trial_flop(cell: Cell, protocol: ProtocolOptions) -> float:
-    """Floating-point operations of a trial that runs to its end, verdicts left out."""
+    """Number of floating-point operations of a trial that trains to its last epoch, without those of the verdict."""
     images = cell.training.epochs * cell.data.kept_images
     return forwards_per_image(cell, protocol) * images * forward_flop(cell)
 
 
 def seconds_per_epoch(cell: Cell, protocol: ProtocolOptions, device_tflops: float) -> float:
-    """Device-seconds of an epoch at ``device_tflops`` TFLOP/s sustained, verdicts left out."""
+    """Device-seconds of an epoch at ``device_tflops`` sustained TFLOP/s, without those of the verdict."""
     passes = cell.data.kept_images / cell.training.batch_size * forwards_per_image(cell, protocol)
     return trial_flop(cell, protocol) / cell.training.epochs / (device_tflops * 1e12) + passes * SECONDS_PER_PASS

@@ -1,4 +1,4 @@
-"""What a trial's trace says of one epoch beside its training: the validation metrics and the mean gradient norms."""
+"""Parts of an epoch's row in the trace: the validation metrics and the mean gradient norms."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from core.records import Row
 def validation_row(
     model: nn.Module, validation: ImageSet, epsilon: float, protocol: ProtocolOptions, ranks: Ranks
 ) -> Row:
-    """``val/...`` over the whole validation set, each rank measuring its share, and ``time/eval_s``.
+    """The metrics ``val/...`` of the whole validation set, and ``time/eval_s``.
 
-    All ranks have the leader's BatchNorm statistics afterwards, so that all of them measure one model.
+    Each rank measures a share of the images. The leader's BatchNorm statistics are first copied to all ranks, so that
+    all ranks measure the same model.
     """
     started = time.perf_counter()
     ranks.copy_buffers(model)
@@ -30,11 +31,11 @@ def validation_row(
 
 
 def gradient_means(gradients: Sequence[Row]) -> Row:
-    """``grad/...``: means over the epoch's gradient rows; none without rows."""
+    """The columns ``grad/...``: means over the epoch's gradient rows. Without rows there are no columns."""
     names = sorted(gradients[0].keys() - {"step", "epoch"}) if gradients else []
     return {f"grad/{name}": sum(row[name] or 0.0 for row in gradients) / len(gradients) for name in names}
 
 
 def finite(row: Row) -> Row:
-    """The row with None in place of infinities and NaN, which JSON does not have."""
+    """The row with None in place of infinities and NaN, which JSON cannot represent."""
     return {name: value if value is not None and abs(value) < float("inf") else None for name, value in row.items()}

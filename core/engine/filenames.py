@@ -1,7 +1,7 @@
 """Names of the files in a trial's store."""
 
 RESUME = "resume.ckpt"
-"""Sealed checkpoint of an unfinished trial; deleted once the record is written."""
+"""Checkpoint of an unfinished trial, stored with a checksum. It is deleted after the record is written."""
 
 RECORD = "record.json"
-"""The finished trial's record; once it is there, the trial is done."""
+"""Record of a finished trial. A trial is finished if and only if this file exists."""

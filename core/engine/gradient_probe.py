@@ -15,17 +15,19 @@ from core.records import Row
 
 
 class GradientProbe:
-    """Measures one training step: `before` on the objective that the step minimises, `finish` after the update.
+    """Measures the gradients of one training step.
 
-    The gradient after the step is that of the full loss at the new weights, with a new inner maximisation on the same
-    batch from the same start. BatchNorm statistics are restored, so that a probed trial trains like an unprobed one.
-    Where a step has several updates, `before` is called before each of them and the first one counts.
+    Call `before` with the step's objective before the update, and `finish` after it.
+
+    The gradient after the step is the gradient of the full loss at the new weights. Its inner maximisation runs again
+    on the same batch from the same start. BatchNorm statistics are restored, so that the probe does not change the
+    training. In a step of several updates `before` is called before each update, and only the first call counts.
 
     Args:
         model: the bare network that is trained.
-        ranks: over which gradients are summed.
-        precision: whose gradient scaling protects small gradients against underflow.
-        weight: of this rank's slice in the global batch, see `Batch`.
+        ranks: the ranks over which gradients are summed.
+        precision: provides the loss scaling that protects small gradients against underflow.
+        weight: weight of this rank's slice in the global batch, see `Batch`.
         loss: attacks the batch at the current weights and returns the mean loss of this rank's slice, a scalar.
     """
 
@@ -41,12 +43,17 @@ class GradientProbe:
         self.gradients: dict[str, Tensor] = {}
 
     def before(self, objective: Objective) -> None:
-        """Gradients of each part of the objective, at the weights before the step."""
+        """Measure the gradient of each part of the objective at the weights before the step."""
         if not self.gradients:
             self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
 
     def finish(self) -> Row:
-        """``w_norm, ce_norm, kl_norm`` (l2, eqs. 4-6) before the step, ``cosine`` (eq. 7) from before to after."""
+        """The step's gradient row.
+
+        Returns:
+            The l2 norms before the step, such as ``w_norm``, ``ce_norm`` and ``kl_norm`` (eqs. 4-6), and the ``cosine``
+            of the gradients before and after the step (eq. 7).
+        """
         statistics = [buffer.clone() for buffer in self.model.buffers()]
         after = self._gradient(self.loss())
         with torch.no_grad():
@@ -57,7 +64,7 @@ class GradientProbe:
         return {"w_norm": float(before.norm()), **norms, "cosine": float(gradient_cosine(before, after))}
 
     def _gradient(self, loss: Tensor) -> Tensor:
-        """Flat gradient of the global batch's ``loss``, scaled up while it is computed."""
+        """The flat gradient of the global batch's loss, computed with loss scaling and then unscaled."""
         scale = self.precision.scaler.get_scale()
         share = loss * (self.weight / self.ranks.workers * scale)
         return self.ranks.sum(flat_gradient(share, self.weights)) / scale

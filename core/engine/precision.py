@@ -1,4 +1,4 @@
-"""Training arithmetic: fp32, tf32, bf16, or fp16 with loss scaling."""
+"""Number formats of training: fp32, tf32, bf16, or fp16 with loss scaling."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ class Precision:
     """Autocast and loss scaling of one trial.
 
     Args:
-        name: ``fp32 | tf32 | bf16 | fp16``. tf32 changes CUDA matrix products only; on a CPU it is fp32.
-        device: where the network lives.
+        name: ``fp32 | tf32 | bf16 | fp16``. tf32 changes only CUDA matrix products and convolutions; on a CPU
+            it equals fp32.
+        device: device of the network.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -28,9 +29,9 @@ class Precision:
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Context of a training forward, and of the inner attack.
+        """Context of a training forward and of the inner attack.
 
-        Enter it again after weights change: within one context autocast casts every weight once.
+        Enter a new context after each change of the weights, because autocast casts every weight once per context.
         """
         if self.dtype is None:
             yield

@@ -1,4 +1,4 @@
-"""What produced a record: versions, commit and hardware."""
+"""Provenance of a record: versions, commit and hardware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKAGES = ("unmask", "torch", "torchvision", "numpy", "ray", "mlflow", "pyautoa
 
 
 def hardware(device: torch.device) -> str:
-    """Model of the device that trained."""
+    """Name of the GPU model, or of the CPU model with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
@@ -26,11 +26,11 @@ def hardware(device: torch.device) -> str:
 
 
 def provenance(ranks: Ranks, commit: str) -> dict[str, str]:
-    """Versions, commit, code, hosts and hardware, as a record stores them.
+    """Versions, commit, source tree, hosts and hardware, as a record stores them.
 
     Args:
-        ranks: where the trial ran.
-        commit: the driver's `git_commit`; a job's working directory on a worker has no history.
+        ranks: the ranks of the trial.
+        commit: `git_commit` of the driver, because the working directory of a Ray job has no git history.
     """
     return {
         **{name: package_version(name) for name in PACKAGES},

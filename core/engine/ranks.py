@@ -1,4 +1,4 @@
-"""The DDP ranks of one trial, as seen from one of them."""
+"""The DDP ranks of one trial, as one rank sees them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Ranks:
-    """Rank, number of workers and device of this process; a single worker needs no process group.
+    """Rank, number of workers and device of this process. A single worker needs no process group.
 
     Attributes:
-        hosts: names of the machines that the ranks run on, in the order of ranks.
+        hosts: host names of the ranks, in the order of the ranks.
     """
 
     rank: int = 0
@@ -29,7 +29,7 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Is this the rank that measures verdicts and writes files?"""
+        """True on the leading rank, which measures verdicts and writes files."""
         return self.rank == 0
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
@@ -39,7 +39,7 @@ class Ranks:
         return values
 
     def sum_all(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Sum each of ``tensors``, which have one type, over all ranks, in place and in one message."""
+        """Sum each of ``tensors`` over all ranks, in place and in one message. All tensors must have the same type."""
         if self.workers == 1:
             return
         message = torch.cat([tensor.flatten() for tensor in tensors])
@@ -48,7 +48,7 @@ class Ranks:
         torch._foreach_copy_(list(tensors), [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)])
 
     def from_leader(self, value: T) -> T:
-        """The leader's ``value`` on every rank."""
+        """Return the leading rank's ``value`` on every rank."""
         if self.workers == 1:
             return value
         box: list[Any] = [value]
@@ -56,7 +56,7 @@ class Ranks:
         return box[0]
 
     def copy_buffers(self, model: torch.nn.Module) -> None:
-        """Give every rank the leader's BatchNorm statistics, so that all of them measure one model."""
+        """Copy the leading rank's BatchNorm statistics to all ranks, so that all ranks measure the same model."""
         if self.workers > 1:
             for buffer in model.buffers():
                 dist.broadcast(buffer, src=0)

@@ -1,7 +1,7 @@
-"""One integer seed spawns four independent streams; each can be pinned alone.
+"""The four independent random streams of a trial. They have one integer seed, and each can be pinned separately.
 
-A stream is counter-based: the generator of an epoch depends on nothing but (seed, stream, epoch), so a resumed trial
-draws what an uninterrupted one would have drawn without any generator state in its checkpoint.
+A stream is counter-based: the generator of an epoch depends only on (seed, stream, epoch). A resumed trial therefore
+draws the same numbers as an uninterrupted one, and its checkpoint needs no generator state.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from core.config import STREAMS, Stream
 
 @dataclass(frozen=True)
 class Streams:
-    """Seeds of initialisation, data order, augmentation and attack noise."""
+    """The seeds of initialisation, data order, augmentation and attack noise."""
 
     seeds: Mapping[Stream, int]
 
     @classmethod
     def spawn(cls, seed: int, pins: Mapping[Stream, int]) -> Streams:
-        """Streams of a trial; a pinned stream takes the pin's seed instead of the trial's."""
+        """The streams of a trial. A pinned stream uses the seed of its pin instead of the trial's seed."""
         return cls({stream: pins.get(stream, seed) for stream in STREAMS})
 
     def integer(self, stream: Stream, *path: int) -> int:
-        """A 32-bit seed for ``stream`` at ``path`` (an epoch, say)."""
+        """A 32-bit seed for ``stream`` at ``path``, which is for example the epoch."""
         sequence = np.random.SeedSequence(self.seeds[stream], spawn_key=(STREAMS.index(stream), *path))
         return int(sequence.generate_state(1)[0])
 

@@ -1,7 +1,7 @@
-"""Which epochs' weights a trial keeps, and when Algorithm 1 of the paper heals.
+"""Selection of the epochs whose weights a trial keeps, and the paper's FOSC rule.
 
-`is_masked` is the paper's FOSC rule (Algorithm 1, lines 17-22). The gated checkpoint and healing follow it in every
-trial, whichever detector the protocol has chosen to stop trials.
+The rule, `is_masked` (Algorithm 1, lines 17-22), decides about the gated checkpoint and about healing. It does not
+depend on the detector that the protocol has chosen to stop trials.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Weights = dict[str, torch.Tensor]
 
 @dataclass
 class Best:
-    """Weights of the epoch with the highest PGD validation accuracy up to now; the first of equal epochs stays."""
+    """Weights of the epoch with the highest PGD validation accuracy up to now. Among equal epochs it is the first."""
 
     accuracy: float = -1.0
     epoch: int = 0
     weights: Weights | None = None
 
     def offer(self, accuracy: float, epoch: int, model: nn.Module) -> None:
-        """Take this epoch's weights if they are better."""
+        """Keep a copy of the model's weights if ``accuracy`` is higher than before."""
         if accuracy > self.accuracy:
             self.accuracy, self.epoch, self.weights = accuracy, epoch, copy_weights(model)
 
@@ -37,5 +37,5 @@ def copy_weights(model: nn.Module) -> Weights:
 
 
 def is_masked(row: Row, protocol: ProtocolOptions) -> bool:
-    """Is the epoch's FOSC above the threshold, or not finite?"""
+    """True if the epoch's FOSC is above the threshold or not finite."""
     return row["val/fosc"] is None or row["val/fosc"] > protocol.fosc_threshold

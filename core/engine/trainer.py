@@ -1,4 +1,4 @@
-"""One rank's training: the network, its optimiser, and what one step and one epoch do to them."""
+"""Training on one rank: the network, its optimiser, and the training steps of an epoch."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from core.records import Row
 
 
 class Trainer:
-    """Trains one trial's network on one rank; what it lends the training method is `core.methods.Run`.
+    """Trains one trial's network on one rank. It implements `core.methods.Run` for the training method.
 
     Attributes:
         model: the bare network.
-        network: the same, compiled if the cell asks for it.
-        parts: what a checkpoint must hold to go on bit for bit, besides progress.
+        network: the same network, compiled if the cell says so.
+        parts: objects whose ``state_dict`` a checkpoint must contain for a bit-identical continuation.
     """
 
     def __init__(self, cell: Cell, model: nn.Module, streams: Streams, ranks: Ranks) -> None:
@@ -45,7 +45,8 @@ class Trainer:
         self.network = self._maybe_compiled(self.model)
         self.precision = Precision(options.precision, ranks.device)
         folds = options.fast and cell.attack.attack_bn == "eval"
-        # a step from 0.001 away ascends a difference that bfloat16 hardly holds: if it is the only one, it is float32
+        # A single step from a start at distance 0.001 ascends a difference that is close to the resolution of bfloat16.
+        # It therefore uses float32.
         attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
         self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
@@ -58,7 +59,7 @@ class Trainer:
             fused=True,
         )
         if options.momentum:
-            # the fused SGD allocates momentum in its first step, and leaves it uninitialised if fp16 overflows there
+            # Fused SGD allocates the momentum in its first step, and leaves it uninitialised if fp16 overflows then.
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.awp = WeightPerturbation(cell.awp.awp_radius)
@@ -82,9 +83,9 @@ class Trainer:
         Args:
             train: the training images, on this rank's device.
             epoch: 1-based.
-            noisy_batches: first batches that get the healing noise.
-            gradient_stride: measure Appendix G's norms every so many steps; 0: never.
-            first_step: global number of the epoch's first step.
+            noisy_batches: number of batches at the start of the epoch that get healing noise.
+            gradient_stride: training steps between two measurements of Appendix G's norms; 0: no measurement.
+            first_step: global 0-based number of the epoch's first step.
 
         Returns:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
@@ -114,7 +115,7 @@ class Trainer:
         return row, gradients
 
     def count_steps(self, images: int) -> int:
-        """Training steps of an epoch over ``images`` images."""
+        """Number of training steps in an epoch over ``images`` images."""
         return count_batches(images, self.cell.training.batch_size, drop_last=self.cell.training.drop_last)
 
     def perturb(
@@ -192,7 +193,7 @@ class Trainer:
         if self.probe:
             self.probe.before(objective)
         self.optimizer.zero_grad(set_to_none=True)
-        # each rank's share of the global mean: their sum is the gradient that one rank would have
+        # The loss is this rank's share of the global mean. The sum over ranks is the gradient of a single rank.
         self.precision.scaler.scale(objective.total * (batch.weight / self.ranks.workers)).backward()
         self.ranks.sum_all([weight.grad for weight in self.model.parameters() if weight.grad is not None])
         self.method.update(self, self.precision.scaler)
@@ -212,7 +213,7 @@ class Trainer:
 
 
 def _totals(objective: Objective, batch: Batch) -> Tensor:
-    """Sums over the slice: loss, correct clean, correct adversarial, images."""
+    """Sums over the slice: loss, correct clean images, correct adversarial images, and number of images."""
     with torch.no_grad():
         size = len(batch.y)
         adv = (objective.adv_logits.argmax(1) == batch.y).sum()

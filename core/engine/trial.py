@@ -1,4 +1,4 @@
-"""One trial from its first epoch to its verdict, on one DDP rank. No Ray: the caller passes a `TrialContext`."""
+"""One trial on one DDP rank, from its first epoch to its verdict. It does not use Ray."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from core.storage import CorruptFileError, Store
 from core.verdict import build_detector, censor
 
 Report = Callable[[int, list[Row], bool], None]
-"""Called on every rank at the same points with the last epoch, the rows since the last call, and whether the trial is
-decided and about to end."""
+"""Called with the last epoch, the rows since the last call, and whether the trial is decided and about to end.
+
+All ranks call it at the same points of the trial."""
 
 
 @dataclass(frozen=True)
 class Cadence:
-    """Seconds between reports and between checkpoints; shorter epochs are reported together."""
+    """Seconds between reports and between checkpoints. Several short epochs share one report."""
 
     report_s: float = 1.0
     checkpoint_s: float = 20.0
@@ -41,15 +42,16 @@ class Cadence:
 
 @dataclass(frozen=True)
 class TrialContext:
-    """What a trial needs and does not own.
+    """Surroundings of a trial: its sweep, store, ranks, callback and limits.
 
     Attributes:
         sweep: name of the sweep.
-        store: the trial's own store.
+        store: the store of this trial's files.
         ranks: this rank's place among the trial's workers.
         report: see `Report`.
         commit: git commit of the driver's code.
-        timeout_s: training seconds after which the trial is censored; None: never.
+        cadence: times between reports and between checkpoints.
+        timeout_s: seconds of training after which the trial is censored; None: never.
     """
 
     sweep: str
@@ -62,10 +64,10 @@ class TrialContext:
 
 
 def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
-    """Train, watch and judge one trial; continue from its last checkpoint if there is one.
+    """Train, monitor and judge one trial, starting from its last checkpoint if there is one.
 
     Returns:
-        The record, on the leading rank; None on the others.
+        The record on the leading rank, and None on the other ranks.
     """
     finished = context.store.read(RECORD) if context.ranks.leads else None
     if context.ranks.from_leader(finished is not None):
@@ -74,7 +76,7 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
 
 
 class TrialRun:
-    """The loop of `run_trial` and its state."""
+    """The training loop of `run_trial` and its state."""
 
     def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> None:
         self.trial, self.protocol, self.context = trial, protocol, context
@@ -89,7 +91,7 @@ class TrialRun:
         self._reported_at = self._saved_at = self._counted_at = time.monotonic()
 
     def _build(self) -> None:
-        """The trial's parts as they are before the first epoch."""
+        """Create the trial's parts in their state before the first epoch."""
         cell, protocol = self.trial.cell, self.protocol
         streams = Streams.spawn(self.trial.seed, self.trial.pins)
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
@@ -116,11 +118,11 @@ class TrialRun:
 
     @property
     def _may_stop(self) -> bool:
-        """Healing needs the epochs after an alarm, an audit needs all epochs."""
+        """True if an alarm may stop the trial. Healing needs the epochs after an alarm, an audit all epochs."""
         return self.protocol.stop and not self.trial.audit and self.trial.cell.heal.heal == "none"
 
     def _epoch(self) -> Row:
-        """Train and validate one epoch and take it into the state."""
+        """Train and validate one epoch, and add it to the state."""
         state, protocol, cell = self.state, self.protocol, self.trial.cell
         epoch = state.epoch + 1
         steps = self.trainer.count_steps(len(self.dataset.train))
@@ -154,7 +156,7 @@ class TrialRun:
         return row
 
     def _failure(self, row: Row) -> str | None:
-        """Why the trial must be censored after this epoch; None: it need not."""
+        """The reason to censor the trial after this epoch, or None."""
         for name in ("train/loss", "val/clean_loss"):
             if row[name] is None:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
@@ -187,7 +189,7 @@ class TrialRun:
         self._counted_at = now
 
     def _resume(self) -> TrialState:
-        """The state in the last checkpoint, whose parts are loaded; a new state without a usable checkpoint."""
+        """Load the parts from the last checkpoint and return its state, or a new state if no checkpoint is usable."""
         checkpoint = None
         if self.ranks.leads:
             try:
@@ -200,15 +202,15 @@ class TrialRun:
         try:
             return unpack(checkpoint, self.parts)
         except Exception as error:
-            # the checksum is valid but the content is not ours (other version, edited file); every rank comes here
+            # The checksum is valid, but the content is not ours (other version, edited file). All ranks come here.
             where = f"{self.context.store.root}/{RESUME}"
-            reason = f"is no checkpoint of this trial ({type(error).__name__})"
+            reason = f"is not a checkpoint of this trial ({type(error).__name__})"
             print(f"{where} {reason}; the trial starts again from its first epoch", flush=True)
             self._build()
             return TrialState()
 
     def _finish(self, verdict: Verdict, *, stopped_early: bool) -> TrialRecord | None:
-        """Report the last rows and, on the leading rank, write weights and record."""
+        """Report the last rows. The leading rank also writes the weights and the record."""
         self._report()
         if not self.ranks.leads:
             return None

@@ -15,18 +15,19 @@ from core.records import Evidence, Row
 
 @dataclass
 class TrialState:
-    """State of a trial after ``epoch`` epochs. Network, optimiser and detector are the parts beside it (`pack`).
+    """State of a trial after ``epoch`` epochs, without the network, optimiser and detector (see `pack`).
 
     Attributes:
         epoch: last finished epoch, 0 before the first.
         step: training steps up to now.
-        rows, gradients: the record's trace and gradient tables up to now.
+        rows: the record's trace up to now.
+        gradients: the record's batch-level gradient table up to now.
         selected: best epoch by PGD validation accuracy.
-        gated: best among the epochs with FOSC under the threshold (Algorithm 1, line 17).
+        gated: best among the epochs whose FOSC is not above the threshold (Algorithm 1, line 17).
         alarms: evidence that was measured while the detector's alarm was on.
-        noisy_batches: batches that still get healing noise, from the next epoch's first batch on.
-        device_seconds: seconds of training and evaluation times workers, over all attempts.
-        attempts: how often the trial was started.
+        noisy_batches: number of batches that still get healing noise, from the first batch of the next epoch on.
+        device_seconds: seconds of training and evaluation times the number of workers, over all attempts.
+        attempts: number of times that the trial was started.
     """
 
     epoch: int = 0
@@ -51,13 +52,15 @@ def pack(state: TrialState, parts: dict[str, Any]) -> bytes:
 
 
 def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:
-    """Load every part from a checkpoint made by `pack` and return its state. Nothing is unpickled.
+    """Load every part from a checkpoint made by `pack`, and return its state. No pickled code is executed.
 
-    Bytes that are no such checkpoint raise any exception, and leave the parts in any state.
+    Raises:
+        Exception: the bytes are not such a checkpoint. The type of the exception and the state of the parts are then
+            undefined.
     """
     stored = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu")
     for name, part in parts.items():
-        # a checkpoint of an earlier version has no part of the method, and its methods had no state
+        # Checkpoints of earlier versions have no part for the method, because methods had no state then.
         part.load_state_dict(copy.deepcopy(stored["parts"].get(name, {})))
     plain = stored["progress"]
     plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])

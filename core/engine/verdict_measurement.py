@@ -1,4 +1,4 @@
-"""Measures the evidence for a trial's verdict: on validation images while an alarm is on, on test images at the end."""
+"""Measurement of the evidence for a trial's verdict: validation images during an alarm, and test images at the end."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from core.verdict import Detector, confirms_alarm, judge
 
 
 class VerdictMeasurement:
-    """Runs the verdict attacks of one trial. The leading rank measures; every rank gets the result.
+    """Runs the verdict attacks of one trial. The leading rank measures, and every rank gets the result.
 
     Args:
         model: the bare network that is trained; its weights are the same before and after a measurement.
         dataset: images on the ranks' device.
         epsilon: radius of the attacks.
-        protocol: attacks, number of images, and the rules.
+        protocol: attacks, number of images, and rules of the verdict.
         ranks: this rank's place among the trial's workers.
     """
 
@@ -41,7 +41,7 @@ class VerdictMeasurement:
         New evidence is appended to ``state.alarms``.
 
         Returns:
-            Whether evidence since the alarm's onset confirms it.
+            True if evidence since the alarm's onset confirms the alarm.
         """
         if not detector.active:
             return False

@@ -1,4 +1,4 @@
-"""Training methods, one file each; `core.config.methods` has their names and options."""
+"""Training methods, one per file. Their names and options are in `core.config.methods`."""
 
 from importlib import import_module
 
@@ -7,7 +7,7 @@ from core.methods.base import Batch, Drawn, Found, Method, Objective, Run
 
 
 def build_method(cell: Cell) -> Method:
-    """The training method that a cell names."""
+    """The training method of a cell."""
     module, _, name = METHODS[cell.method.method].implementation.partition(":")
     method: Method = getattr(import_module(module), name)(cell)
     return method

@@ -1,4 +1,4 @@
-"""What a training method is, and what the engine lends it."""
+"""The contract of a training method, and the part of the engine that a method may use."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from core.attacks.pgd import Steer
 from core.config import Cell
 
 FP16_ATTACK_SCALE = 1024.0
-"""Attack gradients of 1e-7 to 60 fit into fp16 with it."""
+"""Factor of the attack's loss under fp16. With it, fp16 represents gradients between 1e-7 and 60."""
 Drawn = dict[str, Tensor]
-"""Random numbers of a batch by name, a row per image."""
+"""Random numbers of a batch by name, with one row per image."""
 Found = dict[str, Tensor]
-"""What a method's attack found: adversarial images ``x``, and whatever else its objective needs, a row per image."""
+"""Results of a method's attack by name, with one row per image: adversarial images ``x``, and further values."""
 
 
 class Batch(NamedTuple):
     """One rank's slice of a global batch.
 
     Attributes:
-        x: (slice, channels, height, width), floats in [0, 1] (healing noise may leave them, if not clamped).
-        y: (slice,) labels.
+        x: images, (slice, channels, height, width), floats in [0, 1]. Unclamped healing noise may exceed this range.
+        y: labels, (slice,).
         drawn: random numbers of the slice's images, by name.
-        weight: factor on the slice's mean loss that makes the mean over ranks the global batch's mean. It is 0 where a
-            global batch has fewer images than ranks: a rank without an image of its own then sees the first one.
-        rows: the slice's place in the global batch.
-        size: images of the global batch.
-        number: 0-based place of the batch in its epoch.
+        weight: factor of the slice's mean loss. With these factors the mean over ranks is the global batch's mean. The
+            weight is 0 on a rank without images, which occurs if the global batch has fewer images than there are
+            ranks. The slice then contains the first image of the global batch.
+        rows: rows of the slice in the global batch.
+        size: number of images in the global batch.
+        number: 0-based number of the batch in its epoch.
     """
 
     x: Tensor
@@ -49,9 +50,9 @@ class Objective(NamedTuple):
 
     Attributes:
         total: scalar that the step minimises, a mean over the batch.
-        parts: its summands by name (``ce``, ``kl``, weights included), on the graph: their gradients can be probed.
-        clean_logits: (batch, classes), or None where the method never sees the clean batch.
-        adv_logits: (batch, classes).
+        parts: weighted summands of ``total`` by name, such as ``ce`` and ``kl``. They have gradients for probes.
+        clean_logits: logits of the clean batch, (batch, classes), or None if the method does not compute them.
+        adv_logits: logits of the adversarial batch, (batch, classes).
     """
 
     total: Tensor
@@ -61,16 +62,16 @@ class Objective(NamedTuple):
 
 
 class Run(Protocol):
-    """What the engine lends a method while it trains; the `Trainer` of one rank implements it."""
+    """The part of the engine that a method may use. The `Trainer` of a rank implements it."""
 
     cell: Cell
     model: nn.Module
-    """The bare network. Its tensors change in place; none is ever replaced by another."""
+    """The bare network. Its tensors change in place and are never replaced by other tensors."""
     optimizer: torch.optim.Optimizer
     epoch: int
-    """1-based."""
+    """1-based number of the epoch."""
     step: int
-    """Global number of the batch, 0-based."""
+    """Global 0-based number of the batch."""
     steps_per_epoch: int
 
     def perturb(
@@ -85,34 +86,35 @@ class Run(Protocol):
         steer: Steer | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """`Pgd.perturb_from` on the network as fast as it goes, in the attack's precision."""
+        """`Pgd.perturb_from` on the fastest form of the network, in the precision of the attack."""
 
     def predict(self, x: Tensor) -> Tensor:
         """Logits in eval mode without gradient, as an attack sees them."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits in train mode, at the weights that are descended from: the perturbed ones, if there are any."""
+        """Logits in train mode at the current weights, which are perturbed within `descend` if the cell uses AWP."""
 
     def unperturbed(self, x: Tensor) -> Tensor:
-        """Logits in train mode at the weights without their perturbation; BatchNorm statistics stay as they are.
+        """Logits in train mode at the weights without their perturbation. BatchNorm statistics do not change.
 
-        A gradient by these weights is one by the network's: both kinds of logits take one backward together.
+        Gradients by these weights are added to those of the network's weights. One backward can therefore use these
+        logits and those of `forward` together.
         """
 
     def descend(self, batch: Batch, found: Found) -> Objective:
-        """One update of the weights: perturb them if asked, objective, backward, sum over ranks, `Method.update`."""
+        """Update the weights once: perturbation if the cell uses AWP, objective, backward, sum over ranks, update."""
 
     def everyone(self, batch: Batch, values: Tensor) -> Tensor:
-        """Values of all images of the global batch, ``(size, ...)``, from each rank's ``(slice, ...)``; no gradient."""
+        """Values of all images of the global batch, ``(size, ...)``, detached, from each rank's ``(slice, ...)``."""
 
 
 class Method(ABC):
-    """One way of adversarial training.
+    """A method of adversarial training.
 
-    `draw`, `attack`, `objective` and `ascent` are pure: functions of the weights, the batch and the method's state,
-    which a probe may call again. `step`, `update`, `build`, `begin_epoch` and `end_epoch` may change weights and state,
-    in place, and the same way on every rank. Means over a batch are means over the slice; where an objective is not a
-    mean over images, `Run.everyone` has the global batch.
+    `draw`, `attack`, `objective` and `ascent` are pure functions of the weights, the batch and the method's state. A
+    probe may call them again. `step`, `update`, `build`, `begin_epoch` and `end_epoch` may change weights and state.
+    Changes must be made in place and must be the same on every rank. Means over a batch are means over the slice. If an
+    objective is not a mean over images, `Run.everyone` provides the values of the global batch.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -131,7 +133,7 @@ class Method(ABC):
         )
 
     def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
-        """Random numbers of a global batch; the engine slices them for its ranks."""
+        """Draw the random numbers of a global batch. The engine slices them for the ranks."""
         return {"start": self.inner.start_points(x, rng)}
 
     def attack(self, run: Run, batch: Batch) -> Found:
@@ -140,37 +142,37 @@ class Method(ABC):
 
     @abstractmethod
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
-        """The loss of a batch that was attacked."""
+        """The loss of a batch, given the results of the attack."""
 
     def ascent(self, run: Run, batch: Batch, found: Found) -> Tensor:
-        """What a weight perturbation ascends: a scalar, a mean over the batch."""
+        """The loss that a weight perturbation ascends, a scalar mean over the batch."""
         return self.objective(run, batch, found).total
 
     def step(self, run: Run, batch: Batch) -> Objective:
-        """Train on a batch."""
+        """Train on one batch."""
         return run.descend(batch, self.attack(run, batch))
 
     def update(self, run: Run, scaler: torch.amp.GradScaler) -> None:
-        """Move the weights by their gradients, which are the global batch's, scaled by ``scaler``."""
+        """Update the weights by their gradients, which are those of the global batch and are scaled by ``scaler``."""
         scaler.step(run.optimizer)
 
     def build(self, run: Run, generator: torch.Generator) -> None:  # noqa: B027 - most methods have nothing to do
-        """Make networks and buffers of the method's own, once, before the first epoch and before any state is loaded.
+        """Create the method's own networks and buffers. The engine calls it once, before it loads any state.
 
         Args:
             run: the engine.
-            generator: on the CPU, of the trial's ``init`` stream.
+            generator: generator on the CPU, from the trial's ``init`` stream.
         """
 
     def begin_epoch(self, run: Run) -> None:  # noqa: B027 - most methods have nothing to do
-        """Called on every rank before an epoch."""
+        """The engine calls it on every rank before each epoch."""
 
     def end_epoch(self, run: Run) -> None:  # noqa: B027 - most methods have nothing to do
-        """Called on every rank after an epoch; afterwards `state_dict` is the same on all of them."""
+        """The engine calls it on every rank after each epoch. Afterwards `state_dict` must be equal on all ranks."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must hold for the method to go on bit for bit."""
+        """The state that a checkpoint must contain for a bit-identical continuation."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most methods have nothing to do
-        """Take over a state that `state_dict` gave."""
+        """Restore a state that was returned by `state_dict`."""

@@ -1,4 +1,4 @@
-"""Free adversarial training (Shafahi et al. 2019), as its authors' ImageNet code has it."""
+"""Free adversarial training (Shafahi et al. 2019), following the authors' ImageNet code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from core.methods.losses import cross_entropy
 
 
 class Free(Method):
-    """``CE(f(x + delta), y)``, every batch replayed m times; one backward serves the weights and ``delta``.
+    """``CE(f(x + delta), y)``, with m replays of a batch. One backward gives the gradients of weights and ``delta``.
 
-    ``delta`` belongs to a place in the batch, not to an image: it goes on from batch to batch (Algorithm 1). Images are
-    clamped to [0, 1] before the forward; ``delta <- clamp(delta + a sign(gradient), -epsilon, epsilon)`` with the
-    gradient at the clamped images. Each rank moves the rows of its slice; at a batch's end all ranks have all rows.
+    A row of ``delta`` belongs to a position in the batch and not to an image. It is kept from batch to batch (Algorithm
+    1). Images are clamped to [0, 1] before the forward, and the update is ``delta <- clamp(delta + a sign(gradient),
+    -epsilon, epsilon)`` with the gradient at the clamped images. Each rank updates the rows of its slice. At the end of
+    a batch all ranks have all rows.
     """
 
     def __init__(self, cell: Cell) -> None:

@@ -1,4 +1,4 @@
-"""Geometry-aware instance-reweighted adversarial training (Zhang et al. 2021), as its official code has it."""
+"""Geometry-aware instance-reweighted adversarial training (Zhang et al. 2021), following its official code."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from core.methods.losses import cross_entropy
 
 
 class Gairat(Method):
-    """``mean(w CE(f(x_adv), y))``, the weights ``w`` falling with the number of attack steps an image survives.
+    """``mean(w CE(f(x_adv), y))``, whose weights ``w`` decrease with the number of attack steps that an image survives.
 
-    ``kappa`` counts the attack's K images x_0 (the start) to x_{K-1} that are classified correctly; x_K does not count.
-    ``w = (1 + tanh(Lambda + 5 (h - kappa) / h)) / 2`` with ``h = floor(K / 2)``, divided by its mean over the global
-    batch; or sigmoid instead of tanh, or ``(K + 1 - kappa) / (K + 1)``. `kappa` costs nothing: the attack has the
-    logits. The official code reweights from epoch 60 of 120 on.
+    ``kappa`` is the number of correctly classified images among x_0 (the start) to x_{K-1} of the K attack steps. x_K
+    does not count. ``w = (1 + tanh(Lambda + 5 (h - kappa) / h)) / 2`` with ``h = floor(K / 2)``, divided by its mean
+    over the global batch. Alternatives are sigmoid instead of tanh, and ``(K + 1 - kappa) / (K + 1)``. ``kappa`` needs
+    no extra forward, because the attack computes the logits. The official code reweights from epoch 60 of 120 on.
     """
 
     def attack(self, run: Run, batch: Batch) -> Found:
@@ -37,7 +37,7 @@ class Gairat(Method):
         return Objective(ce, {"ce": ce}, None, adv_logits)
 
     def weights(self, survived: Tensor) -> Tensor:
-        """Weights of images that survived so many of the attack's steps, before they are normalised, ``(n,)``."""
+        """Weights before normalisation, ``(n,)``, of images by the number of attack steps that they survived."""
         steps = self.inner.steps
         if self.options.reweighting == "discrete":
             return (steps + 1 - survived) / (steps + 1)

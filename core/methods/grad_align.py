@@ -1,4 +1,4 @@
-"""GradAlign (Andriushchenko and Flammarion 2020): image gradients in a ball shall point the same way."""
+"""GradAlign (Andriushchenko and Flammarion 2020), which aligns the image gradients within a ball."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from core.methods.losses import cross_entropy
 class GradAlign(Method):
     """``CE(f(x_adv), y) + lambda (1 - mean cos(g1, g2))`` (eqs. 4 and 5).
 
-    ``g1`` is the gradient of the cross-entropy at the attack's start and is detached, ``g2`` the one at ``x + U(-eps,
-    eps)``, not clamped to the box, and keeps its graph. Images with a zero gradient do not count. Both are taken in
-    train mode, as in the official code; that code takes ``g1`` from its attack's pass, where this one attacks in eval
-    mode and spends a pass of its own.
+    ``g1`` is the gradient of the cross-entropy at the attack's start and is detached. ``g2`` is the gradient at ``x +
+    U(-eps, eps)``, which is not clamped to the box, and keeps its graph. Images with a zero gradient do not count. Both
+    gradients are computed in train mode, as in the official code. That code takes ``g1`` from its attack; here the
+    attack runs in eval mode, and ``g1`` needs an additional pass.
     """
 
     def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
@@ -30,14 +30,14 @@ class GradAlign(Method):
         adv_logits = run.forward(found["x"])
         ce = cross_entropy(adv_logits, batch.y)
         counts = (first.norm(dim=1) > 0) & (second.detach().norm(dim=1) > 0)
-        # the mean is over the global batch's images that count, and the slice's sum is divided by its own images later
+        # The engine combines means over slices. Division by `share` gives the mean over all images that count.
         share = run.everyone(batch, counts.double()).mean().clamp(min=1 / batch.size)
         cosines = F.cosine_similarity(first[counts], second[counts], dim=1, eps=0.0)
         alignment = self.options.alignment * (1 - cosines).sum() / (share * len(batch.y))
         return Objective(ce + alignment, {"ce": ce, "alignment": alignment}, None, adv_logits)
 
     def _gradient(self, run: Run, x: Tensor, y: Tensor, *, create_graph: bool) -> Tensor:
-        """Gradient of each image's own cross-entropy, ``(n, pixels)``, scaled against underflow."""
+        """Gradient of each image's cross-entropy, ``(n, pixels)``, scaled against underflow."""
         x = x.detach().requires_grad_()
         loss = cross_entropy(run.forward(x), y, reduction="sum") * self.inner.loss_scale
         (gradient,) = torch.autograd.grad(loss, x, create_graph=create_graph)

@@ -13,12 +13,13 @@ from core.methods.losses import cross_entropy, kl_divergence
 class Iseat(Method):
     """``mean(CE(f(x_adv; th + nu), y) + lambda w ||f(x_adv; th + nu) - f(x; th)||_2^2)`` (eq. 15).
 
-    ``nu`` is the adversarial weight perturbation of the adversarial cross-entropy (eq. 10), whose radius is
-    ``awp_radius``. ``w = 1 - r / m``, ``r`` an image's rank in the global batch of ``m`` by its vulnerability
-    ``CE(f(x_adv; th + nu), y) - CE(f(x; th), y)``, 0 the most vulnerable (eqs. 13 and 14); vulnerability is detached,
-    both logits of the distance are not. Clean logits at ``th`` leave BatchNorm's statistics alone, as the official
-    code's copy of the network does. `adv_at` and `clean_at` choose the weights of each logits: Table 9's LSI has both
-    original, TRADES-AWP's form both perturbed. ``smooth_weights top`` without perturbation is eq. 7.
+    ``nu`` is the adversarial weight perturbation of the adversarial cross-entropy (eq. 10), with radius ``awp_radius``.
+    ``w = 1 - r / m``, where ``m`` is the size of the global batch and ``r`` is the image's rank in it by vulnerability
+    ``CE(f(x_adv; th + nu), y) - CE(f(x; th), y)``. The most vulnerable image has rank 0 (eqs. 13 and 14). Vulnerability
+    is detached, and both logits of the distance are not. Clean logits at ``th`` do not change the BatchNorm statistics;
+    the official code uses a copy of the network for this. `adv_at` and `clean_at` choose the weights at which each
+    logits are computed. Both are original in LSI of Table 9, and both are perturbed in the form of TRADES-AWP.
+    ``smooth_weights top`` without perturbation is eq. 7.
     """
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
@@ -45,7 +46,7 @@ class Iseat(Method):
         return cross_entropy(run.forward(found["x"]), batch.y)
 
     def weights(self, vulnerability: Tensor) -> Tensor:
-        """Weights of the images of a global batch, ``(m,)``, by their vulnerability."""
+        """Weights of the images of a global batch, ``(m,)``, from their vulnerability."""
         images = len(vulnerability)
         if self.options.smooth_weights == "uniform":
             return torch.ones_like(vulnerability)

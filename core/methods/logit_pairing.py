@@ -1,4 +1,4 @@
-"""Clean and adversarial logit pairing (Kannan et al. 2018), as the authors' code for ImageNet has them."""
+"""Clean and adversarial logit pairing (Kannan et al. 2018), following the authors' code for ImageNet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from core.methods.losses import cross_entropy
 class Alp(Method):
     """``(CE(f(x), y) + CE(f(x_adv), y)) / 2 + lambda mean((f(x) - f(x_adv))^2)``, a mean over images and classes.
 
-    The authors' code forwards clean and adversarial images as one batch; here they are two forwards, and BatchNorm
-    normalises each kind by its own statistics.
+    The authors' code forwards clean and adversarial images as one batch. Here they are two forwards, in which BatchNorm
+    normalises each batch by its own statistics.
     """
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
@@ -30,8 +30,8 @@ class Alp(Method):
 class Clp(Method):
     """``CE(f(x), y) + lambda mean((f(x_i) - f(x_{i + m/2}))^2)`` over the pairs of the global batch of m noisy images.
 
-    Nothing is attacked: accuracy on adversarial images, as the training row has it, is that on noisy ones. Of an odd
-    number of images the last has no partner.
+    There is no attack. The adversarial accuracy in the training row is the accuracy on noisy images. If the number of
+    images is odd, the last image has no partner.
     """
 
     def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
@@ -48,8 +48,8 @@ class Clp(Method):
         everyone = run.everyone(batch, wide)
         partner = torch.cat([everyone[pairs : 2 * pairs], everyone[:pairs], everyone[2 * pairs :]])[batch.rows]
         difference = (wide - partner).square().mean(1)
-        # both images of a pair have a term, in which the other is held fixed: half their sum is the pair's value, and
-        # the whole sum has its gradient
+        # Both images of a pair have a term with the other image detached. The pair's value is half of their sum, and
+        # its gradient is that of the whole sum.
         terms = difference - difference.detach() / 2
         pairing = self.options.pairing * batch.size / max(pairs, 1) * terms.mean()
         return Objective(ce + pairing, {"ce": ce, "pairing": pairing}, None, logits)

@@ -1,4 +1,4 @@
-"""Losses that several methods share; all are computed in float32 or better, whatever autocast made of the logits."""
+"""Losses that several methods share. They are computed in float32 or float64, also under autocast."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from core.attacks.losses import at_least_float32
 
 
 def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-    """Cross-entropy to the labels, the batch's mean or, with ``reduction="none"``, per image."""
+    """Cross-entropy to the labels: the batch's mean, or with ``reduction="none"`` one value per image."""
     return F.cross_entropy(at_least_float32(logits), y, reduction=reduction)
 
 
 def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") -> Tensor:
-    """``KL(softmax(target) || softmax(logits))``, the batch's mean or, with ``reduction="none"``, per image."""
+    """``KL(softmax(target) || softmax(logits))``: the batch's mean, or with ``reduction="none"`` a value per image."""
     divergence = F.kl_div(
         F.log_softmax(at_least_float32(logits), dim=1),
         F.log_softmax(at_least_float32(target), dim=1),

@@ -1,4 +1,4 @@
-"""MART, misclassification-aware adversarial training (Wang et al. 2020), as its official code has it."""
+"""MART, misclassification-aware adversarial training (Wang et al. 2020), following its official code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from core.methods.base import Batch, Found, Method, Objective, Run
 from core.methods.losses import cross_entropy
 
 LOG_FLOOR = 1e-12
-"""Added to a probability before its logarithm, as in the official code: gradients differ from exact ones below 1e-6."""
+"""Constant of the official code that is added to a probability before its logarithm.
+
+Gradients differ from the exact ones for probabilities below 1e-6."""
 
 
 class Mart(Method):
-    """``BCE(p_adv, y) + beta * mean(KL(p || p_adv) * (1 - p[y]))``, ``p`` the softmax of the clean logits.
+    """``BCE(p_adv, y) + beta * mean(KL(p || p_adv) * (1 - p[y]))``, where ``p`` is the softmax of the clean logits.
 
-    ``BCE = CE(p_adv, y) - log(1 - max_{j != y} p_adv[j])`` (eq. 8). Nothing is detached, the weight ``1 - p[y]``
-    neither; both constants slightly above 1 are the official code's.
+    ``BCE = CE(p_adv, y) - log(1 - max_{j != y} p_adv[j])`` (eq. 8). No term is detached, including the weight ``1 -
+    p[y]``. Both constants slightly above 1 are those of the official code.
     """
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:

@@ -9,7 +9,7 @@ from core.methods.losses import cross_entropy
 class Mixed(Method):
     """``w CE(f(x), y) + (1 - w) CE(f(x_adv), y)`` (Goodfellow et al. 2015, section 6, with w = 0.5).
 
-    Clean and adversarial images are two forwards: BatchNorm normalises each kind by its own statistics.
+    Clean and adversarial images are two forwards, in which BatchNorm normalises each batch by its own statistics.
     """
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:

@@ -7,7 +7,7 @@ from core.methods.losses import cross_entropy
 
 
 class PgdAt(Method):
-    """``CE(f(x_adv), y)``: only adversarial images are trained on."""
+    """``CE(f(x_adv), y)``, training on adversarial images only."""
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])

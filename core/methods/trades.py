@@ -1,4 +1,4 @@
-"""TRADES (Zhang et al. 2019) as Algorithm 1 of the instability paper has it; the official code's ways are options."""
+"""TRADES (Zhang et al. 2019), following Algorithm 1 of the instability paper or, by options, the official code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from core.methods.losses import cross_entropy, kl_divergence
 class Trades(Method):
     """``CE(f(x), y) + beta * KL(f(x) || f(x_adv))`` (instability paper, eq. 1; Algorithm 1, lines 11-13).
 
-    Algorithm 1 computes the clean logits once and lets both terms use them (``clean_forwards`` 1). The official code
-    forwards the clean batch a second time as the KL's target (2): BatchNorm sees clean, adversarial, clean. With
-    ``adversarial_first`` it sees adversarial, clean, clean, as in the official code of AWP. Neither detaches the
-    target; ``detach_target`` does. With the inner loss ``ce`` this is Appendix F's "Modified".
+    Algorithm 1 computes the clean logits once for both terms (``clean_forwards`` 1). The official code forwards the
+    clean batch a second time for the target of the KL (2): BatchNorm gets clean, adversarial, clean. With
+    ``adversarial_first`` it gets adversarial, clean, clean, as in the official code of AWP. The target is detached only
+    with ``detach_target``. With the inner loss ``ce`` this is the variant "Modified" of Appendix F.
     """
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:

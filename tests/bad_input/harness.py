@@ -1,4 +1,4 @@
-"""Runs a job's entry point as the command line does, and says whether what it said was clear."""
+"""Runs a job's entry point like the command line does, and checks that its error messages are clear."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, settings
 
 FACTOR = int(os.environ.get("UNMASK_BAD_INPUT_FACTOR", "1"))
-"""Cases per test, as a multiple of CI's. Above 1 they are drawn anew each time."""
+"""Number of cases per test, as a multiple of the number in CI. Above 1 every run draws new cases."""
 JARGON = ("Traceback", "pydantic", "validation error", "<class", "object at 0x", "tokenize", "errno")
 
 
 class Ended(NamedTuple):
-    """How a command ended. Exceptions that it does not catch are not caught here either: they fail the test."""
+    """Exit code and output of a command. Its uncaught exceptions are not caught here and fail the test."""
 
     code: int
     out: str
@@ -26,12 +26,12 @@ class Ended(NamedTuple):
 
     @property
     def message(self) -> str:
-        """What it complained about, in one line, without the boxes and wraps of the terminal."""
+        """The error output in one line, without the boxes and line breaks of the terminal."""
         return " ".join(self.error.replace("│", " ").split())
 
 
 def cases(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """So many cases in CI: always the same ones, so that a failure there is not luck."""
+    """Settings for ``count`` cases. CI always uses the same cases, so that its failures are reproducible."""
     return settings(
         max_examples=count * FACTOR,
         deadline=None,
@@ -47,13 +47,13 @@ def run(main: Callable[[list[str]], int], args: Sequence[str]) -> Ended:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
         try:
             code = main(list(args))
-        except SystemExit as ended:  # the flag parser's way
+        except SystemExit as ended:  # The flag parser ends this way.
             code = ended.code if isinstance(ended.code, int) else 1
     return Ended(code, out.getvalue(), error.getvalue())
 
 
 def assert_refused(ended: Ended, *named: str) -> None:
-    """Exit code 2 and one message for people, which names every option of ``named`` (in any spelling)."""
+    """Check for exit code 2 and one readable message that names every option of ``named``, in any spelling."""
     assert ended.code == 2, ended
     message = ended.message
     assert message, ended
@@ -64,13 +64,13 @@ def assert_refused(ended: Ended, *named: str) -> None:
 
 
 def mentions(message: str, option: str) -> bool:
-    """Is an option named, as ``--batch-size``, ``batch_size`` or ``batch size``?"""
+    """True if the message names the option as ``--batch-size``, ``batch_size`` or ``batch size``."""
     pattern = re.sub("[-_]", "[-_ ]", re.escape(option.lstrip("-")).replace(r"\-", "-"))
     return re.search(rf"(?<![A-Za-z]){pattern}(?![A-Za-z])", message) is not None
 
 
 def snapshot(folder: Path) -> Mapping[str, bytes]:
-    """Everything in a folder; links and special files by their names alone."""
+    """The names and contents of all files in a folder. Links and special files have only a name."""
     found = {}
     for path in sorted(folder.rglob("*")):
         plain = path.is_file() and not path.is_symlink()

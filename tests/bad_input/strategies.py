@@ -1,4 +1,4 @@
-"""What people and disks do wrong: values of options, lines of YAML, bytes of files."""
+"""Strategies for wrong input: values of options, lines of YAML, bytes of files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Text = SearchStrategy[str]
 
 
 def spelled(number: float) -> Text:
-    """The same number as people write it."""
+    """The same number in one of several usual spellings."""
     ways = [repr(number), f" {number!r}", f"{number:.17e}"]
     if number == int(number) and abs(number) < 1e9:
         ways += [str(int(number)), f"{int(number) * 3}/3"]
@@ -24,18 +24,18 @@ def spelled(number: float) -> Text:
 
 
 def reals(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> Text:
-    """Numbers of a range."""
+    """Numbers in a range."""
     numbers = st.floats(low, high, exclude_min=open_low, exclude_max=open_high, allow_subnormal=False)
     return numbers.flatmap(spelled)
 
 
 def wholes(low: int, high: int) -> Text:
-    """Whole numbers of a range; small ones often."""
+    """Whole numbers in a range, with a preference for small ones."""
     return (st.integers(low, high) | st.integers(low, min(high, low + 20))).map(str)
 
 
 def words(*allowed: str) -> Text:
-    """Names."""
+    """Strategy for one of the given names."""
     return st.sampled_from(allowed)
 
 
@@ -54,13 +54,13 @@ NOT_NAMES = words(
 
 
 class OptionCase(NamedTuple):
-    """An option, values that it must take whatever the others are, and values that it must refuse."""
+    """An option, values that it must accept for any other options, and values that it must reject."""
 
     name: str
     valid: Text
     invalid: Text
     method: str | None = None
-    """The method that it is given with, if it is an option of methods."""
+    """The method to combine it with, if it is an option of a method."""
 
     @property
     def flag(self) -> str:
@@ -171,7 +171,7 @@ CELL_OPTIONS = (
     number("validation_images", wholes(1, 500), words("0", "1200"), HUGE, FRACTIONAL),
     *(switch(name) for name, info in OPTION_FIELDS.items() if info.annotation is bool and name not in DEPENDENT | OWN),
 )
-"""Options of a cell of the ``quick`` preset: each may be set alone to any valid value."""
+"""Options of a cell of the ``quick`` preset. Each can be set separately to any valid value."""
 
 PROTOCOL_OPTIONS = (
     number("eval_steps", wholes(1, 1000), words("0", "1001"), HUGE, FRACTIONAL),
@@ -209,7 +209,7 @@ OPTIONS = (*CELL_OPTIONS, *PROTOCOL_OPTIONS, *RUN_OPTIONS)
 
 @st.composite
 def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[str, str]:
-    """Valid values that are possible with each other: what options need of one another, written once more."""
+    """Combinations of valid values. The dependencies between options are written here a second time."""
     chosen = draw(st.lists(st.sampled_from(options), max_size=8, unique_by=lambda option: option.name))
     given = {option.name: draw(option.valid) for option in chosen if option.name != "preset"}
     methods = [option.method for option in chosen if option.method]
@@ -236,7 +236,7 @@ JSON = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """Bytes after a crash, a bad disk or a careless hand. Perhaps the same."""
+    """Bytes after a crash, a disk error or a careless edit. They may be unchanged."""
     at = draw(st.integers(0, max(len(content) - 1, 0)))
     length = draw(st.integers(0, 64))
     junk = draw(st.binary(max_size=64))
@@ -261,7 +261,7 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
 
 @st.composite
 def changed_json(draw: st.DrawFn, content: bytes) -> bytes:
-    """JSON with one value replaced, removed or added: another version, or another hand."""
+    """JSON with one value replaced, removed or added, as by another version or by an edit."""
     tree = copy.deepcopy(json.loads(content))
     places = list(_places(tree))
     holder, key = draw(st.sampled_from(places))

@@ -1,4 +1,4 @@
-"""Damaged and hostile checkpoints: a trial starts anew with the same result, an evaluation names the file."""
+"""Damaged and hostile checkpoints. A trial starts again with the same result, and an evaluation names the file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DATASET = load_dataset(CELL.data, Path())
 
 
 class Stopped(Exception):  # noqa: N818 - what a kill does, not an error
-    """The trial is interrupted."""
+    """Raised to interrupt a trial."""
 
 
 def train(folder: Path, stop_after: int | None = None) -> TrialRecord:
@@ -49,7 +49,7 @@ def train(folder: Path, stop_after: int | None = None) -> TrialRecord:
 
 
 class Trained(NamedTuple):
-    """An undisturbed trial and the sealed checkpoint of one that was interrupted."""
+    """The record of an undisturbed trial, and the sealed checkpoint of an interrupted trial."""
 
     folder: Path
     record: TrialRecord
@@ -88,13 +88,13 @@ def test_an_undamaged_checkpoint_is_used(trained: Trained, tmp_path: Path) -> No
 def test_a_damaged_checkpoint_costs_time_and_nothing_else(
     data: st.DataObject, with_seal: bool, trained: Trained, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Its checksum fits (another version, another hand) or does not (a bad disk)."""
+    """The checksum is valid (other version, edited file) or invalid (disk error)."""
     folder = tmp_path_factory.mktemp("trial")
     whole = trained.resume[32:] if with_seal else trained.resume
     content = data.draw(damaged(whole))
     (folder / RESUME).write_bytes(sealed(content) if with_seal else content)
     record = train(folder)
-    if with_seal:  # numbers in it may have been changed by a hand that sealed them again
+    if with_seal:  # With a valid checksum, numbers may have been edited.
         assert (record.epochs_run, len(record.trace)) == (3, 3)
     else:
         assert_same(record, trained.record)
@@ -162,7 +162,7 @@ def test_a_whole_checkpoint_of_something_else_is_not_used(kind: str, trained: Tr
 @cases(200)
 @given(data=st.data())
 def test_weights_for_an_evaluation(data: st.DataObject, trained: Trained) -> None:
-    """They are named where they can't be read; where they can, they are the ones that were written."""
+    """Unreadable weights are named in the error. Readable weights are equal to those that were written."""
     file = trained.folder / "selected.pt"
     damage = trained.folder / "damaged.pt"
     damage.write_bytes(data.draw(damaged(file.read_bytes())))

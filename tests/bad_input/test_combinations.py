@@ -1,4 +1,4 @@
-"""Options that are fine alone and impossible together."""
+"""Options that are valid separately and impossible together."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ TOKENS = words(
 @cases(100)
 @given(st.lists(TOKENS, max_size=12))
 def test_any_line_of_words_ends_well_and_starts_nothing(line: list[str]) -> None:
-    """Flags without values, values without flags, everything twice: a dry run or a message, by design of the words."""
+    """Flags without values, values without flags, and repetitions give a dry run or a clear message."""
     ended = run(main, [*(word for word in line if word not in ("--no-dry-run", "--plan")), "--dry-run"])
     if ended.code:
         assert_refused(ended)

@@ -1,4 +1,4 @@
-"""The real commands, as processes: what the other tests call in-process is what a user gets."""
+"""The real commands as processes, which must behave like the functions that other tests call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged files of data sets: always a ValueError that names the file, never other images' labels, never code run."""
+"""Damaged files of data sets give a ValueError that names the file, and never wrong labels or executed code."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def complaint(read: Callable[[], object], *files: Path) -> str | None:
-    """What reading said; None if it worked."""
+    """The error message of reading, or None if reading succeeds."""
     try:
         read()
     except ValueError as error:
@@ -50,7 +50,7 @@ def complaint(read: Callable[[], object], *files: Path) -> str | None:
 
 
 def with_content(file: Path, content: bytes, read: Callable[[], object]) -> str | None:
-    """Read while ``file`` holds ``content``."""
+    """Read the data set while ``file`` has ``content``."""
     whole = file.read_bytes()
     file.write_bytes(content)
     try:
@@ -101,7 +101,7 @@ def test_labels_that_are_none(kind: str, data_dir: Path) -> None:
     file = data_dir / CIFARS["cifar10"]
     content = pickle.dumps({"data": images, "labels": LABELS[kind]}, protocol=2)
     assert with_content(file, content, lambda: read_cifar("cifar10", data_dir))
-    if kind not in ("nothing", "too large", "a table"):  # 10 is SVHN's digit 0, and its labels are a column
+    if kind not in ("nothing", "too large", "a table"):  # Label 10 is digit 0 in SVHN, and its labels are a column.
         stored = io.BytesIO()
         savemat(stored, {"X": np.zeros((32, 32, 3, 40), dtype=np.uint8), "y": np.array(LABELS[kind])})
         assert with_content(data_dir / "train_32x32.mat", stored.getvalue(), lambda: read_svhn(data_dir))
@@ -143,7 +143,7 @@ def test_tiny_imagenets_lists(data: st.DataObject, name: str, data_dir: Path) ->
     whole = (root / name).read_bytes()
     (root / name).write_bytes(content)
     try:
-        # a list that names something else sends the reader to a file that isn't there: then that one is named
+        # A list with another name makes the reader look for a missing file. The error then names that file.
         complaint(read, root)
     finally:
         (root / name).write_bytes(whole)
@@ -186,7 +186,7 @@ def test_what_is_there_but_no_file(dataset: str, data_dir: Path, tmp_path: Path)
         with pytest.raises(ValueError, match=f"{dataset} needs .*--data-dir"):
             read(options, tmp_path)
         with pytest.raises(ValueError, match="--data-dir"):
-            read(options, data_dir / CIFARS["cifar10"])  # a file where a folder should be
+            read(options, data_dir / CIFARS["cifar10"])  # This is a file instead of a folder.
     (tmp_path / "data").mkdir()
     shutil.copytree(data_dir, tmp_path / "data", dirs_exist_ok=True)
     for name in ("train_32x32.mat", *CIFARS.values(), "tiny-imagenet-200/wnids.txt"):

@@ -1,4 +1,4 @@
-"""MLflow addresses behind which there is no MLflow: refused in seconds, in one line, with a hint where one helps."""
+"""Addresses without an MLflow server are rejected in seconds, in one line, with a hint if one is known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ANSWERS: dict[str, tuple[int, str, bytes]] = {
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Gives every request the server's one answer."""
+    """Answers every request with the fixed response of the server."""
 
     def _answer(self) -> None:
         status, kind, body = self.server.answer  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ class Answering(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - http.server's names
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print no log."""
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_server_that_is_none(
     sweep = ["--sweep", NAME, "--storage", str(stored.storage), "--mlflow-uri", address(server)]
     ended = run(sync_mlflow.main, sweep)
     assert_refused(ended, "--mlflow-uri")
-    ended = run(report.main, sweep)  # MLflow is not needed here
+    ended = run(report.main, sweep)  # The report does not need MLflow.
     assert ended.code == 0
     (line,) = [line for line in ended.out.splitlines() if "MLflow" in line]
     assert_clear(line, "Not logged to MLflow: ", address(server))
@@ -103,7 +103,9 @@ def test_a_server_that_is_none(
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.tracking.store.ANSWER_SECONDS", "1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering, bind_and_activate=True) as deaf:  # accepts, and no one serves
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), Answering, bind_and_activate=True
+    ) as deaf:  # It accepts connections and never answers.
         started = time.monotonic()
         with pytest.raises(ValueError, match="is not a usable MLflow store") as refused:
             prepare_store(address(deaf))

@@ -1,4 +1,4 @@
-"""Options as the command hands them on: thousands of values, good and bad, without the flag parser's time."""
+"""Thousands of valid and invalid option values, passed directly to the request reader without the flag parser."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTIONS = (*CELL_OPTIONS, *PROTOCOL_OPTIONS)
 
 
 def sweep(options: dict[str, str]) -> Sweep:
-    """What `core.command.request.read_request` makes of flags."""
+    """The sweep that `core.command.request.read_request` creates from flags."""
     cell = {name: tuple(value.split(" ")) if name == "milestones" else (value,) for name, value in options.items()}
     return build_sweep(
         QUICK,
@@ -40,7 +40,7 @@ def sweep(options: dict[str, str]) -> Sweep:
 
 
 def test_the_table_of_options_is_whole() -> None:
-    """An option that nobody wrote down here is an option that nobody tried to break."""
+    """Every option must be in the table, because options outside it are not tested."""
     assert {option.name for option in CELL_OPTIONS} | DEPENDENT == set(OPTION_FIELDS)
     assert {option.name for option in PROTOCOL_OPTIONS} | DEPENDENT_PROTOCOL | {"stop"} == set(
         ProtocolOptions.model_fields

@@ -1,4 +1,4 @@
-"""Folders and files that can't be used: said before work starts, with the option that named them."""
+"""Unusable folders and files are reported before work starts, together with their option."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bad_input.harness import assert_refused, run
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with things in it that are no folders."""
+    """The current folder, which contains files and links that are not folders."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     (tmp_path / "loop").symlink_to("loop")
@@ -67,7 +67,7 @@ def test_names_that_lead_elsewhere(name: str, here: Path) -> None:
 
 @pytest.fixture
 def read_only(here: Path) -> Iterator[Path]:
-    """A folder that nobody may write, not even root."""
+    """A folder in which no user can write, including root."""
     folder = here / "read-only"
     folder.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", folder], capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Presets that users write: any YAML is a dry run of what it says, or a message that names the file."""
+"""Presets of users. Any YAML gives a dry run of its content, or a message that names the file."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def load(path: Path) -> Sweep | str:
-    """The sweep of a preset, or the complaint."""
+    """The sweep of a preset, or the error message."""
     try:
         preset = load_preset(str(path), PRESETS)
         return build_sweep(preset, preset_name="mine", name="mine", cell_overrides={}, protocol_overrides={})
-    except ValidationError:  # a ValueError, but one for programmers
+    except ValidationError:  # It is a ValueError, but its message is not for users.
         raise
     except ValueError as error:
         return str(error)
@@ -131,7 +131,7 @@ def test_a_path_that_is_no_file(file: Path) -> None:
 def test_what_the_file_says_is_what_is_trained(
     data: st.DataObject, option: OptionCase, rule: OptionCase, file: Path
 ) -> None:
-    """A valid file, and the same file with one wrong value."""
+    """A valid file gives its sweep, and the same file with one wrong value gives a message."""
     content: dict[str, Any] = copy.deepcopy(QUICK)
     value = data.draw(option.valid)
     method = value if option.name == "method" else "trades"
@@ -166,7 +166,7 @@ def test_what_the_file_says_is_what_is_trained(
 @cases(600)
 @given(content=changed_json(json.dumps(QUICK).encode()))
 def test_values_of_any_type(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """JSON is YAML: one value of the preset is replaced by anything."""
+    """One value of the preset is replaced by an arbitrary JSON value, which is also YAML."""
     file = tmp_path_factory.getbasetemp() / "changed.yaml"
     file.write_bytes(content)
     loaded = load(file)

@@ -1,4 +1,4 @@
-"""``sweep.json``, ``record.json`` and ``evaluation.json`` after a crash, a bad disk, another version or hand."""
+"""``sweep.json``, ``record.json`` and ``evaluation.json`` after a crash, a disk error, a version change or an edit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_MLFLOW = ["--mlflow-uri", "sqlite:///none.db"]
 
 
 class Stored(NamedTuple):
-    """A finished sweep in a folder."""
+    """A folder with a finished sweep."""
 
     storage: Path
     ledger: Ledger
@@ -63,10 +63,10 @@ def _evidence(record: TrialRecord) -> tuple[Evidence, ...]:
 
 
 def outcome(call: object) -> object:
-    """What a call gave, or its complaint, which must be for people."""
+    """The result of a call, or its error message, which must be readable for users."""
     try:
         return call()  # type: ignore[operator]
-    except ValidationError:  # a ValueError, but one for programmers
+    except ValidationError:  # It is a ValueError, but its message is not for users.
         raise
     except ValueError as error:
         message = str(error)
@@ -83,7 +83,7 @@ def any_damage(file: Path) -> st.SearchStrategy[bytes]:
 @cases(400)
 @given(data=st.data())
 def test_the_description(data: st.DataObject, stored: Stored) -> None:
-    """It is named where it can't be understood; where it says something else, the sweep is another one."""
+    """An unreadable description is named in the error. A readable one describes the sweep, perhaps another one."""
     file = stored.storage / NAME / "sweep.json"
     whole = file.read_bytes()
     file.write_bytes(data.draw(any_damage(file)))
@@ -112,7 +112,7 @@ def test_a_description_of_an_older_version_is_continued(stored: Stored) -> None:
 @cases(500)
 @given(data=st.data(), trial=st.integers(0, 3))
 def test_one_record(data: st.DataObject, trial: int, stored: Stored) -> None:
-    """It is a record, or it is named; moved away, its trial alone is trained again and no other is lost."""
+    """A record is read or named in the error. Without it, only its trial is trained again, and no other is lost."""
     file = stored.file(trial)
     others = [t.key for t in stored.trials if t.key != stored.trials[trial].key]
     whole = file.read_bytes()
@@ -137,7 +137,7 @@ def test_one_record(data: st.DataObject, trial: int, stored: Stored) -> None:
 @cases(200)
 @given(data=st.data())
 def test_evaluations(data: st.DataObject, stored: Stored) -> None:
-    """Damaged ones never cost the trial."""
+    """Damaged evaluations never invalidate the trial's record."""
     file = stored.file(0, EVALUATION)
     whole = file.read_bytes()
     file.write_bytes(data.draw(any_damage(file)))
@@ -198,7 +198,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @cases(150)
 @given(data=st.data())
 def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, stored: Stored) -> None:
-    """Another version's values, or another hand's, that pass as a record."""
+    """A record with values of another version or of an edit, if it is accepted, can be counted or gives an error."""
     records = list(stored.ledger.records().values())
     content = data.draw(changed_json(records[2].model_dump_json().encode()))
     try:
@@ -215,7 +215,7 @@ def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, 
 def test_a_record_that_is_taken_is_one_that_can_be_reported(
     data: st.DataObject, stored: Stored, elsewhere: Path
 ) -> None:
-    """Another version's values, or another hand's, that pass as a record: the report says what is wrong, or is made."""
+    """With a record of another version or of an edit, the report is written or explains the problem."""
     file = stored.file(2)
     whole = file.read_bytes()
     file.write_bytes(data.draw(changed_json(whole)))

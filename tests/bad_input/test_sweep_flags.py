@@ -1,4 +1,4 @@
-"""Flags of the sweep command: every combination of valid values is a dry run, one wrong value is a message."""
+"""Flags of the sweep command. Valid combinations give a dry run, and one wrong value gives a message."""
 
 from __future__ import annotations
 

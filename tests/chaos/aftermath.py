@@ -1,4 +1,4 @@
-"""What a run under faults left, gathered while the servers still answer."""
+"""The results of a run under faults, collected while the servers still answer."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ METRICS = "select json_build_array(run_uuid, key, step, is_nan, value) from metr
 
 @dataclass(frozen=True)
 class Run:
-    """An MLflow run, as the database has it.
+    """An MLflow run, read from the database.
 
     Attributes:
-        metrics: all values by metric and step; None for NaN.
+        metrics: all logged values by metric and step; None for NaN.
     """
 
     status: str
@@ -36,13 +36,14 @@ class Run:
 
 @dataclass(frozen=True)
 class SweepAftermath:
-    """What one sweep left.
+    """The results of one sweep.
 
     Attributes:
-        expected: records of the same trials, undisturbed.
-        records: those in the storage.
-        versions: all records that were ever stored, by key, oldest first.
-        parents, children: MLflow's runs of the sweep, and of its trials.
+        expected: records of the same trials without faults, by key.
+        records: records in the storage, by key.
+        versions: all versions of the records in the storage, by key, oldest first.
+        parents: MLflow runs of the sweep.
+        children: MLflow runs of its trials.
     """
 
     expected: dict[str, Record]
@@ -54,7 +55,7 @@ class SweepAftermath:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What both sweeps left; ``leftovers`` by kind, ``printed`` by all drivers."""
+    """The results of both sweeps, with the ``leftovers`` by kind and the output ``printed`` by all drivers."""
 
     planned: int
     blows: list[Blow]

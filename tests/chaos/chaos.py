@@ -1,4 +1,4 @@
-"""Inflicts a schedule of faults on a running sweep, at the pace at which the sweep gets on."""
+"""Applies a schedule of faults to running sweeps, at a rate that lets the sweeps make progress."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.chaos.supervisor import Announce, Supervisor
 from tests.hosts.host import Host
 
 GAP_S = (0.2, 1.4)
-"""Between two faults; they last longer, so that several are there at once."""
+"""Range of the seconds between two faults. Faults last longer than this, so that several overlap."""
 SAY_EVERY = 20
 SAVES_BETWEEN = 2
-"""How often the sweep must be seen to have saved something between two faults that cost work."""
+"""Number of saves that must be seen between two faults that cost work."""
 MOST_AT_ONCE = 10
-"""Faults without the sweep saving anything in between; more come when it has."""
+"""Largest number of faults without a save. Further faults wait for a save."""
 LONGEST_STANDSTILL_S = 400
-"""A sweep that saves nothing for so long has hung."""
+"""Seconds without a save after which the sweeps count as hanging."""
 LATE_S = 1.0
-"""What is saved so soon after a fault's end was on its way before."""
+"""Seconds after the end of a fault in which a save does not count, because it may have started before."""
 
 
 @dataclass
@@ -32,8 +32,11 @@ class Blow:
     """One fault that happened.
 
     Attributes:
-        began, ended, recovered: in seconds of the monotonic clock; recovered: the sweep saved something again.
-        drivers, attempts: how many drivers, and trials again, had been started before, and by the recovery.
+        began: start of the fault, in seconds of the monotonic clock.
+        ended: end of the fault.
+        recovered: time of the first save after the fault.
+        drivers: number of driver starts before the fault and until the recovery.
+        attempts: number of trial restarts before the fault and until the recovery.
     """
 
     kind: Kind
@@ -45,7 +48,7 @@ class Blow:
 
     @property
     def outcome(self) -> str:
-        """What had to happen until the sweep saved something again."""
+        """The restart that was needed until the first save after the fault, in words."""
         if self.recovered is None:
             return "sweep was done"
         if self.drivers[1] > self.drivers[0]:
@@ -54,12 +57,12 @@ class Blow:
 
 
 class Progress(threading.Thread):
-    """Watches what the sweeps save.
+    """Monitors the saves of the sweeps.
 
     Attributes:
-        saved_at: when something was last seen to be new; ``started_at``: nothing yet.
-        saves: how often something was new.
-        attempts: how many times a driver has started a trial again.
+        saved_at: time of the last save that was seen; equal to ``started_at`` before the first one.
+        saves: number of times that a save was seen.
+        attempts: number of trial restarts by drivers.
     """
 
     def __init__(self, site: Site) -> None:
@@ -70,11 +73,11 @@ class Progress(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look again and again."""
+        """Check the storage repeatedly."""
         before: set[tuple[str, str]] = set()
         with self.site.log.open() as log:
             while not self._over.wait(0.25):
-                # S3 is away now and then
+                # Faults make S3 unreachable at times.
                 with contextlib.suppress(Exception):
                     found = {(entry["Key"], entry["ETag"]) for entry in self.site.objects() if _counts(entry["Key"])}
                     if found - before:
@@ -84,7 +87,7 @@ class Progress(threading.Thread):
                 self.attempts += log.read().count(" (attempt ")
 
     def stop(self) -> None:
-        """Look no longer."""
+        """Stop checking."""
         self._over.set()
         self.join()
 
@@ -98,9 +101,9 @@ class Chaos:
 
     Attributes:
         blows: the faults that happened, in order.
-        rejoined: how often Ray on a host was found dead by none of the faults alone, and started again.
-        supervisor: who ran the drivers.
-        planned: how many faults there are to be.
+        rejoined: number of times that Ray on a host was found dead without a fault on it, and was restarted.
+        supervisor: the thread that runs the drivers.
+        planned: planned number of faults.
     """
 
     def __init__(self, site: Site, count: int, seed: int, announce: Announce) -> None:
@@ -117,10 +120,10 @@ class Chaos:
         self._mending: list[Future[None]] = []
 
     def run(self) -> None:
-        """Start the sweeps, inflict all faults, and let the sweeps finish.
+        """Start the sweeps, apply all faults, and wait for the end of the sweeps.
 
         Raises:
-            RuntimeError: the sweeps hang; the message says what the last driver printed.
+            RuntimeError: the sweeps hang. The message contains the output of the last driver.
         """
         self.progress.start()
         self.supervisor.start()
@@ -141,7 +144,7 @@ class Chaos:
             self.progress.stop()
 
     def _strike(self) -> None:
-        # those that must wait for progress come whenever they may, or the last of them would go on alone for minutes
+        # Faults that wait for progress have priority. Otherwise they would be left for the end and take minutes.
         for place, (kind, rng) in sorted(enumerate(self._planned), key=lambda entry: not entry[1][0].costly):
             if not self._allowed(kind):
                 continue
@@ -160,7 +163,7 @@ class Chaos:
             return
 
     def _look_after_hosts(self) -> None:
-        """Start Ray again where it gave up after the head had not heard of it for too long, as an autoscaler would."""
+        """Restart Ray on hosts where it ended after a long loss of contact with the head, as an autoscaler would."""
         if self._broken & {"cluster", "host"}:
             return
         for host in self.site.cluster.workers:

@@ -8,10 +8,10 @@ LIBRARIES = tuple(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 class Clock:
-    """The wall clock of programs that are started with ``environment``; their monotonic clock stays right.
+    """The wall clock of programs that are started with ``environment``. Their monotonic clock stays correct.
 
     Args:
-        file: where the offset is kept.
+        file: file that contains the offset.
     """
 
     def __init__(self, file: Path) -> None:
@@ -20,7 +20,7 @@ class Clock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What such a program needs; empty where libfaketime is not installed."""
+        """Environment variables of such a program. They are empty if libfaketime is not installed."""
         if not LIBRARIES:
             return {}
         return {
@@ -32,7 +32,7 @@ class Clock:
         }
 
     def set_off(self, seconds: int) -> None:
-        """From now on the clock is ``seconds`` ahead."""
+        """Set the clock ahead by ``seconds`` from now on."""
         draft = self._file.with_suffix(".draft")
         draft.write_text(f"{seconds:+d}\n")
         draft.replace(self._file)

@@ -1,4 +1,4 @@
-"""Options and the one run that all tests of this folder look at."""
+"""Options of the chaos run, and the run, which all tests of this folder share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FAULTS, SEED = 60, 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How much, and which faults."""
-    parser.addoption("--faults", type=int, default=FAULTS, help="faults of the chaos run")
-    parser.addoption("--chaos-seed", type=int, default=SEED, help="decides which faults come when")
+    """Add the options for the number of faults and the seed of their schedule."""
+    parser.addoption("--faults", type=int, default=FAULTS, help="number of faults in the chaos run")
+    parser.addoption("--chaos-seed", type=int, default=SEED, help="seed of the schedule of faults")
 
 
 @pytest.fixture(scope="session")
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
-    """What a run of both sweeps under faults left."""
+    """The results of a run of both sweeps under faults."""
     if reason := missing():
         pytest.skip(reason)
     if not LIBRARIES:
@@ -46,8 +46,8 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             finally:
                 console = Console(width=140)
                 console.print(fault_table(chaos.blows), driver_table(chaos.supervisor.ends))
-                console.print(f"Ray on a host died besides, and was started again, {chaos.rejoined} times.")
-                console.print(f"What all drivers printed: {site.log}", soft_wrap=True)
+                console.print(f"Ray was restarted on hosts that had no fault {chaos.rejoined} times.")
+                console.print(f"Output of all drivers: {site.log}", soft_wrap=True)
             found = gather(site, chaos, reference)
         found.leftovers["afterwards"] = remains(site)
         yield found

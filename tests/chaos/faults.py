@@ -1,7 +1,7 @@
-"""What can go wrong, each with how often.
+"""The kinds of faults and their frequencies.
 
-A fault is a generator: up to its first ``yield`` it breaks something; what it yields is how many seconds it lasts; then
-it mends what does not mend itself. One that finds nothing to break yields nothing.
+A fault is a generator. Before its first ``yield`` it breaks something. It yields the seconds that the fault lasts, and
+then repairs what does not recover automatically. A fault that finds nothing to break yields nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Lasting = Iterator[float]
 Strike = Callable[[Site, Random], Lasting]
 STARTS_WITHIN_S = 180
 SKEW_S = 20 * 60
-"""S3 refuses requests whose clock is more than 15 minutes off."""
+"""Error of the clock in seconds. S3 rejects requests with a clock error of more than 15 minutes."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Kind:
     """A kind of fault.
 
     Attributes:
-        name: for people.
-        share: how many of 200 faults.
-        target: what it breaks; one fault at a time breaks the same thing.
-        costly: work is lost, so that the sweep must have saved something since the last such fault.
-        strike: see the module.
+        name: name in tables.
+        share: number of such faults among 200.
+        target: part that the fault breaks. Only one fault at a time breaks the same part.
+        costly: True if work is lost. Between two such faults the sweep must save something.
+        strike: the generator, see the module's docstring.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Kind:
 
 
 def kill_worker(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of a process that trains."""
+    """A training process gets SIGKILL."""
     for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
         if worker := site.training_workers(title, rng):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -56,7 +56,7 @@ def kill_worker(site: Site, rng: Random) -> Lasting:
 
 
 def stall_worker(site: Site, rng: Random) -> Lasting:
-    """SIGSTOP of a process that trains, and SIGCONT seconds later."""
+    """A training process gets SIGSTOP, and SIGCONT seconds later."""
     for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
         if worker := site.training_workers(title, rng):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -67,7 +67,7 @@ def stall_worker(site: Site, rng: Random) -> Lasting:
 
 
 def kill_driver(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of the sweep's command."""
+    """The driver gets SIGKILL."""
     for driver in site.drivers():
         with contextlib.suppress(psutil.NoSuchProcess):
             driver.kill()
@@ -75,7 +75,7 @@ def kill_driver(site: Site, rng: Random) -> Lasting:
 
 
 def terminate_driver(site: Site, rng: Random) -> Lasting:
-    """SIGTERM of the sweep's command."""
+    """The driver gets SIGTERM."""
     for driver in site.drivers():
         with contextlib.suppress(psutil.NoSuchProcess):
             driver.terminate()
@@ -83,19 +83,19 @@ def terminate_driver(site: Site, rng: Random) -> Lasting:
 
 
 def stall_driver(site: Site, rng: Random) -> Lasting:
-    """SIGSTOP of the sweep's command, and SIGCONT seconds later."""
+    """The driver gets SIGSTOP, and SIGCONT seconds later."""
     for driver in site.drivers():
         with contextlib.suppress(psutil.NoSuchProcess):
             entered = driver.parent()
             driver.suspend()
             yield rng.uniform(0.5, 4)
             driver.resume()
-            if entered:  # `nsenter` stops with its program, and does not go on with it
+            if entered:  # `nsenter` stops together with its program, but does not continue with it.
                 entered.resume()
 
 
 def kill_raylet(site: Site, rng: Random) -> Lasting:
-    """SIGKILL of a host's raylet, and all that Ray had on that host; Ray is started again."""
+    """A host's raylet gets SIGKILL, and all Ray processes of the host end. Ray is then restarted."""
     host = rng.choice(site.cluster.workers)
     for raylet in host.processes("/raylet/raylet "):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -105,7 +105,7 @@ def kill_raylet(site: Site, rng: Random) -> Lasting:
 
 
 def switch_host_off(site: Site, rng: Random) -> Lasting:
-    """A host loses power, without a word to anybody; it is back, with Ray, some time later."""
+    """A host loses power and cannot announce it. It returns with Ray some time later."""
     host = rng.choice(site.cluster.workers)
     host.kill()
     yield rng.uniform(1, 12)
@@ -114,7 +114,7 @@ def switch_host_off(site: Site, rng: Random) -> Lasting:
 
 
 def lose_head(site: Site, rng: Random) -> Lasting:
-    """The head loses power, with the driver; its disk is replaced; the cluster is started again on all hosts."""
+    """The head and the driver lose power. The disk is replaced, and the cluster is restarted on all hosts."""
     site.head_is_up.clear()
     for host in site.network.hosts:
         host.kill()
@@ -145,7 +145,7 @@ def cut_head_off(site: Site, rng: Random) -> Lasting:
 
 
 def killed(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
-    """SIGKILL of a server: connections are refused until it is started again."""
+    """A server gets SIGKILL. Connections are refused until it is restarted."""
 
     def strike(site: Site, rng: Random) -> Lasting:
         server(site).kill()
@@ -156,7 +156,7 @@ def killed(server: Callable[[Site], Server], seconds: tuple[float, float]) -> St
 
 
 def stalled(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
-    """A server takes connections and does not answer."""
+    """A server accepts connections and does not answer."""
 
     def strike(site: Site, rng: Random) -> Lasting:
         server(site).pause()
@@ -167,16 +167,16 @@ def stalled(server: Callable[[Site], Server], seconds: tuple[float, float]) -> S
 
 
 def restart_database(site: Site, rng: Random) -> Lasting:
-    """PostgreSQL is restarted in order: open transactions are rolled back."""
+    """PostgreSQL is restarted regularly. Open transactions are rolled back."""
     site.database.stop()
     yield rng.uniform(0, 1)
     _until_done(site.database.start)
 
 
 def skew_clock(site: Site, rng: Random) -> Lasting:
-    """The S3 gateway's clock jumps by twenty minutes, and back.
+    """The S3 gateway's clock jumps by twenty minutes, and later back.
 
-    Not the driver's: Debian's libfaketime 0.9.10 lets ``time.sleep`` of a program fail whose clock jumps.
+    The driver's clock does not jump, because ``time.sleep`` fails then with Debian's libfaketime 0.9.10.
     """
     site.clock.set_off(rng.choice((-SKEW_S, SKEW_S)))
     yield rng.uniform(0.5, 4)
@@ -184,7 +184,7 @@ def skew_clock(site: Site, rng: Random) -> Lasting:
 
 
 def fill_disk(site: Site, rng: Random) -> Lasting:
-    """Nothing can be written to the driver's home and temporary folder."""
+    """The file system of the driver's home and temporary folder is full."""
     filler = f"{LOCAL}/filler"
     site.head.run("dd", "if=/dev/zero", f"of={filler}", "bs=64k", check=False)
     yield rng.uniform(0.5, 4)
@@ -193,7 +193,7 @@ def fill_disk(site: Site, rng: Random) -> Lasting:
 
 
 def _until_done(start: Callable[[], None]) -> None:
-    """Start something, again if another fault was in its way, as a service manager does."""
+    """Call ``start`` until it succeeds, as a service manager does. Other faults may make it fail."""
     deadline = time.monotonic() + STARTS_WITHIN_S
     while True:
         try:
@@ -205,7 +205,7 @@ def _until_done(start: Callable[[], None]) -> None:
 
 
 def start_ray(site: Site, host: Host) -> None:
-    """Start Ray on a host that is switched on, whatever is left of it there."""
+    """Start Ray on a running host, which may still have processes of an earlier Ray."""
 
     def start() -> None:
         site.cluster.ray(host, "stop", "--force", check=False)
@@ -236,13 +236,13 @@ KINDS = (
     Kind("driver's disk full", 5, "disk", True, fill_disk),
 )
 WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker"}
-"""What can't be broken while the whole cluster is down, and must be whole before that."""
+"""Targets that exist only with a running cluster. A fault of the whole cluster excludes faults of them."""
 
 
 def schedule(count: int, seed: int) -> list[tuple[Kind, Random]]:
-    """``count`` faults in random order, each kind as often as its share says, each with its own random numbers.
+    """``count`` faults in random order with the kinds' shares, each with a separate random generator.
 
-    A schedule of at least two faults per kind has each kind at least once, also where its share is less than one.
+    If ``count`` is at least twice the number of kinds, every kind occurs, even if its expected number is below one.
     """
     rng = Random(seed)
     total = sum(kind.share for kind in KINDS)

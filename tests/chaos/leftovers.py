@@ -1,4 +1,4 @@
-"""What is still there when both sweeps are done, and should not be."""
+"""Search for processes, objects and files that should not exist after both sweeps have finished."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ KEPT_OBJECTS = re.compile(
     r"results/[a-z]+/(sweep\.json|progress\.json|driver/[0-9]{8}\.json|"
     r"trials/[0-9a-f]{12}-[0-9]+/(record\.json|selected\.pt|gated\.pt|last\.pt))"
 )
-"""What a finished sweep keeps in its storage."""
-KEPT_LOCALLY = re.compile(r"\.(cache|config)/.*")  # matplotlib's font list, torch's caches
-"""What a driver keeps in its home."""
+"""Objects that a finished sweep keeps in its storage."""
+KEPT_LOCALLY = re.compile(r"\.(cache|config)/.*")  # Font list of matplotlib and caches of torch.
+"""Files that a driver keeps in its home folder."""
 KEPT_ON_DISK = ("driver", "home", "ray")
 TITLES = (LONE_WORKER, GROUP_WORKER, "ray::TrainController", "ray::TunerInternal", str(JOB))
 RAYS_OWN = ("_AutoscalingCoordinatorActor",)
-"""Detached actors that Ray Train starts once per cluster, for all drivers to come."""
+"""Detached actors that Ray Train starts once per cluster and keeps for later drivers."""
 ENDS_WITHIN_S = 60
 CODE = """
 import json, sys, ray
@@ -36,7 +36,7 @@ print(json.dumps({"actors": actors, "placement groups": groups}))
 
 
 def leftovers(site: Site) -> dict[str, list[str]]:
-    """By kind, what was left behind; processes, actors and placement groups have `ENDS_WITHIN_S` seconds to end."""
+    """Leftovers by kind. Processes, actors and placement groups have `ENDS_WITHIN_S` seconds to end."""
     in_ray = _once_empty(lambda: _in_ray(site))
     uploads = site.store.client().list_multipart_uploads(Bucket=site.bucket)
     return {
@@ -55,7 +55,7 @@ def leftovers(site: Site) -> dict[str, list[str]]:
 
 
 def remains(site: Site) -> list[str]:
-    """Processes and network interfaces of a site that has been closed."""
+    """Processes and network interfaces that still exist after a site was closed."""
     mine = str(site.folder)
     running = [" ".join(p.info["cmdline"] or [])[:100] for p in psutil.process_iter(["cmdline"]) if _names(p, mine)]
     return running + [name for _, name in socket.if_nameindex() if name.startswith(site.network.bridge)]

@@ -1,4 +1,4 @@
-"""What the trials leave when nothing disturbs them: trained here, by the engine alone, without Ray, S3 or MLflow."""
+"""Reference records of undisturbed trials, trained by the engine without Ray, S3 and MLflow."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.chaos.sweeps import SweepCommand
 
 Record = dict[str, Any]
 TIMELESS = ("device_seconds", "attempts", "provenance")
-"""What of a record depends on the clock, the machine and the number of attempts."""
+"""Fields of a record that depend on the clock, the machine or the number of attempts."""
 
 
 class Reference:
-    """A context manager that trains in processes of the lowest priority, while the sweeps run elsewhere."""
+    """A context manager that trains in processes of the lowest priority, while the sweeps run."""
 
     def __enter__(self) -> Reference:
         """Start the processes."""
@@ -31,7 +31,7 @@ class Reference:
         self._pool.shutdown(cancel_futures=True)
 
     def prepare(self, sweep: SweepCommand, seeds: int) -> None:
-        """Train the first ``seeds`` seeds, if that hasn't begun."""
+        """Start the training of the first ``seeds`` seeds, except those already started."""
         for seed in range(seeds):
             if (sweep.name, seed) not in self._records:
                 self._records[sweep.name, seed] = self._pool.submit(_train_seed, sweep, seed)
@@ -43,7 +43,7 @@ class Reference:
 
 
 def timeless(record: Record) -> Record:
-    """The record without what depends on the clock, the machine and the number of attempts."""
+    """The record without fields that depend on the clock, the machine or the number of attempts."""
     kept = {name: value for name, value in record.items() if name not in TIMELESS}
     kept["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
     return kept

@@ -1,4 +1,4 @@
-"""What a sweep runs on, all of it real and all of it breakable: hosts, Ray, S3, MLflow on PostgreSQL."""
+"""The real infrastructure of the chaos sweeps: hosts, Ray, S3, and MLflow on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,39 +22,40 @@ from tests.servers import MlflowServer, ObjectStore, Postgres
 CHECKOUT = Path(__file__).parents[2]
 JOB = CHECKOUT / "jobs" / "sweep_trades.py"
 LOCAL = f"{DISK}/driver"
-"""The driver's home and temporary folder: a file system of its own, which can be filled."""
+"""The driver's home and temporary folder. It is a separate file system, which a fault can fill."""
 LOCAL_BYTES = 24 * 2**20
 SETTINGS = {
-    # a silent host is taken for dead after about 20 s instead of 60
+    # A silent host counts as dead after about 20 s instead of 60 s.
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "4000",
     "RAY_health_check_failure_threshold": "4",
-    # other work on this machine shall not stop the trials
+    # Other load on this machine must not stop the trials.
     "RAY_worker_niceness": "0",
 }
 LONE_WORKER, GROUP_WORKER = "ray::ImplicitFunc", "ray::RayTrainWorker"
-"""What Ray calls the process of a trial of one worker, and a worker of a group."""
+"""Ray's names of the process of a trial of one worker, and of a worker in a group."""
 
 
 class ChaosCluster(RayCluster):
-    """A cluster whose hosts know this checkout and the object store's keys."""
+    """A cluster whose processes use this checkout and have the object store's keys."""
 
     store: ObjectStore
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process that talks to the cluster needs."""
+        """Environment variables of every process that connects to the cluster."""
         own = {"PYTHONPATH": str(CHECKOUT), "RAY_CHDIR_TO_TRIAL_DIR": "0"}
         return {**super().environment, **SETTINGS, **self.store.environment, **own}
 
 
 class Site:
-    """A context manager: everything runs when it is entered, and is gone when it is left.
+    """A context manager that starts all servers and hosts on entry, and removes them on exit.
 
     Attributes:
-        bucket: of the object store; keeps every version of every object.
-        log: what all drivers printed.
-        hands: threads that break and mend things. A host ends with the thread that switched it on: they last.
+        bucket: bucket of the object store. It keeps every version of every object.
+        log: file with the output of all drivers.
+        hands: thread pool for faults and repairs. A host ends when the thread that started it ends, so that the threads
+            must live as long as the site.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +67,7 @@ class Site:
         self.clock = Clock(folder / "clock")
 
     def __enter__(self) -> Site:
-        """Start the servers and the cluster, side by side."""
+        """Start the servers and the cluster in parallel."""
         with contextlib.ExitStack() as stack:
             self.hands = stack.enter_context(ThreadPoolExecutor(16))
             self.network = stack.enter_context(Network(self.folder / "hosts"))
@@ -97,23 +98,23 @@ class Site:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End everything."""
+        """Stop all servers and hosts."""
         self._closing.close()
 
     @property
     def head(self) -> Host:
-        """The host of the driver and of Ray's head."""
+        """The host of the driver and of Ray's head node."""
         return self.cluster.head
 
     def start_cluster(self) -> None:
-        """Start Ray on all hosts, which are switched on; with a new, empty disk for the driver."""
+        """Start Ray on all hosts, which must be switched on, with a new and empty disk for the driver."""
         self.head.run("mkdir", "-p", LOCAL)
         self.head.run("mount", "-t", "tmpfs", "-o", f"size={LOCAL_BYTES}", "tmpfs", LOCAL)
         self.cluster.start()
         self.head_is_up.set()
 
     def start_driver(self, *options: str) -> subprocess.Popen[str]:
-        """The sweep's command, as a user gives it on the head."""
+        """Start the sweep's command on the head, like a user."""
         where = ["--address", f"{self.head.address}:{PORT}", "--storage", f"s3://{self.bucket}/results"]
         with self.log.open("a") as log:
             return self.head.popen(
@@ -125,18 +126,18 @@ class Site:
             )
 
     def drivers(self) -> list[psutil.Process]:
-        """The process of the sweep's command, if it runs."""
+        """The processes of the sweep's command that run now."""
         if not self.head.alive:
             return []
         return [p for p in self.head.processes(str(JOB)) if _is_driver(p)]
 
     def training_workers(self, title: str, rng: Random) -> psutil.Process | None:
-        """One of the processes that train, chosen by ``rng``; None if there is none now."""
+        """A random training process, or None if there is none."""
         found = [p for host in self.cluster.workers if host.alive for p in host.processes(title)]
         return rng.choice(sorted(found, key=lambda p: p.pid)) if found else None
 
     def objects(self) -> list[dict[str, Any]]:
-        """All objects of the bucket as they are now."""
+        """All current objects of the bucket."""
         pager = self.store.client().get_paginator("list_objects_v2")
         return [entry for page in pager.paginate(Bucket=self.bucket) for entry in page.get("Contents", ())]
 

@@ -1,4 +1,4 @@
-"""Whoever starts the sweep's command again when it ended too early: the documented way to continue."""
+"""A supervisor that restarts the sweep's command after a failure, which is the documented way to continue a sweep."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.chaos.sweeps import ALONE, GROUPS, SweepCommand
 
 PAUSE_S = 0.5
 Announce = Callable[[SweepCommand, int], None]
-"""Told of a sweep and its new number of seeds."""
+"""Called with a sweep and its new number of seeds."""
 
 
 @dataclass(frozen=True)
 class DriverEnd:
-    """How a driver ended."""
+    """The end of a driver: its sweep, exit code and running time."""
 
     sweep: str
     code: int
@@ -25,13 +25,13 @@ class DriverEnd:
 
 
 class Supervisor(threading.Thread):
-    """Runs a sweep of lone workers and one of groups in turn, each time with more seeds, until `enough` is set.
+    """Runs a sweep of single workers and one of groups in turn, each time with more seeds, until `enough` is set.
 
     Attributes:
-        enough: no further seeds.
-        starts: how many drivers were started.
-        ends: of drivers, in order.
-        seeds: by sweep, what the last round asked for.
+        enough: set to add no further seeds.
+        starts: number of driver starts.
+        ends: ends of drivers, in order.
+        seeds: number of seeds in the last round, by sweep.
     """
 
     def __init__(self, site: Site, announce: Announce) -> None:
@@ -43,13 +43,13 @@ class Supervisor(threading.Thread):
         self.seeds = {ALONE: 0, GROUPS: 0}
 
     def run(self) -> None:
-        """Rounds of both sweeps."""
+        """Run rounds of both sweeps."""
         for sweep in self._rounds():
             while not self._stop_now.is_set() and self._run_driver(sweep) != 0:
                 self._stop_now.wait(PAUSE_S)
 
     def give_up(self) -> None:
-        """Start no further driver."""
+        """Stop after the current driver."""
         self._stop_now.set()
 
     def _rounds(self) -> Iterator[SweepCommand]:
@@ -65,7 +65,7 @@ class Supervisor(threading.Thread):
         self.starts += 1
         try:
             code = self.site.start_driver(*sweep.options(self.seeds[sweep])).wait()
-        except AssertionError:  # the head was switched off at this very moment
+        except AssertionError:  # The head was switched off at this moment.
             code = -1
         self.ends.append(DriverEnd(sweep.name, code, time.monotonic() - started))
         return code

@@ -1,4 +1,4 @@
-"""The two sweeps that the faults fall upon: trials of one worker, and trials of groups of two that span two hosts."""
+"""The two sweeps under faults: one with trials of one worker, and one with trials of two workers on two hosts."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ TINY = (
 
 @dataclass(frozen=True)
 class SweepCommand:
-    """Options of a sweep.
+    """The options of a sweep.
 
     Attributes:
-        name: its ``--name``.
-        own: what it has beside `TINY`.
-        seeds_per_round: by how many seeds it grows.
+        name: value of ``--name``.
+        own: options in addition to `TINY`.
+        seeds_per_round: number of seeds that a round adds.
     """
 
     name: str
@@ -32,11 +32,11 @@ class SweepCommand:
     seeds_per_round: int
 
     def options(self, seeds: int) -> tuple[str, ...]:
-        """The command line's, with this number of seeds."""
+        """The options of the command line with this number of seeds."""
         return (*TINY, "--name", self.name, *self.own, "--seeds", str(seeds))
 
     def trials(self, seeds: int) -> tuple[list[Trial], ProtocolOptions]:
-        """What the command is to train, and by which protocol."""
+        """The trials and the protocol of the command."""
         sweep = read_request(self.options(seeds), PRESETS, "").sweep
         return fixed_trials(sweep), sweep.protocol
 

@@ -1,4 +1,4 @@
-"""What happened, as a table."""
+"""Tables of faults and driver ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTCOMES = ("went on", "trial started again", "driver started again", "sweep was
 
 
 def fault_table(blows: Sequence[Blow]) -> Table:
-    """A row per kind of fault, in order of frequency."""
+    """A table with one row per kind of fault, in order of frequency."""
     table = Table(title=f"{len(blows)} faults, and what was needed until the sweep saved something again")
     table.add_column("fault")
     for name in ("faults", *OUTCOMES, "s until then: median", "max"):
@@ -30,7 +30,7 @@ def fault_table(blows: Sequence[Blow]) -> Table:
 
 
 def driver_table(ends: Sequence[DriverEnd]) -> Table:
-    """How drivers ended."""
+    """A table of the drivers' ends."""
     table = Table(title=f"{len(ends)} runs of the sweeps' commands")
     table.add_column("sweep")
     table.add_column("exit code (below 0: killed by that signal)")

@@ -1,7 +1,7 @@
-"""Many faults on two real sweeps: nothing is lost, nothing is counted twice, nothing is left behind.
+"""Many faults on two real sweeps: no result is lost or counted twice, and nothing is left behind.
 
 pytest tests/chaos -s                                     # 60 faults, as in CI, with the table of faults
-pytest tests/chaos -s --faults 1000 --chaos-seed 7        # longer, and others
+pytest tests/chaos -s --faults 1000 --chaos-seed 7        # more faults in another order
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DOCUMENTED = {0, 1, 2, 3, 130}
 KILLED = {-signal.SIGKILL, -signal.SIGTERM}
-"""By a fault; SIGTERM kills while there is nothing to interrupt yet."""
+"""Exit codes of drivers that a fault has killed. SIGTERM kills a driver that has no handler yet."""
 
 
 @pytest.fixture(params=[ALONE.name, GROUPS.name])
@@ -46,7 +46,7 @@ def test_every_trial_has_one_record(sweep: SweepAftermath) -> None:
 
 
 def test_records_are_those_of_undisturbed_trials(sweep: SweepAftermath) -> None:
-    """Bit for bit: a group of two sums two numbers, whose order does not matter."""
+    """The records are bit-identical. In a group of two, a sum has two terms, and their order does not matter."""
     different = {
         key: _differences(timeless(sweep.records[key]), timeless(expected))
         for key, expected in sweep.expected.items()

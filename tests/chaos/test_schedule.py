@@ -1,4 +1,4 @@
-"""The schedule of faults is decided by its seed, and holds every kind in proportion."""
+"""The schedule of faults depends only on its seed, and contains every kind in proportion to its share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real sweeps as a user starts them: processes of their own, in a folder of their own."""
+"""Fixtures that run real sweeps like a user does: in separate processes and in a separate folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TINY = (
     *("--checkpoint-s", "0"),
 )
 MARK = "UNMASK_TEST_SWEEP"
-"""Set in the environment of everything that a test's sweep starts, so that its processes can be told from others."""
+"""Environment variable that marks all processes which a test's sweep starts."""
 
 
 class Sweep:
@@ -35,7 +35,7 @@ class Sweep:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", MARK: str(folder)}
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start the job in a process group of its own."""
+        """Start the job in a new process group."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, str(JOB), *TINY, *options],
@@ -55,7 +55,7 @@ class Sweep:
 
     @property
     def text(self) -> str:
-        """Everything printed so far."""
+        """The output of the jobs up to now."""
         return self.log.read_text() if self.log.exists() else ""
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 200) -> None:
@@ -66,7 +66,7 @@ class Sweep:
             time.sleep(0.05)
 
     def processes(self, title: str = "") -> list[psutil.Process]:
-        """Live processes that this sweep's jobs started, with ``title`` in their command line."""
+        """Live processes that this sweep's jobs started and whose command line contains ``title``."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -76,13 +76,13 @@ class Sweep:
         return found
 
     def kill_all(self) -> None:
-        """Kill whatever is left."""
+        """Kill all processes that still run."""
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
     def records(self, name: str) -> dict[str, dict[str, Any]]:
-        """The stored records by key, without what depends on the clock, the machine and the number of attempts."""
+        """The stored records by key, without fields that depend on the clock, the machine or the number of attempts."""
         return {path.parent.name: _timeless(path) for path in self.folder.glob(f"results/{name}/trials/*/record.json")}
 
 
@@ -96,7 +96,7 @@ def _timeless(path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Sweep]:
-    """A sweep in a new folder; whatever it leaves running is killed."""
+    """A sweep in a new folder. Its processes are killed after the test."""
     sweep = Sweep(tmp_path)
     yield sweep
     sweep.kill_all()
@@ -104,7 +104,7 @@ def sweep(tmp_path: Path) -> Iterator[Sweep]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """Two trials of 40 epochs, run to the end without a fault under the name ``tiny``."""
+    """The finished sweep ``tiny`` of two trials of 40 epochs, which had no fault."""
     sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
     sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "40")
     yield sweep

@@ -1,4 +1,4 @@
-"""Sweeps with a design, through the real job: trials of an earlier sweep again, and groups of pinned seeds."""
+"""Sweeps with a design, run by the real job: reruns of earlier trials, and groups of pinned seeds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
         (first,) = [record for record in before if record["seed"] == again["seed"]]
         assert again["cell"] == {**first["cell"], "heal": "fosc"}
         assert again["protocol"] == first["protocol"]
-        # the alarm of epoch 1 puts noise into epoch 2; until then nothing differs
+        # The alarm of epoch 1 adds noise in epoch 2. Epoch 1 must be identical.
         assert [row["heal/noisy_batches"] for row in again["trace"]] == [0, 10, 10]
         assert again["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
         assert again["trace"][1]["train/loss"] != first["trace"][1]["train/loss"]

@@ -1,4 +1,4 @@
-"""A disk that fills up in the middle of a sweep costs what was running, and is said in one line."""
+"""A disk that becomes full during a sweep costs only the running trials, and is reported in one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = [
 
 @pytest.fixture
 def small_disk(sweep: Sweep) -> Iterator[Path]:
-    """The sweep's results are on a disk of 1 MB."""
+    """A disk of 1 MB for the results of the sweep."""
     results = sweep.folder / "results"
     results.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(results)], check=True)

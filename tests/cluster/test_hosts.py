@@ -1,4 +1,4 @@
-"""A cluster of several hosts: `ray up` over SSH, jobs with a token, a host that is lost, ranks on two hosts."""
+"""A cluster of several hosts: `ray up` over SSH, jobs with a token, a lost host, and ranks on two hosts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers.daemon import MissingProgramError
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 WHOLE_HOST = ("--cpus-per-worker", str(os.cpu_count()))
-"""One rank to a host: each believes to have all of this machine's CPUs."""
+"""Options that give a rank a whole host. Each host reports all CPUs of this machine."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 @pytest.fixture(scope="module")
 def cluster(network: Network) -> LaunchedCluster:
-    """Three hosts, brought up once."""
+    """A running cluster of three hosts, shared by all tests of this file."""
     cluster = LaunchedCluster(network)
     cluster.up()
     return cluster
@@ -43,7 +43,7 @@ def cluster(network: Network) -> LaunchedCluster:
 
 @pytest.fixture(scope="module")
 def jobs(cluster: LaunchedCluster) -> Iterator[str]:
-    """Where jobs are submitted."""
+    """The address to which jobs are submitted."""
     with cluster.dashboard() as address:
         yield address
 
@@ -94,7 +94,7 @@ def test_a_lost_host_changes_no_record(
     assert "(attempt 2)" in printed
     expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
     assert sweep.records("tiny") == expected
-    # the head missed its trial at once, and the host itself only when that has been silent for long
+    # The head notices the lost trial at once, but the lost host only after a long silence.
     cluster.wait_for(lambda: cluster.alive() == {host.address for host in cluster.hosts if host is not lost})
     cluster.switch_on(lost)
 
@@ -107,7 +107,7 @@ def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
     cluster: LaunchedCluster, jobs: str, network: Network, tmp_path: Path
 ) -> None:
     try:
-        database = Postgres()  # only the MLflow server, on this machine, asks it
+        database = Postgres()  # Only the MLflow server on this machine connects to it.
         server = MlflowServer(tmp_path, database.uri("mlflow"), users=database.uri("mlflow_auth"), host=network.address)
         bucket = ObjectStore(tmp_path, host=network.address)
     except MissingProgramError as program:
@@ -144,5 +144,5 @@ def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
 
 def test_ray_down_ends_the_head(cluster: LaunchedCluster) -> None:
     cluster.down()
-    # workers miss it and end by themselves, a minute later
+    # The workers notice this and end about a minute later.
     assert not cluster.head.processes("ray")

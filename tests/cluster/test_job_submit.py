@@ -1,4 +1,4 @@
-"""The sweep as a submitted job on a running cluster, from a working directory that is not installed there."""
+"""The sweep as a job submitted to a running cluster that does not have the package installed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def assert_token_is_asked_for(environment: dict[str, str], address: str, sweep: Sweep) -> None:
-    """A driver without the cluster's token says so in one line, and at once: Ray tries a wrong one for 20 s."""
+    """A driver without the cluster's token ends with one line and without delay. Ray itself retries for 20 s."""
     code = f"from core.cluster.connect import connect; connect({address!r})"
     started = time.monotonic()
     refused = subprocess.run(
@@ -79,7 +79,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     deadline = time.monotonic() + 90
     while True:
         submitted = subprocess.run([*submit, *job, *stores], timeout=400, check=False, **ray)
-        # `ray start` returns before the dashboard answers, and this answers before its agent can take jobs
+        # `ray start` returns before the dashboard answers, and the dashboard answers before its agent accepts jobs.
         starting = "Failed to connect" in submitted.stderr or "No available agent" in submitted.stderr
         if not starting or time.monotonic() > deadline:
             break

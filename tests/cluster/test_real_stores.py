@@ -1,4 +1,4 @@
-"""A whole sweep on a real S3 server and a real MLflow server on PostgreSQL, both of which want keys."""
+"""A whole sweep on a real S3 server and a real MLflow server on PostgreSQL, both of which require credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JOBS = Path(__file__).parents[2] / "jobs"
 
 
 class Stores:
-    """A sweep's command line on real stores."""
+    """The command line of a sweep on real stores."""
 
     def __init__(self, sweep: Sweep, s3: ObjectStore, mlflow: MlflowServer, artifacts: str) -> None:
         self.sweep, self.s3, self.mlflow, self.artifacts = sweep, s3, mlflow, artifacts
@@ -31,11 +31,11 @@ class Stores:
         sweep.environment |= s3.environment | mlflow.environment | {"HOME": str(sweep.folder)}
 
     def train(self) -> str:
-        """Two small trials."""
+        """Run a sweep of two small trials and return its output."""
         return self.sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "4", *self.options)
 
     def job(self, name: str, *options: str) -> str:
-        """What another of the project's commands prints."""
+        """The output of another command of the project."""
         command = [sys.executable, str(JOBS / name), "--sweep", "tiny", *self.options, *options]
         done = subprocess.run(
             command, cwd=self.sweep.folder, env=self.sweep.environment, capture_output=True, text=True, timeout=300
@@ -45,7 +45,7 @@ class Stores:
 
     @property
     def objects(self) -> dict[str, bytes]:
-        """Everything in the bucket, below the sweep."""
+        """All objects of the sweep in the bucket, by key."""
         client = self.s3.client()
         listed = client.list_objects_v2(Bucket=self.bucket)["Contents"]
         start = "results/tiny/"
@@ -66,11 +66,11 @@ class Stores:
 def stores(
     sweep: Sweep, object_store: ObjectStore, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stores]:
-    """Only the MLflow server, not its clients, has the keys of the bucket that it keeps artifacts in."""
+    """Real stores. Only the MLflow server has the keys of the artifact bucket; its clients do not have them."""
     artifacts = object_store.make_bucket()
     try:
         server = MlflowServer(
-            tmp_path_factory.mktemp("mlflow"),  # its settings hold the database's password
+            tmp_path_factory.mktemp("mlflow"),  # The settings contain the database's password.
             postgres.uri("mlflow"),
             users=postgres.uri("mlflow_auth"),
             artifacts=f"s3://{artifacts}/mlflow",

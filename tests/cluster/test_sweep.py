@@ -1,4 +1,4 @@
-"""Whole sweeps through the real job: what it leaves behind, and that no fault changes it."""
+"""Whole sweeps run by the real job: their results, and that no fault changes the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cluster.conftest import JOB, TINY, Sweep
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
 LONE_WORKER = "ray::ImplicitFunc"
-"""What Ray calls the process of a Tune trial, in which a trial of one worker runs."""
+"""Ray's name of the process of a Tune trial, in which a trial of one worker runs."""
 
 
 def test_sweep_prints_its_table_and_where_to_look(undisturbed: Sweep) -> None:
@@ -91,7 +91,7 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
 
 
 def test_ctrl_c_counts_when_training_is_over(sweep: Sweep) -> None:
-    """Tune leaves a handler behind that swallows the next one."""
+    """Tune leaves a signal handler installed that would ignore the next Ctrl-C."""
     code = """
 import signal, sys
 from core.sweep import driver

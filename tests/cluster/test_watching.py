@@ -1,4 +1,4 @@
-"""A sweep watched from outside while one of its workers hangs: nothing hides it, and no record shows it afterwards."""
+"""Monitoring of a sweep whose worker hangs: status and metrics show the hang, and the records do not change."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ STATUS = Path(__file__).parents[2] / "jobs" / "status.py"
 
 
 def status(sweep: Sweep, folder: Path) -> str:
-    """What `jobs/status.py` says, started in another folder."""
+    """The output of `jobs/status.py`, started in another folder."""
     command = [sys.executable, str(STATUS), "--sweep", "tiny", "--storage", str(sweep.folder / "results")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
 def metrics(sweep: Sweep) -> dict[str, float]:
-    """The project's metrics as the sweep's own node exports them to Prometheus, by name and outcome."""
+    """The project's Prometheus metrics, exported by the sweep's node, by name and outcome."""
     (raylet,) = sweep.processes("raylet/raylet")
     (session,) = (part.partition("=")[2] for part in raylet.cmdline() if part.startswith("--session_dir="))
     (found,) = json.loads((Path(session) / "prom_metrics_service_discovery.json").read_text())
     text = ""
     for target in found["targets"]:
-        with contextlib.suppress(OSError):  # one of them starts late
+        with contextlib.suppress(OSError):  # One of the exporters starts late.
             text += urllib.request.urlopen(f"http://{target}/metrics").read().decode()
     values: dict[str, float] = {}
     for name, labels, value in re.findall(r"^ray_unmask_(\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
@@ -48,7 +48,7 @@ def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed
     driver = sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
     trials = sweep.folder / "results" / "tiny" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    time.sleep(2)  # a trial that has saved reports within a second; until then it may be silent for longer
+    time.sleep(2)  # A trial reports within a second after its checkpoint. Before, longer silence is allowed.
     hung = sweep.processes(LONE_WORKER)[0]
     hung.send_signal(signal.SIGSTOP)
     sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)

@@ -24,7 +24,7 @@ from tests.networks import Float64
 
 @pytest.fixture
 def make_cell() -> Callable[..., Cell]:
-    """`tests.tiny`'s cell with other options."""
+    """A function that returns the cell of `tests.tiny` with some options replaced."""
     return lambda **options: Cell.from_flat({**tiny.CELL, **options})
 
 
@@ -35,7 +35,7 @@ def load(tmp_path: Path) -> Callable[[Cell], Dataset]:
 
 @pytest.fixture
 def make_trainer() -> Callable[..., Trainer]:
-    """A trainer of one worker, in float64 if asked."""
+    """A function that returns a trainer of one worker, optionally in float64."""
 
     def make(cell: Cell, *, seed: int = 0, float64: bool = False, pins: dict[Stream, int] | None = None) -> Trainer:
         streams = Streams.spawn(seed, pins or {})
@@ -47,7 +47,7 @@ def make_trainer() -> Callable[..., Trainer]:
 
 @pytest.fixture
 def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialRecord]:
-    """Runs a whole trial in this process, with its store below ``tmp_path / folder``."""
+    """A function that runs a whole trial in this process, with its store below ``tmp_path / folder``."""
 
     def run(
         cell: Cell,
@@ -81,7 +81,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
 
 @pytest.fixture
 def comparable() -> Callable[[TrialRecord], dict[str, Any]]:
-    """Everything of a record that has to be the same whenever, wherever and after however many attempts it ran."""
+    """The fields of a record that must not depend on time, machine and number of attempts."""
 
     def reduce(record: TrialRecord) -> dict[str, Any]:
         plain = record.model_dump(exclude={"device_seconds", "attempts", "provenance"})

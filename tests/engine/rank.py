@@ -1,4 +1,4 @@
-"""One rank of a process group, as a program: trains an epoch or two, or a whole trial, and saves what came out.
+"""A program that is one rank of a process group. It trains two epochs or a whole trial, and saves the results.
 
 python rank.py RANK WORKERS RENDEZVOUS JOBS OUT
 """
@@ -25,7 +25,7 @@ from tests.networks import Float64
 
 
 def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
-    """Weights, rows and gradient rows after two epochs in float64."""
+    """Train two epochs in float64, and return weights, rows and gradient rows."""
     cell = Cell.from_flat(job["cell"])
     streams = Streams.spawn(0, {})
     trainer = Trainer(cell, Float64(build_model(cell.model, cell.data.shape, streams.integer("init"))), streams, ranks)
@@ -42,7 +42,7 @@ def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
 
 
 def train_trial(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, Any] | None:
-    """The record of a whole trial; dies after the epoch that the job names."""
+    """Run a whole trial and return its record. The process dies after the epoch that the job names."""
 
     def report(epoch: int, rows: list[Any], decided: bool) -> None:
         if epoch == job.get("die_after"):
@@ -59,7 +59,7 @@ def train_trial(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, An
 
 
 def main(rank: int, workers: int, rendezvous: str, jobs: Path, out: Path) -> None:
-    """Do all jobs in order in one process group."""
+    """Run all jobs in order in one process group."""
     if workers > 1:
         dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=workers)
     ranks = Ranks(rank, workers, torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation against two steps written by hand, in float64."""
+"""Adversarial weight perturbation, compared with two explicitly written steps in float64."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RADIUS = 0.05
 
 
 def by_hand(trainer: Trainer, dataset: Dataset) -> None:
-    """Wu et al. (2020): ascend on a copy of the network, perturb, descend from there, take the perturbation back."""
+    """Two steps of Wu et al. (2020): ascent on a copy of the network, perturbation, descent, and its subtraction."""
     cell, model, options = trainer.cell, trainer.model, trainer.cell.training
     cpu = torch.device("cpu")
     order = torch.randperm(len(dataset.train), generator=trainer.streams.generator("order", 1, device=cpu))

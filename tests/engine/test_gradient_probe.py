@@ -1,4 +1,4 @@
-"""Appendix G's norms and cosine against gradients taken directly, in float64."""
+"""The norms and cosine of Appendix G, compared with directly computed gradients in float64."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Rows = list[dict[str, float | None]]
 
 
 def direct(trainer: Trainer, dataset: Dataset) -> Rows:
-    """Train step by step; before and after each, gradients of TRADES' terms at freshly attacked images."""
+    """Train step by step. Before and after each step, compute the gradients of TRADES' terms with a new attack."""
     model, beta = trainer.model, trainer.cell.method.beta
     parameters = list(model.parameters())
     attack = trainer.method.inner

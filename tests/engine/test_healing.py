@@ -1,4 +1,4 @@
-"""Algorithm 1's two halves: noise after a masked epoch (lines 7-10, 20-22), and a gate for checkpoints (17-19)."""
+"""The two parts of Algorithm 1: noise after a masked epoch (lines 7-10, 20-22), and gated checkpoints (17-19)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_noise_is_on_the_first_batches_only(batches: Callable[..., list[Batch]],
         assert not torch.equal(before.x, after.x)
         inside = bool(((after.x >= 0) & (after.x <= 1)).all())
         assert inside == clamp
-        # the inner attack starts beside the noisy image
+        # The inner attack starts near the noisy image.
         assert (after.drawn["start"] - after.x).abs().max() < 0.01
     if not clamp:
         noise = torch.cat([after.x - before.x for before, after in zip(clean[:2], noisy[:2], strict=True)])
@@ -51,7 +51,7 @@ def test_noise_is_on_the_first_batches_only(batches: Callable[..., list[Batch]],
 
 
 def typical_fosc(run: Runner, cell: Cell) -> float:
-    """A threshold that some epochs pass and some don't."""
+    """A threshold that the FOSC of some epochs exceeds and that of others does not."""
     values = sorted(row["val/fosc"] for row in run(cell, folder="typical", protocol={"stop": False}).trace)  # type: ignore[type-var]
     return (values[2] + values[3]) / 2  # type: ignore[operator]
 

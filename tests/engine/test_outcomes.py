@@ -1,4 +1,4 @@
-"""How a trial ends: judged, stopped, or censored."""
+"""The ends of a trial: judged, stopped or censored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Runner = Callable[..., TrialRecord]
 
 ALARM = {"fosc_threshold": 1e-9, "fosc_grace": 0, "fosc_patience": 1}
 CONFIRMED = {**ALARM, "catastrophic_gap": 1e-9, "eval_steps": 20}
-"""FGSM never finds less than PGD: the alarm is confirmed at once."""
+"""Options with which the first alarm is confirmed, because accuracy under FGSM exceeds that under PGD."""
 UNCONFIRMED = {**ALARM, "catastrophic_gap": 1, "overestimation_gap": 1, "confirm_every": 2}
 
 
@@ -36,7 +36,7 @@ def test_a_confirmed_alarm_stops_the_trial(make_cell: Callable[..., Cell], run: 
 def test_the_protocols_detector_stops_the_trial_while_foscs_gate_stays(
     make_cell: Callable[..., Cell], run: Runner
 ) -> None:
-    """FOSC never alarms at this threshold; the one-step gap, which is never below -1, does after the grace epochs."""
+    """FOSC never exceeds this threshold. The one-step gap always exceeds -1 and alarms after the grace epochs."""
     fosc_alone = {**CONFIRMED, "fosc_threshold": 1e9, "fosc_grace": 2}
     record = run(make_cell(epochs=4), folder="fosc", protocol=fosc_alone)
     assert (record.stopped_early, alarm_epochs(record)) == (False, [])
@@ -72,7 +72,7 @@ def test_an_unconfirmed_alarm_is_measured_again_every_few_epochs_and_never_stops
     assert record.epochs_run == 6
     assert alarm_epochs(record) == [1, 3, 5]
     assert record.verdict is not None
-    assert record.verdict.outcome == "unstable"  # the alarm is on at the last epoch
+    assert record.verdict.outcome == "unstable"  # The alarm is on in the last epoch.
     assert record.verdict.confirmed_epoch is None
     assert not record.verdict.overestimation
 
@@ -108,7 +108,7 @@ def test_divergence_is_censored(make_cell: Callable[..., Cell], run: Runner, sto
 def test_weights_that_the_very_last_update_broke_are_censored(
     make_cell: Callable[..., Cell], run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The only batch's loss was finite; nobody would see what its update did to the weights but the validation."""
+    """The loss of the only batch is finite. Only validation can detect the weights after its update."""
     monkeypatch.setattr(TrainingOptions, "learning_rate", lambda options, epoch: 1e38)
     record = run(make_cell(norm="none", epochs=1, batch_size=61))
     assert record.trace[0]["train/loss"] is not None

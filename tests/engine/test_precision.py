@@ -1,4 +1,4 @@
-"""Training in any arithmetic; measuring always in float32."""
+"""Training in each number format, and measurement always in float32."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_an_overflow_in_the_first_step_leaves_clean_momentum(
     load: Callable[[Cell], Dataset],
     weights: Callable[[nn.Module], Tensor],
 ) -> None:
-    """The second step is then the first one of an optimiser without momentum."""
+    """After the overflow, the second step equals the first step of a new optimiser."""
     cell = make_cell(precision="fp16", norm="none", batch_size=61)
     ours, theirs = make_trainer(cell), make_trainer(cell)
     train = load(cell).train
@@ -94,7 +94,7 @@ def test_fp16_skips_an_overflowing_step_and_lowers_its_scale(
 def test_training_is_in_half_precision_and_measurements_are_not(
     make_cell: Callable[..., Cell], load: Callable[[Cell], Dataset], tmp_path: Path, name: str
 ) -> None:
-    # images too large for `core.fast.chain`, which calls no layer; its first and last layers stay in float32
+    # The images are too large for `core.fast.chain`, which calls no layers. Its outer layers stay in float32.
     cell = make_cell(precision=name, epochs=1, image_size=16)
     protocol = ProtocolOptions(verdict_images=20, square_queries=3, pgd50_restarts=1, fosc_threshold=1e-9, fosc_grace=0)
     around = TrialContext("test", Store(str(tmp_path)), Ranks(), lambda epoch, rows: None, "none")
@@ -134,7 +134,7 @@ def test_a_compiled_network_trains_like_an_eager_one(
     weights: Callable[[nn.Module], Tensor],
     options: dict[str, object],
 ) -> None:
-    # a cross-entropy attack from far away: its gradients' signs don't hang on the last bit
+    # In a cross-entropy attack from a distant start, gradient signs do not depend on the last bit.
     robust = {"inner": "ce", "attack_start": "uniform", "drop_last": True, **options}
     compiled, eager = (make_trainer(make_cell(compile=on, **robust)) for on in (True, False))
     train = load(eager.cell).train

@@ -1,4 +1,4 @@
-"""An interrupted trial that goes on leaves what an uninterrupted one leaves, weights included."""
+"""A resumed trial has the same results as an uninterrupted one, including the weights."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def test_exceptions_at_several_epochs_leave_no_trace(
 ) -> None:
     cell = make_cell(epochs=6, **KINDS[kind])
     whole = run(cell, folder="whole", protocol=ALARMED)
-    for epoch in (1, 2, 3, 5):  # 3: between the first suspicious epoch and the alarm
+    for epoch in (1, 2, 3, 5):  # Epoch 3 is between the first masked epoch and the alarm.
         with pytest.raises(RuntimeError, match="died"):
             run(cell, folder="broken", protocol=ALARMED, report=dying(epoch))
     broken = run(cell, folder="broken", protocol=ALARMED)
     assert comparable(broken) == comparable(whole)
-    assert (whole.attempts, broken.attempts) == (1, 4)  # the first death came before the first checkpoint
+    assert (whole.attempts, broken.attempts) == (1, 4)  # The first crash is before the first checkpoint.
     assert [row["epoch"] for row in broken.trace] == [1, 2, 3, 4, 5, 6]
 
 

@@ -1,4 +1,4 @@
-"""Four streams from one seed, each of which can be pinned alone."""
+"""The four streams of one seed, each of which can be pinned separately."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 def effects(trainer: Trainer, dataset: Dataset) -> dict[str, torch.Tensor]:
-    """What each stream decides, seen as apart from the others as it goes."""
+    """The effect of each stream, separated from the effects of the others as far as possible."""
     draw = trainer.method.draw
     batches = list(iterate_epoch(dataset.train, trainer.cell, draw, trainer.streams, trainer.ranks, 1, 0))
     return {

@@ -1,4 +1,4 @@
-"""Training against a textbook loop in plain torch, and what one step costs."""
+"""Training, compared with a textbook loop in plain torch, and the cost of one step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from core.engine.trainer import Trainer
 def textbook_perturb(
     model: nn.Module, x: Tensor, start: Tensor, step_size: float, epsilon: float, steps: int
 ) -> Tensor:
-    """Zhang et al.'s attack: eval mode, clean logits anew at every step, ball first, then box."""
+    """The attack of Zhang et al. in eval mode. It recomputes clean logits at every step, and clamps to ball and box."""
     model.eval()
     x_adv = start.detach()
     for _ in range(steps):
@@ -34,7 +34,7 @@ def textbook_perturb(
 
 
 def textbook_epochs(trainer: Trainer, dataset: Dataset, forwards: int) -> None:
-    """TRADES as its authors' code has it (two or three train-mode forwards), with a plain SGD."""
+    """TRADES as in the authors' code, with two or three train-mode forwards and plain SGD."""
     cell, model = trainer.cell, trainer.model
     options, attack, beta = cell.training, cell.attack, cell.method.beta
     optimizer = torch.optim.SGD(
@@ -105,10 +105,10 @@ def test_a_float32_trajectory_is_as_exact_as_the_textbooks(
     weights: Callable[[nn.Module], Tensor],
     fast: bool,
 ) -> None:
-    """Both float32 paths are held against the textbook's in float64.
+    """Both float32 trajectories are compared with the textbook's float64 trajectory.
 
-    Rounding decides the sign where the attack's gradient is next to 0, which makes paths part, the textbook's too. Far
-    from the clean image that is rare, and over several seeds it is as frequent in both.
+    If a gradient of the attack is almost 0, rounding decides its sign, and trajectories diverge. This also happens in
+    the textbook loop. Far from the clean image it is rare, and over several seeds it is equally frequent in both.
     """
     cell = trajectory_cell(make_cell, lr=0.005, fast=fast, attack_start="uniform")
     dataset = load(cell)
@@ -150,9 +150,9 @@ class Counting(nn.Module):
 @pytest.mark.parametrize(
     ("options", "forwards", "backwards"),
     [
-        # papers/003, example 1: PGD-7 costs 7 gradients of the attack and one of the update, 8 times clean training
+        # papers/003, example 1: PGD-7 needs 7 gradients in the attack and one in the update, 8 times clean training.
         ({"method": "pgd-at", "inner": "ce", "attack_steps": 7}, 8, 8),
-        # TRADES: one forward for all clean logits of the attack; two forwards, two backwards in the update
+        # TRADES needs one forward for all clean logits of the attack, and two forwards and backwards in the update.
         ({"attack_steps": 10}, 1 + 10 + 2, 10 + 2),
         ({"attack_steps": 10, "clean_forwards": 2}, 1 + 10 + 3, 10 + 3),
     ],
@@ -176,7 +176,7 @@ def test_a_step_costs_what_the_paper_counts(
 def test_epoch_rows_are_means_over_images(
     make_cell: Callable[..., Cell], make_trainer: Callable[..., Trainer], load: Callable[[Cell], Dataset]
 ) -> None:
-    """With a learning rate of (nearly) 0 nothing changes, so that the epoch can be recomputed as a whole."""
+    """With a learning rate near 0 the weights do not change, so that the whole epoch can be recomputed."""
     cell = make_cell(lr=1e-30, weight_decay=0, norm="none", attack_start="none")
     trainer, train = make_trainer(cell), load(cell).train
     row, gradients = trainer.run_epoch(train, 1)

@@ -1,4 +1,4 @@
-"""Two workers of a real gloo group train what one worker with the same global batch trains."""
+"""Two workers of a real gloo group have the same results as one worker with the same global batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests import tiny
 CELL = {**tiny.CELL, "norm": "none", "lr": 0.05}
 EPOCHS = {
     "plain": {},
-    "uneven": {"batch_size": 13},  # 61 images: slices of 6 and 7, and of 4 and 5 at the end
+    "uneven": {"batch_size": 13},  # 61 images give slices of 6 and 7 images, and of 4 and 5 in the last batch.
     "last batch of one image": {"batch_size": 12},
     "augmented and noised": {"augment": "crop-flip", "noisy_batches": 2},
     "awp": {"awp_radius": 0.02, "batch_size": 13},
@@ -33,7 +33,7 @@ PROTOCOL = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eva
 
 
 def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[list[Any]]:
-    """Results of all jobs, per rank."""
+    """The results of all jobs for each rank."""
     folder.mkdir()
     (folder / "jobs.json").write_text(json.dumps(jobs))
     script = Path(__file__).with_name("rank.py")
@@ -52,7 +52,7 @@ def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[li
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any, Any]]:
-    """By name: what one worker, the first and the second of two workers made of a job."""
+    """Results of a job by name: of one worker, and of the first and second of two workers."""
     jobs: list[dict[str, Any]] = []
     for given in EPOCHS.values():
         cell = {k: v for k, v in given.items() if k not in ("noisy_batches", "gradient_stride")}
@@ -85,7 +85,7 @@ def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple
     assert first["verdict"]["outcome"] == alone["verdict"]["outcome"]
     for ours, theirs in zip(first["trace"], alone["trace"], strict=True):
         for name in ("train/loss", "val/clean_loss", "val/fosc", "val/pgd10_loss", "grad/w_norm"):
-            assert ours[name] == pytest.approx(theirs[name], rel=0.01), name  # half a batch rounds differently
+            assert ours[name] == pytest.approx(theirs[name], rel=0.01), name  # Half batches have other rounding errors.
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A Ray cluster of several hosts on this machine, to try things out; needs root, ends with Ctrl-D.
+"""A Ray cluster of several hosts on this machine for experiments. It needs root and ends with Ctrl-D.
 
 python -m tests.hosts --workers 2 --cpus 1
 """
@@ -20,7 +20,7 @@ ACTIONS = {
 
 
 def main() -> None:
-    """Start the cluster, say how to use it, and do to its workers what is typed."""
+    """Start the cluster, print its use, and apply the typed commands to its workers."""
     parser = argparse.ArgumentParser(prog="python -m tests.hosts", description=__doc__)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cpus", type=int, default=1, help="of each worker, as Ray counts them")

@@ -10,7 +10,7 @@ from tests.hosts.network import Network, missing
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    """An empty network; its hosts' disks are in a folder that only this test has."""
+    """A network without hosts. The disks of its hosts are in a folder of this test."""
     if reason := missing():
         pytest.skip(reason)
     with Network(tmp_path / "hosts") as network:

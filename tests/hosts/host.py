@@ -1,4 +1,4 @@
-"""One host: a process tree with network, process table, disk and name of its own."""
+"""A host: a process tree with a separate network, process table, disk and host name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 DISK = "/var/tmp"
-"""A host's own folder there hides this machine's: home, temporary files, Ray's sessions."""
+"""Folder that differs between hosts. It contains home, temporary files and Ray's sessions."""
 BOOT = """
 set -eu
 mount -t tmpfs -o size=25% tmpfs /dev/shm
@@ -26,15 +26,15 @@ while :; do sleep 3600 & wait; done  # a shell as first process also buries the 
 
 
 class Host:
-    """A machine on a `Network`; made by its ``add_host``.
+    """A machine on a `Network`, created by its ``add_host``.
 
-    The rest of this machine's file system is the same on all hosts, at the same paths: a folder outside `DISK` is a
-    shared file system, and the tests' own Python is installed everywhere.
+    All hosts share the rest of this machine's file system at the same paths. A folder outside `DISK` is therefore a
+    shared file system, and the Python of the tests is installed on all hosts.
 
     Attributes:
-        name: its host name.
-        address: its IPv4 address.
-        disk: where this machine sees the host's `DISK`. It stays when the host goes.
+        name: host name.
+        address: IPv4 address.
+        disk: folder of the host's `DISK` on this machine. It remains when the host is switched off.
     """
 
     def __init__(self, name: str, address: str, bridge: str, gateway: str, folder: Path) -> None:
@@ -46,7 +46,7 @@ class Host:
         self._first: psutil.Process | None = None
         for directory in ("disk/home", "etc"):
             (folder / directory).mkdir(parents=True, exist_ok=True, mode=0o700)
-        # as Debian and Ubuntu install it: a machine's own name is a loopback address
+        # On Debian and Ubuntu a machine's name resolves to a loopback address.
         (folder / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
         (folder / "etc/passwd").write_text(
             f"root:x:0:0:root:{DISK}/home:/bin/bash\nsshd:x:100:65534::/run/sshd:/bin/false\n"
@@ -55,11 +55,11 @@ class Host:
         (folder / "etc/resolv.conf").chmod(0o644)
 
     def start(self) -> None:
-        """Switch the host on: its network is up, nothing else runs."""
+        """Switch the host on. Afterwards its network is up, and no programs run."""
         assert not self.alive, f"{self.name} is running"
         namespaces = ["unshare", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc"]
         self._outside = subprocess.Popen(
-            # the kernel ends the host with the thread that started it, however that ends
+            # The kernel ends the host when the thread that started it ends for any reason.
             ["setpriv", "--pdeathsig", "KILL", *namespaces, "bash", "-c", BOOT, "boot", str(self._folder), self.name],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -72,30 +72,30 @@ class Host:
         _ip("link", "set", self._link, "master", self._bridge, "up")
         self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
-        # leads nowhere, but a program that asks by which address it would reach the internet learns its own
+        # The route leads nowhere. Programs use it to find the host's address towards the internet.
         self.run("ip", "route", "add", "default", "via", self._gateway)
 
     @property
     def alive(self) -> bool:
-        """Is the host switched on?"""
+        """True if the host is switched on."""
         try:
             return self._first is not None and self._first.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
     def kill(self) -> None:
-        """Switch the host off: all its processes end at once, and connections to it break. Its disk stays."""
+        """Switch the host off. All its processes end at once, and connections to it break. Its disk remains."""
         if self._outside and self._first:
-            self._outside.kill()  # takes the first process along, and the kernel all others with that one
+            self._outside.kill()  # This ends the host's first process, and the kernel then ends all others.
             self._outside.communicate()
             while self.alive:
                 time.sleep(0.01)
-            # else it goes some time after the host, and the host can't be switched on again until then
+            # Otherwise the link disappears some time later, and the host cannot be switched on before.
             subprocess.run(["ip", "link", "delete", self._link], capture_output=True, check=False)
         self._outside = self._first = None
 
     def cut(self) -> None:
-        """Cut its link: packets are lost, but both ends see no fault, as when a switch on the way fails."""
+        """Cut the link without a visible fault at its ends, like a failing switch. All packets are lost."""
         self._bridge_port("disabled")
 
     def heal(self) -> None:
@@ -109,10 +109,10 @@ class Host:
 
         Args:
             command: program and arguments.
-            check: whether an exit code other than 0 is an AssertionError.
-            timeout: in seconds.
-            env: variables besides the host's own few; nothing of the tests' environment gets in.
-            kwargs: of ``subprocess.run``.
+            check: raise AssertionError for an exit code other than 0.
+            timeout: seconds.
+            env: environment variables in addition to those of the host. The environment of the tests is not inherited.
+            kwargs: further arguments of ``subprocess.run``.
         """
         kwargs = {"capture_output": True, "stdin": subprocess.DEVNULL} | kwargs
         done = subprocess.run(
@@ -122,11 +122,11 @@ class Host:
         return done
 
     def popen(self, *command: str, env: dict[str, str] | None = None, **kwargs: Any) -> subprocess.Popen[str]:
-        """Start a command on the host. It ends with the host; to end it earlier, see `processes`."""
+        """Start a command on the host. It ends with the host. `processes` can end it earlier."""
         return subprocess.Popen(self._entered(command), env=self._environment(env), text=True, **kwargs)
 
     def processes(self, title: str = "") -> list[psutil.Process]:
-        """The host's processes with ``title`` in their command line, as this machine sees them, without the first."""
+        """The host's processes, except the first, whose command line contains ``title``, with PIDs of this machine."""
         assert self._first
         namespace = _process_namespace(self._first.pid)
         found = []

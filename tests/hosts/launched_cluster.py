@@ -1,4 +1,4 @@
-"""The cluster of ``jobs/deploy/local-cluster.yaml``, brought up on hosts by ``ray up`` over SSH."""
+"""The cluster of ``jobs/deploy/local-cluster.yaml``, started on hosts by ``ray up`` over SSH."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.hosts.ssh import make_key, serve_ssh
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "jobs" / "deploy" / "local-cluster.yaml"
 RAY = str(Path(sys.executable).with_name("ray"))
-# no host can reach a package index: instead of node-setup.sh's new environment, the tests' own
+# Hosts cannot reach a package index. They use the environment of the tests instead of node-setup.sh's new one.
 SET_UP = f"""
 mkdir -p ~/unmask-env && ln -sfn {sys.prefix}/* ~/unmask-env/
 echo '. ~/unmask/jobs/deploy/environment.sh' >~/.bashrc
@@ -30,15 +30,15 @@ echo '. ~/unmask/jobs/deploy/environment.sh' >~/.bashrc
 
 
 class LaunchedCluster:
-    """A head, workers, and the user's own machine, which is this one with a home of its own.
+    """A head, workers, and the user's machine, which is this machine with a separate home folder.
 
     Attributes:
-        hosts: all of them, the head first.
-        file: the cluster file, with these hosts' addresses.
+        hosts: all hosts, starting with the head.
+        file: the cluster file with the addresses of these hosts.
     """
 
     def __init__(self, network: Network, *, workers: int = 2) -> None:
-        """Make the hosts with SSH servers on them; nothing else runs."""
+        """Create the hosts with only an SSH server on each."""
         self.folder = network.folder / "user"
         self.home = self.folder / "home"
         self.home.mkdir(parents=True)
@@ -57,7 +57,7 @@ class LaunchedCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the user's own shell: this machine's, with another home and the cluster's token."""
+        """Environment of the user's shell: that of this process, with another home and the cluster's token."""
         foreign = ("RAY_", "MLFLOW_", "AWS_")
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
@@ -70,7 +70,7 @@ class LaunchedCluster:
         }
 
     def ray(self, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> str:
-        """Run Ray's command line as the user, in the checkout; what it printed."""
+        """Run Ray's command line as the user, in the checkout, and return its output."""
         done = subprocess.run(
             [RAY, *arguments],
             env={**self.environment, **(env or {})},
@@ -85,21 +85,21 @@ class LaunchedCluster:
         return str(done.stdout)
 
     def up(self) -> None:
-        """``ray up``, until all workers have joined."""
+        """Run ``ray up``, and wait until all workers have joined."""
         self.ray("up", "--yes", "--no-config-cache", str(self.file))
         self.wait_for(lambda: len(self.alive()) == len(self.hosts))
 
     def switch_on(self, host: Host) -> None:
-        """A host that was switched off boots; the head's autoscaler does the rest."""
+        """Switch a host on again. The head's autoscaler then starts Ray on it."""
         host.start()
         serve_ssh(host, self.key)
 
     def down(self) -> None:
-        """``ray down``."""
+        """Run ``ray down``."""
         self.ray("down", "--yes", str(self.file))
 
     def alive(self) -> set[str]:
-        """Addresses of the nodes that the head believes to be alive."""
+        """Addresses of the nodes that are alive according to the head."""
         code = "import json; from ray.util.state import list_nodes; print(json.dumps([vars(n) for n in list_nodes()]))"
         asked = self.head.run(sys.executable, "-c", code, env=self.on_host, check=False)
         nodes: list[dict[str, Any]] = json.loads(asked.stdout.splitlines()[-1]) if asked.returncode == 0 else []
@@ -107,13 +107,13 @@ class LaunchedCluster:
 
     @property
     def on_host(self) -> dict[str, str]:
-        """What a process on one of the hosts needs to talk to the cluster."""
+        """Environment variables with which a process on a host can connect to the cluster."""
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{DISK}/home/.unmask/ray_token"}
         return {**token, "RAY_ADDRESS": f"{self.head.address}:6379"}
 
     @contextmanager
     def dashboard(self) -> Iterator[str]:
-        """``ray dashboard``: the address on this machine at which the head takes jobs, through SSH."""
+        """Run ``ray dashboard`` and yield the address on this machine at which the head accepts jobs, through SSH."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         command = [RAY, "dashboard", "--port", str(port), str(self.file)]
@@ -136,7 +136,7 @@ class LaunchedCluster:
             time.sleep(0.2)
 
     def give(self, path: str, content: str) -> None:
-        """Put a file into the home of every host, for its user only."""
+        """Copy a file into the home of every host, readable only by its user."""
         for host in self.hosts:
             file = host.disk / "home" / path
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -153,7 +153,7 @@ class LaunchedCluster:
         assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh --without-mlflow"]
         cluster["setup_commands"] = [SET_UP]
         stop, start = cluster["head_start_ray_commands"]
-        # so that trials are on hosts that can be lost
+        # Trials run only on workers, because tests switch workers off.
         cluster["head_start_ray_commands"] = [stop, start.replace("--head", "--head --num-cpus=0")]
         return cluster
 

@@ -1,12 +1,12 @@
-"""Hosts in network namespaces on this machine: a bridge, and on it machines with their own processes, disk, address.
+"""Hosts in network namespaces on this machine, connected by a bridge, with separate processes, disks and addresses.
 
     with Network(folder) as network:
         first, second = network.add_host("one"), network.add_host("two")
         first.run("ray", "start", "--head")
         second.cut()
 
-The network's own end, `Network.address`, is this machine: a server bound to it is reached from all hosts, and nothing
-outside is. What an interrupted run left behind is removed when the next network is made.
+`Network.address` is the address of this machine on the bridge. All hosts can reach a server that is bound to it, and
+they can reach nothing outside. A new network removes the remains of interrupted runs.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tests.hosts.host import Host
 
 PREFIX = "unm"
 ADDRESSES = ipaddress.ip_network("198.18.0.0/15")
-"""Set aside for trying out network devices (RFC 2544): never an address of a real machine."""
+"""Address range for tests of network devices (RFC 2544), which no real machine uses."""
 LOCK = Path(tempfile.gettempdir()) / f"unmask-hosts-{os.getuid()}.lock"
 TOOLS = ("ip", "bridge", "unshare", "nsenter", "setpriv")
 _numbers = itertools.count()
 
 
 def missing() -> str | None:
-    """Why hosts can't be made on this machine; None if they can."""
+    """The reason why this machine cannot create hosts, or None."""
     if os.geteuid():
         return "hosts in network namespaces need root"
     absent = [tool for tool in TOOLS if not shutil.which(tool)]
@@ -47,12 +47,12 @@ class Network:
     """A bridge with hosts on it.
 
     Attributes:
-        address: of this machine on the bridge.
-        folder: where the hosts keep their disks.
+        address: address of this machine on the bridge.
+        folder: folder of the hosts' disks.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the bridge. ``folder`` is the hosts': each has its disk below it."""
+        """Create the bridge. The disks of the hosts are below ``folder``."""
         self.folder = folder
         self.hosts: list[Host] = []
         self.bridge = f"{PREFIX}{os.getpid()}b{next(_numbers)}"
@@ -74,7 +74,7 @@ class Network:
         self.close()
 
     def add_host(self, name: str) -> Host:
-        """A running host called ``name``."""
+        """Create and start a host called ``name``."""
         host = Host(name, next(self._addresses), self.bridge, self.address, self.folder / name)
         self.hosts.append(host)
         host.start()
@@ -88,7 +88,7 @@ class Network:
 
 
 def remove_stale() -> None:
-    """Remove bridges of processes that are gone. Their hosts went with them, and the hosts' links with the hosts."""
+    """Remove the bridges of ended processes. Their hosts, and the links of these hosts, ended with the processes."""
     for name in _bridges():
         if not psutil.pid_exists(int(name.removeprefix(PREFIX).partition("b")[0])):
             with contextlib.suppress(subprocess.CalledProcessError):

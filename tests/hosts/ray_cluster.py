@@ -1,4 +1,4 @@
-"""A Ray cluster over hosts of its own, with token authentication: a head that trains nothing, and workers."""
+"""A Ray cluster on new hosts, with token authentication, a head that does not train, and workers."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class RayCluster:
     """``ray start`` on a head and on workers.
 
     Attributes:
-        head: no CPUs for trials, as in ``raycluster.yaml``.
-        workers: the hosts that train.
-        token: the file with the cluster's token.
-        dashboard: the address that jobs are submitted to.
+        head: host without CPUs for trials, as in ``raycluster.yaml``.
+        workers: hosts that train.
+        token: file with the cluster's token.
+        dashboard: address to which jobs are submitted.
     """
 
     def __init__(self, network: Network, *, workers: int = 2, cpus: int = 1) -> None:
-        """Make the hosts; ``cpus`` is what each worker offers."""
+        """Create the hosts. Each worker offers ``cpus`` CPUs."""
         network.folder.mkdir(parents=True, exist_ok=True)
         self.cpus = cpus
         self.token = network.folder / "token"
@@ -44,18 +44,18 @@ class RayCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process that talks to the cluster needs."""
+        """Environment variables of every process that connects to the cluster."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token), "RAY_USAGE_STATS_ENABLED": "0"}
 
     def start(self) -> None:
-        """Start Ray everywhere."""
+        """Start Ray on all hosts."""
         options = ("--head", f"--port={PORT}", "--num-cpus=0", f"--dashboard-host={self.head.address}")
         self.ray(self.head, "start", *options, f"--object-store-memory={OBJECT_STORE}")
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.join, self.workers))
 
     def join(self, worker: Host) -> None:
-        """Start Ray on a worker: at first, or again after it was switched off and on."""
+        """Start Ray on a worker, for the first time or after it was switched off and on."""
         self.ray(
             worker,
             *("start", f"--address={self.head.address}:{PORT}", f"--num-cpus={self.cpus}"),
@@ -69,7 +69,7 @@ class RayCluster:
     def submit(
         self, *command: str, working_dir: Path, token: Path | None = None, env: dict[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """``ray job submit`` from this machine, with the cluster's token or another; its output is one pipe."""
+        """Start ``ray job submit`` on this machine, with the cluster's token or another one. Its output is one pipe."""
         environment = {**os.environ, **self.environment, **(env or {})}
         if token:
             environment["RAY_AUTH_TOKEN_PATH"] = str(token)
@@ -82,7 +82,7 @@ class RayCluster:
         )
 
     def nodes(self) -> list[dict[str, Any]]:
-        """What Ray says of its nodes, the dead ones too."""
+        """Ray's descriptions of all nodes, including dead ones."""
         code = "import json; from ray.util.state import list_nodes; print(json.dumps([vars(n) for n in list_nodes()]))"
         program = self.head.run(sys.executable, "-c", code, env={**self.environment, "RAY_ADDRESS": self.dashboard})
         return list(json.loads(program.stdout.splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""OpenSSH servers on hosts, and one key that opens all of them."""
+"""OpenSSH servers on hosts, and one key for all of them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SetEnv TMPDIR={DISK}
 
 
 def missing_ssh() -> str | None:
-    """Which program that `ray up` needs is not installed; None if all are."""
+    """The reason why `ray up` cannot run here, which is a missing program, or None."""
     absent = [name for name in (SERVER, "ssh", "ssh-keygen", "rsync") if not shutil.which(name)]
     return f"needs {', '.join(absent)} (Debian: openssh-server, openssh-client, rsync)" if absent else None
 
 
 def make_key(path: Path) -> Path:
-    """A private key at ``path``, its public one beside it."""
+    """Create a private key at ``path`` and its public key beside it."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
     return path
 
 
 def serve_ssh(host: Host, key: Path) -> None:
-    """Let the holder of ``key`` log in to the host as root; to be called again after the host was switched off."""
+    """Allow root logins to the host by ``key``. Call it again after the host was switched off."""
     folder = host.disk / "ssh"
     folder.mkdir(exist_ok=True, mode=0o700)
     (folder / "sshd_config").write_text(CONFIGURATION)

@@ -1,4 +1,4 @@
-"""The hosts that cluster tests run on are apart where machines are, and leave nothing behind."""
+"""The hosts of cluster tests are separated like machines, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One driver per sweep, and what it is told about others."""
+"""A sweep has at most one driver, and a second driver gets a clear message."""
 
 from __future__ import annotations
 

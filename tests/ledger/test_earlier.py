@@ -1,4 +1,4 @@
-"""Cells, seeds and protocol of a stored sweep, by how its trials ended."""
+"""Cells, seeds and protocol of a stored sweep, selected by the outcomes of its trials."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Real servers for tests, on free ports of one address, in folders of their own.
+"""Real servers for tests, on free ports of one address and in separate folders.
 
-Each has ``start() stop() kill() pause() resume()``; as a context manager it starts and, whatever happens, leaves
-nothing behind. ``stop`` and ``kill`` keep what was stored, and ``start`` serves it again at the same address.
+Each has ``start() stop() kill() pause() resume()``. As a context manager it starts on entry, and removes its processes
+and files on exit, also after errors. ``stop`` and ``kill`` keep the stored content, and ``start`` serves it again at
+the same address.
 """
 
 from tests.servers.mlflow_server import MlflowServer

@@ -1,4 +1,4 @@
-"""A program that serves, in a process group of its own."""
+"""A server program in a separate process group."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ STARTS_WITHIN = 120
 
 
 class Daemon:
-    """Starts and stops one program; what it prints goes to ``log``.
+    """Starts and stops one program, and appends its output to ``log``.
 
     Args:
         command: the program and its arguments.
-        log: a file, appended to.
-        environment: added to this process's own.
-        user: run as this user, where this process is root.
+        log: file of the program's output.
+        environment: variables in addition to those of this process.
+        user: user of the program, if this process is root.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: Callable[[], bool]) -> None:
-        """Return once ``ready()``.
+        """Start the program, and return when ``ready()`` is true.
 
         Raises:
-            RuntimeError: it ended, or was not ready in `STARTS_WITHIN` seconds; the message is its log's end.
+            RuntimeError: the program ended, or was not ready in `STARTS_WITHIN` seconds. The message is the log's end.
         """
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -60,7 +60,7 @@ class Daemon:
             time.sleep(0.05)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = 30) -> None:
-        """Ask it to end; kill it if it takes longer than ``seconds``."""
+        """Ask the program to end, and kill it after ``seconds``."""
         if self.process is None:
             return
         self.resume()
@@ -70,7 +70,7 @@ class Daemon:
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, all its processes."""
+        """Send SIGKILL to all processes of the program."""
         if self.process is None:
             return
         children = self._all()
@@ -85,11 +85,11 @@ class Daemon:
         self.process = None
 
     def pause(self) -> None:
-        """SIGSTOP: connections are accepted by the kernel and never answered."""
+        """Send SIGSTOP. The kernel still accepts connections, but requests are not answered."""
         self._signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT: it goes on."""
+        """Send SIGCONT. The program continues."""
         self._signal_all(signal.SIGCONT)
 
     def _all(self) -> list[psutil.Process]:
@@ -119,7 +119,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def free_port(host: str) -> int:
-    """A TCP port of this address that nobody uses now."""
+    """A free TCP port of this address."""
     with socket.socket() as free:
         free.bind((host, 0))
         port: int = free.getsockname()[1]
@@ -127,7 +127,7 @@ def free_port(host: str) -> int:
 
 
 def answers(url: str) -> bool:
-    """Is a request there answered with success?"""
+    """True if a request to the address succeeds."""
     try:
         urllib.request.urlopen(url, timeout=2).close()
     except OSError:
@@ -136,10 +136,10 @@ def answers(url: str) -> bool:
 
 
 def program(name: str, package: str, folders: Sequence[Path] = ()) -> Path:
-    """Where a program is.
+    """The path of a program.
 
     Raises:
-        MissingProgramError: it is not installed.
+        MissingProgramError: the program is not installed.
     """
     searched = [*folders, *map(Path, os.environ.get("PATH", "").split(":")), Path("/usr/sbin"), Path("/sbin")]
     for folder in searched:
@@ -149,4 +149,4 @@ def program(name: str, package: str, folders: Sequence[Path] = ()) -> Path:
 
 
 class MissingProgramError(RuntimeError):
-    """A program is not installed; the message names the Debian package that has it."""
+    """A program is not installed. The message names the Debian package that contains it."""

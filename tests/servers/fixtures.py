@@ -1,4 +1,4 @@
-"""Servers as fixtures; a test that needs a program that isn't there is skipped and says which package has it."""
+"""Fixtures of servers. A test without the needed program is skipped, with the name of the Debian package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers.postgres import Postgres
 
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """An S3 server for all tests: take a bucket of your own, and let it run when you are done."""
+    """An S3 server shared by all tests. A test must create its own bucket and must not stop the server."""
     try:
         store = ObjectStore(tmp_path_factory.mktemp("s3"))
     except MissingProgramError as missing:
@@ -26,7 +26,7 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
 
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of the test's own, with databases ``mlflow`` and ``mlflow_auth``."""
+    """A PostgreSQL server of this test, with databases ``mlflow`` and ``mlflow_auth``."""
     try:
         database = Postgres()
     except MissingProgramError as missing:
@@ -37,7 +37,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture
 def mlflow_server(postgres: Postgres, tmp_path: Path) -> Iterator[MlflowServer]:
-    """An MLflow server on PostgreSQL that asks for its user's name and password."""
+    """An MLflow server on PostgreSQL that requires a user name and password."""
     try:
         server = MlflowServer(tmp_path, postgres.uri("mlflow"), users=postgres.uri("mlflow_auth"))
     except MissingProgramError as missing:

@@ -1,4 +1,4 @@
-"""A real ``mlflow server``."""
+"""A real MLflow server."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class MlflowServer(Server):
     """An MLflow tracking server at ``uri``, which also stores the artifacts of its clients.
 
     Args:
-        folder: where it writes its log and settings, and artifacts unless told otherwise.
-        backend: SQLAlchemy address of its database; the schema is made if it is empty.
-        users: address of a database of users: asks for a name and a password. None: lets everybody in.
+        folder: folder of the log, the settings and, by default, the artifacts.
+        backend: SQLAlchemy address of the database. The schema is created in an empty database.
+        users: address of a database of users; the server then requires a name and a password. None: no authentication.
         artifacts: folder or ``s3://`` URI of artifacts.
-        host: address to serve at.
-        environment: further variables, such as the keys of an object store.
+        host: address at which the server listens.
+        environment: further environment variables, such as the keys of an object store.
     """
 
     username = "admin"
@@ -72,9 +72,9 @@ class MlflowServer(Server):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user sets to be let in."""
+        """Environment variables with the credentials of a user."""
         return {"MLFLOW_TRACKING_USERNAME": self.username, "MLFLOW_TRACKING_PASSWORD": self.password}
 
     def start(self) -> None:
-        """Serve."""
+        """Start the server."""
         self.daemon.start(lambda: answers(f"{self.uri}/health"))

@@ -1,4 +1,4 @@
-"""A real S3 server that checks signatures: Ceph's gateway over one monitor and one store in memory."""
+"""A real S3 server that checks signatures: Ceph's gateway with one monitor and one store in memory."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ rgw enable apis = s3
 class ObjectStore(Server):
     """Ceph RGW at ``endpoint``, with one account.
 
-    ``stop``, ``kill``, ``pause`` and ``resume`` are about the gateway: objects live in the store behind it until
+    ``stop``, ``kill``, ``pause`` and ``resume`` act on the gateway. The store behind it keeps objects until
     `close`.
 
     Args:
-        folder: where it keeps its files.
-        host: address to serve at.
+        folder: folder of the server's files.
+        host: address at which the server listens.
         gateway: further environment variables of the gateway.
     """
 
@@ -87,7 +87,7 @@ class ObjectStore(Server):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user sets to work with it; nothing else of this machine's AWS settings counts."""
+        """Environment variables of a user, which override all AWS settings of this machine."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -97,8 +97,8 @@ class ObjectStore(Server):
         }
 
     def client(self, access_key: str | None = None, secret_key: str | None = None) -> Any:
-        """A boto3 client of it, with its own or other keys."""
-        import boto3  # takes a moment, and every test run imports this file
+        """A boto3 client with the account's keys or other keys."""
+        import boto3  # The import is slow, and every test run imports this file.
         from botocore.config import Config
 
         return boto3.client(
@@ -111,24 +111,24 @@ class ObjectStore(Server):
         )
 
     def make_bucket(self, name: str | None = None) -> str:
-        """Create a bucket (of a new name, unless given) and return its name."""
+        """Create a bucket, by default with a new name, and return its name."""
         name = name or f"bucket-{uuid.uuid4().hex[:12]}"
         self.client().create_bucket(Bucket=name)
         return name
 
     def add_user(self, name: str, access_key: str, secret_key: str) -> None:
-        """Another account, which may read and write nothing of the first one's."""
+        """Create another account, which has no access to the objects of the first account."""
         keys = (f"--access-key={access_key}", f"--secret={secret_key}")
         self._run("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
 
     def start(self) -> None:
-        """Serve; the first time, with a new and empty store."""
+        """Start the server, the first time with a new and empty store."""
         if self._monitor.process is None:
             self._make_store()
         self.daemon.start(lambda: answers(self.endpoint))
 
     def close(self) -> None:
-        """End everything; the objects are gone."""
+        """Stop all programs and remove all objects."""
         for daemon in (self.daemon, self._disk, self._monitor):
             daemon.kill()
 

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server with a cluster of its own."""
+"""A real PostgreSQL server with a new database cluster."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.servers.server import Server
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
 UNPRIVILEGED = "postgres"
-"""PostgreSQL refuses to run as root; Debian's package makes this user."""
+"""User of the server, which Debian's package creates. PostgreSQL does not run as root."""
 
 
 class Postgres(Server):
-    """PostgreSQL at ``host:port``, by TCP and password only. It survives kills, not power cuts (fsync is off).
+    """PostgreSQL at ``host:port``, by TCP and password only. Its data survive kills, but not power cuts (fsync is off).
 
-    Its files are in a new folder of the system's temporary one, which the unprivileged user can reach.
+    Its files are in a new folder below the system's temporary folder, to which the unprivileged user has access.
 
     Args:
-        databases: names of databases to make.
-        host: address to serve at.
+        databases: names of the databases to create.
+        host: address at which the server listens.
     """
 
     user = "unmask"
@@ -45,16 +45,16 @@ class Postgres(Server):
         )
 
     def uri(self, database: str) -> str:
-        """SQLAlchemy's address of a database."""
+        """The SQLAlchemy address of a database."""
         return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/{database}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What libpq and its programs read."""
+        """Environment variables for libpq and its programs."""
         return {"PGHOST": self.host, "PGPORT": str(self.port), "PGUSER": self.user, "PGPASSWORD": self.password}
 
     def query(self, database: str, sql: str) -> str:
-        """What ``psql`` prints, unaligned and without headers."""
+        """The output of ``psql`` for a query, unaligned and without headers."""
         psql = program("psql", "postgresql-client", PROGRAMS)
         done = subprocess.run(
             [str(psql), database, "-Atc", sql], env=self._client(), capture_output=True, text=True, check=True
@@ -62,7 +62,7 @@ class Postgres(Server):
         return done.stdout.strip()
 
     def start(self) -> None:
-        """Serve; the first time, with a new cluster."""
+        """Start the server, the first time with a new database cluster."""
         new = not (self.folder / "data").exists()
         if new:
             self._make_cluster()
@@ -73,11 +73,11 @@ class Postgres(Server):
                 subprocess.run(command, env=self._client(), check=True, capture_output=True)
 
     def stop(self) -> None:
-        """End it in order ("fast": open transactions are rolled back)."""
+        """Stop the server in mode "fast", which rolls back open transactions."""
         self.daemon.stop(signal.SIGINT)
 
     def close(self) -> None:
-        """End it and remove its files."""
+        """Stop the server and remove its files."""
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""A proxy in front of an object store that damages, truncates or drops what passes."""
+"""A proxy in front of an object store that damages, truncates or drops requests and responses."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tests.servers.object_store import ObjectStore
 
 PASS = "pass"
 FORGET = "forget"
-"""Proportion success without asking the server."""
+"""Report success without forwarding the request to the server."""
 DAMAGE_REQUEST, DAMAGE_ANSWER = "damage request", "damage answer"
 """Change one byte."""
 TRUNCATE_ANSWER = "truncate answer"
-"""Break the connection off in the middle."""
+"""Close the connection in the middle of the response."""
 OTHER_ETAG = "other etag"
-"""As a server that encrypts."""
+"""Return another ETag, like a server that encrypts objects."""
 Fault = Callable[[str, str], str]
 
 
 @contextmanager
 def proxy(server: ObjectStore, fault_of: Fault) -> Iterator[str]:
-    """An endpoint that does to every request what ``fault_of(method, path)`` says."""
+    """An endpoint that applies ``fault_of(method, path)`` to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

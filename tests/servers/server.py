@@ -1,4 +1,4 @@
-"""What all test servers can do."""
+"""The interface of all test servers."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from tests.servers.daemon import Daemon
 
 
 class Server(abc.ABC):
-    """Serves while it is entered, and can break as servers do.
+    """A server that runs within its context and can fail like real servers.
 
     Attributes:
-        daemon: the program that clients talk to.
+        daemon: the program to which clients connect.
     """
 
     daemon: Daemon
 
     @abc.abstractmethod
     def start(self) -> None:
-        """Serve."""
+        """Start the server."""
 
     def stop(self) -> None:
-        """End it in order."""
+        """Stop the server regularly."""
         self.daemon.stop()
 
     def kill(self) -> None:
-        """SIGKILL, all its processes."""
+        """Send SIGKILL to all processes of the server."""
         self.daemon.kill()
 
     def pause(self) -> None:
-        """SIGSTOP, all its processes."""
+        """Send SIGSTOP to all processes of the server."""
         self.daemon.pause()
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT to all processes of the server."""
         self.daemon.resume()
 
     def close(self) -> None:
-        """End it and all that belongs to it."""
+        """Stop the server and remove everything that belongs to it."""
         self.kill()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The servers that other tests lean on: they refuse strangers, keep what they hold over a kill, and leave nothing."""
+"""The servers of other tests reject unknown users, keep their content over a kill, and leave nothing behind."""
 
 from __future__ import annotations
 

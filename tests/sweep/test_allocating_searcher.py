@@ -42,7 +42,7 @@ def test_lost_trials_come_again_and_are_censored_in_the_end():
 
 
 def train(config: dict) -> None:
-    """Leaves a record, except at the first attempt of seed 12, which dies."""
+    """Write a record. The first attempt of seed 12 fails instead."""
     folder = Path(config["folder"])
     name = f"{config['cell']}-{config['seed']}"
     with (folder / f"{name}.starts").open("a") as starts:
@@ -84,7 +84,7 @@ def test_tune_trains_each_trial_once_until_the_goal_is_reached(tmp_path):
     try:
         reached = sweep(0)
         lost = [records / "1-11", records / "0-10"]
-        for path in lost:  # as if a driver had died before these were recorded
+        for path in lost:  # This simulates a driver that died before it recorded these trials.
             path.unlink()
         again = sweep(1)
     finally:

@@ -1,4 +1,4 @@
-"""What a driver says of its sweep: counts, cost, time left, and how all that looks."""
+"""The state that a driver shows of its sweep: counts, cost, remaining time, and their display."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPOCHS = 10
 
 
 class Clock:
-    """Time that passes when told to."""
+    """A clock that only a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -73,7 +73,7 @@ def cells_of(live: LiveState) -> ProgressTable:
 
 def test_time_and_cost_left_follow_from_what_the_cells_trials_cost(clock: Clock) -> None:
     sweep = sweep_of(cells=2, seeds=3)
-    trials = fixed_trials(sweep)  # cells a b a b a b
+    trials = fixed_trials(sweep)  # The order of cells is a b a b a b.
     live = LiveState(sweep, {}, trials, price=2.0)
     assert live.progress().eta_seconds is None
     assert live.progress().expected_device_seconds is None
@@ -88,7 +88,7 @@ def test_time_and_cost_left_follow_from_what_the_cells_trials_cost(clock: Clock)
     assert (progress.done, progress.total, progress.pending) == (2, 6, {trials[0].cell.id: 1, trials[1].cell.id: 2})
     assert progress.device_seconds == 40 + 160 + 5 * 4
     assert progress.expected_device_seconds == 3 * (40 + 160)
-    # half a trial of a is 20 of 600 device-seconds, after 100 s: 220 are behind, 380 ahead
+    # Half a trial of cell a is 20 of 600 device-seconds. After 100 s, 220 are spent and 380 remain.
     assert progress.eta_seconds == pytest.approx(100 / 220 * 380)
 
 
@@ -98,8 +98,8 @@ def test_a_trial_that_goes_on_counts_for_what_this_driver_trained(clock: Clock) 
     live = LiveState(sweep, {}, [first, second])
     live.start(first, first.key, 1)
     clock.now += 60
-    live.advance(first.key, rows(8, 9))  # epochs 1 to 7 are an earlier driver's
-    # 2 epochs took 60 s; 1 and a whole trial of 10 are left
+    live.advance(first.key, rows(8, 9))  # Epochs 1 to 7 belong to an earlier driver.
+    # 2 epochs took 60 s. 1 epoch and a whole trial of 10 epochs remain.
     assert live.progress().eta_seconds == pytest.approx(60 / 2 * 11)
 
 

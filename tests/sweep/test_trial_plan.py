@@ -1,4 +1,4 @@
-"""Which trials a sweep has, and which sweeps may share a name."""
+"""The trials of a sweep, and the condition for two sweeps to share a name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_more_seeds_or_groups_leave_earlier_trials_as_they_are(make_sweep: Calla
 def test_attribution_finds_what_the_pinned_stream_decides(
     make_sweep: Callable[..., Sweep], make_record: Callable[..., TrialRecord], weight: float, low: float, high: float
 ) -> None:
-    """Onset epochs made of the trials' own streams: ``weight`` of the variance from `init`, the rest from `order`."""
+    """Onset epochs are functions of the streams: ``weight`` of the variance from `init`, the rest from `order`."""
     groups = tuple({"init": value} for value in range(150))
     trials = fixed_trials(make_sweep(pin_groups=groups, entries=(SeededCell(cell=Cell.from_flat({}), seeds=4),)))
     records = []

@@ -1,4 +1,4 @@
-"""Which trials count as hanging, and whose process may be ended."""
+"""The trials that count as hanging, and the processes that the watchdog may end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SILENCE_S = 60.0
 
 
 class Watched:
-    """Two trials of which one reports every second; processes that are ended are noted."""
+    """Two trials, one of which reports every second, and a list of ended processes."""
 
     def __init__(self) -> None:
         self.now = 500.0
@@ -45,7 +45,7 @@ class Watched:
         return self.now
 
     def live_for(self, seconds: float) -> list[str]:
-        """Time passes, the other trial reports."""
+        """Let time pass while the other trial reports."""
         said = []
         for _ in range(int(seconds)):
             self.now += 1
@@ -117,4 +117,4 @@ def test_only_a_process_of_rays_is_ended() -> None:
         while worker.poll() is None:
             _kill(worker.pid)
         assert worker.returncode == -9
-    _kill(worker.pid)  # gone already
+    _kill(worker.pid)  # The process has already ended.

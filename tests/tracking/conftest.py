@@ -17,7 +17,7 @@ from tests.servers.daemon import MissingProgramError
 from tests.servers.mlflow_server import MlflowServer
 
 STORED: dict[str, TrialRecord] = {}
-"""Every record made here counts as stored by its trial."""
+"""Records by trial key. Every record that these helpers create is in this store."""
 
 
 def make_trial(seed: int = 0, **options: object) -> Trial:
@@ -83,7 +83,7 @@ def runs_of(uri: str, role: str) -> list[Run]:
 
 
 def run_of(uri: str, trial: Trial, of: int = 1) -> Run:
-    """The trial's run, the oldest of so many."""
+    """The oldest run of the trial, after a check that the trial has ``of`` runs."""
     runs = [run for run in runs_of(uri, "trial") if run.data.tags["trial_key"] == trial.key]
     assert len(runs) == of
     return min(runs, key=lambda run: run.info.start_time)
@@ -95,7 +95,7 @@ def history(uri: str, run: Run, metric: str) -> list[tuple[int, float]]:
 
 
 def content(uri: str) -> dict[str, object]:
-    """Everything about the trials that must not depend on crashes: all but ids, times and attempts."""
+    """The content of the trials' runs that must not depend on crashes: all except ids, times and attempts."""
     client = MlflowClient(tracking_uri=uri)
     return {
         run.data.tags["trial_key"]: (
@@ -112,7 +112,7 @@ def content(uri: str) -> dict[str, object]:
 
 @pytest.fixture(scope="session")
 def sample() -> type:
-    """The helpers above, for tests in other files."""
+    """The helpers of this file, for tests in other files."""
 
     class Sample:
         trial = staticmethod(make_trial)
@@ -128,7 +128,7 @@ def sample() -> type:
 
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An MLflow database with its schema, which takes over a second to create, and without the project's experiment."""
+    """An MLflow database with a schema, whose creation takes over a second, and without the project's experiment."""
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
     client = MlflowClient(prepare_store(f"sqlite:///{file}"))
     experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -145,7 +145,7 @@ def store(empty_store: bytes, tmp_path: Path) -> str:
 
 @pytest.fixture
 def driver() -> Callable[..., SweepTracker]:
-    """A driver's tracker of sweep ``demo``, of which some trials may have ended before."""
+    """A function that starts a driver's tracker of sweep ``demo``, some of whose trials may be finished."""
 
     def start(uri: str, finished: Sequence[TrialRecord] = ()) -> SweepTracker:
         tags = {"commit": "abc", "mlflow.source.git.commit": "abc"}
@@ -157,7 +157,7 @@ def driver() -> Callable[..., SweepTracker]:
 
 @pytest.fixture
 def dead_server() -> str:
-    """An address where nothing listens."""
+    """An address at which no server listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -165,7 +165,7 @@ def dead_server() -> str:
 
 @pytest.fixture
 def server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
-    """An MLflow server that lets everybody in; on sqlite, which is enough for one client and starts sooner."""
+    """An MLflow server without authentication. It uses sqlite, which suffices for one client and starts faster."""
     (tmp_path / "server.db").write_bytes(empty_store)
     with MlflowServer(tmp_path, f"sqlite:///{tmp_path}/server.db") as running:
         yield running
@@ -173,7 +173,7 @@ def server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
 
 @pytest.fixture
 def auth_server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
-    """The same, but it asks for a name and a password."""
+    """An MLflow server on sqlite that requires a name and a password."""
     (tmp_path / "server.db").write_bytes(empty_store)
     try:
         server = MlflowServer(tmp_path, f"sqlite:///{tmp_path}/server.db", users=f"sqlite:///{tmp_path}/auth.db")

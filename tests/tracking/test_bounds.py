@@ -1,4 +1,4 @@
-"""However long the server is away, memory stays bounded, and nothing that a record has is lost."""
+"""During an outage of the server, memory stays bounded, and no content of a record is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_300_trials_of_a_server_that_never_answers(
     monkeypatch.setattr(writer_module, "MAX_ROWS", LIMIT)
     trials = [sample.trial(seed) for seed in range(300)]
     with driver(dead_server) as tracker:
-        time.sleep(1)  # MLflow is imported by now
+        time.sleep(1)  # MLflow has been imported before.
 
         def grown(work: Callable[[], None]) -> float:
             tracemalloc.start()

@@ -126,7 +126,7 @@ def test_two_drivers_one_after_the_other_keep_one_run_per_trial(store: str, driv
         tracker.log_epochs(trial.key, sample.rows(trial, 4))
         tracker.interrupt_trial(trial.key)
     assert sample.run(store, trial).info.status == "KILLED"
-    assert sample.run(store, lost).info.status == "RUNNING"  # the first driver died without a word about it
+    assert sample.run(store, lost).info.status == "RUNNING"  # The first driver died without reporting the trial's end.
 
     resumed = [{**row, "time/train_s": 99.0} for row in sample.rows(trial, 6, first=3)]
     with driver(store) as tracker:
@@ -161,7 +161,7 @@ def test_closing_says_what_is_left_and_the_next_start_writes_it(
         tracker.finish_trial(record)
         tracker.set_summary("text")
         assert time.monotonic() - started < 1, "a dead server must not hold up the driver"
-        # two trials, the table, the opening and the closing of the sweep's run
+        # The 5 entries are two trials, the table, and the start and the end of the sweep's run.
         assert tracker.close("FINISHED", deadline_s=1.0).startswith("MLflow lacks 5 of this sweep's entries (")
     with driver(store, [record]) as tracker:
         assert tracker.close("FINISHED") == ""
@@ -189,7 +189,7 @@ def test_an_entry_that_is_always_refused_holds_up_no_other(store: str, driver: D
 
 
 def test_of_two_runs_of_one_trial_the_older_one_stays(store: str, driver: Driver, sample: type) -> None:
-    """A request that creates a run may be carried out although its answer is lost."""
+    """A request that creates a run may succeed although its response is lost."""
     trial = sample.trial()
     with driver(store) as tracker:
         tracker.start_trial(trial, 1)

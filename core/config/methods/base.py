@@ -1,4 +1,4 @@
-"""What the options of every training method share, and how many passes through the network a method declares."""
+"""The base of all methods' options, and the number of passes through the network that a method declares."""
 
 from __future__ import annotations
 
@@ -27,50 +27,51 @@ class Passes(NamedTuple):
     weight_backwards: int = 0
 
     def plus(self, other: Passes) -> Passes:
-        """The passes of both."""
+        """The sum of both numbers of passes."""
         return Passes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def times(self, factor: int) -> Passes:
-        """The same passes ``factor`` times."""
+        """The passes multiplied by ``factor``."""
         return Passes(*(factor * mine for mine in self))
 
 
 class MethodOptions(Options):
-    """The options that a training method alone has, and what the method says of the others.
+    """The options of a training method, and its declarations about options of other parts.
 
-    A method declares a subclass with ``method: Literal["its-name"]`` and a row in `core.config.methods.registry`. An
-    option that several methods have means the same in all of them; its default may differ.
+    A new method needs a subclass with ``method: Literal["its-name"]`` and a row in `core.config.methods.registry`. An
+    option of several methods has the same meaning in all of them, but its default may differ.
     """
 
     method: str = Field("trades", description="training method")
 
     counted_before: ClassVar[Mapping[str, Any]] = {}
-    """Options that cells of the method carried without effect in earlier versions, with their defaults: they still
-    count in a cell's id."""
+    """Options without effect that cells of the method had in earlier versions, with their defaults.
+
+    They still count in a cell's id."""
     fixed: ClassVar[frozenset[str]] = frozenset()
-    """Options among `part_defaults` that the method doesn't let anyone change."""
+    """Options in `part_defaults` that cannot be changed with this method."""
     differentiates_twice: ClassVar[bool] = False
-    """Does the objective contain a gradient? ``torch.compile`` can't differentiate one."""
+    """True if the objective contains a gradient, which ``torch.compile`` cannot differentiate."""
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """Defaults of the inner attack and the weight perturbation that the method's publication has.
+        """Defaults of the method's publication for the inner attack and the weight perturbation.
 
         Args:
-            epsilon: radius of the threat model, for defaults that are relative to it.
+            epsilon: radius of the threat model. Some defaults are relative to it.
         """
         return {}
 
     def check_attack(self, attack: InnerAttackOptions) -> None:
-        """Refuse an inner attack that the method can't use.
+        """Check the options of the inner attack.
 
         Raises:
-            ValueError: it is one.
+            ValueError: the method cannot use this attack.
         """
 
     @property
     def updates_per_batch(self) -> int:
-        """How often a batch is descended on: its replays."""
+        """Number of weight updates per batch."""
         return 1
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
@@ -78,11 +79,11 @@ class MethodOptions(Options):
         return Passes(attack.attack_steps + (attack.inner == "kl"), attack.attack_steps)
 
     def objective_passes(self) -> Passes:
-        """Passes of the objective and its descent, once."""
+        """Passes of one evaluation of the objective and its backward."""
         raise NotImplementedError
 
     def ascent_passes(self) -> Passes:
-        """Passes of what a weight perturbation ascends, once."""
+        """Passes of one evaluation and backward of the loss that a weight perturbation ascends."""
         return self.objective_passes()
 
     def step_passes(self, attack: InnerAttackOptions, *, perturbs_weights: bool) -> Passes:
@@ -94,5 +95,5 @@ class MethodOptions(Options):
 
 
 def options_of(method: type[MethodOptions]) -> dict[str, Any]:
-    """Names and fields of the options that the method itself has, without its name."""
+    """Names and fields of a method's options, except ``method``."""
     return {name: info for name, info in method.model_fields.items() if name != "method"}

@@ -11,16 +11,16 @@ from core.config.methods.base import MethodOptions, Passes
 
 
 class FreeOptions(MethodOptions):
-    """Free adversarial training (Shafahi et al. 2019). An epoch is ``replays`` times as many updates as of others."""
+    """Free adversarial training (Shafahi et al. 2019). An epoch has ``replays`` updates per batch."""
 
     method: Literal["free"] = Field("free", description="training method")
-    replays: int = Field(8, ge=1, le=1000, description="replays of each batch: m, 8 on CIFAR, 4 on ImageNet")
+    replays: int = Field(8, ge=1, le=1000, description="number of replays of each batch (m): 8 on CIFAR, 4 on ImageNet")
 
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps", "attack_bn"})
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """A step of the radius per replay, by the gradient of the training loss itself."""
+        """One step of size epsilon per replay, along the gradient of the training loss."""
         return {
             "inner": "ce",
             "attack_start": "none",
@@ -31,11 +31,11 @@ class FreeOptions(MethodOptions):
 
     @property
     def updates_per_batch(self) -> int:
-        """The replays."""
+        """The number of replays."""
         return self.replays
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
-        """None: the update's backward gives the gradient by the images, too."""
+        """No passes, because the backward of the update also gives the gradient of the images."""
         return Passes()
 
     def objective_passes(self) -> Passes:

@@ -18,18 +18,20 @@ class GairatOptions(MethodOptions):
     reweighting: Literal["tanh", "sigmoid", "discrete"] = Field(
         "tanh", description="weight of an image as a function of the attack steps that it survived"
     )
-    reweighting_shift: Number = Field(-1.0, ge=-100, le=100, description="GAIRAT's Lambda, in tanh and sigmoid weights")
+    reweighting_shift: Number = Field(
+        -1.0, ge=-100, le=100, description="Lambda of GAIRAT, in tanh and sigmoid weights"
+    )
     reweighting_begin: Number = Field(
-        0.5, ge=0, le=1, description="share of the epochs after which images are reweighted; plain PGD-AT before"
+        0.5, ge=0, le=1, description="share of the epochs after which images are reweighted; before, training is PGD-AT"
     )
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """PGD-AT's attack."""
+        """The attack of PGD-AT."""
         return {"inner": "ce", "attack_start": "uniform"}
 
     def check_attack(self, attack: InnerAttackOptions) -> None:
-        """Refuse a single-step attack: half of its steps, which the weights divide by, are none."""
+        """Reject a single-step attack, because the weights divide by half of its number of steps, rounded down."""
         if attack.attack_steps == 1 and self.reweighting != "discrete":
             raise ValueError(f"attack_steps 1 is impossible with reweighting {self.reweighting}; allowed: 2 or more")
 

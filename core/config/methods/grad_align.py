@@ -16,7 +16,7 @@ class GradAlignOptions(MethodOptions):
 
     method: Literal["grad-align"] = Field("grad-align", description="training method")
     alignment: Number = Field(
-        0.2, ge=0, le=1e6, description="weight of the gradients' misalignment: 0.2 at epsilon 8/255, 2 at 16/255"
+        0.2, ge=0, le=1e6, description="weight of the misalignment of gradients: 0.2 for epsilon 8/255, 2 for 16/255"
     )
 
     fixed: ClassVar = frozenset({"inner"})
@@ -24,9 +24,9 @@ class GradAlignOptions(MethodOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """RS-FGSM's step."""
+        """The attack of RS-FGSM."""
         return RsFgsmOptions.part_defaults(epsilon)
 
     def objective_passes(self) -> Passes:
-        """Three forwards (start, random point, adversarial); the loss's backward goes twice through one of them."""
+        """Three forwards (start, random point, adversarial). The loss's backward passes twice through one of them."""
         return Passes(3, 2, 2)

@@ -14,7 +14,7 @@ Pairing = Annotated[Number, Field(ge=0, le=1e6, description="weight of the squar
 
 
 class ClpOptions(MethodOptions):
-    """Clean logit pairing (Kannan et al. 2018): no attack, noisy images, logits of different images are paired."""
+    """Clean logit pairing (Kannan et al. 2018), which pairs logits of different noisy images and has no attack."""
 
     method: Literal["clp"] = Field("clp", description="training method")
     pairing: Pairing = 0.5
@@ -24,7 +24,7 @@ class ClpOptions(MethodOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """There is no attack: its options have one value."""
+        """The only values of the attack's options, which have no effect because there is no attack."""
         return {
             "inner": "ce",
             "attack_start": "none",
@@ -34,7 +34,7 @@ class ClpOptions(MethodOptions):
         }
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
-        """None."""
+        """No passes, because there is no attack."""
         return Passes()
 
     def objective_passes(self) -> Passes:
@@ -43,14 +43,14 @@ class ClpOptions(MethodOptions):
 
 
 class AlpOptions(MethodOptions):
-    """Adversarial logit pairing (Kannan et al. 2018): logits of an image and of its adversarial image are paired."""
+    """Adversarial logit pairing (Kannan et al. 2018), which pairs logits of clean and adversarial images."""
 
     method: Literal["alp"] = Field("alp", description="training method")
     pairing: Pairing = 0.5
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """PGD-AT's attack."""
+        """The attack of PGD-AT."""
         return {"inner": "ce", "attack_start": "uniform"}
 
     def objective_passes(self) -> Passes:

@@ -11,14 +11,14 @@ from core.config.methods.trades import Beta
 
 
 class MartOptions(MethodOptions):
-    """MART (Wang et al. 2020). Beta is that of the official code; the paper's best is 5."""
+    """MART (Wang et al. 2020). The default of beta is that of the official code. The best value in the paper is 5."""
 
     method: Literal["mart"] = Field("mart", description="training method")
     beta: Beta = 6.0
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """Cross-entropy attack from TRADES' Gaussian start, as in the official code."""
+        """Cross-entropy attack from the Gaussian start of TRADES, as in the official code."""
         return {"inner": "ce", "attack_start": "gaussian"}
 
     def objective_passes(self) -> Passes:

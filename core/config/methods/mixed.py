@@ -18,7 +18,7 @@ class MixedOptions(MethodOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """PGD-AT's attack."""
+        """The attack of PGD-AT."""
         return {"inner": "ce", "attack_start": "uniform"}
 
     def objective_passes(self) -> Passes:

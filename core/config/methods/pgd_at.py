@@ -1,4 +1,4 @@
-"""Options of PGD adversarial training and of its single-step forms."""
+"""Options of PGD adversarial training and of its single-step variants."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.config.methods.base import MethodOptions, Passes
 
 
 class AdversarialOptions(MethodOptions):
-    """Training on adversarial images alone: the methods differ by their attack."""
+    """Base of the methods that train on adversarial images only. They differ in their attacks."""
 
     def objective_passes(self) -> Passes:
         """One forward and one backward of the adversarial batch."""
@@ -26,7 +26,7 @@ class PgdAtOptions(AdversarialOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """Madry et al.'s attack; its steps and step size are the usual ones."""
+        """The attack of Madry et al. The number of steps and the step size keep their general defaults."""
         return {"inner": "ce", "attack_start": "uniform"}
 
 
@@ -39,14 +39,15 @@ class FgsmAtOptions(AdversarialOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """One step of the radius from the clean image."""
+        """One step of size epsilon from the clean image."""
         return {"inner": "ce", "attack_start": "none", "attack_steps": 1, "attack_step_size": epsilon}
 
 
 class RsFgsmOptions(AdversarialOptions):
     """Fast adversarial training (Wong et al. 2020): one step of 1.25 epsilon from a uniform start.
 
-    The official code attacks in train mode, which is ``attack_bn train`` but for BatchNorm's running statistics.
+    The official code attacks in train mode. ``attack_bn train`` is the same, except that the attack does not update the
+    running statistics of BatchNorm.
     """
 
     method: Literal["rs-fgsm"] = Field("rs-fgsm", description="training method")

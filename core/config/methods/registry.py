@@ -1,4 +1,4 @@
-"""The training methods by name: whose options they have, and which class trains them."""
+"""The table of training methods: the options and the implementation of each."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class MethodEntry(NamedTuple):
 
     Attributes:
         options: the method's own options.
-        implementation: ``module:Class`` of its `core.methods.Method`, imported where a trial is trained only: this
-            room does not import torch.
+        implementation: ``module:Class`` of its `core.methods.Method`. It is imported only when a trial is trained,
+            because `core.config` does not import torch.
     """
 
     options: type[MethodOptions]
@@ -53,16 +53,16 @@ METHODS: dict[str, MethodEntry] = {
     "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
     "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
 }
-"""Adding a method is its two files and a row here; a plug-in adds its row by `core.config.register_method`."""
+"""A new method needs its two files and a row here. A plug-in adds its row by `core.config.register_method`."""
 
 
 def methods_with(option: str) -> tuple[str, ...]:
-    """Names of the methods that have an option of their own of this name."""
+    """Names of the methods that have ``option`` among their own options."""
     return tuple(name for name, entry in METHODS.items() if option in options_of(entry.options))
 
 
 def lacks(method: str, option: str) -> bool:
-    """Is ``option`` one that other methods have and ``method`` does not, or does not let anyone change?"""
+    """True if only other methods have ``option``, or if ``method`` does not allow changes of it."""
     if method not in METHODS:
         return False
     options = METHODS[method].options
@@ -70,11 +70,11 @@ def lacks(method: str, option: str) -> bool:
 
 
 def method_options(given: Any) -> MethodOptions:
-    """The options of the method that ``given["method"]`` names.
+    """The options of the method whose name is ``given["method"]``.
 
     Raises:
         ValidationError: there is no such method, or a value is not allowed.
-        ValueError: an option belongs to other methods only; the message names them.
+        ValueError: only other methods have one of the options. The message names these methods.
     """
     if isinstance(given, MethodOptions):
         return given

@@ -10,19 +10,19 @@ from core.config.base import Number
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, Passes
 
-Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (in TRADES 1/lambda)")]
-"""The KL weight of TRADES and of the methods that take it over."""
+Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (1/lambda in TRADES)")]
+"""The KL weight of TRADES, which other methods use, too."""
 
 
 class TradesLossOptions(MethodOptions):
-    """TRADES' loss, which methods with another attack have too."""
+    """Options of the TRADES loss, for TRADES and for methods that use its loss with another attack."""
 
     beta: Beta = 3.0
     clean_forwards: int = Field(
         1,
         ge=1,
         le=2,
-        description="train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official TRADES code",
+        description="number of train-mode forwards of the clean batch: 1 as in Algorithm 1, 2 as in the official code",
     )
     detach_target: bool = Field(False, description="stop the KL term's gradient through the clean logits")
     adversarial_first: Annotated[bool, AddedLater(False)] = Field(
@@ -30,11 +30,11 @@ class TradesLossOptions(MethodOptions):
     )
 
     def objective_passes(self) -> Passes:
-        """The clean forwards and the adversarial one, each with its backward."""
+        """The clean forwards and the adversarial forward, each with its backward."""
         return Passes(1 + self.clean_forwards, 0, 1 + self.clean_forwards)
 
 
 class TradesOptions(TradesLossOptions):
-    """TRADES (Zhang et al. 2019). Defaults follow Algorithm 1 of the TRADES instability paper."""
+    """TRADES (Zhang et al. 2019). The defaults follow Algorithm 1 of the TRADES instability paper."""
 
     method: Literal["trades"] = Field("trades", description="training method")

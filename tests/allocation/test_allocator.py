@@ -23,7 +23,7 @@ def issue(allocator: SeedAllocator) -> list[tuple[int, int]]:
 
 
 def run(allocator: SeedAllocator, unstable, limit: int = 10_000) -> list[tuple[int, int]]:
-    """One trial at a time; `unstable(cell, seed)` is the outcome."""
+    """Run one trial at a time, with outcomes `unstable(cell, seed)`."""
     done = []
     while isinstance(trial := allocator.next_trial(), tuple):
         allocator.observe(*trial, unstable(*trial), 60.0)
@@ -61,10 +61,14 @@ def test_pending_trials_count_as_if_finished(allocate, anytime):
     allocator = allocate(1, until_width=0.4)
     for seed in range(8):
         allocator.observe(0, seed, False, 1.0)
-    assert issue(allocator) == [(0, 8), (0, 9), (0, 10)]  # 0/11 would be narrow enough: no twelfth yet
+    assert issue(allocator) == [
+        (0, 8),
+        (0, 9),
+        (0, 10),
+    ]  # 0/11 would be narrow enough, so that no twelfth trial starts yet.
     assert allocator.next_trial() is WAIT
     allocator.observe(0, 8, True, 1.0)
-    assert issue(allocator)  # it came otherwise: 1/11 is not narrow enough
+    assert issue(allocator)  # The result is 1/11, which is not narrow enough.
 
 
 def test_concurrent_trials_spread_over_cells_of_equal_need(allocate):
@@ -161,7 +165,7 @@ def test_device_hours_count_pending_trials_at_their_cells_mean(allocate):
 
 def test_undecidable_cells_dont_swallow_the_budget(allocate):
     allocator = allocate(4, until_decided=0.5, max_trials=60)
-    # cell 0 alternates for ever; the others are clear
+    # Cell 0 alternates forever, and the other cells are clear.
     run(allocator, lambda cell, seed: seed % 2 == 0 if cell == 0 else cell == 1)
     assert [allocator.counts(cell)[1] for cell in (1, 2, 3)] == [8, 8, 8]
     assert allocator.counts(0) == (18, 36)

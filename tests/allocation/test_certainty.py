@@ -51,7 +51,7 @@ def test_projection_to_a_decision_agrees_with_a_search_one_by_one(counts):
     projected = -certainty.priority(unstable, finished)
     if searched == inf:
         assert projected == inf
-    else:  # rounding makes `decided` flicker, so the bisection may end on a later of several first decisions
+    else:  # Rounding makes `decided` alternate near its limit, and the bisection may find a later decision.
         assert decided(projected)
         assert not decided(projected - 1)
         assert searched <= projected <= searched + 5

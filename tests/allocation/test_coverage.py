@@ -1,4 +1,4 @@
-"""Do the intervals hold what they promise on the counts that an adaptive, curious, crashing sweep ends up with?"""
+"""Coverage of the intervals for counts from adaptive sweeps with interim looks and crashes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ NOMINAL = 0.05
 
 
 def truth(rate: float, **options) -> CellTruth:
-    # early onsets make unstable trials end first by far: the hardest case for counts taken while trials run
+    # With early onsets, unstable trials end much earlier, which is the hardest case for counts during a sweep.
     return CellTruth(rate=rate, epochs=50, onset_epochs=tuple(range(1, 11)), **options)
 
 
 def misses_at_any_look(truths, certainty, policy, concurrency, seed):
-    """Cells whose true rate was outside the interval at any look: at the honest counts, and at all known results."""
+    """Numbers of cells whose interval missed the true rate at any look, for `counts` and for all known results."""
     honest, known = set(), set()
 
     def look(allocator: SeedAllocator) -> None:
@@ -72,12 +72,14 @@ def test_anytime_intervals_cover_under_allocation_stopping_audit_and_crashes(any
         ever, at_end = missed_ever[rate] / cells[rate], missed_at_end[rate] / cells[rate]
         print(f"{rate:4}: missed {ever:.4f} ever, {at_end:.4f} at the end")
         assert ever <= NOMINAL
-    assert sum(missed_ever.values()) / sum(cells.values()) <= 0.6 * NOMINAL  # what the simulation gave, with room
+    assert (
+        sum(missed_ever.values()) / sum(cells.values()) <= 0.6 * NOMINAL
+    )  # The limits are results of the simulation with a margin.
 
 
 @pytest.mark.slow
 def test_results_known_at_a_moment_lean_towards_unstable(anytime):
-    """Why `counts` wait for earlier seeds: with all known results the same interval misses far too often."""
+    """With all known results the same interval misses too often. `counts` therefore wait for earlier seeds."""
     certainty = Certainty(AllocationGoal(max_trials=40), anytime)
     looks = [
         misses_at_any_look((truth(0.5),), certainty, StoppingPolicy(), concurrency=8, seed=seed) for seed in range(1000)
@@ -90,7 +92,7 @@ def test_results_known_at_a_moment_lean_towards_unstable(anytime):
 
 @pytest.mark.slow
 def test_crashes_per_epoch_spare_stopped_trials_and_raise_the_rate(anytime):
-    """The allocator can't know this; it is why such trials are survival data. Documented in `SeedAllocator`."""
+    """The allocator cannot know this bias, which `SeedAllocator` documents. Such trials are survival data."""
     certainty = Certainty(AllocationGoal(max_trials=4000, give_up=4000), anytime)
     crashing = truth(0.5, censored=0.3, censored_per="epoch")
     unstable, finished = simulate(SyntheticTrials((crashing,), 0), certainty, StoppingPolicy()).counts[0]

@@ -35,7 +35,7 @@ def test_stopping_audit_and_concurrency_enter(anytime):
 
 
 def test_true_rates_are_drawn_from_the_pilots_posterior(anytime):
-    """With a fixed number of further trials, epochs count the stable ones: a beta-binomial under Jeffreys' prior."""
+    """With a fixed number of further trials, the number of stable ones is beta-binomial under Jeffreys' prior."""
     found = forecast(
         [truth(0.5)],
         AllocationGoal(max_trials=20),
@@ -71,7 +71,7 @@ def test_more_pilot_narrows_the_forecast(anytime):
 
 
 def test_the_forecast_covers_what_the_sweep_then_takes(anytime, table_2):
-    """80 % of true sweeps lie between the 10 % and 90 % quantiles, when rates are known."""
+    """With known rates, 80 % of simulated sweeps lie between the 10 % and 90 % quantiles."""
     goal = AllocationGoal(until_width=0.6)
     found = forecast(table_2, goal, anytime, concurrency=4, simulations=150, seed=1)
     certainty = Certainty(goal, anytime)
@@ -107,7 +107,7 @@ def test_assumptions_from_pilot_records(anytime):
     assert counts == swept.counts
     assert set(found[0].onset_epochs) == {20, 30}
     assert set(found[1].onset_epochs) == {50}
-    assert set(found[2].onset_epochs) == {20, 30, 50}  # its own are unknown
+    assert set(found[2].onset_epochs) == {20, 30, 50}  # Its own rates are unknown.
     assert found[2].seconds_per_epoch == pytest.approx(7.0)
     assert all(cell.epochs == 100 for cell in found)
     assert 0.2 < found[0].healing < 0.6

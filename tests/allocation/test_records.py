@@ -1,4 +1,4 @@
-"""Simulated records look like real ones to the code that reads those."""
+"""Simulated records are equivalent to real ones for the code that reads records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Killed at any moment and continued, a sweep trains every (cell, seed) exactly once and knows the same as before."""
+"""A sweep that is killed at any time and continued trains every (cell, seed) once, with the same knowledge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What allocation and stopping save. The truth is the paper's Table 2 as if its rates were exact."""
+"""Savings of allocation and stopping. The true rates are those of the paper's Table 2."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ def test_allocation_reaches_a_width_on_all_cells_with_fewer_trials_than_equal_se
 @pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "at_most"), [(10, 0.42), (20, 0.34), (40, 0.28), (100, 0.25)])
 def test_epochs_against_a_fixed_design_at_equal_width_of_the_worst_cell(anytime, table_2, seeds, at_most):
-    """Fixed design: so many seeds in each cell, all epochs. Both show the anytime interval; audit share 0.2.
+    """The fixed design trains the same number of seeds in each cell for all epochs. The audit share is 0.2.
 
-    The aim was a quarter of the epochs at 10 seeds. It takes the width of 60 seeds or more: at 10, cells with rate 0
-    or 1 need 4 seeds for the width that the cell with rate 0.7 has, and the stable ones run all their epochs.
+    Both designs show the anytime interval. A saving of three quarters of the epochs needs the width of 60 seeds or
+    more. At the width of 10 seeds in the cell with rate 0.7, cells with rate 0 or 1 need 4 seeds, and stable trials
+    run all their epochs.
     """
     cells = len(table_2)
     fixed_goal = AllocationGoal(max_trials=cells * seeds, min_seeds=seeds)
@@ -57,7 +58,7 @@ def test_epochs_against_a_fixed_design_at_equal_width_of_the_worst_cell(anytime,
             )
         ]
         assert max(goal.width(*counts) for counts in arms[0].counts) <= widest
-        # the fixed design may show the narrower exact interval, since nobody looked
+        # The fixed design may use the narrower exact interval, because it has no interim looks.
         exact = AllocationGoal(until_width=max(clopper_pearson(*counts).width for counts in fixed.counts))
         arms.append(simulate(trials, Certainty(exact, anytime), StoppingPolicy(audit=0.2), concurrency=8))
         rows.append([widest, *(arm.epochs / fixed.epochs for arm in arms)])
@@ -75,7 +76,7 @@ def test_epochs_against_a_fixed_design_at_equal_width_of_the_worst_cell(anytime,
     ("rate", "width", "price"), [(0.0, 0.4, 1.38), (0.5, 0.4, 2.04), (0.0, 0.2, 1.71), (0.5, 0.2, 2.63)]
 )
 def test_price_of_looking(rate, width, price):
-    """Trials that the anytime interval needs for a width, over those of the exact interval for a fixed design."""
+    """Ratio of the numbers of trials that the anytime and the exact interval need for the same width."""
     needed = [
         next(n for n in range(1, 400) if interval(round(rate * n), n).width <= width)
         for interval in (confidence_sequence, clopper_pearson)

@@ -21,7 +21,7 @@ def test_rate_and_cost_of_stopping_agree_with_their_expectation():
     unstable, finished = swept.counts[0]
     assert finished == 4000
     assert binomtest(unstable, finished, 0.4).pvalue > 1e-3
-    stopped_at = np.array([13, 23, 63, 100])  # the last onset can't be confirmed before the end
+    stopped_at = np.array([13, 23, 63, 100])  # The last onset cannot be confirmed before the last epoch.
     expected = 0.6 * 100 + 0.4 * stopped_at.mean()
     spread = np.sqrt((0.6 * 100**2 + 0.4 * (stopped_at**2).mean() - expected**2) / finished)
     assert abs(swept.epochs / finished - expected) < 4 * spread
@@ -44,7 +44,7 @@ def test_audited_trials_run_to_the_end_and_may_heal():
     healed = sum(trial.outcome == "healed" for trial in audited)
     assert binomtest(healed, len(audited), 0.3).pvalue > 1e-3
     assert not any(trial.outcome == "healed" for trial in swept.trials if not trial.audited)
-    assert swept.counts == [(4000, 4000)]  # ever unstable, healed or not
+    assert swept.counts == [(4000, 4000)]  # This counts all trials with an onset, healed or not.
 
 
 @pytest.mark.parametrize(("per", "expected"), [("trial", 0.2), ("epoch", 0.2 * (0.5 + 0.5 * 0.12))])

@@ -15,7 +15,7 @@ BASE_CELL = Cell.from_flat({}).flat()
 
 
 def make_evidence(checkpoint: Any = "selected", split: Any = "test", epoch: int = 1, **accuracies: float) -> Evidence:
-    """Evidence with `pgd_10=0.3` for attack ``pgd-10``."""
+    """A function that creates evidence. Its argument `pgd_10=0.3` stands for attack ``pgd-10``."""
     measured = [
         Measurement(attack=name.replace("_", "-"), accuracy=value, images=400, split=split)
         for name, value in accuracies.items()
@@ -35,7 +35,7 @@ def make_record(
     fields: dict[str, Any] | None = None,
     **verdict: Any,
 ) -> TrialRecord:
-    """A trial; outcome None means that it still runs. `unstable` means overestimated unless said otherwise."""
+    """A function that creates a trial. Outcome None is a running trial. `unstable` defaults to overestimated."""
     options = {**BASE_CELL, **(cell or {})}
     judged = None
     if outcome is not None:

@@ -1,4 +1,4 @@
-"""The interval for groups of trials, against exact probabilities."""
+"""The interval for groups of trials, compared with exact probabilities."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from analysis.statistics.intervals import Interval, clopper_pearson, interval
 from core.records import TrialRecord
 
 RATES = np.linspace(0.02, 0.5, 25)
-"""Above 1/2 all is the mirror image."""
+"""Rates up to 1/2. Rates above 1/2 are symmetric."""
 
 
 def group_probabilities(size: int, rate: float, alike: float) -> list[float]:
-    """Of 0 to ``size`` unstable trials in a group whose own rate is beta-distributed; ``alike``: their correlation."""
+    """Probabilities of 0 to ``size`` unstable trials of a group with beta-distributed rate and correlation."""
     if alike in (0, 1):
         return (
             [1 - rate, *[0.0] * (size - 1), rate]
@@ -33,7 +33,7 @@ def group_probabilities(size: int, rate: float, alike: float) -> list[float]:
 
 
 def coverage(of: Callable[[tuple[int, ...]], Interval], groups: int, size: int, alike: float) -> np.ndarray:
-    """Exact, at each of `RATES`."""
+    """The exact coverage at each of `RATES`."""
     outcomes = {hits: of(hits) for hits in combinations_with_replacement(range(size + 1), groups)}
     found = []
     for rate in RATES:

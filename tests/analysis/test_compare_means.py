@@ -1,4 +1,4 @@
-"""Means beside the paper's, against SciPy's tests and by hand."""
+"""Comparison of means with the paper's, checked against SciPy's tests and values computed by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Make = Callable[..., TrialRecord]
 
 
 def attacked(images: int = 10_000, checkpoint: Any = "selected", steps: int = 100, **accuracies: float) -> Evidence:
-    """An evaluation by AutoAttack."""
+    """The record with an evaluation by AutoAttack."""
     measured = [
         Measurement(
             attack=name.replace("_", "-"), accuracy=value, images=images, split="test", steps=steps, queries=5000
@@ -48,7 +48,7 @@ def attacked(images: int = 10_000, checkpoint: Any = "selected", steps: int = 10
 
 @pytest.fixture
 def trial(record: Make, evidence: Callable) -> Make:
-    """A trial of the paper's default cell, unstable by its rule if asked, with evaluations."""
+    """A trial of the paper's default cell with evaluations, which may be unstable by the paper's rule."""
 
     def make(seed: int, *evaluations: Evidence, unstable: bool = False, **options: Any) -> TrialRecord:
         cell = Cell.from_flat({**PAPER, **ATTACK, "beta": 3.0, **options}).flat()

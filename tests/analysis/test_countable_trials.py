@@ -1,4 +1,4 @@
-"""Which trials count, and why which interval."""
+"""The trials that are counted, and the choice of the interval."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_while_it_runs_trials_that_overtook_one_of_their_cell_wait():
 
 def test_an_adaptive_one_counts_up_to_a_cell_s_first_seed_without_a_result():
     adaptive = [trial(seed, "adaptive", cell) for cell, seed in [("a", 5), ("a", 6), ("a", 8), ("b", 6)]]
-    running = trial(7, "fixed", "a", done=False)  # a running trial's record doesn't know the allocation
+    running = trial(7, "fixed", "a", done=False)  # The record of a running trial does not contain the allocation.
     counted, interval = countable_trials([*adaptive, running])
     assert interval == "anytime"
     assert [(r.cell_id, r.seed) for r in counted] == [("a", 5), ("a", 6), ("a", 7)]

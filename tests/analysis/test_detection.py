@@ -17,7 +17,7 @@ from core.verdict import DETECTORS, FoscDetector, FromMedian, OneStepGap
 
 
 def trial(record: Callable, seed: int, jump: int | None, epochs: int = 20, **verdict: object) -> object:
-    """FOSC around 1 that jumps to around 6 at epoch `jump`, when PGD-10 accuracy and SGCS change too."""
+    """A trial whose FOSC jumps from about 1 to about 6 at epoch `jump`, together with PGD-10 accuracy and SGCS."""
     rng = np.random.default_rng(seed)
     masked = np.arange(1, epochs + 1) >= (jump or epochs + 1)
     trace = [
@@ -98,7 +98,7 @@ def test_cross_validation_is_honest_about_a_useless_detector() -> None:
 
 @pytest.mark.slow
 def test_auc_intervals_cover() -> None:
-    truth, covered, sweeps = 0.8555, 0, 150  # P(N(1.5, 1) > N(0, 1)), peaks rounded to 0.1
+    truth, covered, sweeps = 0.8555, 0, 150  # P(N(1.5, 1) > N(0, 1)), with peaks rounded to 0.1.
     for seed in range(sweeps):
         covered += truth in detector_quality("x", random_replays(1000 + seed, 80, 1.5), resamples=200).auc_interval
     assert covered / sweeps >= 0.9
@@ -114,7 +114,7 @@ def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
     assert (fosc.auc, fosc.positives, fosc.negatives) == (1.0, 8, 8)
     assert 1.5 < fosc.threshold < 5
     assert fosc.threshold in fosc.threshold_interval
-    assert fosc.lead_epochs == (3, 3, 3)  # jump at 8, alarm at 9, confirmed at 12
+    assert fosc.lead_epochs == (3, 3, 3)  # The jump is at epoch 8, the alarm at 9, and its confirmation at 12.
     assert (fosc.cross_validated_hits.k, fosc.cross_validated_false_alarms.k) == (8, 0)
     assert judged[-1].name in ("one-step minus PGD", "PGD accuracy rise")
 

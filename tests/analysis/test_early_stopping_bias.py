@@ -21,7 +21,7 @@ anytime = lru_cache(None)(anytime_product)
 def trial(record: Callable) -> Callable[..., TrialRecord]:
     @lru_cache(None)
     def make(outcome: str, confirmed: bool, audit: bool) -> TrialRecord:
-        """A trial of a sweep that stops: a confirmed alarm ends it, as `unstable`, unless it is audited."""
+        """A trial of a sweep with stopping. A confirmed alarm ends it as `unstable`, except in the audit arm."""
         stopped = confirmed and not audit
         return record(
             0,
@@ -61,7 +61,7 @@ def test_corrected_rate_is_hajeks_weighted_mean(trial: Callable) -> None:
     records = [trial("unstable", True, True)] * 2 + [trial("healed", True, True)] + [trial("unstable", True, False)] * 9
     records += [trial("stable", False, False)] * 7 + [trial("unstable", False, True)]
     (found,) = corrected_rates(records)
-    weights = np.array([4.0, 4.0, 4.0] + [1.0] * 8)  # 12 stoppable trials, 3 followed
+    weights = np.array([4.0, 4.0, 4.0] + [1.0] * 8)  # 3 of the 12 stoppable trials train to the last epoch.
     unstable = np.array([1, 1, 0] + [0] * 7 + [1])
     assert found.rate == pytest.approx(weights @ unstable / weights.sum())
     assert (found.trials, found.stoppable, found.followed) == (20, 12, 3)
@@ -85,7 +85,7 @@ def test_without_a_finished_trial_nothing_is_known(record: Callable) -> None:
 def test_melding_reduces_to_clopper_pearson_when_nothing_is_stopped(k: int, n: int) -> None:
     exact, found = clopper_pearson(k, n), melded_product((k, n), (0, k), (0, 0), 0.95)
     assert found.high == pytest.approx(exact.high, abs=2e-3)
-    if k:  # a recovery that was never possible to see can't be excluded
+    if k:  # A recovery that could not be observed cannot be excluded.
         assert found.low <= exact.low
 
 
@@ -97,7 +97,7 @@ def test_melded_quantiles_agree_with_a_large_random_sample() -> None:
 
 
 def exact_coverage(n: int, stop: float, missed: float, fine: float, followed: float, method: Callable) -> float:
-    """Coverage over all outcomes: stoppable ~ Bin, followed ~ Bin, fine among them ~ Bin, unstable among the rest."""
+    """Exact coverage: a sum over the binomial numbers of stoppable, audited, recovered and other unstable trials."""
     truth, covered = stop * (1 - fine) + (1 - stop) * missed, 0.0
     for s in range(n + 1):
         for k, m in product(range(n - s + 1), range(s + 1)):

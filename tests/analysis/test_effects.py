@@ -25,7 +25,7 @@ GRID = [{"beta": beta, "batch_size": batch} for beta in (1.0, 3.0, 6.0) for batc
 
 
 def penalised(coefficients: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Firth 1993: log-likelihood plus half the log-determinant of the information."""
+    """The log-likelihood plus half the log-determinant of the information (Firth 1993)."""
     eta = x @ coefficients
     p = 1 / (1 + np.exp(-eta))
     information = (x * (p * (1 - p))[:, None]).T @ x
@@ -48,7 +48,7 @@ def profile(value: float, index: int, best: np.ndarray, x: np.ndarray, y: np.nda
 def test_effects_agree_with_direct_maximisation(record: Callable, separated: bool) -> None:
     records = sweep(record, lambda c: 1.0 * (c["beta"] < 2) if separated else 1 / (c["beta"] + 0.3), GRID, 6)
     x = np.array([[np.log2(r.cell["batch_size"]), np.log2(r.cell["beta"]), 1.0] for r in records])
-    x[:, :2] -= x[:, :2].mean(axis=0)  # moves the intercept only
+    x[:, :2] -= x[:, :2].mean(axis=0)  # This changes only the intercept.
     y = np.array([r.verdict.outcome == "unstable" for r in records], float)
     fit = minimize(lambda b: -penalised(b, x, y), np.zeros(3), method="BFGS", options={"gtol": 1e-9})
     goal = -fit.fun - chi2.ppf(0.95, 1) / 2

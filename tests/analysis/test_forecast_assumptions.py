@@ -1,4 +1,4 @@
-"""What a forecast assumes without a pilot, and how long alarms take to be confirmed."""
+"""The assumptions of a forecast without a pilot, and the delay between alarms and their confirmation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table 3's comparison on hand-made trials whose means and differences are known."""
+"""The comparison of Table 3 for constructed trials with known means and differences."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from core.records import Evidence, TrialRecord
 
 Make = Callable[..., Any]
 SELECTED = {0: 0.50, 1: 0.52, 2: 0.54, 3: 0.58}
-"""Seed -> clean accuracy of the earlier sweep's trials at their selected checkpoint; 0 and 1 are stable."""
+"""Seed -> clean accuracy of the earlier sweep's trial at its selected checkpoint. Seeds 0 and 1 are stable."""
 
 
 @pytest.fixture
 def trial(record: Make, evidence: Make) -> Make:
-    """A trial with the same accuracies at all its checkpoints but for what is added to the clean one."""
+    """A trial with the same accuracies at all checkpoints, except for an addition to clean accuracy."""
 
     def make(seed: int, outcome: str, clean: dict[str, float], **cell: Any) -> TrialRecord:
         def at(name: str, value: float) -> Evidence:
@@ -48,7 +48,7 @@ def earlier(trial: Make) -> list[TrialRecord]:
 
 @pytest.fixture
 def again(trial: Make) -> list[TrialRecord]:
-    """Seeds 2 and 3 with healing: 2 stays unstable at the end, both have a clean gated checkpoint."""
+    """Seeds 2 and 3 with healing. Seed 2 is unstable at the end, and both have a clean gated checkpoint."""
     return [
         trial(2, "unstable", {"selected": 0.7, "gated": 0.50, "last": 0.8}, heal="fosc"),
         trial(3, "healed", {"selected": 0.6, "gated": 0.55, "last": 0.6}, heal="fosc"),

@@ -30,7 +30,7 @@ def test_coverage_is_at_least_nominal_at_every_rate(kind: str, n: int) -> None:
 def test_wilson_covers_about_the_level_on_average(n: int) -> None:
     coverage = exact_coverage("wilson", n, 0.95)
     assert coverage.mean() >= 0.945
-    assert coverage.min() >= 0.83  # the dip of Wilson's interval near 0 and 1, for which Clopper-Pearson exists
+    assert coverage.min() >= 0.83  # Wilson's interval has low coverage near 0 and 1, which Clopper-Pearson avoids.
 
 
 def exact_coverage(kind: str, n: int, level: float) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_confidence_sequence_has_the_known_values(k: int, n: int, expected: tupl
 
 
 def test_confidence_sequence_is_where_the_mixture_has_not_refuted_the_rate() -> None:
-    # brute force: the Bayes factor of a uniform mixture, from sums over all orders instead of beta functions
+    # The Bayes factor of a uniform mixture is computed by sums over all orders instead of beta functions.
     grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
     for k, n in [(0, 5), (2, 5), (5, 5), (9, 30)]:
         likelihood = grid**k * (1 - grid) ** (n - k)

@@ -89,9 +89,9 @@ def test_pointwise_intervals_cover_under_random_censoring(hazard: float, censori
 
 
 def test_estimate_is_the_one_for_interval_censored_data_on_a_shared_grid() -> None:
-    # Turnbull's self-consistency for events in (t - 1, t] and censoring after t, by brute iteration
+    # Iteration of Turnbull's self-consistency for events in (t - 1, t] and censoring after t.
     times, happened = random_groups(7, 1)[0]
-    cells = np.arange(1, 17)  # 16: after everything
+    cells = np.arange(1, 17)  # Time 16 is after all events.
     possible = np.where(happened[:, None], cells == times[:, None], cells > times[:, None]).astype(float)
     mass = np.full(16, 1 / 16)
     for _ in range(20_000):

@@ -21,7 +21,7 @@ def test_reasons_of_censoring_are_counted(record: Callable) -> None:
     assert (cell.trials, cell.events, cell.silent) == (7, 2, 1)
     assert cell.censored == {"ended": 2, "crashed": 1, "diverged": 1, "running": 1}
     assert onset_time(record(7, None, epochs_run=3)).epochs == 0, "its epochs are not known"
-    # patience 2: an epoch counts as seen when the next one was seen too
+    # With patience 2, an epoch counts as observed if the next epoch was observed, too.
     assert [onset_time(r).epochs for r in records] == [4, 6, 9, 4, 7, 2, 9]
     estimate, interval = cell.probability_by(6)
     assert estimate == pytest.approx(1 - (5 / 6) * (3 / 4))

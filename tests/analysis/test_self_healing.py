@@ -1,4 +1,4 @@
-"""Hand-made traces, among them the one that the paper describes: Figure 5, epochs 142 and 143."""
+"""Constructed traces, including the one of the paper's Figure 5, epochs 142 and 143."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROTOCOL = ProtocolOptions()
 
 
 def trial(fosc, accuracy=None, norm=None, heal="none"):
-    """A trial with these values from epoch 1; its onsets and recoveries are those that the online detector finds."""
+    """A trial with these values from epoch 1 on, and with the onsets and recoveries of the online detector."""
     detector = FoscDetector(threshold=3.0, patience=2, grace=5)
     rows = []
     for epoch, value in enumerate(fosc, 1):
@@ -44,7 +44,7 @@ def trial(fosc, accuracy=None, norm=None, heal="none"):
 
 
 def figure_5():
-    """200 epochs; masked from 120; at 142 FOSC drops and training accuracy dips, at 143 the gradient norm falls."""
+    """200 epochs, masked from 120. FOSC and training accuracy drop at 142, and the gradient norm drops at 143."""
     epochs = range(1, 201)
     fosc = [9.0 if 120 <= e < 142 else 0.3 for e in epochs]
     accuracy = [0.2 + 0.002 * e - (0.05 if e == 142 else 0.0) for e in epochs]
@@ -64,14 +64,14 @@ def test_the_paper_s_description_is_the_whole_signature():
 
 def test_how_usual_a_change_is():
     (found,) = recoveries([trial(*figure_5())])
-    # 199 changes; no other of accuracy is downwards, and no other of the norm either
+    # Among 199 changes there is no other decrease of the accuracy or of the norm.
     assert found.accuracy.usual == 0
     assert found.gradient_norm.usual == 0
     fosc, _, norm = figure_5()
-    restless = [0.5 - 0.05 * (e % 2 == 0) for e in range(1, 201)]  # falls at every even epoch, 142 too
+    restless = [0.5 - 0.05 * (e % 2 == 0) for e in range(1, 201)]  # It decreases at every even epoch, including 142.
     (found,) = recoveries([trial(fosc, restless, norm)])
     assert found.signature is True
-    # the other 98 changes at least as far down lie between 1e-17's of equal size: about half of 198
+    # About half of the 198 other changes are equally large decreases, up to rounding: 98.
     assert found.accuracy.usual == pytest.approx(0.5, abs=0.01)
 
 
@@ -86,7 +86,7 @@ def test_how_usual_a_change_is():
 def test_one_missing_part_is_not_the_signature(change, parts):
     fosc, accuracy, norm = figure_5()
     if change == "fosc":
-        fosc[141:] = [0.91] * 59  # just above a tenth of the peak, under the threshold
+        fosc[141:] = [0.91] * 59  # This is just above a tenth of the peak and below the threshold.
     if change == "accuracy":
         accuracy[141] = accuracy[140]
     if change == "norm":
@@ -103,11 +103,11 @@ def test_what_was_not_measured_is_unknown_unless_another_part_fails():
     assert (found.parts, found.signature) == ((True, True, None), None)
     (found,) = recoveries([trial(fosc, [0.5] * 200)])
     assert (found.parts, found.signature) == ((True, False, None), False)
-    accuracy[140] = None  # the loss was not finite there
+    accuracy[140] = None  # The loss is not finite in this epoch.
     (found,) = recoveries([trial(fosc, accuracy, norm)])
     assert found.accuracy is None
     assert found.signature is None
-    (found,) = recoveries([trial(fosc[:142], accuracy[:142], norm[:142])])  # ended with the recovery
+    (found,) = recoveries([trial(fosc[:142], accuracy[:142], norm[:142])])  # The trial ended with the recovery.
     assert found.gradient_norm is None
 
 

@@ -19,7 +19,9 @@ def normal_groups(rng: np.random.Generator, share: float, groups: int = 8, size:
 def test_share_agrees_with_a_mixed_model() -> None:
     groups = normal_groups(np.random.default_rng(0), 0.6, groups=12, size=5)
     y, labels = np.concatenate(groups), np.repeat(np.arange(12), 5)
-    fit = MixedLM(y, np.ones((60, 1)), labels).fit(reml=True)  # equals the analysis of variance in a balanced layout
+    fit = MixedLM(y, np.ones((60, 1)), labels).fit(
+        reml=True
+    )  # In a balanced layout the estimate equals that of the analysis of variance.
     theirs = fit.cov_re[0, 0] / (fit.cov_re[0, 0] + fit.scale)
     assert intraclass_share(groups)[0] == pytest.approx(float(theirs), abs=1e-3)
 
@@ -74,7 +76,7 @@ def test_initialisation_that_decides_everything_is_found(record: Callable, evide
     (found,) = variance_shares(records)
     assert (found.pinned, found.free) == (("init",), ("order", "augmentation", "attack"))
     assert (found.groups, found.trials, found.share) == (8, 16, 1)
-    assert found.interval.low > 0.1  # as the permutation test, it refutes 0
+    assert found.interval.low > 0.1  # Like the permutation test, the interval excludes 0.
     assert found.p_value < 0.01
     assert "seeds of init decide" in found.question
 

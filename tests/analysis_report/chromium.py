@@ -24,7 +24,7 @@ FLAGS = [
 
 
 def browse(folder: Path, *arguments: str) -> str:
-    """What Chromium prints when started with these arguments; its profile is kept in ``folder``."""
+    """Start Chromium with these arguments and a profile in ``folder``, and return its output."""
     assert CHROMIUM is not None
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder}/profile", "--window-size=1400,1000", *arguments]
     process = subprocess.Popen(
@@ -32,6 +32,6 @@ def browse(folder: Path, *arguments: str) -> str:
     )
     try:
         return process.communicate(timeout=120)[0]
-    finally:  # its helper processes as well
+    finally:  # This ends its helper processes, too.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Synthetic sweeps: records shaped like real ones, drawn from a known hazard, without training anything."""
+"""Synthetic sweeps: records like real ones, drawn from a known hazard without training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ATTACKS = ("clean", "fgsm", "pgd-10", "pgd-50x5", "square")
 
 
 def unstable_probability(cell: dict[str, Any]) -> float:
-    """Falls with beta and batch size and rises with the learning rate, as Table 2 of the paper."""
+    """A probability that decreases with beta and batch size and increases with the learning rate, as in Table 2."""
     logit = 1.2 - 1.3 * np.log2(cell["beta"] / 2) - 1.1 * np.log2(cell["batch_size"] / 64) + np.log10(cell["lr"] / 0.1)
     return float(1 / (1 + np.exp(-logit)))
 
@@ -41,7 +41,7 @@ def synthetic_trial(
     gradients: bool = False,
     sgcs: bool = True,
 ) -> TrialRecord:
-    """One trial; `running` is the epoch a running trial has reached, None for a finished one."""
+    """One trial. `running` is the last epoch of a running trial, and None for a finished one."""
     flat = cell.flat()
     rng = np.random.default_rng([seed, int(cell.id[:8], 16)])
     protocol = ProtocolOptions(gradient_stride=1 if gradients else 0).model_dump(mode="json")
@@ -162,7 +162,7 @@ def synthetic_sweep(
     sgcs: bool = True,
     **options: Any,
 ) -> list[TrialRecord]:
-    """A grid of cells x seeds. `*_every = k` makes every k-th trial censored, healed, ...; 0 makes none."""
+    """A grid of cells x seeds. `*_every = k` makes every k-th trial censored, healed etc., and 0 makes none."""
 
     def every(k: int, i: int) -> bool:
         return bool(k) and i % k == k - 1

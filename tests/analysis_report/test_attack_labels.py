@@ -1,4 +1,4 @@
-"""Attacks are named as they were run, whatever their keys in a record are."""
+"""Labels of attacks describe the attacks that ran, independently of their keys in a record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUN = {"pgd-10": {"steps": 20, "restarts": 1}, "pgd-50x5": {"steps": 50, "restar
 
 
 def as_run(record: TrialRecord, steps: int = 20) -> TrialRecord:
-    """The record with measurements that say how they were made: with another number of steps and of restarts."""
+    """The record with measurements that contain their options: other numbers of steps and restarts."""
     run = RUN | {"pgd-10": {"steps": steps, "restarts": 1}}
     evidence = tuple(
         e.model_copy(update={"measurements": tuple(m.model_copy(update=run.get(m.attack, {})) for m in e.measurements)})

@@ -1,4 +1,4 @@
-"""The page in a real browser: no horizontal scrolling, pictures in place, nothing requested, no errors."""
+"""The page in a real browser: no horizontal scrolling, all pictures shown, no requests, no errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
 ]
-# a frame has any width that is asked for, a headless window none under 500 px
+# A frame can have any width. A headless window has at least 500 px.
 PROBE = """<!doctype html><body style="margin:0">
 <iframe id="page" src="report.html" style="border:0;height:900px"></iframe>
 <pre id="out"></pre><script>
@@ -52,7 +52,7 @@ frame.onload = () => {
 @pytest.fixture(scope="module")
 def measured(make_sweep, tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
-    # a wide heat map, long names, and everything else that a page can hold
+    # The page has a wide heat map, long names and all kinds of sections.
     records = make_sweep(
         betas=(0.5, 1, 3, 6),
         batch_sizes=(16, 32, 64, 128, 256),

@@ -1,4 +1,4 @@
-"""What the page and the terminal say depends on how the sweep was designed, and on what its trials did."""
+"""The texts of page and terminal depend on the sweep's design and on the outcomes of its trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells in tables: which factors make rows, columns and facets."""
+"""The arrangement of cells in tables: the factors of rows, columns and facets."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def test_one_factor_is_a_single_row_and_one_cell_a_single_field():
 
 def test_missing_combinations_and_lists_as_values():
     cells = [Cell({"milestones": [75, 90], "beta": 1}), Cell({"milestones": [], "beta": 3})]
-    # each follows from the other: one factor is enough
+    # Each determines the other, and one factor suffices.
     (table,) = facets(cells)
     assert len(table.cells) == 2

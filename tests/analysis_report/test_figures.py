@@ -1,4 +1,4 @@
-"""Figures draw the records' numbers, stay readable without colour, and turn into lean, safe SVG."""
+"""Figures show the numbers of the records, are readable without colour, and become small and safe SVG."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ def test_a_figure_s_file_is_the_same_twice(records, tmp_path):
 
 def test_landscape_axes_follow_the_probe_s_indices():
     offsets = np.linspace(-1, 1, 11)
-    loss = np.repeat(offsets[:, None] + 1, 11, axis=1)  # rises along the first index: the gradient's sign
+    loss = np.repeat(
+        offsets[:, None] + 1, 11, axis=1
+    )  # It increases along the first index, which is the gradient's sign.
     bands, lines = drawn(landscape_panels(offsets, {"x": loss})[1].draw).axes[0].collections
     for path in lines.get_paths():
         for line in path.to_polygons(closed_only=False):

@@ -1,4 +1,4 @@
-"""The page is complete in itself, small, safe against names, and works on whatever a sweep has so far."""
+"""The page is self-contained, small, safe against markup in names, and works for sweeps in any state."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ UI = "http://127.0.0.1:5000"
 
 
 def links_to(records):
-    """An address for each trial, with its key in the place of a run's id."""
+    """An address for each trial, which contains its key instead of a run's id."""
     return {record.key: f"{UI}/#/runs/{record.key}" for record in records}
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, the visible text, and a check that every tag is closed."""
+    """A parser that collects tags and visible text, and checks that every tag is closed."""
 
     VOID = frozenset({"meta", "input", "br", "path", "use"})
 
@@ -80,7 +80,7 @@ def whole(make_sweep):
 
 @pytest.fixture(scope="module")
 def text(report, whole):
-    """Its page."""
+    """The page of this sweep."""
     return report(whole, links=links_to(whole))
 
 
@@ -157,7 +157,7 @@ EVIL = '"><script>alert(1)</script>'
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:constrained_layout")  # names as long as this one leave a picture no room
+@pytest.mark.filterwarnings("ignore:constrained_layout")  # Names of this length leave no room for a picture.
 def test_names_cannot_inject_markup(report, make_trial):
     flat = Cell.from_flat({"epochs": 30}).flat()
     records = []

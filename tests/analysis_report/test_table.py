@@ -1,4 +1,4 @@
-"""The main table says what the rates say, in every format."""
+"""The main table contains the rates in every format."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_terminal_shows_every_cell_whole_at_100_columns(cells):
 
 
 def with_autoattack(record, gap):
-    """With an evaluation in which AutoAttack finds `gap` more than PGD-10."""
+    """The record with an evaluation in which accuracy under AutoAttack is lower by `gap` than under PGD-10."""
     accuracies = {"clean": 0.5, "pgd-10": 0.25, "autoattack": 0.25 - gap}
     measured = tuple(Measurement(attack=a, accuracy=v, images=100, split="test") for a, v in accuracies.items())
     evidence = Evidence(checkpoint="selected", epoch=1, measurements=measured)

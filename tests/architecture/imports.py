@@ -1,4 +1,4 @@
-"""Which module imports which, read from the source: no module is run."""
+"""The imports of all modules, read from the source without running it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Imports = dict[str, frozenset[str]]
 
 @cache
 def sources() -> dict[str, Path]:
-    """Every module of the project by its name; a package by the name of its folder."""
+    """Source of every module of the project by name. A package has the name of its folder."""
     files = (path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py")))
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
 
 
 @cache
 def imports() -> Imports:
-    """What each module imports anywhere in its source, also inside functions and for types only."""
+    """The imports of each module, including those inside functions and for types only."""
     return {name: frozenset(_imported(ast.parse(path.read_text()))) - {name} for name, path in sources().items()}
 
 
 @cache
 def reached(name: str) -> frozenset[str]:
-    """What a module imports, and what that imports, and so on."""
+    """All modules that a module imports directly or indirectly."""
     found, open_ends = {name}, [name]
     while open_ends:
         new = imports().get(open_ends.pop(), frozenset()) - found
@@ -38,7 +38,7 @@ def reached(name: str) -> frozenset[str]:
 
 
 def within(name: str, packages: Iterable[str]) -> bool:
-    """Is the module one of the packages, or inside one?"""
+    """True if the module is one of the packages or inside one of them."""
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 

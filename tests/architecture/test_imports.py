@@ -1,4 +1,4 @@
-"""Who may import whom: imports point inwards, and no two modules import each other."""
+"""The allowed imports: they point inwards, and no two modules import each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WITHOUT_FRAMEWORKS = (
     "core.config",
     "analysis",
 )
-"""What is stored and decided is read and computed without Ray, MLflow and torch, which take seconds to load."""
+"""Packages for reading and deciding do not import Ray, MLflow and torch, whose import takes seconds."""
 
 FORBIDDEN = {
     "core does not know who uses it": (("core",), (), ("analysis", "jobs")),
@@ -35,7 +35,7 @@ FORBIDDEN = {
     ),
     "MLflow is a sink": (("core", "analysis", "jobs"), ("core.tracking",), ("mlflow",)),
 }
-"""Rule: the modules that it is about, those of them that it is not about, and what the others must not import."""
+"""Rules: the modules, the exceptions among them, and the modules that they must not import."""
 
 
 def violations(about: tuple[str, ...], besides: tuple[str, ...], forbidden: tuple[str, ...]) -> list[str]:

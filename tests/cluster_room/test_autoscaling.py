@@ -1,4 +1,4 @@
-"""A cluster whose workers are still to be started, as the driver on its head sees it."""
+"""A cluster whose workers are not yet started, as the driver on its head sees it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ CLUSTER = Path(__file__).parents[2] / "raycluster.yaml"
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[None]:
-    """Ray with a head only, which trains nothing."""
+    """Ray with only a head, which does not train."""
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("RAY_AUTH_MODE", "disabled")  # else ray.init turns tokens on for all later tests
+        environment.setenv("RAY_AUTH_MODE", "disabled")  # Otherwise ray.init enables tokens for all later tests.
         ray.init(address="local", num_cpus=0, include_dashboard=False, log_to_driver=False)
         yield
         ray.shutdown()
@@ -30,7 +30,7 @@ def head() -> Iterator[None]:
 
 @pytest.fixture
 def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The head's home has the cluster file, as ``ray up`` leaves it there."""
+    """The head's home contains the cluster file, as after ``ray up``."""
     (tmp_path / CLUSTER_FILE).write_text(yaml.safe_dump(prepare_config(yaml.safe_load(CLUSTER.read_text()))))
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -38,11 +38,11 @@ def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_trials_are_as_many_as_the_started_machines_will_hold(launched: None) -> None:
     run = with_gpus_of_cluster(RunOptions())
     assert run.gpus_per_worker == 1
-    # 16 machines at most; tests/deploy/test_scaling.py asks Ray's scheduler which
+    # At most 16 machines start. tests/deploy/test_scaling.py checks their types with Ray's scheduler.
     assert fitting_trials(run, workers=1) == 16
     assert fitting_trials(run, workers=3) == 5
     assert fitting_trials(run.model_copy(update={"max_concurrent": 7}), workers=1) == 7
-    # 12 CPUs beside a GPU: only the eight machines with four GPUs have them
+    # Only the eight machines with four GPUs have 12 CPUs per GPU.
     assert fitting_trials(run.model_copy(update={"cpus_per_worker": 12}), workers=4) == 8
 
 

@@ -1,4 +1,4 @@
-"""Where a driver looks for its cluster."""
+"""The addresses at which a driver looks for its cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_an_address_for_jobs_is_no_cluster_to_join(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "no-such-host.invalid:6379", "127.0.0.1:99999"])
-@pytest.mark.timeout(30)  # Ray by itself tries for 40 s
+@pytest.mark.timeout(30)  # Ray itself retries for 40 s.
 def test_nobody_listens(address: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"--address {address}: no Ray cluster answers there")):
         connect(address)

@@ -1,4 +1,4 @@
-"""How a job ends that is told to, also one that a script has in the background, where SIGINT is ignored."""
+"""The end of a job after a signal, also in the background of a script, where SIGINT is ignored."""
 
 from __future__ import annotations
 

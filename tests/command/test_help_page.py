@@ -1,4 +1,4 @@
-"""Pages of ``--help``: every option, its range, and the value that is used."""
+"""Pages of ``--help``: every option, its range and its default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Page = Callable[[str], str]
 
 @pytest.fixture
 def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Page:
-    """The sweep command's help for a command line, wide enough for options not to be wrapped."""
+    """The sweep command's help for a command line, in a terminal that is wide enough for all options."""
     monkeypatch.setenv("COLUMNS", "120")
 
     def shown(line: str) -> str:
@@ -37,7 +37,7 @@ def page(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def options(text: str) -> dict[str, str]:
-    """What a page says of each option."""
+    """The text of each option on a page."""
     found: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
@@ -90,7 +90,7 @@ def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
     assert table4["--seeds"].endswith("(preset table4: 6 10 3)")
     assert table4["--stop"].endswith("(preset table4: --no-stop)")
     assert table4["--dataset"].endswith("(preset table4: cifar10 cifar100 tiny-imagenet-200)")
-    assert table4["--classes"].endswith("(default: 10 100 200)")  # the data sets' own
+    assert table4["--classes"].endswith("(default: 10 100 200)")  # These come from the data sets.
     pinned = options(page("--help seeds --preset pin-quick"))
     assert pinned["--pin-value"].endswith("(preset pin-quick: 0 1 2 3 4 5 6 7)")
 

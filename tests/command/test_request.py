@@ -1,4 +1,4 @@
-"""From command lines to sweeps: seeds of an earlier sweep, groups of pinned streams, plans."""
+"""Sweeps from command lines: seeds of an earlier sweep, groups of pinned streams, and plans."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BASE = {"epsilon": 0.17, "attack_steps": 1, "attack_step_size": 0.17}
 
 @pytest.fixture
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Request]:
-    """Reads a command line in a folder whose store has the sweep ``before``: seeds 3 and 8 of beta 1 are unstable."""
+    """A function that reads a command line. Sweep ``before`` is stored, with unstable seeds 3 and 8 at beta 1."""
     monkeypatch.chdir(tmp_path)
     protocol = ProtocolOptions(fosc_threshold=2.0, eval_steps=7)
     cells = [Cell.from_flat({**BASE, "beta": beta}) for beta in (1, 6)]
@@ -114,7 +114,7 @@ def test_a_plan_is_printed_and_nothing_written(
     assert main(f"{goal} --pilot before --price 100".split()) == 0
     printed = capsys.readouterr().out
     lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if len(line.split()) == 5}
-    # 30 trials of 50 epochs, of 36 device-seconds each
+    # There are 30 trials of 50 epochs. Each trial takes 36 device-seconds.
     assert lines["trials"] == ["30"] * 4
     assert lines["epochs"] == ["1,500"] * 4
     assert lines["device-hours"] == ["0.3"] * 4

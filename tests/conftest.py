@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Configuration of all tests."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest_plugins = ["tests.networks", "tests.servers.fixtures", "tests.stored_sweeps"]
 
 QUICK = "not slow and not cluster and not server and not browser"
-"""What `pytest` runs that is given neither a path nor `-m`."""
+"""Selection of tests if `pytest` gets neither a path nor `-m`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Select the quick tests, unless the command line says which tests it wants."""
+    """Select the quick tests, unless the command line selects tests."""
     if not config.option.markexpr and config.args_source != pytest.Config.ArgsSource.ARGS:
         config.option.markexpr = QUICK
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Processes of `pytest` without `-n`: two for the quick tests, otherwise this one, where `-s` and servers work."""
+    """Number of processes without `-n`: two for the quick tests, otherwise none, because of `-s` and servers."""
     chosen = config.option.markexpr or config.args_source == pytest.Config.ArgsSource.ARGS
     return 0 if chosen else 2

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class Float64(nn.Module):
-    """A network with float64 weights that takes float32 images, which are exact in float64."""
+    """A network with float64 weights for float32 images, which are exact in float64."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small sweeps and records of their trials, for tests of what is stored and of the driver."""
+"""Small sweeps and records of their trials, for tests of the storage and of the driver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROTOCOL = ProtocolOptions(fosc_threshold=2.5, stop=False)
 
 @pytest.fixture
 def make_sweep() -> Callable[..., Sweep]:
-    """A sweep of two cells, named ``first`` unless said otherwise."""
+    """A sweep of two cells, named ``first`` by default."""
 
     def make(**fields: Any) -> Sweep:
         entries = tuple(SeededCell(cell=Cell.from_flat({"beta": beta}), seeds=2) for beta in (1, 3))
@@ -26,7 +26,7 @@ def make_sweep() -> Callable[..., Sweep]:
 
 @pytest.fixture
 def make_record() -> Callable[..., TrialRecord]:
-    """The record of a trial of ``first`` that ended with an outcome."""
+    """The record of a trial of ``first`` with a given outcome."""
 
     def make(trial: Trial, outcome: Outcome) -> TrialRecord:
         return TrialRecord(

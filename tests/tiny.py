@@ -13,6 +13,6 @@ CELL = {
     "attack_step_size": 0.05,
     "attack_steps": 2,
 }
-"""It trains in milliseconds: 61 training images in 4 batches, the last one uneven."""
+"""Options of a cell that trains in milliseconds, on 61 training images in 4 batches, the last one smaller."""
 VERDICT = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eval_steps": 3}
-"""Options of a protocol whose verdict takes as long."""
+"""Options of a protocol whose verdict takes milliseconds, too."""

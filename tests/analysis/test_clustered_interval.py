@@ -21,7 +21,7 @@ RATES = np.linspace(0.02, 0.5, 25)
 
 
 def group_probabilities(size: int, rate: float, alike: float) -> list[float]:
-    """Probabilities of 0 to ``size`` unstable trials of a group with beta-distributed rate and correlation."""
+    """Probabilities of 0 to ``size`` unstable trials if group rates are beta-distributed with correlation ``alike``."""
     if alike in (0, 1):
         return (
             [1 - rate, *[0.0] * (size - 1), rate]

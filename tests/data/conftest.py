@@ -19,7 +19,7 @@ WNIDS = [f"n{number:08d}" for number in range(200)]
 
 
 def python2_pickle(data: np.ndarray, labels: list[int], key: str) -> bytes:
-    """``{"data": data, key: labels}`` as Python 2 and an old numpy pickled it, and as the published CIFAR files are."""
+    """``{"data": data, key: labels}`` in the pickle format of Python 2 and an old numpy, like published CIFAR files."""
 
     def text(value: bytes) -> bytes:
         return pickle.SHORT_BINSTRING + bytes([len(value)]) + value
@@ -116,7 +116,7 @@ def tiny_imagenet_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All of them in one folder, for tests that change nothing."""
+    """All data sets in one folder, for tests that do not change it."""
     folder = tmp_path_factory.mktemp("data")
     write_cifars(folder)
     write_svhns(folder)
@@ -126,7 +126,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Path], str]]:
-    """Serves a folder over HTTP until the test ends, and tells its address."""
+    """A function that serves a folder over HTTP until the test ends, and returns the address."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(folder: Path) -> str:

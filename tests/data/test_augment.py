@@ -9,7 +9,7 @@ from core.data.order import rank_rows
 
 
 def slow_crop(image: torch.Tensor, top: int, left: int, flip: bool) -> torch.Tensor:
-    """One pixel at a time: the output pixel's place in the image, or black outside of it."""
+    """The crop computed pixel by pixel. Pixels outside the image are black."""
     _, height, width = image.shape
     out = torch.zeros_like(image)
     for y in range(height):

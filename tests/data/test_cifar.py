@@ -25,7 +25,7 @@ def md5(path: Path) -> str:
 
 
 def publish(dataset: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the files in ``data_dir`` the published ones for torchvision."""
+    """Replace torchvision's checksums by those of the files in ``data_dir``."""
     source = SOURCES[dataset]
     folder = data_dir / source.base_folder
     for table in ("train_list", "test_list"):
@@ -131,7 +131,7 @@ def archive(
     serve: Callable[[Path], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """An archive of CIFAR-10 on a server that torchvision downloads it from."""
+    """An archive of CIFAR-10 on a server from which torchvision downloads it."""
     publish("cifar10", cifar_dir, monkeypatch)
     path = tmp_path_factory.mktemp("server") / CIFAR10.filename
     with tarfile.open(path, "w:gz") as tar:

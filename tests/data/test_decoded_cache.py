@@ -12,7 +12,7 @@ IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
 
 
 def test_those_who_start_together_decode_once(tmp_path: Path) -> None:
-    """Every call opens the lock file anew, so threads exclude each other here as processes do."""
+    """Every call opens the lock file again, so that threads exclude each other like processes."""
     decoded = []
 
     def decode() -> np.ndarray:

@@ -13,7 +13,7 @@ def options(**changed: int) -> DataOptions:
 
 
 def slow_smooth(white: np.ndarray) -> np.ndarray:
-    """The definition, by explicit sums over frequencies."""
+    """The definition, computed by explicit sums over frequencies."""
     size = white.shape[-1]
     frequencies = np.arange(size)
     frequencies = np.where(frequencies > size // 2, frequencies - size, frequencies)
@@ -31,7 +31,7 @@ def test_smooth_field_is_the_low_passed_noise_with_peak_1(size: int) -> None:
 
 
 def test_images_follow_the_recipe() -> None:
-    """Against moments: E x = 0.5 + 0.4 T; away from the clipped range, residual = (U - 1) 0.4 T + 0.15 D + noise."""
+    """Moments: E x = 0.5 + 0.4 T, and without clipping the residual is (U - 1) 0.4 T + 0.15 D + noise."""
     chosen = options(classes=2, train_images=6000, test_images=10, image_size=16)
     train, _ = fields(chosen)
     templates = class_templates(chosen)
@@ -47,7 +47,7 @@ def test_images_follow_the_recipe() -> None:
 
 
 def test_pixel_noise_is_white_with_deviation_0_05() -> None:
-    """The highest frequency carries neither T nor D (their gain is below 1e-7 there), only pixel noise."""
+    """At the highest frequency there is only pixel noise, because the gain of T and D is below 1e-7."""
     train, _ = fields(options(classes=2, train_images=2000, test_images=10, image_size=32))
     x = train.images.numpy() / 255
     inside = ((train.images > 0) & (train.images < 255)).flatten(1).all(dim=1).numpy()

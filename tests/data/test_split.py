@@ -46,7 +46,7 @@ def test_equally_large_classes_differ_by_at_most_one_in_every_prefix(held_out: i
 
 def test_largest_remainders_get_the_last_seats() -> None:
     labels = np.array([0] * 10 + [1] * 7 + [2] * 3)
-    _, taken = stratified_split(labels, 9)  # shares 4.5, 3.15, 1.35
+    _, taken = stratified_split(labels, 9)  # The shares are 4.5, 3.15 and 1.35.
     assert np.bincount(labels[taken]).tolist() == [5, 3, 1]
 
 
@@ -60,7 +60,7 @@ def test_members_are_a_random_choice_within_the_class() -> None:
 
 
 def test_the_split_never_changes() -> None:
-    """Pinned: a sweep that is continued after an upgrade must see the same images."""
+    """A sweep that is continued after an upgrade must get the same images."""
     _, taken = stratified_split(np.arange(30) % 3, 6)
     assert taken.tolist() == PINNED
 

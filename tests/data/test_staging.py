@@ -1,4 +1,4 @@
-"""Data sets from a bucket: fetched once per machine, verified, or refused."""
+"""Data sets from a bucket are fetched once per machine and verified, or rejected."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BATCH = "cifar-10-batches-py/data_batch_1"
 
 
 class Data:
-    """A bucket's data sets and this machine's copy of them."""
+    """The data sets of a bucket and their copy on this machine."""
 
     def __init__(self, server: ObjectStore, cache: Path) -> None:
         self.server, self.cache, self.bucket = server, cache, server.make_bucket()
         self.uri = f"s3://{self.bucket}/data"
 
     def upload(self, folder: Path) -> None:
-        """Every file of ``folder``, by its name in the folder above."""
+        """Upload every file of ``folder``, by its path relative to the parent folder."""
         for file in folder.rglob("*"):
             if file.is_file():
                 self.put(file.relative_to(folder.parent).as_posix(), file.read_bytes())
@@ -43,7 +43,7 @@ class Data:
 
     @property
     def kept(self) -> list[str]:
-        """Files and folders of the local copies, by their names inside the copy."""
+        """Files and folders of the local copies, by their paths inside the copy."""
         return sorted(
             {path.relative_to(copy).as_posix() for copy in self.cache.glob("*-*/") for path in copy.rglob("*")}
         )
@@ -76,7 +76,7 @@ def test_processes_that_start_together_fetch_every_file_once(data: Data, cifar_d
     def count(method: str, path: str) -> str:
         if method == "GET" and "batch" in path:
             fetched.append(path.rpartition("/")[2])
-            time.sleep(0.2)  # long enough for the others to want it, too
+            time.sleep(0.2)  # This takes long enough for the others to request it, too.
         return PASS
 
     code = (
@@ -185,7 +185,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(data: Data, cifar_dir: Pat
 
 @pytest.fixture
 def tiny_zip(tiny_imagenet_dir: Path, tmp_path: Path) -> Path:
-    """The archive as it is published: one folder, JPEG files."""
+    """An archive with the structure of the published one: one folder with JPEG files."""
     path = tmp_path / "tiny-imagenet-200.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for file in (tiny_imagenet_dir / "tiny-imagenet-200").rglob("*"):

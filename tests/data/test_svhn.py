@@ -17,7 +17,7 @@ OPTIONS = DataOptions(dataset="svhn", validation_images=50)
 
 
 def publish(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str = "") -> None:
-    """Make the files in ``folder`` the published ones for torchvision, and ``server`` where they are."""
+    """Replace torchvision's checksums and addresses by those of the files in ``folder`` on ``server``."""
     paths = {split: folder / f"{split}_32x32.mat" for split in ("train", "test")}
     table = {
         split: [f"{server}/{path.name}", path.name, hashlib.md5(path.read_bytes()).hexdigest()]

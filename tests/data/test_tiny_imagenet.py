@@ -39,7 +39,7 @@ def test_the_validation_folder_is_the_test_set_labelled_by_its_annotations(tiny_
     lines = (root / "val" / "val_annotations.txt").read_text().splitlines()
     for image, label, line in zip(test.images, test.labels.tolist(), lines, strict=True):
         name, wnid = line.split("\t")[:2]
-        assert int(wnid[1:]) == label  # the fixture's wnids count up
+        assert int(wnid[1:]) == label  # The fixture's wnids are ascending numbers.
         np.testing.assert_array_equal(image.permute(1, 2, 0), np.asarray(Image.open(root / "val" / "images" / name)))
 
 
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written_works_without_a_cache(
     tiny_imagenet_dir: Path, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root.chmod(0o555)
-    if os.geteuid() == 0:  # root may write anywhere, so ask the question as somebody else would
+    if os.geteuid() == 0:  # Root can write in every folder, and the test therefore runs as another user.
         monkeypatch.setattr(os, "access", lambda path, mode: False)
     train, _ = read_tiny_imagenet(tiny_imagenet_dir)
     root.chmod(0o755)

@@ -23,7 +23,7 @@ StackLoader.add_constructor("!GetAtt", lambda loader, node: f"${{{node.value}}}"
 
 @pytest.fixture(scope="session")
 def cluster() -> dict[str, Any]:
-    """The cluster file as written."""
+    """The content of the cluster file."""
     return yaml.safe_load((ROOT / "raycluster.yaml").read_text())
 
 
@@ -47,13 +47,13 @@ def manifest() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def project() -> dict[str, Any]:
-    """The project's own description of itself."""
+    """The project's metadata."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A node's home folder after its set-up, but with no program in its environment yet."""
+    """A node's home folder after its set-up, without programs in its environment."""
     home = tmp_path / "home"
     (home / "unmask-env" / "bin").mkdir(parents=True)
     (home / "unmask-env" / "head_ip").write_text("10.0.0.7\n")
@@ -66,7 +66,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def recorded(home: Path) -> Path:
-    """The file in which this node's ``ray`` notes its arguments and environment instead of doing anything."""
+    """The file in which this node's ``ray`` only records its arguments and environment."""
     calls = home / "calls"
     ray = home / "unmask-env" / "bin" / "ray"
     ray.write_text(f'#!/bin/bash\n{{ echo "ray $*"; env; echo; }} >>{calls}\n')

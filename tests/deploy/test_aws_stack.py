@@ -1,13 +1,13 @@
-"""What nodes may do on AWS, and who may read the bucket."""
+"""Permissions of the nodes on AWS, and access to the bucket."""
 
 from __future__ import annotations
 
 from typing import Any
 
 AUTOSCALER_CALLS = {
-    # what Ray's AWSNodeProvider calls for spot workers (its source has no other call on this path) ...
+    # Calls of Ray's AWSNodeProvider for spot workers. Its source has no other call on this path.
     *("ec2:DescribeInstances", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
-    # ... and what EC2 asks of whoever starts a machine with a role, from a public parameter's image
+    # Permissions that EC2 requires to start a machine with a role, from the image of a public parameter.
     *("iam:PassRole", "ssm:GetParameters"),
 }
 

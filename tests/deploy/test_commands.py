@@ -1,4 +1,4 @@
-"""Commands of the nodes, run in a home folder like theirs."""
+"""Commands of the nodes, run in a similar home folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NODE_ID = "0123456789abcdef" * 3 + "01234567"
 
 
 def run(command: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """As Ray's command runner does, in a shell whose environment has nothing of ours."""
+    """Run a command like Ray's command runner, in a shell that does not inherit the environment."""
     clean = {"HOME": str(home), "PATH": "/usr/bin:/bin", "USER": "ubuntu", "OMP_NUM_THREADS": "1", **environment}
     return subprocess.run(["bash", "-c", command], env=clean, capture_output=True, text=True, timeout=60, check=False)
 
@@ -97,7 +97,7 @@ def test_secrets_are_made_once_and_for_their_owner_only(home: Path) -> None:
 
 
 def test_setting_up_a_node_twice_leaves_one_login_line_and_private_credentials(home: Path, tmp_path: Path) -> None:
-    # everything but the installation itself, which takes gigabytes: python3 and pip do nothing here
+    # This runs all steps except the installation of gigabytes. python3 and pip do nothing here.
     programs = tmp_path / "programs"
     programs.mkdir()
     for program in (programs / "python3", home / "unmask-env" / "bin" / "pip"):
@@ -123,7 +123,7 @@ def test_setting_up_a_node_twice_leaves_one_login_line_and_private_credentials(h
 
 
 class Notice(BaseHTTPRequestHandler):
-    """Version 2 of the metadata service: answers only with a token, and has a notice from the second question on."""
+    """Version 2 of the metadata service. It requires a token, and returns a notice from the second request on."""
 
     questions = 0
 
@@ -158,7 +158,7 @@ def metadata_service() -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_spot_notice_drains_this_node(home: Path, recorded: Path, metadata_service: str) -> None:
-    # These stand for raylets, of which the script needs only the arguments; the first belongs to another cluster.
+    # These simulate raylets. The script uses only their arguments. The first belongs to another cluster.
     raylets = [
         subprocess.Popen(["bash", "-c", f"exec -a 'raylet --node_id={node} --gcs-address={head}:6379 --x' sleep 60"])
         for node, head in ((NODE_ID[::-1], "10.0.0.8"), (NODE_ID, "10.0.0.7"))

@@ -1,4 +1,4 @@
-"""The Kubernetes manifest: KubeRay's required fields, and the same promises as on AWS."""
+"""The Kubernetes manifest: KubeRay's required fields, and the same properties as on AWS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def groups(ray_cluster: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def pods(manifest: list[dict[str, Any]], groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The pod template of everything that runs."""
+    """The pod templates of all workloads."""
     others = [d["spec"]["template"] for d in manifest if d["kind"] in ("Deployment", "StatefulSet")]
     return [*others, *(group["template"] for group in groups)]
 

@@ -1,4 +1,4 @@
-"""The head's MLflow server, started by its own script on a real PostgreSQL."""
+"""The head's MLflow server, started by its script on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def server(postgres: Postgres, home: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def answer(url: str, **headers: str) -> tuple[int, str]:
-    """Status (0: nobody answered) and body."""
+    """Status and body of the response. Status 0 means no response."""
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as response:
             return response.status, response.read().decode()
@@ -84,7 +84,9 @@ def test_only_who_has_the_password_and_asks_by_its_name_is_answered(server: str,
     wrong = {"Authorization": "Basic " + base64.b64encode(b"admin:password1234").decode()}
     status, body = answer(experiments, **login)
     assert status == 200
-    assert "mlflow-artifacts:/" in body  # through the server: its clients need no rights on the bucket
+    assert (
+        "mlflow-artifacts:/" in body
+    )  # Artifacts pass through the server, so that clients need no access to the bucket.
     assert answer(experiments)[0] == 401
     assert answer(experiments, **wrong)[0] == 401
     assert answer(experiments, **login, Host="elsewhere.example")[0] == 403

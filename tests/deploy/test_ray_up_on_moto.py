@@ -1,4 +1,4 @@
-"""Ray's own AWS code against moto's EC2: what `ray up` makes, what its autoscaler calls. moto checks no credentials."""
+"""Ray's AWS code with moto's EC2: resources of `ray up`, calls of its autoscaler. moto checks no credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AWS cluster file: Ray's own validation, and what that doesn't look into."""
+"""The AWS cluster file: Ray's validation, and properties that Ray does not validate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.deploy.conftest import ROOT
 
 PUBLISHED_IMAGES = "/aws/service/"
 CPUS_AND_GPUS = {
-    # test_ray_up_on_moto.py compares the same with EC2's answers, as moto 5.2 has them
+    # test_ray_up_on_moto.py compares the same with EC2's responses in moto 5.2.
     "g4dn.xlarge": {"CPU": 4, "GPU": 1},
     "g6.xlarge": {"CPU": 4, "GPU": 1},
     "g5.xlarge": {"CPU": 4, "GPU": 1},
@@ -37,7 +37,7 @@ def test_ray_accepts_it(prepared: dict[str, Any]) -> None:
 
 
 def test_ray_fills_in_no_command_of_its_own(prepared: dict[str, Any], cluster: dict[str, Any]) -> None:
-    # Ray's defaults install its nightly build and start the dashboard on all addresses
+    # Ray's defaults install a nightly build and start the dashboard on all addresses.
     ours = {command for key in cluster if key.endswith("_commands") for command in cluster[key]}
     for key in prepared:
         if key.endswith("_commands"):
@@ -74,7 +74,7 @@ def test_workers_are_spot_and_none_is_kept_idle(cluster: dict[str, Any], workers
         assert node["min_workers"] == 0
         assert 0 < node["max_workers"] <= cluster["max_workers"]
         assert node["node_config"]["InstanceMarketOptions"]["MarketType"] == "spot"
-        # a stopped or hibernated spot machine would come back as a node that Ray has given up
+        # A stopped or hibernated spot machine would return as a node that Ray has abandoned.
         options = node["node_config"]["InstanceMarketOptions"]["SpotOptions"]
         assert options == {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
         assert node["node_config"]["IamInstanceProfile"] == {"Name": "unmask-worker"}
@@ -93,13 +93,13 @@ def test_machines_are_new_enough_encrypted_and_keep_their_credentials(cluster: d
 
 
 def test_only_ssh_is_open_to_the_world(cluster: dict[str, Any]) -> None:
-    # Ray makes the rules; it adds ours to its own
+    # Ray creates the rules, and adds those of the file.
     rules = _create_default_inbound_rules(["sg-nodes"], cluster["provider"]["security_group"].get("IpPermissions"))
     open_to_addresses = [rule for rule in rules if set(rule) & {"IpRanges", "Ipv6Ranges", "PrefixListIds"}]
     assert [(rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) for rule in open_to_addresses] == [(22, 22, "tcp")]
     others = [rule["UserIdGroupPairs"] for rule in rules if rule not in open_to_addresses]
     assert others == [[{"GroupId": "sg-nodes"}]]
-    # a machine with groups of its own would get none of these rules
+    # A machine with other groups would get none of these rules.
     assert not any(
         set(node["node_config"]) & {"SecurityGroupIds", "NetworkInterfaces"}
         for node in cluster["available_node_types"].values()

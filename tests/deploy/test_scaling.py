@@ -1,4 +1,4 @@
-"""Which machines Ray's own scheduler would start for the trials that wait."""
+"""The machines that Ray's scheduler would start for waiting trials."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def started(
     ranks: int = 1,
     availability: Mapping[str, float] | None = None,
 ) -> dict[str, int]:
-    """Machines by type, from none, for placement groups as Tune and Train ask for them."""
+    """Number of started machines by type, from none, for placement groups like those of Tune and Train."""
     cluster = AutoscalingConfig(prepared, skip_content_hash=True)
     group = GangResourceRequest(requests=[ResourceRequest(resources_bundle=rank) for _ in range(ranks)])
     scheduler = ResourceDemandScheduler(AutoscalerEventLogger(logging.getLogger(__name__)))

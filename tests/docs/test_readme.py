@@ -1,4 +1,4 @@
-"""What a README says can be checked where it is a path, a name or a command line."""
+"""Checks of paths, names and command lines in the README files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "sync_mlflow": sync_mlflow.read_request,
     "benchmark": benchmark.read_request,
 }
-"""Reads a job's arguments, and raises ValueError or SystemExit where they are wrong."""
+"""Reads a job's arguments, and raises ValueError or SystemExit for wrong ones."""
 
 
 def page_id(page: Path) -> str:
@@ -45,7 +45,7 @@ INDENTED = re.compile(r"^ {4,}(.*)\n", re.MULTILINE)
 
 
 def code_of(text: str) -> Iterator[str]:
-    """Lines in fences, indented lines, and code in running text; a line that ends with a backslash goes on."""
+    """Code in fences, indented lines and running text. A backslash at the end of a line continues it."""
     text = text.replace("\\\n", " ")
     for fence in FENCE.findall(text):
         yield from fence.splitlines()
@@ -55,7 +55,7 @@ def code_of(text: str) -> Iterator[str]:
 
 
 def inline_code(text: str) -> list[str]:
-    """Code between backquotes in running text."""
+    """Code between backticks in running text."""
     return [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", INDENTED.sub("", FENCE.sub("", text)))]
 
 
@@ -117,7 +117,7 @@ def test_links_lead_somewhere(page):
 
 
 def anchors(text: str) -> set[str]:
-    """Anchors of the headings, as GitHub makes them."""
+    """Anchors of the headings, by GitHub's rules."""
     outside = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -125,7 +125,7 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_named_files_exist(page):
-    """All but the new files that a recipe tells a reader to write."""
+    """All named files exist, except new files that a recipe tells a reader to write."""
     there = re.sub(r"new file `[^`]*`", "", page.read_text())
     named = re.findall(r"`((?:core|analysis|jobs|tests)/[\w./-]+)`", there)
     missing = [path for path in named if not (ROOT / path).exists()]
@@ -160,7 +160,7 @@ def section(page: str, heading: str) -> str:
 
 @pytest.fixture(scope="module")
 def flags() -> set[str]:
-    """All flags of all jobs, by their own help."""
+    """All flags of all jobs, from their help pages."""
     shown = io.StringIO()
     for job in (sweep_trades, status, report, evaluate, sync_mlflow, benchmark):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):

@@ -20,7 +20,7 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import Store
 
-# at this radius some images of the digits survive each attack and some do not
+# At this radius some images of the digits survive each attack, and some do not.
 CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "epsilon": 0.12, "attack_steps": 2, "attack_step_size": 0.06})
 PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1)
 SEEDS = 2
@@ -81,7 +81,7 @@ def images(digits: Dataset) -> ImageSet:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Callable[[BlockTask], BlockTask]:
-    """The same task with its results in another folder, which has the weights too."""
+    """The same task with results in another folder, which also contains the weights."""
 
     def move(task: BlockTask, folder: str = "elsewhere") -> BlockTask:
         root = Store(str(tmp_path / folder))

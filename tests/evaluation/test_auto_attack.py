@@ -1,4 +1,4 @@
-"""Against direct calls of the authors' library."""
+"""AutoAttack, compared with direct calls of the authors' library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks: independent of each other, resumable at every attack, whatever dies."""
+"""Blocks are independent of each other, and can be resumed at every attack after any crash."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_order_and_company_do_not_matter(trained: TinySweep, elsewhere: Move) ->
 def test_a_stored_attack_is_not_run_again(trained: TinySweep, elsewhere: Move) -> None:
     first = elsewhere(tasks(trained, mode="none")[0])
     evaluate_block(first, "cpu")
-    marked = dict.fromkeys(stored(first), "01" * 10)  # results that no attack would give
+    marked = dict.fromkeys(stored(first), "01" * 10)  # No attack gives these results.
     first.results.store.write(first.results.name, json.dumps(marked).encode())
     whole = elsewhere(tasks(trained)[0])
     found = evaluate_block(whole, "cpu")
@@ -92,7 +92,7 @@ def test_transfer_from_itself_is_the_attack_and_from_another_is_weaker(trained: 
 
 @pytest.mark.slow
 def test_kill_9_loses_at_most_the_attack_under_way(trained: TinySweep, elsewhere: Move) -> None:
-    wanted = {"queries": 4000, "images": 20}  # Square takes long: the kill comes while it runs
+    wanted = {"queries": 4000, "images": 20}  # Square takes long, so that the kill interrupts it.
     (task,) = (elsewhere(task) for task in tasks(trained, **wanted))
     (again,) = (elsewhere(task, "unbroken") for task in tasks(trained, **wanted))
     script = (

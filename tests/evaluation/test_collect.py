@@ -25,7 +25,7 @@ def test_autoattack_is_the_minimum_per_image() -> None:
         "square": [[1, 1, 1, 1], [0, 0]],
     }
     found = measured(flags, restarts=3)
-    assert found["autoattack"].accuracy == 1 / 6  # only the second image survives all
+    assert found["autoattack"].accuracy == 1 / 6  # Only the second image survives all attacks.
     assert min(found[name].accuracy for name in ("apgd-ce", "apgd-dlr", "fab", "square")) == 3 / 6
     assert found["clean"].accuracy == 5 / 6
     whole = found["autoattack"]

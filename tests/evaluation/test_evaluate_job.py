@@ -1,4 +1,4 @@
-"""The command as a user starts it."""
+"""The evaluation command, started like by a user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folded network and its chain of matrix products against the plain network in eval mode."""
+"""The folded network and its chain of matrix products, compared with the plain network in eval mode."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Build = Callable[..., tuple[nn.Module, Tensor]]
 
 @pytest.fixture
 def build() -> Build:
-    """A network in float64 that has seen a few batches, in train mode, and images for it."""
+    """A float64 network in train mode, after a few batches, and images for it."""
 
     def make(name: str, norm: str = "batch", channels: int = 3, side: int = 8) -> tuple[nn.Module, Tensor]:
         rng = torch.Generator().manual_seed(0)
@@ -34,7 +34,7 @@ def build() -> Build:
 
 
 def shake(model: nn.Module) -> None:
-    """What a training step does: weights and statistics change in place."""
+    """Change weights and statistics in place, like a training step."""
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for tensor in [*model.parameters(), *model.buffers()]:
@@ -54,7 +54,7 @@ def double_logits(logits: Tensor) -> Tensor:
 def test_computes_what_the_network_computes(build: Build, name: str, norm: str, channels: int, folds: int) -> None:
     model, x = build(name, norm, channels)
     folded = FoldedNetwork(model)
-    folded.image_gradient(x, double_logits)  # a chain that exists already has to be refreshed, too
+    folded.image_gradient(x, double_logits)  # An existing chain must be refreshed, too.
     shake(model)
     folded.refresh()
     model.eval()
@@ -174,7 +174,7 @@ def test_a_chain_leaves_its_images_alone() -> None:
 
 
 def test_batch_norm_that_follows_no_convolution_stays_float32(build: Build) -> None:
-    """Autocast leaves it in float32; bfloat16 statistics have 8 bits."""
+    """Autocast keeps it in float32, because bfloat16 statistics have only 8 bits."""
     model, x = build("preact-resnet18", "batch")
     model.float()
     half = FoldedNetwork(model, torch.bfloat16)

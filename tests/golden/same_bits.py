@@ -3,8 +3,8 @@
     git worktree add /tmp/before COMMIT
     python tests/golden/same_bits.py --before /tmp/before
 
-A change that only moves or renames code must print no difference. Times, hosts, versions and commits are left out of
-the comparison. It takes some minutes; it is a tool for such changes, and no test.
+A change that only moves or renames code must print no difference. The comparison ignores times, hosts, versions and
+commits. It takes some minutes. It is a tool for such changes and not a test.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ LEFT_OUT = ("device_seconds", "provenance", "schema_version", "run_id", "sweep")
 
 
 def main() -> int:
-    """Train by both checkouts and print what differs. Exit code: 0 the same bits, 1 a difference."""
+    """Train by both checkouts and print the differences. Exit code 0 means identical results, and 1 a difference."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--before", type=Path, required=True, help="the other checkout")
     parser.add_argument("--only", nargs="+", choices=list(SWEEPS), default=list(SWEEPS))
@@ -78,7 +78,7 @@ def main() -> int:
 
 
 def _results(tree: Path, folder: Path, sweeps: list[str]) -> dict[str, dict[str, Any]]:
-    """Every trial's record by sweep and key, without what depends on time and place."""
+    """Every trial's record by sweep and key, without fields that depend on time and machine."""
     folder.mkdir()
     for name in sweeps:
         print(f"{tree}: {name}", flush=True)

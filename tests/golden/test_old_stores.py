@@ -1,7 +1,7 @@
-"""Stores that released versions wrote are read, reported, continued and rerun by this one.
+"""This version can read, report, continue and rerun the stores of released versions.
 
-``stores/VERSION/SWEEP`` is what that version left of a small sweep, without its weights (one trial has them), and
-``rates.csv`` is what that version's ``report.py --format csv`` printed for it. `same_bits.py` made the sweeps.
+``stores/VERSION/SWEEP`` is a small sweep of that version, with the weights of only one trial. ``rates.csv`` is the
+output of that version's ``report.py --format csv``. `same_bits.py` created the sweeps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A wrong option: one clear message that names it, exit code 2, and nothing started or written."""
+"""A wrong option gives one clear message that names it and exit code 2, before any work starts."""
 
 from __future__ import annotations
 

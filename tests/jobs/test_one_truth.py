@@ -1,7 +1,7 @@
-"""Every command says the same of a sweep, because all of them read its storage.
+"""All commands show the same numbers of a sweep, because all of them read its storage.
 
 Unstable trials are stopped early and are known before the stable ones that started with them: a rate of a fixed number
-of seeds that counts them at once leans towards unstable.
+of seeds that counts them at once is biased towards unstable.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TRIALS = fixed_trials(SWEEP)
 
 
 class Stored:
-    """Sweep ``mine`` of 6 seeds: 1 and 3 ended unstable and were stopped, 0 and 2 are running, 4 and 5 wait."""
+    """Sweep ``mine`` of 6 seeds: 1 and 3 are unstable and were stopped, 0 and 2 are running, 4 and 5 are waiting."""
 
     def __init__(self, folder: Path) -> None:
         self.storage = str(folder / "results")
@@ -64,11 +64,11 @@ class Stored:
         self.ledger.write_progress(self.live.progress().model_copy(update={"written_at": time.time(), **changes}))
 
     def report(self, *options: str) -> Ended:
-        """The report, where MLflow never was."""
+        """The report of a sweep that was never logged to MLflow."""
         return run(report.main, ["--sweep", "mine", "--storage", self.storage, *options])
 
     def counts(self) -> set[tuple[int, int]]:
-        """Unstable and counted trials, by each command that prints them."""
+        """Numbers of unstable and counted trials in the output of each command that prints them."""
         told = run(status.main, ["--sweep", "mine", "--storage", self.storage])
         (shown,) = re.findall(r"(\d+)/(\d+)\s+[–\d]", " ".join(told.out.split("unstable")[-1].split("\n", 2)[2:]))
         (row,) = csv.DictReader(io.StringIO(self.report("--format", "csv").out))
@@ -103,7 +103,7 @@ def test_a_trial_that_waits_holds_back_later_ones(stored: Stored) -> None:
     for seed in (0, 2):
         stored.end(seed, "stable")
     stored.say()
-    # between two reports of the driver seeds 4 and 5 start, and 5 ends
+    # Between two reports of the driver, seeds 4 and 5 start, and seed 5 ends.
     stored.end(5, "unstable")
     assert stored.counts() == {(2, 4)}
     stored.end(4, "stable")

@@ -1,4 +1,4 @@
-"""The report of trials that were really trained and tracked."""
+"""The report of trials that the test trains and tracks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1
 
 
 def judged(record: TrialRecord, unstable: bool) -> TrialRecord:
-    """The record with a verdict of our choice: two epochs of the digits never become unstable."""
+    """The record with a given verdict, because two epochs of the digits are never unstable."""
     accuracies = {"clean": 0.9, "fgsm": 0.6, "pgd-10": 0.5, "square": 0.1 if unstable else 0.48}
     measured = tuple(Measurement(attack=a, accuracy=v, images=20, split="test") for a, v in accuracies.items())
     verdict = Verdict(
@@ -88,7 +88,7 @@ class Tracked:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Where the sweep is."""
+        """Options that locate the sweep."""
         return ("--storage", self.storage, "--mlflow-uri", self.uri)
 
     def parent(self, sweep: str = "tiny") -> Run:
@@ -128,7 +128,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def refused(capsys: Capture, *flags: str) -> str:
-    """The error of a call that must fail."""
+    """The error message of a call that must fail."""
     assert main(list(flags)) == 2
     said = capsys.readouterr()
     assert said.out == ""
@@ -177,7 +177,7 @@ def test_csv_in_a_pipe(tracked: Tracked) -> None:
 
 
 class Live:
-    """Sweep ``live``: three seeds of one cell, of which one has ended and one is running."""
+    """Sweep ``live`` with three seeds of one cell. One has ended, and one is running."""
 
     def __init__(self, tracked: Tracked, allocation: Allocation = "fixed") -> None:
         self.storage = str(Path("results").resolve())
@@ -280,7 +280,7 @@ def test_figures_as_files_and_in_the_run(tracked: Tracked, capsys: Capture) -> N
 
 @pytest.fixture(scope="module")
 def healed(tracked: Tracked) -> Tracked:
-    """Sweep ``again``: the unstable seed of one cell of ``tiny`` once more, healed, with a clean gated checkpoint."""
+    """Sweep ``again`` with the unstable seed of one cell of ``tiny``, healed, and with a clean gated checkpoint."""
     cell = Cell.from_flat({**CELL.flat(), "heal": "fosc"})
     first = tracked.records[1]
     gated = first.verdict.evidence[0].model_copy(update={"checkpoint": "gated"})
@@ -361,7 +361,7 @@ def test_landscape_of_stored_weights_is_the_loss_along_the_gradient_s_sign(track
 
 
 def visible_text(page: str) -> str:
-    """Text without tags, with single spaces."""
+    """The text without tags and with single spaces."""
     body = re.sub(r"<style.*?</style>", "", page, flags=re.DOTALL)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)).replace("&nbsp;", " ")
 

@@ -1,4 +1,4 @@
-"""How a sweep stands, told from its store alone."""
+"""The status of a sweep, read only from its store."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def test_cells_trials_cost_and_driver(stored: Stored, capsys: Capture) -> None:
     said = stored.status(capsys)
     assert f"the driver on {stored.progress.host} (process {stored.progress.pid}) is running" in said
     assert "4 of 8 trials done, 3 running, 1 waiting" in said
-    # 4 x 20 s are spent, and 3 x 10 s by those that run; each of the 4 left takes 20 s as its cell's others did
+    # Finished trials took 4 x 20 s and running ones 3 x 10 s. Each of the 4 others takes 20 s like its cell's.
     assert "cost 110.00 of about 160.00" in said
     assert f"{TRIALS[4].key} epoch 1/4 fosc 0.25" in said
-    # done, running, waiting, censored, unstable / counted
+    # The columns are done, running, waiting, censored, and unstable / counted.
     assert "1 2 2 – – 2/2 100 [34–100]" in said
     assert "6 1 1 1 1 0/1 0 [0–79]" in said
 
@@ -111,7 +111,7 @@ def test_a_driver_that_is_not_heard_of(stored: Stored, capsys: Capture) -> None:
 @pytest.mark.parametrize(("state", "shown"), [("interrupted", "was interrupted"), ("failed", ") failed ")])
 def test_a_driver_that_ended_early(stored: Stored, capsys: Capture, state: str, shown: str) -> None:
     stored.say(stored.progress, state=state)
-    said = stored.status(capsys, "--watch")  # ends at once: no driver is running
+    said = stored.status(capsys, "--watch")  # The command ends at once, because no driver runs.
     assert shown in said
     assert "0 running, 4 waiting" in said
 

@@ -1,4 +1,4 @@
-"""MLflow's copy of a sweep is written again from the storage."""
+"""The command that writes MLflow's copy of a sweep again from the storage."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Stored:
         assert main(args) == code
 
     def content(self) -> dict[str, Any]:
-        """What MLflow has of each run: all but ids and times."""
+        """The content of each MLflow run, except ids and times."""
         client = MlflowClient(self.uri)
         experiment = client.get_experiment_by_name("unmask")
         assert experiment is not None
@@ -78,7 +78,7 @@ class Stored:
         return found
 
     def tables(self) -> dict[str, list[Any]]:
-        """All of MLflow's database that is about runs."""
+        """The tables of MLflow's database that contain runs."""
         with sqlite3.connect(self.uri.removeprefix("sqlite:///")) as database:
             names = ("runs", "params", "tags", "metrics", "latest_metrics", "experiments")
             return {name: sorted(database.execute(f"select * from {name}"), key=str) for name in names}
@@ -91,7 +91,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 
 @pytest.fixture
 def stored(made: Stored) -> Stored:
-    """MLflow as the sweep's driver left it, completed once."""
+    """An MLflow store that the sweep's driver has written and the command has completed once."""
     made.sync("--rewrite")
     return made
 
@@ -99,7 +99,7 @@ def stored(made: Stored) -> Stored:
 def test_what_a_driver_wrote_is_written_again_after_mlflow_is_deleted(tmp_path: Path, capsys: Capture) -> None:
     stored = Stored(tmp_path)
     of_driver = stored.content()
-    # another empty store, because MLflow keeps the deleted file of the first one open in this process
+    # A second empty store is needed, because MLflow keeps the deleted file of the first one open in this process.
     (tmp_path / "new").mkdir()
     stored.uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     stored.sync()

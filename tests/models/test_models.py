@@ -1,4 +1,4 @@
-"""What holds for every architecture."""
+"""Properties of every architecture."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_resnets_average_what_three_halvings_leave(name: str, image_size: int, s
 
 
 def test_resnet18_computes_what_torchvisions_does_with_a_cifar_stem() -> None:
-    """The weights in order, carried over to torchvision's ResNet-18 with a 3x3 stem and no max-pooling."""
+    """The weights are copied in order to torchvision's ResNet-18 with a 3x3 stem and without max-pooling."""
     ours = build_model(ModelOptions(model="resnet18"), CIFAR, 3)
     theirs = torchvision.models.resnet18(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)

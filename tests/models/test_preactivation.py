@@ -1,4 +1,4 @@
-"""Pre-activation networks, written out from the papers with plain functions."""
+"""Pre-activation networks, compared with plain functions that follow the papers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Weights = list[Tensor]
 
 
 def activate(x: Tensor, weights: Weights) -> Tensor:
-    """Training-mode BN with the next two weights, then ReLU."""
+    """Train-mode BatchNorm with the next two weights, followed by ReLU."""
     scale, shift = weights.pop(0), weights.pop(0)
     mean, variance = x.mean(dim=(0, 2, 3), keepdim=True), x.var(dim=(0, 2, 3), correction=0, keepdim=True)
     return ((x - mean) / (variance + 1e-5).sqrt() * scale[:, None, None] + shift[:, None, None]).clamp(min=0)

@@ -36,7 +36,7 @@ def test_evidence_says_what_was_measured(network):
     ]
     assert {(m.images, m.split, m.precision) for m in rows.values()} == {(50, "validation", "fp32")}
     assert {(m.epsilon, m.seed) for m in evidence.measurements[1:]} == {(0.03, 9)}
-    one_image = 0.02 + 1e-9  # may hang on how a batch of another size rounds
+    one_image = 0.02 + 1e-9  # The value may depend on rounding, which differs for another batch size.
     pgd7 = robust_accuracy(model, build_attack("pgd-7", 0.03, 0.5), images, labels, 9)
     assert rows["pgd-10"].accuracy == pytest.approx(pgd7, abs=one_image)
     leaf = (images / 255).requires_grad_()

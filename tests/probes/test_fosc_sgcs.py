@@ -1,4 +1,4 @@
-"""FOSC and SGCS against brute force in float64, and the argument that links them (Appendix E)."""
+"""FOSC and SGCS, compared with brute force in float64, and their relation (Appendix E)."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def attack_in_one_dimension(frequency, phase, epsilon, steps, step_size):
 def test_unconverged_attacks_have_disagreeing_steps_in_one_dimension(frequency, phase, epsilon, steps, overshoot):
     """Appendix E: with steps * step_size > epsilon, FOSC > 0 implies SGCS < 1.
 
-    The paper's pairs leave out the gradient at the attack's result, which FOSC is made of: see the next test. With it
-    included, the argument holds.
+    The paper's pairs do not include the gradient at the attack's result, from which FOSC is computed (see the next
+    test). With this gradient the argument holds.
     """
     value, _, with_last = attack_in_one_dimension(frequency, phase, epsilon, steps, overshoot * epsilon / steps)
     if value > 1e-9:
@@ -137,7 +137,7 @@ def test_unconverged_attacks_have_disagreeing_steps_in_one_dimension(frequency, 
 
 
 def test_appendix_e_needs_the_gradient_at_the_result():
-    # three steps climb to the ball's edge just past a crest: all three agree, the gradient behind the crest does not
+    # Three steps ascend to the ball's edge just behind a maximum. They agree, and the gradient behind it does not.
     value, paper, with_last = attack_in_one_dimension(10.0, -5.0 + torch.pi - 0.05, 0.2, 3, 0.07)
     if value <= 1e-9:
         pytest.fail("the example is meant to be unconverged")

@@ -1,4 +1,4 @@
-"""The one-run validation against separate, plain measurements."""
+"""The validation in one attack run, compared with separate plain measurements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def images():
 
 
 def plain_validation(model, images, protocol, seed, center):
-    """Everything measured on its own, image by image, float64."""
+    """All metrics measured separately, image by image, in float64."""
     model = model.double().eval()
     rng = torch.Generator().manual_seed(seed)
     noise = torch.rand(images.images.shape, generator=rng) * 2 - 1
@@ -50,7 +50,7 @@ def plain_validation(model, images, protocol, seed, center):
             x_adv = torch.min(torch.max(step, x - EPSILON), x + EPSILON).clamp(0, 1)
         pairs = [F.cosine_similarity(a, b, dim=0) for a in signs for b in signs if a is not b]
         g = gradient(x_adv)
-        origin = x if center == "natural" else unclamped  # published code: before the clamp
+        origin = x if center == "natural" else unclamped  # The published code uses the start before the clamp.
         fgsm = (x + EPSILON * gradient(x).sign()).clamp(0, 1)
         rows.append(
             {
@@ -76,7 +76,7 @@ def test_equals_separate_measurements(network, images, center):
     found = validate(Float64(network()), images, EPSILON, protocol, seed=3, batch_size=16)
     expected = plain_validation(network(), images, protocol, 3, center)
     assert list(found) == list(expected)
-    assert found == pytest.approx(expected, abs=1e-5)  # the attacked images themselves are float32
+    assert found == pytest.approx(expected, abs=1e-5)  # The attacked images are float32.
 
 
 def test_ranks_and_batches_change_nothing(network, images):

@@ -1,4 +1,4 @@
-"""The label of a measurement says what was run, whatever key the record stores it under."""
+"""The label of a measurement describes the attack that ran, independently of its key in the record."""
 
 from __future__ import annotations
 

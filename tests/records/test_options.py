@@ -1,4 +1,4 @@
-"""Which options vary among cells."""
+"""The options that vary among cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record says which layout it has, and another layout is a clear error."""
+"""A record contains the version of its layout, and another version gives a clear error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the code says of itself, against git."""
+"""Commit and source tree, compared with git."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def git(folder: Path, *command: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A repository with names whose order is not that of their letters: git sorts ``a`` the folder after ``a.py``."""
+    """A repository whose names git does not sort alphabetically: the folder ``a`` is after ``a.py``."""
     folder = tmp_path / "checkout"
     for name in ("core/a.py", "core/a/b.py", "core/a-b.py", "core/a0/c.yaml", "core/ü.py", "other.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def test_our_version_is_that_of_the_code_beside_it(tmp_path: Path) -> None:
 
 
 class WorkingDirectory:
-    """A copy of the code without history, as a Ray job has it."""
+    """A copy of the code without history, like that of a Ray job."""
 
     SCRIPT = "from core.source import *; print(git_commit(), code_version())"
 

@@ -15,13 +15,13 @@ PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
 
 
 def count_rows(records: Sequence[Any], path: Path) -> None:
-    """Stands for the analysis: it reads all rows and writes a file."""
+    """A replacement of the analysis that reads all rows and writes a file."""
     path.write_text(str(sum(len(record.trace) for record in records)))
 
 
 @pytest.fixture
 def settings() -> Callable[..., Settings]:
-    """Settings of one short turn; the quick preset on few images."""
+    """Settings of one short repetition, with the quick preset on few images."""
     preset = load_preset("quick", PRESETS)
     few = {"classes": 5, "train_images": 228, "validation_images": 100, "test_images": 40}
     sweep = build_sweep(preset, preset_name="quick", name="quick", cell_overrides=few, protocol_overrides={})

@@ -1,4 +1,4 @@
-"""The paired difference's interval against simulation, and McNemar's test against its definition."""
+"""The interval of a paired difference, compared with simulation, and McNemar's test with its definition."""
 
 from __future__ import annotations
 

@@ -18,8 +18,10 @@ from tests.networks import Float64
 
 CPU = torch.device("cpu")
 WELL_CONDITIONED = {"attack_start": "uniform", "lr": 0.01}
-"""Next to a clean image, and at the end of training, the attack's gradient is next to 0: rounding decides its sign, and
-with it where a pixel goes. Far from the image, and while there is still much to learn, it hardly ever does."""
+"""Options with a distant start of the attack and little training.
+
+Near a clean image, and at the end of training, the attack's gradient is almost 0, and rounding decides its sign and the
+direction of a pixel. Far from the image and early in training this is rare."""
 
 
 def tiny_cell(**options: Any) -> Cell:
@@ -37,7 +39,7 @@ def test_float64_losses_stay_equal_over_200_steps(clean_forwards: int) -> None:
 
 
 def rounding_errors(cell: Cell, steps: int) -> tuple[list[float], list[float]]:
-    """Relative errors of the losses of single float32 steps, against the textbook's step in float64.
+    """Relative errors of the losses of single float32 steps, compared with the textbook's step in float64.
 
     Each step starts from the weights that a float32 textbook has reached, which are exact in float64.
 
@@ -65,7 +67,7 @@ def rounding_errors(cell: Cell, steps: int) -> tuple[list[float], list[float]]:
 
 
 def typical(errors: list[float]) -> float:
-    """Geometric mean; an error below float32's resolution counts as that."""
+    """The geometric mean. Errors below the resolution of float32 are replaced by the resolution."""
     return math.exp(statistics.fmean(math.log(max(error, 2**-24)) for error in errors))
 
 
@@ -85,7 +87,7 @@ def test_resnet_losses_are_as_exact_as_the_textbooks() -> None:
 
 
 def test_both_textbook_attacks_are_one() -> None:
-    """Asking for weight gradients too changes no image."""
+    """Computing weight gradients, too, does not change any image."""
     cell = tiny_cell()
     x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     start = x + 0.001

@@ -16,7 +16,7 @@ MakeSettings = Callable[..., Settings]
 
 @pytest.fixture
 def sweep_folder(tmp_path: Path) -> Path:
-    """Two trials of 200 epochs at 1 device-second each (0.9 training, 0.1 evaluation), 100 s apart; begun at 1000 s."""
+    """Two trials of 200 epochs of 1 device-second (0.9 training, 0.1 evaluation), 100 s apart, started at 1000 s."""
     folder = tmp_path / "swept"
     folder.mkdir()
     (folder / "sweep.json").write_text("{}")

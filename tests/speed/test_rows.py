@@ -1,4 +1,4 @@
-"""Each row runs, in its smallest size, and what it yields is a number."""
+"""Each row runs in its smallest size and yields a number."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MakeSettings = Callable[..., Settings]
 
 @pytest.fixture(autouse=True)
 def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ResNet-18 on images that cost it little."""
+    """ResNet-18 on small images, which take little time."""
     small = {"image_size": 8, "classes": 5, "validation_images": 20, "attack_steps": 1}
     monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
     monkeypatch.setattr(subjects, "feasible_batch", lambda settings: 4)
@@ -70,7 +70,7 @@ def test_trades_small_cnn(settings: MakeSettings) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("bf16", [False, True])
 def test_trades_resnet18(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, bf16: bool) -> None:
-    """Processors without bfloat16 have no row for it; emulated, its row can be tried on them all the same."""
+    """Processors without bfloat16 have no row for it. With emulation the row can be tested on them, too."""
     monkeypatch.setattr(trades_step, "has_bf16", lambda device: bf16)
     check(list(resnet_steps(settings(resnet_batches=(3, 6)))), "trades-resnet18", 4 if bf16 else 2)
 
@@ -86,7 +86,7 @@ def test_without_a_batch_size_one_that_this_machine_bears_is_taken(settings: Mak
 def test_the_second_trial_of_a_machine_hardly_compiles(settings: MakeSettings) -> None:
     results = list(compile_costs(settings()))
     check(results, "compile-cache", 1)
-    assert results[0].median > 2  # 6 to 8; two trials that both compile take the same time
+    assert results[0].median > 2  # The value is 6 to 8, and two trials that both compile take the same time.
 
 
 @pytest.mark.slow

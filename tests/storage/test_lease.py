@@ -1,4 +1,4 @@
-"""A lease has one owner at a time, whatever owners die of, on whichever machine."""
+"""A lease has at most one owner at a time, for any crash of an owner on any machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with Lease(Store(sys.argv[1]), "driver", lambda holder: print("lost to", holder,
     time.sleep(600)
 """
 ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-"""A process id namespace of its own: nobody outside sees by its ids who is alive there."""
+"""A command prefix for a separate PID namespace, whose processes cannot be checked from outside."""
 
 
 @pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.server)])
@@ -50,7 +50,7 @@ class Others:
         self.processes: list[subprocess.Popen[str]] = []
 
     def hold(self, store: Store, elsewhere: bool = False) -> subprocess.Popen[str]:
-        """Start one; return once it holds."""
+        """Start a process, and return when it holds the lease."""
         code = HOLD.format(refresh=REFRESH, stale=STALE)
         command = [*(ELSEWHERE if elsewhere else ()), sys.executable, "-c", code, store.root]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
@@ -113,7 +113,7 @@ def test_a_dead_owner_elsewhere_is_followed_when_it_was_silent_long_enough(
 ) -> None:
     process = others.hold(store, elsewhere=True)
     time.sleep(1)
-    with pytest.raises(HeldError), take(store):  # it lives: it was seen to refresh
+    with pytest.raises(HeldError), take(store):  # The owner is alive, because it has refreshed the lease.
         pass
     others.signal(process, signal.SIGKILL)
     started = time.monotonic()

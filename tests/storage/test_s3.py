@@ -1,4 +1,4 @@
-"""What a real S3 server that refuses, stalls, dies or lies does to a store."""
+"""Behaviour of a store when a real S3 server rejects, stalls, dies or returns wrong data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = ObjectStore.secret_key
 
 @pytest.fixture
 def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A new bucket; the environment says where and with what keys."""
+    """A new bucket, whose endpoint and keys are in the environment."""
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
     s3._client.cache_clear()

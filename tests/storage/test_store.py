@@ -1,4 +1,4 @@
-"""A stored file is either whole or not there, whatever fails in between."""
+"""A stored file is either complete or absent after any failure."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_children_are_folders(store: Store) -> None:
 
 
 def test_hundreds_of_trials_are_all_listed(store: Store) -> None:
-    """A server lists 1,000 at once."""
+    """A server lists at most 1,000 objects per request."""
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda n: store.write(f"trials/t-{n:04d}/record.json", b"{}"), range(1100)))
     assert store.child("trials").folders() == [f"t-{n:04d}" for n in range(1100)]
@@ -128,7 +128,7 @@ def test_any_changed_byte_of_a_sealed_file_is_noticed(
 
 
 def test_readers_never_see_half_a_file(tmp_path: Path) -> None:
-    """A second process replaces the file as fast as it can while this one reads it."""
+    """A second process replaces the file continuously while this process reads it."""
     writer = f"""
 from core.storage import Store
 store = Store({str(tmp_path)!r})
@@ -153,7 +153,7 @@ def limited(limit: int) -> Callable[[], None]:
 
 
 def test_a_write_that_fails_half_way_is_an_os_error_and_keeps_the_old_file(tmp_path: Path) -> None:
-    """No more than 1,000 bytes may be written: what a full disk does, without filling one."""
+    """A limit of 1,000 bytes per file has the effect of a full disk."""
     store = Store(str(tmp_path))
     store.write("state", b"old")
     attempt = f"""

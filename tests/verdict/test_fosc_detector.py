@@ -1,4 +1,4 @@
-"""The FOSC alarm against a search for runs in the whole trace at once."""
+"""The FOSC alarm, compared with a search for runs in the whole trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOSC = st.one_of(st.none(), st.just(3.0), st.just(float("nan")), st.floats(0, 6)
 
 
 def by_regular_expression(trace: list[float | None], patience: int, grace: int) -> tuple[list[int], list[int], bool]:
-    """Onsets, recoveries and whether the alarm is on, from a string with an x for each suspicious epoch."""
+    """Onsets, recoveries and the state of the alarm, from a string with an x for each masked epoch."""
     marks = "".join(
         "x" if epoch > grace and not (value is not None and value <= 3) else "." for epoch, value in enumerate(trace, 1)
     )

@@ -1,4 +1,4 @@
-"""Detectors by name: what a protocol may choose can run in every trial."""
+"""Detectors by name. Each detector that a protocol may choose can run in every trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From evidence to labels, and from labels to an outcome."""
+"""The rules from evidence to labels, and from labels to an outcome."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def detector(*fosc: float) -> FoscDetector:
 @pytest.mark.parametrize(
     ("pgd", "square", "holds"),
     [
-        (0.30, 0.22, True),  # a little under 0.08 in binary
+        (0.30, 0.22, True),  # The binary value is slightly below 0.08.
         (0.08, 0.00, True),
         (0.50, 0.42, True),
-        (0.30, 0.2225, False),  # one of 400 images less
+        (0.30, 0.2225, False),  # This is one of 400 images less.
         (0.22, 0.30, False),
         (0.30, 0.10, True),
     ],
@@ -78,7 +78,7 @@ CATASTROPHIC = {"fgsm": 0.9}
         ((1, 9, 1), [evidence("selected", **CATASTROPHIC), evidence("last")], "unstable", (True, False, True)),
         ((1, 1, 1), [evidence("selected", **OVERESTIMATED), evidence("last")], "unstable", (False, True, False)),
         ((1, 1, 1), [evidence("selected"), evidence("last", **CATASTROPHIC)], "unstable", (False, False, True)),
-        # what was true on the way, or holds for the gated checkpoint, labels nothing
+        # Earlier evidence and evidence of the gated checkpoint do not set labels.
         ((1, 9, 1), [evidence("alarm", 2, **OVERESTIMATED), evidence("last")], "healed", (True, False, False)),
         ((1, 1, 1), [evidence("gated", **OVERESTIMATED), evidence("last")], "stable", (False, False, False)),
         ((9, 1, 9), [evidence("last")], "unstable", (True, False, False)),

@@ -1,4 +1,4 @@
-"""This version can read, report, continue and rerun the stores of released versions.
+"""Stores of released versions, which the current version can read, report, continue and rerun.
 
 ``stores/VERSION/SWEEP`` is a small sweep of that version, with the weights of only one trial. ``rates.csv`` is the
 output of that version's ``report.py --format csv``. `same_bits.py` created the sweeps.

@@ -123,6 +123,11 @@ METHOD_OPTIONS = tuple(
             number("guidance_begin", reals(0, 1), ABOVE_ONE),
         ),
         "ssat": (number("checkpoints", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
+        "seat": (
+            number("linearity", reals(0, 1e6), reals(1.1e6, 1e300)),
+            choice("linearity_form", "paper", "official"),
+            number("flood", reals(0, 1000), reals(1000.1, 1e300)),
+        ),
     }.items()
     for case in cases
 )
@@ -218,7 +223,7 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     if given.get("method") == "gairat":
         given["reweighting"] = "discrete"
     given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
-    if given.get("method") == "grad-align":
+    if given.get("method") in ("grad-align", "seat"):
         given.pop("compile", None)
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"

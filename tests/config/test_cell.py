@@ -40,6 +40,7 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "fat-trades": {"beta": 3, "omega": 0.01},
     "gat": {"guidance": 5, "guidance_factor": 2, "guidance_begin": 0.5},
     "ssat": {"checkpoints": 4},
+    "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}

@@ -48,6 +48,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "gat": {"method": "gat"},
     "ssat": {"method": "ssat"},
     "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
+    "seat": {"method": "seat"},
+    "seat, as its code, flooded": {"method": "seat", "linearity_form": "official", "flood": 1.6},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

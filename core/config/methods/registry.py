@@ -19,6 +19,7 @@ from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
 from core.config.methods.ssat import SsatOptions
+from core.config.methods.seat import SeatOptions
 from core.config.methods.trades import TradesOptions
 
 
@@ -52,6 +53,7 @@ METHODS: dict[str, MethodEntry] = {
     "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
     "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
     "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
+    "seat": MethodEntry(SeatOptions, "core.methods.seat:Seat"),
 }
 """A new method needs its two files and a row here. A plug-in adds its row by `core.config.register_method`."""
 

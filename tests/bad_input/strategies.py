@@ -128,6 +128,12 @@ METHOD_OPTIONS = tuple(
             choice("linearity_form", "paper", "official"),
             number("flood", reals(0, 1000), reals(1000.1, 1e300)),
         ),
+        "sub-at": (
+            number("sampling_share", reals(0.001, 1), ABOVE_ONE),
+            number("snapshots_per_epoch", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),
+            number("subspace_dimensions", wholes(1, 10000), FRACTIONAL, words("0", "10001"), HUGE),
+            number("subspace_lr", reals(0.001, 1000), words("0"), reals(1000.1, 1e300)),
+        ),
     }.items()
     for case in cases
 )

@@ -40,6 +40,7 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "fat-trades": {"beta": 3, "omega": 0.01},
     "gat": {"guidance": 5, "guidance_factor": 2, "guidance_begin": 0.5},
     "ssat": {"checkpoints": 4},
+    "sub-at": {"sampling_share": 0.5, "snapshots_per_epoch": 3, "subspace_dimensions": 40, "subspace_lr": 0.5},
     "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""

@@ -18,8 +18,9 @@ from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
-from core.config.methods.ssat import SsatOptions
 from core.config.methods.seat import SeatOptions
+from core.config.methods.ssat import SsatOptions
+from core.config.methods.sub_at import SubAtOptions
 from core.config.methods.trades import TradesOptions
 
 
@@ -54,6 +55,7 @@ METHODS: dict[str, MethodEntry] = {
     "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
     "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
     "seat": MethodEntry(SeatOptions, "core.methods.seat:Seat"),
+    "sub-at": MethodEntry(SubAtOptions, "core.methods.sub_at:SubAt"),
 }
 """A new method needs its two files and a row here. A plug-in adds its row by `core.config.register_method`."""
 

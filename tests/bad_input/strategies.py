@@ -134,6 +134,20 @@ METHOD_OPTIONS = tuple(
             number("subspace_dimensions", wholes(1, 10000), FRACTIONAL, words("0", "10001"), HUGE),
             number("subspace_lr", reals(0.001, 1000), words("0"), reals(1000.1, 1e300)),
         ),
+        "las-at": (
+            choice("policy_model", "small-cnn", "resnet18"),
+            number("policy_lr", reals(0, 1000), reals(1000.1, 1e300)),
+            number("policy_interval", wholes(1, 1000000), FRACTIONAL, words("0", "1000001"), HUGE),
+            number("policy_radius_min", words("1/255", "3/255", "0.01"), words("0"), ABOVE_ONE),
+            number("policy_radius_max", reals(0.06, 1), words("0"), ABOVE_ONE),
+            number("policy_steps_min", wholes(1, 13), FRACTIONAL, words("0", "1001"), HUGE),
+            number("policy_steps_max", wholes(13, 1000), FRACTIONAL, words("0", "1001"), HUGE),
+            number("policy_size_min", words("1/255", "3/255", "0.01"), words("0"), ABOVE_ONE),
+            number("policy_size_max", reals(0.02, 1), words("0"), ABOVE_ONE),
+            number("reward_robust", reals(0, 1000), reals(1000.1, 1e300)),
+            number("reward_clean", reals(0, 1000), reals(1000.1, 1e300)),
+            number("soft_label", reals(0, 1), ABOVE_ONE),
+        ),
     }.items()
     for case in cases
 )

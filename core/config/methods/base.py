@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Passes(NamedTuple):
-    """Passes of one batch through the network.
+    """Passes of one batch through the network; a fraction where not every batch has the pass.
 
     Attributes:
         forwards: forward passes.
@@ -22,9 +22,9 @@ class Passes(NamedTuple):
         weight_backwards: backward passes that compute the gradient by the weights.
     """
 
-    forwards: int = 0
-    image_backwards: int = 0
-    weight_backwards: int = 0
+    forwards: float = 0
+    image_backwards: float = 0
+    weight_backwards: float = 0
 
     def plus(self, other: Passes) -> Passes:
         """The sum of both numbers of passes."""
@@ -32,6 +32,9 @@ class Passes(NamedTuple):
 
     def times(self, factor: int) -> Passes:
         """The passes multiplied by ``factor``."""
+
+    def times(self, factor: float) -> Passes:
+        """The same passes ``factor`` times."""
         return Passes(*(factor * mine for mine in self))
 
 

@@ -14,7 +14,7 @@ from torch.distributions import Categorical
 
 from core.config import Cell
 from core.methods import Batch, build_method
-from core.methods.las_at import _sampled
+from core.methods.las_at import _resists, _sampled
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
 Y = torch.tensor([0, 2, 1, 1, 0, 3])
@@ -28,6 +28,10 @@ def cell(**options: Any) -> Cell:
     given |= {"policy_model": "small-cnn", "policy_interval": 2, "policy_steps_min": 2, "policy_steps_max": 4}
     given |= {"weight_decay": 0.01, "momentum": 0, "nesterov": False}
     return Cell.from_flat({"method": "las-at", **given, **options})
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 6), nn.Tanh(), nn.Linear(6, 4)).double()
 
 
 @pytest.fixture
@@ -105,28 +109,46 @@ def test_every_image_has_its_own_attack(prepared: tuple[Any, Any, Batch]) -> Non
     torch.testing.assert_close(method.attack(run, batch)["x"], expected, rtol=0, atol=1e-7)
 
 
-def reward_by_hand(model: nn.Module, batch: Batch, x_adv: Tensor) -> float:
+def results_by_hand(model: nn.Module, batch: Batch, i: int) -> list[tuple[float, bool]]:
+    """Loss at the end of each of an image's two attacks, and whether it is classified correctly there."""
+    results = []
+    for start in (batch.drawn["start"][i], batch.drawn["restart"][i]):
+        at = start
+        for _ in range(STEPS):
+            if model(at[None]).argmax() == Y[i]:
+                at = ascend(model, batch.x[i], Y[i], at, EPSILON, 1, STEP)
+        z = model(at[None])
+        results.append((F.cross_entropy(z, Y[i : i + 1]).item(), bool(z.argmax() == Y[i])))
+    return results
+
+
+def test_an_image_resists_if_it_does_at_its_largest_loss(prepared: tuple[Any, Any, Batch]) -> None:
+    method, _, batch = prepared
+    differ = 0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        model = network()
+        with torch.no_grad():
+            model[1].weight.mul_(20)
+        results = [results_by_hand(model, batch, i) for i in range(N)]
+        assert _resists(method.inner, model, batch).tolist() == [max(pair)[1] for pair in results]
+        differ += sum(one[1] != other[1] for one, other in results)
+    assert differ > 0, "both starts always end the same: the choice between them is not seen"
+
+
+def reward_by_hand(model: nn.Module, batch: Batch, x_adv: Tensor) -> tuple[float, nn.Module]:
+    """The reward, and the network a step later."""
     loss = min(F.cross_entropy(model(x_adv), Y).item(), 10)
     twin = copy.deepcopy(model)
     log_p = F.log_softmax(twin(x_adv), 1)
-    target = F.one_hot(Y, 4) * (0.7 - 0.1) + 0.1
+    target = F.one_hot(Y, 4).double() * (0.7 - 0.1) + 0.1
     gradients = torch.autograd.grad(-(target * log_p).sum(1).mean(), list(twin.parameters()))
     with torch.no_grad():
         for weight, gradient in zip(twin.parameters(), gradients, strict=True):
             weight.sub_(LR * (gradient + 0.01 * weight))
-    robust = 0
-    for i in range(N):
-        results = []
-        for start in (batch.drawn["start"][i], batch.drawn["restart"][i]):
-            at = start
-            for _ in range(STEPS):
-                if twin(at[None]).argmax() == Y[i]:
-                    at = ascend(twin, batch.x[i], Y[i], at, EPSILON, 1, STEP)
-            z = twin(at[None])
-            results.append((F.cross_entropy(z, Y[i : i + 1]).item(), bool(z.argmax() == Y[i])))
-        robust += max(results)[1]
+    robust = sum(max(results_by_hand(twin, batch, i))[1] for i in range(N))
     clean = (twin(batch.x).argmax(1) == Y).double().mean().item()
-    return loss + 4 * robust / N + 2 * clean
+    return loss + 4 * robust / N + 2 * clean, twin
 
 
 def test_the_policy_ascends_the_reward(prepared: tuple[Any, Any, Batch]) -> None:
@@ -134,8 +156,10 @@ def test_the_policy_ascends_the_reward(prepared: tuple[Any, Any, Batch]) -> None
     policy, before = copy.deepcopy(method.policy), copy.deepcopy(run.model.state_dict())
     choices = chosen_by(copy.deepcopy(policy).train(), batch.x, batch.drawn["trial"])
     x_adv = attacked(run.model, batch, choices)
-    reward = reward_by_hand(run.model, batch, x_adv)
+    reward, twin = reward_by_hand(run.model, batch, x_adv)
     assert method._reward(run, batch, x_adv) == pytest.approx(reward, rel=1e-9)
+    for ours, theirs in zip(method.twin.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
     method._update_policy(run, batch)
     heads = policy.train()(batch.x).split([len(RADII), len(COUNTS), len(SIZES)], dim=1)

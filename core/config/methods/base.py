@@ -30,11 +30,8 @@ class Passes(NamedTuple):
         """The sum of both numbers of passes."""
         return Passes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
-    def times(self, factor: int) -> Passes:
-        """The passes multiplied by ``factor``."""
-
     def times(self, factor: float) -> Passes:
-        """The same passes ``factor`` times."""
+        """The passes multiplied by ``factor``."""
         return Passes(*(factor * mine for mine in self))
 
 

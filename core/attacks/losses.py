@@ -83,3 +83,14 @@ def guided_cross_entropy(y: Tensor, clean: Tensor, weight: float, scale: float =
         return ascend(logits) + (adversarial * centred).to(logits.dtype)
 
     return gradient
+
+
+def probability_margin(y: Tensor, scale: float = 1.0) -> LogitGradient:
+    """The largest softmax probability of a wrong class minus that of the true one."""
+
+    def gradient(logits: Tensor) -> Tensor:
+        p = F.softmax(at_least_float32(logits), dim=1)
+        by_probability = total_margin(y, scale)(p)
+        return (p * (by_probability - (p * by_probability).sum(1, keepdim=True))).to(logits.dtype)
+
+    return gradient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -24,6 +25,8 @@ Steer = Callable[[int, Tensor], Tensor | None]
 """Called before each step with the step's number and the logits of the current images.
 
 It returns the step size of every image, ``(n,)``, where 0 keeps an image unchanged, or None for `Pgd.step_size`."""
+Follow = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
+"""Called with (model, images) before each step; returns the logits at the images and the direction of the step."""
 Observer = Callable[[int, Tensor, Tensor], None]
 """Called before each step with the step's number, the current images and their per-sample gradients."""
 
@@ -102,6 +105,7 @@ class Pgd(Attack):
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
         noise: Tensor | None = None,
+        follow: Follow | None = None,
     ) -> Tensor:
         """One ascent from given first images, without restarts.
 
@@ -116,10 +120,13 @@ class Pgd(Attack):
             steer: chooses step sizes image by image.
             noise: ``(n, steps, C, H, W)``, added at each step, before the projection, to the images that ``steer``
                 does not hold.
+            follow: the direction of each step, for a loss that is no function of the logits alone; replaces ``ascent``.
         """
         with attack_mode(model, self.bn_mode):
-            goal = ascent or self._ascent(model, x, y)
-            return self._steps(model, start, limits or bounds(x, self.epsilon), goal, observe, steer, noise)
+            if follow is None:
+                goal = ascent or self._ascent(model, x, y)
+                follow = partial(image_gradient, ascent=goal)
+            return self._steps(model, start, limits or bounds(x, self.epsilon), follow, observe, steer, noise)
 
     def _attack_all(
         self,
@@ -141,8 +148,8 @@ class Pgd(Attack):
         size = self.batch_size or len(x)
         parts = []
         for x_part, start_part, goal_part in zip(x.split(size), start.split(size), goal.split(size), strict=True):
-            ascent = self._ascent(model, x_part, goal_part)
-            parts.append(self._steps(model, start_part, bounds(x_part, self.epsilon), ascent, observe))
+            follow = partial(image_gradient, ascent=self._ascent(model, x_part, goal_part))
+            parts.append(self._steps(model, start_part, bounds(x_part, self.epsilon), follow, observe))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def start_points(self, x: Tensor, rng: torch.Generator) -> Tensor:
@@ -167,13 +174,13 @@ class Pgd(Attack):
         model: nn.Module,
         x_adv: Tensor,
         limits: tuple[Tensor, Tensor],
-        ascent: LogitGradient,
+        follow: Follow,
         observe: Observer | None,
         steer: Steer | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
         for step in range(self.steps):
-            logits, gradient = image_gradient(model, x_adv, ascent)
+            logits, gradient = follow(model, x_adv)
             if observe is not None:
                 observe(step, x_adv, gradient)
             sizes = steer(step, logits) if steer else None

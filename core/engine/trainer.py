@@ -12,7 +12,7 @@ from torch.func import functional_call
 from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.attacks.losses import LogitGradient
-from core.attacks.pgd import Steer
+from core.attacks.pgd import Follow, Steer
 from core.config import Cell
 from core.data.image_set import ImageSet
 from core.engine.awp import WeightPerturbation, perturbed_weights
@@ -129,10 +129,11 @@ class Trainer:
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
         noise: Tensor | None = None,
+        follow: Follow | None = None,
     ) -> Tensor:
         """See `core.methods.Run`."""
         x = x.contiguous(memory_format=self.memory_format)
-        ascend = partial(attack.perturb_from, ascent=ascent, limits=limits, steer=steer, noise=noise)
+        ascend = partial(attack.perturb_from, ascent=ascent, limits=limits, steer=steer, noise=noise, follow=follow)
         if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
             return ascend(self.attacked, x, y, start)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.attacks import Pgd
 from core.attacks.losses import LogitGradient
-from core.attacks.pgd import Steer
+from core.attacks.pgd import Follow, Steer
 from core.config import Cell
 
 FP16_ATTACK_SCALE = 1024.0
@@ -85,6 +85,7 @@ class Run(Protocol):
         limits: tuple[Tensor, Tensor] | None = None,
         steer: Steer | None = None,
         noise: Tensor | None = None,
+        follow: Follow | None = None,
     ) -> Tensor:
         """`Pgd.perturb_from` on the fastest form of the network, in the precision of the attack."""
 

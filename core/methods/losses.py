@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.losses import at_least_float32
+from core.methods.base import Batch, Run
 
 
 def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
@@ -22,3 +23,12 @@ def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") 
         log_target=True,
     )
     return divergence.sum(1) if reduction == "none" else divergence
+
+
+def flooded(run: Run, batch: Batch, losses: Tensor, level: float) -> Tensor:
+    """``|L - level| + level`` (Ishida et al. 2020) with the global batch's mean ``L`` of ``losses``, ``(slice,)``.
+
+    The mean over the ranks of what they return is the global batch's value.
+    """
+    sign = (run.everyone(batch, losses).mean() - level).sign()
+    return sign * (losses.mean() - level) + level

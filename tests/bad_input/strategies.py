@@ -123,6 +123,31 @@ METHOD_OPTIONS = tuple(
             number("guidance_begin", reals(0, 1), ABOVE_ONE),
         ),
         "ssat": (number("checkpoints", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),),
+        "seat": (
+            number("linearity", reals(0, 1e6), reals(1.1e6, 1e300)),
+            choice("linearity_form", "paper", "official"),
+            number("flood", reals(0, 1000), reals(1000.1, 1e300)),
+        ),
+        "sub-at": (
+            number("sampling_share", reals(0.001, 1), ABOVE_ONE),
+            number("snapshots_per_epoch", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),
+            number("subspace_dimensions", wholes(1, 10000), FRACTIONAL, words("0", "10001"), HUGE),
+            number("subspace_lr", reals(0.001, 1000), words("0"), reals(1000.1, 1e300)),
+        ),
+        "las-at": (
+            choice("policy_model", "small-cnn", "resnet18"),
+            number("policy_lr", reals(0, 1000), reals(1000.1, 1e300)),
+            number("policy_interval", wholes(1, 1000000), FRACTIONAL, words("0", "1000001"), HUGE),
+            number("policy_radius_min", words("1/255", "3/255", "0.01"), words("0"), ABOVE_ONE),
+            number("policy_radius_max", reals(0.06, 1), words("0"), ABOVE_ONE),
+            number("policy_steps_min", wholes(1, 13), FRACTIONAL, words("0", "1001"), HUGE),
+            number("policy_steps_max", wholes(13, 1000), FRACTIONAL, words("0", "1001"), HUGE),
+            number("policy_size_min", words("1/255", "3/255", "0.01"), words("0"), ABOVE_ONE),
+            number("policy_size_max", reals(0.02, 1), words("0"), ABOVE_ONE),
+            number("reward_robust", reals(0, 1000), reals(1000.1, 1e300)),
+            number("reward_clean", reals(0, 1000), reals(1000.1, 1e300)),
+            number("soft_label", reals(0, 1), ABOVE_ONE),
+        ),
     }.items()
     for case in cases
 )
@@ -218,7 +243,7 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     if given.get("method") == "gairat":
         given["reweighting"] = "discrete"
     given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
-    if given.get("method") == "grad-align":
+    if given.get("method") in ("grad-align", "seat"):
         given.pop("compile", None)
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"

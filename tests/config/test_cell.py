@@ -40,6 +40,22 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "fat-trades": {"beta": 3, "omega": 0.01},
     "gat": {"guidance": 5, "guidance_factor": 2, "guidance_begin": 0.5},
     "ssat": {"checkpoints": 4},
+    "sub-at": {"sampling_share": 0.5, "snapshots_per_epoch": 3, "subspace_dimensions": 40, "subspace_lr": 0.5},
+    "las-at": {
+        "policy_model": "small-cnn",
+        "policy_lr": 0.1,
+        "policy_interval": 1,
+        "policy_radius_min": "2/255",
+        "policy_radius_max": "9/255",
+        "policy_steps_min": 2,
+        "policy_steps_max": 9,
+        "policy_size_min": "2/255",
+        "policy_size_max": "3/255",
+        "reward_robust": 1,
+        "reward_clean": 1,
+        "soft_label": 0.9,
+    },
+    "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}

@@ -48,6 +48,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "gat": {"method": "gat"},
     "ssat": {"method": "ssat"},
     "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
+    "seat": {"method": "seat"},
+    "seat, as its code, flooded": {"method": "seat", "linearity_form": "official", "flood": 1.6},
+    "sub-at": {"method": "sub-at", "sampling_share": 0.34, "subspace_lr": 0.05},
+    "sub-at, two sampled epochs": {"method": "sub-at", "sampling_share": 0.67, "subspace_dimensions": 3},
+    "las-at": {"method": "las-at", "policy_model": "small-cnn", "policy_interval": 1, "policy_steps_max": 4}
+    | {"policy_lr": 0.1},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
 EPOCHS = 3

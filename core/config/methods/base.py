@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Passes(NamedTuple):
-    """Passes of one batch through the network.
+    """Passes of one batch through the network; a fraction where not every batch has the pass.
 
     Attributes:
         forwards: forward passes.
@@ -22,15 +22,15 @@ class Passes(NamedTuple):
         weight_backwards: backward passes that compute the gradient by the weights.
     """
 
-    forwards: int = 0
-    image_backwards: int = 0
-    weight_backwards: int = 0
+    forwards: float = 0
+    image_backwards: float = 0
+    weight_backwards: float = 0
 
     def plus(self, other: Passes) -> Passes:
         """The sum of both numbers of passes."""
         return Passes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
-    def times(self, factor: int) -> Passes:
+    def times(self, factor: float) -> Passes:
         """The passes multiplied by ``factor``."""
         return Passes(*(factor * mine for mine in self))
 

@@ -14,11 +14,14 @@ from core.config.methods.gairat import GairatOptions
 from core.config.methods.gat import GatOptions
 from core.config.methods.grad_align import GradAlignOptions
 from core.config.methods.iseat import IseatOptions
+from core.config.methods.las_at import LasAtOptions
 from core.config.methods.logit_pairing import AlpOptions, ClpOptions
 from core.config.methods.mart import MartOptions
 from core.config.methods.mixed import MixedOptions
 from core.config.methods.pgd_at import FgsmAtOptions, PgdAtOptions, RsFgsmOptions
+from core.config.methods.seat import SeatOptions
 from core.config.methods.ssat import SsatOptions
+from core.config.methods.sub_at import SubAtOptions
 from core.config.methods.trades import TradesOptions
 
 
@@ -52,6 +55,9 @@ METHODS: dict[str, MethodEntry] = {
     "fat-trades": MethodEntry(FatTradesOptions, "core.methods.fat:FatTrades"),
     "gat": MethodEntry(GatOptions, "core.methods.gat:Gat"),
     "ssat": MethodEntry(SsatOptions, "core.methods.ssat:Ssat"),
+    "seat": MethodEntry(SeatOptions, "core.methods.seat:Seat"),
+    "sub-at": MethodEntry(SubAtOptions, "core.methods.sub_at:SubAt"),
+    "las-at": MethodEntry(LasAtOptions, "core.methods.las_at:LasAt"),
 }
 """A new method needs its two files and a row here. A plug-in adds its row by `core.config.register_method`."""
 

@@ -1,0 +1,54 @@
+"""Options of SEAT."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from core.config.attack import InnerAttackOptions
+from core.config.base import Number
+from core.config.methods.base import MethodOptions, Passes
+
+
+class SeatOptions(MethodOptions):
+    """SEAT, stable and efficient adversarial training; with a flood level above 0 it is SEAT-FL.
+
+    The official code attacks in train mode, which is ``attack_bn train`` but for BatchNorm's running statistics. The
+    published flood level is unknown.
+    """
+
+    method: Literal["seat"] = Field("seat", description="training method")
+    linearity: Number = Field(
+        0.5, ge=0, le=1e6, description="weight of the linearity error: 0.5 in the paper, 0.6 in the official code"
+    )
+    linearity_form: Literal["paper", "official"] = Field(
+        "paper",
+        description="paper: mean of the images' errors, image gradient differentiated; official: the code's error of "
+        "the batch's mean, image gradient held fixed",
+    )
+    flood: Number = Field(
+        0.0, ge=0, le=1000, description="flood level b of the cross-entropy L: |L - b| + b is minimised"
+    )
+
+    fixed: ClassVar = frozenset({"inner", "attack_steps"})
+    differentiates_twice: ClassVar = True
+
+    @classmethod
+    def part_defaults(cls, epsilon: float) -> dict[str, Any]:
+        """One step of the radius from a corner of the ball, as in the official code."""
+        return {
+            "inner": "ce",
+            "attack_start": "rademacher",
+            "rademacher_share": 1.0,
+            "attack_steps": 1,
+            "attack_step_size": epsilon,
+        }
+
+    def attack_passes(self, attack: InnerAttackOptions) -> Passes:
+        """The image gradient at the clean images, and the one at the start."""
+        return Passes(2, 2)
+
+    def objective_passes(self) -> Passes:
+        """One clean and one adversarial forward, each with its backward, and the image gradient at the clean images."""
+        return Passes(2, 1, 2)

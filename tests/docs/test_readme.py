@@ -15,6 +15,7 @@ import pytest
 from core.command.help_page import read_flags
 from core.command.request import read_request
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.config.methods.registry import METHODS
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
@@ -185,3 +186,10 @@ def test_python_examples_import_what_exists():
 
 def test_the_picture_is_small():
     assert (ROOT / ".github" / "report.png").stat().st_size < 200_000
+
+
+def test_every_training_method_is_in_the_table_of_methods() -> None:
+    table = (ROOT / "jobs" / "README.md").read_text().partition("## Training methods")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    assert named == METHODS.keys()

@@ -111,7 +111,12 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
     if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    return Request(sweep, run, storage, goal, dry_run, plan, preset.description, assumed.assume_rate)
+    changed = [option for option in OPTION_FIELDS if option in given]
+    description = preset.description
+    if changed:
+        flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
+        description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
+    return Request(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
 
 
 def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, EarlierTrials | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,8 +17,9 @@ DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 def run_job(job: Callable[[], int]) -> int:
     """Run ``job`` and return its exit code. An error that the user can correct becomes one message on stderr.
 
-    Exit codes of errors: 1 if a file could not be read or written (OSError); 2 for bad input, or for storage that does
-    not work (`core.storage.StoreError` is a ValueError); 130 after Ctrl-C, or after SIGTERM, by which Ray stops a job.
+    Exit codes of errors: 1 if a file could not be read or written (OSError), or if the program that reads the output
+    has ended; 2 for bad input, or for storage that does not work (`core.storage.StoreError` is a ValueError); 130 after
+    Ctrl-C, or after SIGTERM, by which Ray stops a job.
     """
     try:
         with interruptible():
@@ -25,6 +27,10 @@ def run_job(job: Callable[[], int]) -> int:
     except ValueError as error:
         print_error(error)
         return BAD_INPUT
+    except BrokenPipeError:
+        # The program that reads the output, such as `head`, has ended. Python would fail again when it flushes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except OSError as error:
         print_error(error)
         return FAILED

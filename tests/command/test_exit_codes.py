@@ -37,3 +37,15 @@ def test_told_to_end(how: signal.Signals, inherited: signal.Handlers) -> None:
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert said == "Interrupted; nothing is lost, run the same command again.\n"
+
+
+def test_a_reader_that_ends_early_causes_no_complaint() -> None:
+    talkative = (
+        "import sys; from core.command.exit_codes import run_job; sys.exit(run_job(lambda: print('x' * 10**6) or 0))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", talkative], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"x"
+    process.stdout.close()
+    assert process.stderr is not None
+    assert (process.stderr.read(), process.wait(timeout=60)) == (b"", 1)

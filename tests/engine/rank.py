@@ -1,6 +1,6 @@
 """A program that is one rank of a process group. It trains two epochs or a whole trial, and saves the results.
 
-python rank.py RANK WORKERS RENDEZVOUS JOBS OUT
+python -m tests.engine.rank RANK WORKERS RENDEZVOUS JOBS OUT
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from core.engine.filenames import RECORD, RESUME
 from core.engine.trial import Cadence
 from core.models import build_model
 from core.records import TrialRecord
+from tests.engine.start_rank import start_rank
 
 Runner = Callable[..., TrialRecord]
 Reduce = Callable[[TrialRecord], dict[str, Any]]
@@ -127,13 +127,12 @@ def test_stored_weights_are_the_named_epochs_and_need_no_pickle(
 @pytest.mark.slow
 def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
     cell = make_cell(epochs=150, augment="crop-flip").flat()
-    script = Path(__file__).with_name("rank.py")
 
     def start(folder: str) -> subprocess.Popen[bytes]:
         jobs, out = tmp_path / f"{folder}.jobs", tmp_path / f"{folder}.json"
         protocol = {"verdict_images": 20, "square_queries": 5}
         jobs.write_text(json.dumps([{"cell": cell, "folder": folder, "protocol": protocol}]))
-        return subprocess.Popen([sys.executable, script, "0", "1", "-", jobs, out])
+        return start_rank("0", "1", "-", jobs, out)
 
     def finish(folder: str) -> dict[str, Any]:
         assert start(folder).wait(300) == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tests.engine.start_rank import start_rank
 
 CELL = {**tiny.CELL, "norm": "none", "lr": 0.05}
 EPOCHS = {
@@ -36,10 +35,9 @@ def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[li
     """The results of all jobs for each rank."""
     folder.mkdir()
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    script = Path(__file__).with_name("rank.py")
     outs = [folder / f"{rank}.json" for rank in range(workers)]
     processes = [
-        subprocess.Popen([sys.executable, script, str(rank), str(workers), folder / "group", folder / "jobs.json", out])
+        start_rank(str(rank), str(workers), folder / "group", folder / "jobs.json", out)
         for rank, out in enumerate(outs)
     ]
     try:

@@ -76,6 +76,7 @@ def assert_clear(message: str, *named: str) -> None:
         assert text in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_a_server_that_is_none(
     kind: str, server: ThreadingHTTPServer, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

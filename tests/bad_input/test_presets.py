@@ -126,6 +126,7 @@ def test_a_path_that_is_no_file(file: Path) -> None:
         (folder / link).unlink()
 
 
+@pytest.mark.slow
 @cases(200)
 @given(data=st.data(), option=st.sampled_from(QUICK_OPTIONS), rule=st.sampled_from(PROTOCOL_OPTIONS))
 def test_what_the_file_says_is_what_is_trained(
@@ -163,6 +164,7 @@ def test_what_the_file_says_is_what_is_trained(
     assert mentions(complaint, wrong.name), complaint
 
 
+@pytest.mark.slow
 @cases(600)
 @given(content=changed_json(json.dumps(QUICK).encode()))
 def test_values_of_any_type(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -30,6 +30,7 @@ def tiny_cell(**options: Any) -> Cell:
     return Cell.from_flat({**tiny, **attack, **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clean_forwards", [1, 2])
 def test_float64_losses_stay_equal_over_200_steps(clean_forwards: int) -> None:
     cell = tiny_cell(clean_forwards=clean_forwards)

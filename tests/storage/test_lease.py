@@ -107,6 +107,7 @@ def test_an_owner_killed_on_this_machine_is_followed_at_once(store: Store, other
         assert time.monotonic() - started < 1.5
 
 
+@pytest.mark.slow
 @needs_root
 def test_a_dead_owner_elsewhere_is_followed_when_it_was_silent_long_enough(
     store: Store, others: Others, capsys: pytest.CaptureFixture[str]
@@ -122,6 +123,7 @@ def test_a_dead_owner_elsewhere_is_followed_when_it_was_silent_long_enough(
     assert "waiting up to" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @needs_root
 def test_an_owner_that_was_stalled_and_followed_learns_it(store: Store, others: Others) -> None:
     process = others.hold(store, elsewhere=True)
@@ -160,6 +162,7 @@ def test_of_many_who_want_it_at_once_one_gets_it(store: Store) -> None:
     assert got >= 1
 
 
+@pytest.mark.slow
 def test_a_damaged_lease_goes_stale(store: Store) -> None:
     store.write("driver/00000007.json", b"{half")
     with take(store):

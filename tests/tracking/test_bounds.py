@@ -103,6 +103,7 @@ def test_a_driver_that_starts_again_writes_only_what_the_store_lacks(
     assert sample.run(store, changed).data.metrics["outcome/device_seconds"] == 9.0
 
 
+@pytest.mark.slow
 def test_a_slow_store_is_waited_for_as_long_as_it_takes_entries(
     store: str, driver: Driver, sample: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:

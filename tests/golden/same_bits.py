@@ -10,6 +10,7 @@ commits. It takes some minutes. It is a tool for such changes and not a test.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +18,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import torch
 
 SMALL = (
     *("--train-images", "300", "--test-images", "100", "--validation-images", "100", "--classes", "10"),
@@ -71,7 +74,7 @@ def main() -> int:
     differences = [
         f"{key}: {_difference(before.get(key), now.get(key))}"
         for key in sorted(before | now)
-        if before.get(key) != now.get(key)
+        if _difference(before.get(key), now.get(key))
     ]
     print("\n".join(differences) or f"{len(now)} trials: the same weights, records and ids")
     return 1 if differences else 0
@@ -93,10 +96,12 @@ def _results(tree: Path, folder: Path, sweeps: list[str]) -> dict[str, dict[str,
             check=True,
         )
     files = sorted(folder.glob("golden-*/trials/*/record.json"))
-    return {f"{file.parts[-4]} {file.parent.name}": _bits(json.loads(file.read_text())) for file in files}
+    return {f"{file.parts[-4]} {file.parent.name}": _bits(file) for file in files}
 
 
-def _bits(record: dict[str, Any]) -> dict[str, Any]:
+def _bits(file: Path) -> dict[str, Any]:
+    record = json.loads(file.read_text())
+    record["checkpoints"] = {name: _weights(file.with_name(name)) for name in record["checkpoints"]}
     for row in record["trace"]:
         for name in TIMES:
             row.pop(name)
@@ -106,9 +111,19 @@ def _bits(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if name not in LEFT_OUT}
 
 
+def _weights(file: Path) -> str:
+    """Digest of the weights alone: the file also names the cell, which may have gained options."""
+    model = torch.load(file, weights_only=True, map_location="cpu")["model"]
+    return hashlib.sha256(b"".join(name.encode() + model[name].numpy().tobytes() for name in sorted(model))).hexdigest()
+
+
 def _difference(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+    """The fields that differ. Options that only one version has are not compared; the cell's id is."""
     if before is None or after is None:
         return "only after" if before is None else "only before"
+    for part in ("cell", "protocol"):
+        shared = before[part].keys() & after[part].keys()
+        before, after = ({**side, part: {name: side[part][name] for name in shared}} for side in (before, after))
     return ", ".join(name for name in before | after if before.get(name) != after.get(name))
 
 

@@ -77,7 +77,7 @@ def test_beta_product_agrees_with_a_large_random_sample() -> None:
 @pytest.mark.parametrize("hazard, censoring", [(0.02, 0.05), (0.1, 0.0), (0.1, 0.1), (0.3, 0.1)])
 def test_pointwise_intervals_cover_under_random_censoring(hazard: float, censoring: float) -> None:
     rng, last = np.random.default_rng(4), 10
-    epochs, sweeps = (3, 6, 10), 4_000
+    epochs, sweeps = (3, 6, 10), 10_000
     covered = np.zeros(len(epochs))
     for _ in range(sweeps):
         event, end = rng.geometric(hazard, 8), np.full(8, last)

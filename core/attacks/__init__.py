@@ -5,13 +5,14 @@ from core.attacks.base import Attack
 from core.attacks.deepfool import DeepFool
 from core.attacks.float32 import full_float32
 from core.attacks.momentum import MiFgsm
-from core.attacks.pgd import Observer, Pgd
+from core.attacks.pgd import Ascent, Observer, Pgd
 from core.attacks.registry import ATTACKS, build_attack
 from core.attacks.square import Square
 from core.attacks.transfer import Transfer
 
 __all__ = [
     "ATTACKS",
+    "Ascent",
     "Attack",
     "DeepFool",
     "MiFgsm",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,29 @@ Follow = Callable[[nn.Module, Tensor], tuple[Tensor, Tensor]]
 """Called with (model, images) before each step; returns the logits at the images and the direction of the step."""
 Observer = Callable[[int, Tensor, Tensor], None]
 """Called before each step with the step's number, the current images and their per-sample gradients."""
+
+
+class Ascent(NamedTuple):
+    """What one ascent of `Pgd.perturb_from` does otherwise than the attack's options say. None: nothing.
+
+    Attributes:
+        gradient: logit gradient of the loss that is ascended instead of `Pgd.loss`.
+        limits: lowest and highest images allowed, instead of the ball's intersection with the box.
+        steer: chooses step sizes image by image.
+        noise: ``(n, steps, C, H, W)``, added at each step, before the projection, to the images that ``steer`` does not
+            hold.
+        follow: the direction of each step, for a loss that is no function of the logits alone; replaces ``gradient``.
+    """
+
+    gradient: LogitGradient | None = None
+    limits: tuple[Tensor, Tensor] | None = None
+    steer: Steer | None = None
+    noise: Tensor | None = None
+    follow: Follow | None = None
+
+
+USUAL = Ascent()
+"""The ascent that the attack's options describe."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +122,8 @@ class Pgd(Attack):
         x: Tensor,
         y: Tensor,
         start: Tensor,
+        how: Ascent = USUAL,
         observe: Observer | None = None,
-        *,
-        ascent: LogitGradient | None = None,
-        limits: tuple[Tensor, Tensor] | None = None,
-        steer: Steer | None = None,
-        noise: Tensor | None = None,
-        follow: Follow | None = None,
     ) -> Tensor:
         """One ascent from given first images, without restarts.
 
@@ -114,19 +132,13 @@ class Pgd(Attack):
             x: centre of the ball.
             y: labels; with a ``target``, the target classes.
             start: first images, of the shape of ``x``, such as those of `start_points`.
+            how: what this ascent does otherwise than the attack's options say.
             observe: see `run`.
-            ascent: logit gradient of the loss that is ascended instead of ``loss``.
-            limits: lowest and highest images allowed, instead of the ball's intersection with the box.
-            steer: chooses step sizes image by image.
-            noise: ``(n, steps, C, H, W)``, added at each step, before the projection, to the images that ``steer``
-                does not hold.
-            follow: the direction of each step, for a loss that is no function of the logits alone; replaces ``ascent``.
         """
         with attack_mode(model, self.bn_mode):
-            if follow is None:
-                goal = ascent or self._ascent(model, x, y)
-                follow = partial(image_gradient, ascent=goal)
-            return self._steps(model, start, limits or bounds(x, self.epsilon), follow, observe, steer, noise)
+            follow = how.follow or partial(image_gradient, ascent=how.gradient or self._ascent(model, x, y))
+            limits = how.limits or bounds(x, self.epsilon)
+            return self._steps(model, start, limits, follow, observe, how.steer, how.noise)
 
     def _attack_all(
         self,

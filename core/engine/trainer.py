@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +10,7 @@ from torch.func import functional_call
 
 from core.attacks import Pgd
 from core.attacks.base import attack_mode
-from core.attacks.losses import LogitGradient
-from core.attacks.pgd import Follow, Steer
+from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
 from core.data.image_set import ImageSet
 from core.engine.awp import WeightPerturbation, perturbed_weights
@@ -118,27 +116,14 @@ class Trainer:
         """Number of training steps in an epoch over ``images`` images."""
         return count_batches(images, self.cell.training.batch_size, drop_last=self.cell.training.drop_last)
 
-    def perturb(
-        self,
-        attack: Pgd,
-        x: Tensor,
-        y: Tensor,
-        start: Tensor,
-        *,
-        ascent: LogitGradient | None = None,
-        limits: tuple[Tensor, Tensor] | None = None,
-        steer: Steer | None = None,
-        noise: Tensor | None = None,
-        follow: Follow | None = None,
-    ) -> Tensor:
+    def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """See `core.methods.Run`."""
         x = x.contiguous(memory_format=self.memory_format)
-        ascend = partial(attack.perturb_from, ascent=ascent, limits=limits, steer=steer, noise=noise, follow=follow)
         if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
-            return ascend(self.attacked, x, y, start)
+            return attack.perturb_from(self.attacked, x, y, start, how)
         with self.precision.autocast():
-            return ascend(self.network, x, y, start)
+            return attack.perturb_from(self.network, x, y, start, how)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

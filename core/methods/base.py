@@ -8,9 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Pgd
-from core.attacks.losses import LogitGradient
-from core.attacks.pgd import Follow, Steer
+from core.attacks import Ascent, Pgd
+from core.attacks.pgd import USUAL
 from core.config import Cell
 
 FP16_ATTACK_SCALE = 1024.0
@@ -74,19 +73,7 @@ class Run(Protocol):
     """Global 0-based number of the batch."""
     steps_per_epoch: int
 
-    def perturb(
-        self,
-        attack: Pgd,
-        x: Tensor,
-        y: Tensor,
-        start: Tensor,
-        *,
-        ascent: LogitGradient | None = None,
-        limits: tuple[Tensor, Tensor] | None = None,
-        steer: Steer | None = None,
-        noise: Tensor | None = None,
-        follow: Follow | None = None,
-    ) -> Tensor:
+    def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """`Pgd.perturb_from` on the fastest form of the network, in the precision of the attack."""
 
     def predict(self, x: Tensor) -> Tensor:

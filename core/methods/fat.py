@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.attacks import Ascent
 from core.attacks.base import gaussian
 from core.methods.base import Batch, Drawn, Found, Method, Run
 from core.methods.pgd_at import PgdAt
@@ -34,7 +35,7 @@ class EarlyStop(Method):
             return self.inner.step_size * (wrong <= tau).to(batch.x)
 
         noise = self.options.omega * batch.drawn["noise"] if self.options.omega else None
-        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], steer=stop, noise=noise)}
+        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], Ascent(steer=stop, noise=noise))}
 
 
 class Fat(EarlyStop, PgdAt):

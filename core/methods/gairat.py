@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.attacks import Ascent
 from core.methods.base import Batch, Found, Method, Objective, Run
 from core.methods.losses import cross_entropy
 
@@ -24,7 +25,7 @@ class Gairat(Method):
         def count(_: int, logits: Tensor) -> None:
             survived.add_(logits.argmax(1) == batch.y)
 
-        x_adv = run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], steer=count)
+        x_adv = run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], Ascent(steer=count))
         return {"x": x_adv, "survived": survived}
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:

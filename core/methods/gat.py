@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
+from core.attacks import Ascent
 from core.attacks.losses import at_least_float32, guided_cross_entropy
 from core.methods.base import Batch, Found, Method, Objective, Run
 from core.methods.losses import cross_entropy
@@ -24,7 +25,7 @@ class Gat(Method):
             clean = F.softmax(at_least_float32(run.forward(batch.x)), dim=1)
         weight = self.guidance(run) if batch.number % 2 else 0.0
         ascent = guided_cross_entropy(batch.y, clean, weight, self.inner.loss_scale)
-        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], ascent=ascent)}
+        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], Ascent(ascent))}
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.attacks import Ascent
 from core.attacks.base import attack_mode, bounds
 from core.attacks.losses import at_least_float32
 from core.config import Cell, ModelOptions
@@ -148,7 +149,8 @@ class LasAt(Method):
         def steer(step: int, _: Tensor) -> Tensor:
             return strategy.size * (step < strategy.steps)
 
-        return run.perturb(self.training_attack, batch.x, batch.y, batch.drawn["start"], limits=limits, steer=steer)
+        how = Ascent(limits=limits, steer=steer)
+        return run.perturb(self.training_attack, batch.x, batch.y, batch.drawn["start"], how)
 
     def _distributions(self, x: Tensor) -> list[Tensor]:
         """Log-probabilities of the choices of radius, steps and step size, each ``(n, choices)``."""
@@ -191,9 +193,10 @@ def _resists(attack: Any, twin: nn.Module, batch: Batch) -> Tensor:
     def steer(_: int, logits: Tensor) -> Tensor:
         return attack.step_size * (logits.argmax(1) == batch.y).double()
 
+    how = Ascent(limits=bounds(batch.x, attack.epsilon), steer=steer)
     losses, correct = [], []
     for start in (batch.drawn["start"], batch.drawn["restart"]):
-        x_adv = attack.perturb_from(twin, batch.x, batch.y, start, limits=bounds(batch.x, attack.epsilon), steer=steer)
+        x_adv = attack.perturb_from(twin, batch.x, batch.y, start, how)
         with attack_mode(twin):
             logits = twin(x_adv)
         losses.append(cross_entropy(logits, batch.y, reduction="none"))

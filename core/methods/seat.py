@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from core.attacks import losses
+from core.attacks import Ascent, losses
 from core.attacks.base import image_gradient
 from core.attacks.losses import at_least_float32
 from core.methods.base import Batch, Found, Method, Objective, Run
@@ -26,7 +26,7 @@ class Seat(Method):
         def follow(model: nn.Module, x_adv: Tensor) -> tuple[Tensor, Tensor]:
             return self._direction(run, batch, model, x_adv)
 
-        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], follow=follow)}
+        return {"x": run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], Ascent(follow=follow))}
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         own = self.options.linearity_form == "paper"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from core.attacks import Ascent
 from core.attacks.line_search import first_misclassified
 from core.methods.base import Batch, Found, Run
 from core.methods.pgd_at import PgdAt
@@ -24,6 +25,6 @@ class Ssat(PgdAt):
         def test(_: int, logits: Tensor) -> None:
             correct.copy_(logits.argmax(1) == batch.y)
 
-        x_adv = run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], steer=test)
+        x_adv = run.perturb(self.inner, batch.x, batch.y, batch.drawn["start"], Ascent(steer=test))
         x_adv = first_misclassified(run.predict, batch.x, x_adv, batch.y, self.options.checkpoints)
         return {"x": torch.where(correct[:, None, None, None], x_adv, batch.x)}

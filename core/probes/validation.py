@@ -92,7 +92,7 @@ def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor,
     with torch.no_grad():
         fgsm_logits = model(fgsm)
     steps = StepCosine()
-    x_adv = attack.perturb_from(model, x, y, start, steps)
+    x_adv = attack.perturb_from(model, x, y, start, observe=steps)
     logits, loss, gradient = _forward_backward(model, x_adv, y)
     values = (
         clean_logits.argmax(1) == y,

@@ -75,7 +75,7 @@ def sign_agreement(
 ) -> list[float]:
     """Share of pixels, per step, whose gradients have the same sign in both networks, at the full network's images."""
     visited: list[tuple[Tensor, Tensor]] = []
-    attack.perturb_from(full, x, y, start, lambda step, at, gradient: visited.append((at, gradient.sign())))
+    attack.perturb_from(full, x, y, start, observe=lambda step, at, gradient: visited.append((at, gradient.sign())))
     shares = []
     for at, signs in visited:
         seen = _first_signs(half, replace(scaled, steps=1), x, y, at)
@@ -85,7 +85,7 @@ def sign_agreement(
 
 def _first_signs(network: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor) -> Tensor:
     seen: list[Tensor] = []
-    attack.perturb_from(network, x, y, start, lambda step, at, gradient: seen.append(gradient.sign()))
+    attack.perturb_from(network, x, y, start, observe=lambda step, at, gradient: seen.append(gradient.sign()))
     return seen[0]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Pgd
+from core.attacks import Ascent, Pgd
 from core.attacks.base import attack_mode
+from core.attacks.pgd import USUAL
 from core.config import Cell
 from core.methods import Batch, Objective, build_method
 
@@ -41,8 +42,8 @@ class PlainRun:
     def everyone(self, batch: Batch, values: Tensor) -> Tensor:
         return values.detach()
 
-    def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, **how: Any) -> Tensor:
-        return attack.perturb_from(self.model, x, y, start, **how)
+    def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
+        return attack.perturb_from(self.model, x, y, start, how)
 
 
 def whole_batch(x: Tensor, y: Tensor, **drawn: Tensor) -> Batch:

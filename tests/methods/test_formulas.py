@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.attacks import Pgd
+from core.attacks import Ascent, Pgd
 from core.config import Cell
 from core.methods import Batch, build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
@@ -146,7 +146,8 @@ def test_a_steered_attack_takes_each_images_own_steps() -> None:
         return None if step == 0 else torch.tensor([0.0, 0.05, 0.2])
 
     low, high = x - 0.15, x + torch.tensor([0.15, 0.15, 0.4]).view(3, 1, 1, 1)
-    moved = attack.perturb_from(Halves(), x, torch.zeros(3, dtype=torch.int64), x, steer=steer, limits=(low, high))
+    how = Ascent(steer=steer, limits=(low, high))
+    moved = attack.perturb_from(Halves(), x, torch.zeros(3, dtype=torch.int64), x, how)
     assert seen == [0, 1, 2]
     assert torch.allclose(moved.flatten(), torch.tensor([0.3, 0.35, 0.6]))
 
@@ -155,7 +156,7 @@ def test_an_ascent_of_ones_own_replaces_the_loss() -> None:
     x = torch.full((2, 1, 1, 1), 0.5)
     attack = Pgd(epsilon=1, step_size=0.1, steps=2, start="none")
     down = attack.perturb_from(
-        Halves(), x, torch.tensor([0, 0]), x, ascent=lambda z: torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).to(z)
+        Halves(), x, torch.tensor([0, 0]), x, Ascent(lambda z: torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).to(z))
     )
     assert torch.allclose(down.flatten(), torch.tensor([0.3, 0.7]))
 

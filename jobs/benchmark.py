@@ -3,7 +3,7 @@
     python jobs/benchmark.py                                  # all rows
     python jobs/benchmark.py --only square ddp --repeats 9
     python jobs/benchmark.py --only trades-resnet18 --resnet-batch 128 256     # half an hour on 2 CPUs
-    python jobs/benchmark.py --only quick-sweep --sweep-dir results/quick
+    python jobs/benchmark.py --only quick-sweep --sweep-dir results/fields-quick
 
 A goal is a bound on a row's median. No other work should run on the machine during the measurement.
 """
@@ -37,7 +37,9 @@ GROUPS = (
         (
             Flag("only", "rows to measure", "many", " | ".join(ROWS), "default: all"),
             Flag(
-                "sweep_dir", "folder of a finished sweep for row quick-sweep", value="default: the quick preset is run"
+                "sweep_dir",
+                "folder of a finished sweep for row quick-sweep",
+                value="default: the preset fields-quick is run",
             ),
             Flag("json", "file for the header and the values of all repeats"),
         ),
@@ -91,7 +93,7 @@ def measure(request: Request) -> int:
 
     console = Console(width=None if sys.stdout.isatty() else 140)
     options = request.options
-    preset = load_preset("quick", JOBS / "presets")
+    preset = load_preset("fields-quick", JOBS / "presets")
     started = time.monotonic()
 
     def say(line: str) -> None:
@@ -102,8 +104,10 @@ def measure(request: Request) -> int:
         repeats=options.repeats,
         seconds=float(options.seconds),
         say=say,
-        quick=build_sweep(preset, preset_name="quick", name="quick", cell_overrides={}, protocol_overrides={}),
-        sweep_command=[sys.executable, str(JOBS / "sweep_trades.py")],
+        quick=build_sweep(
+            preset, preset_name="fields-quick", name="fields-quick", cell_overrides={}, protocol_overrides={}
+        ),
+        sweep_command=[sys.executable, str(JOBS / "sweep_trades.py"), "--preset", "fields-quick"],
         sweep_dir=request.sweep_dir,
         sweep_seeds=options.sweep_seeds,
         resnet_batches=options.resnet_batch,

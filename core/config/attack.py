@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from core.config.base import Number, Options
+from core.config.base import Number, Options, as_number
 from core.config.later import AddedLater
+
+SHARE_OF_EPSILON = re.compile(r"\s*epsilon\s*(?:/\s*(\d+(?:\.\d+)?)\s*)?")
+"""A step size that is relative to the radius: ``epsilon`` or ``epsilon/4``."""
 
 
 class InnerAttackOptions(Options):
@@ -20,7 +24,9 @@ class InnerAttackOptions(Options):
         8 / 255, gt=0, le=1, description="l-infinity radius of the threat model, for images in [0, 1]"
     )
     attack_steps: int = Field(10, ge=1, le=1000, description="number of steps of the inner attack")
-    attack_step_size: Number = Field(2 / 255, gt=0, le=2, description="step size of the inner attack")
+    attack_step_size: Number = Field(
+        2 / 255, gt=0, le=2, description="step size of the inner attack: a number, epsilon, or a part of it: epsilon/4"
+    )
     attack_start: Literal["gaussian", "uniform", "rademacher", "none"] = Field(
         "gaussian",
         description="first image of the inner attack: x + 0.001 randn (TRADES), uniform in the ball, a random corner "
@@ -30,6 +36,17 @@ class InnerAttackOptions(Options):
         0.5, gt=0, le=1, description="distance of the rademacher start, as a share of epsilon: 0.5 in GAT, 1 in SEAT"
     )
     attack_bn: Literal["eval", "train"] = Field("eval", description="BatchNorm mode in the inner attack")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _relative_step_size(cls, given: Any) -> Any:
+        """Replace ``epsilon/4`` by the number, so that the step size follows a radius that a flag changes."""
+        if not isinstance(given, dict) or not isinstance(given.get("attack_step_size"), str):
+            return given
+        relative = SHARE_OF_EPSILON.fullmatch(given["attack_step_size"])
+        epsilon = as_number(given.get("epsilon", cls.model_fields["epsilon"].default))
+        parts = float(relative[1] or 1) if relative else 0
+        return {**given, "attack_step_size": epsilon / parts} if epsilon and parts else given
 
 
 class AwpOptions(Options):

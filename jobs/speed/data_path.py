@@ -18,7 +18,7 @@ DATA, TRAINING = "data path", "training"
 
 
 def data_path_shares(settings: Settings) -> Iterator[Result]:
-    """Measure the quick preset's step, its 10-step variant (both with crop and flip), and ResNet-18's step."""
+    """Measure preset fields-quick's step, its 10-step variant (both with crop and flip), and ResNet-18's step."""
     with one_thread():
         yield _share(quick_cell(settings, augment="crop-flip"), settings)
         yield _share(ten_step_cell(settings, augment="crop-flip"), settings)

@@ -22,7 +22,7 @@ ALONE, PROBED, WHOLE = "PGD-10 accuracy alone", "PGD-10 + FOSC + SGCS", "validat
 
 
 def probe_costs(settings: Settings) -> Iterator[Result]:
-    """Measure on the quick preset's validation images, and on one batch for ResNet-18."""
+    """Measure on preset fields-quick's validation images, and on one batch for ResNet-18."""
     resnet = resnet_cell(settings)
     with one_thread():
         yield from _compare(quick_cell(settings), settings)

@@ -1,4 +1,4 @@
-"""The share of training and evaluation in the quick sweep's wall time."""
+"""The share of training and evaluation in the wall time of a fields-quick sweep."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SLOTS = re.compile(r"trials to run, (\d+) at a time")
 
 
 def training_share(settings: Settings) -> Iterator[Result]:
-    """Run the quick preset, or read a finished sweep, and compute the share of its trials in the wall time.
+    """Run the preset fields-quick, or read a finished sweep, and compute the share of its trials in the wall time.
 
     The share is ``sum(device_seconds) / (wall * slots)``. The device-seconds of a trial cover its loop from the first
     epoch to the verdict: training, evaluation, verdict attacks, checkpoints, and waiting until reports are received.
@@ -35,9 +35,9 @@ def training_share(settings: Settings) -> Iterator[Result]:
         records, wall, slots = read_sweep(settings.sweep_dir)
         what = f"{settings.sweep_dir.name}, read"
     else:
-        settings.say(f"quick-sweep: running the quick preset with {settings.sweep_seeds} seed(s) per cell")
+        settings.say(f"quick-sweep: running the preset fields-quick with {settings.sweep_seeds} seed(s) per cell")
         records, wall, slots = run_sweep(settings.sweep_command, settings.sweep_seeds, settings.say)
-        what = f"quick preset, {settings.sweep_seeds} of {settings.quick.entries[0].seeds} seeds per cell"
+        what = f"fields-quick, {settings.sweep_seeds} of {settings.quick.entries[0].seeds} seeds per cell"
     note = f"{len(records)} trials in {wall:.0f} s, {slots} at a time"
     whole = (100 * sum(record.device_seconds for record in records) / (wall * slots),)
     epochs = (100 * sum(map(epoch_seconds, records)) / (wall * slots),)
@@ -76,7 +76,7 @@ def run_sweep(command: Sequence[str], seeds: int, say: Callable[[str], None]) ->
         printed = "".join(lines)
         found = SLOTS.search(printed)
         if process.returncode or not found:
-            raise RuntimeError(f"the quick sweep ended with code {process.returncode}: {printed[-2000:]}")
+            raise RuntimeError(f"the fields-quick sweep ended with code {process.returncode}: {printed[-2000:]}")
         return list(_records(Path(folder) / "benchmark").values()), wall, int(found[1])
 
 

@@ -76,17 +76,17 @@ class Settings:
         repeats: number of turns of each comparison; slow rows take fewer.
         seconds: minimum seconds of each side of a comparison in one turn.
         say: prints a line of progress.
-        quick: the sweep of the quick preset.
-        sweep_command: command line that runs the quick preset.
-        sweep_dir: folder of a finished sweep; None: the quick preset is run.
-        sweep_seeds: seeds per cell of the quick preset if it is run.
+        quick: the sweep of the preset fields-quick.
+        sweep_command: command line that runs the preset fields-quick.
+        sweep_dir: folder of a finished sweep; None: the preset fields-quick is run.
+        sweep_seeds: seeds per cell of the preset fields-quick if it is run.
         analyse: analyses records and writes a report to the path; it can be pickled for another process.
         tabulate: makes the table of cells of a running sweep; it can be pickled for another process.
         driver_trials: sizes of the sweeps of empty trials, multiples of 10 in rising order.
         simulated_trials: sizes of the sweeps in the simulator.
         analysis_trials: sizes of the synthetic sweeps, in rising order.
         resnet_batches: batch sizes of ResNet-18's step; empty: the largest one with short enough steps.
-        verdict_seeds: seeds per cell of the quick preset whose verdicts are compared.
+        verdict_seeds: seeds per cell of the preset fields-quick whose verdicts are compared.
     """
 
     device: torch.device

@@ -23,7 +23,7 @@ RADII = {"the radius it is trained for": 1.0, "half of that": 0.5}
 
 
 def square_speed(settings: Settings, queries: int = 1_000, epochs: int = 10) -> Iterator[Result]:
-    """Attack all test images of the quick preset at once, on its network after some epochs of 10-step TRADES.
+    """Attack all test images of the preset fields-quick at once, on its network after some epochs of 10-step TRADES.
 
     Every run takes another seed; the note states the mean robust accuracy of both attacks over the runs, in float32.
     With equal queries, our attack finds more adversarial images: pyautoattack proposes one square for all images, which

@@ -59,12 +59,12 @@ def _bare(network: nn.Module) -> nn.Module:
 
 
 def quick_cell(settings: Settings, **options: object) -> Cell:
-    """A cell of the quick preset with other ``options``."""
+    """A cell of the preset fields-quick with other ``options``."""
     return Cell.from_flat({**settings.quick.entries[0].cell.flat(), **options})
 
 
 def ten_step_cell(settings: Settings, **options: object) -> Cell:
-    """The quick preset's network and data with a 10-step attack and batches of 128."""
+    """Preset fields-quick's network and data with a 10-step attack and batches of 128."""
     step_size = quick_cell(settings).attack.epsilon / 4
     return quick_cell(settings, **{"attack_steps": 10, "attack_step_size": step_size, "batch_size": 128, **options})
 

@@ -34,7 +34,7 @@ TEXTBOOK, PUBLISHED, LOADING = "textbook", "textbook, image gradients only", "te
 
 
 def small_cnn_steps(settings: Settings) -> Iterator[Result]:
-    """Measure the quick preset's step in its batch sizes, and a 10-step variant in batches of 128."""
+    """Measure preset fields-quick's step in its batch sizes, and a 10-step variant in batches of 128."""
     row = "trades-small-cnn"
     with one_thread():
         for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):

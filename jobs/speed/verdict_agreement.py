@@ -24,11 +24,11 @@ VARIANTS: dict[str, dict[str, object]] = {
 }
 """The last variant is the control: it differs from the reference by rounding only."""
 FIRST_SEED = 1000
-"""First seed; the seeds are disjoint from those on which the quick preset's thresholds were set."""
+"""First seed; the seeds are disjoint from those on which preset fields-quick's thresholds were set."""
 
 
 def verdict_agreement(settings: Settings) -> Iterator[Result]:
-    """All cells of the quick preset with ``settings.verdict_seeds`` seeds each, in all variants, to the last epoch.
+    """All cells of preset fields-quick with ``settings.verdict_seeds`` seeds each, in all variants, to the last epoch.
 
     Trials run one after the other in this process, without Ray, tracking and early stopping; everything else is the
     sweep's own code. All attacks of a verdict run in float32, also after training in bfloat16.
@@ -75,7 +75,7 @@ def summarise(reference: Sequence[Outcome], other: Sequence[Outcome], name: str,
     pairs = list(zip(reference, other, strict=True))
     known = [(a == "unstable", b == "unstable") for a, b in pairs if "censored" not in (a, b)]
     counts = PairedCounts(*(known.count(kind) for kind in ((True, True), (True, False), (False, True), (False, False))))
-    setting = f"{len(pairs)} trials of the quick preset, {REFERENCE} and {name}"
+    setting = f"{len(pairs)} trials of the preset fields-quick, {REFERENCE} and {name}"
     table = f"unstable in both {counts.both}, only {REFERENCE} {counts.first}, only {name} {counts.second}, "
     table += f"neither {counts.neither}, censored {len(pairs) - len(known)}; {note}"
     same = sum(a == b for a, b in pairs)

@@ -94,7 +94,7 @@ METHOD_OPTIONS = tuple(
         ),
         "mixed-at": (number("clean_share", reals(0, 1), ABOVE_ONE),),
         "gairat": (
-            choice("reweighting", "discrete"),  # the others need two attack steps, and `quick` has one
+            choice("reweighting", "discrete"),  # the others need two attack steps, and `fields-quick` has one
             OptionCase("reweighting_shift", reals(-100, 100), NOT_NUMBERS | reals(100.001, 1e300)),
             number("reweighting_begin", reals(0, 1), ABOVE_ONE),
         ),
@@ -196,7 +196,7 @@ CELL_OPTIONS = (
     number("validation_images", wholes(1, 500), words("0", "1200"), HUGE, FRACTIONAL),
     *(switch(name) for name, info in OPTION_FIELDS.items() if info.annotation is bool and name not in DEPENDENT | OWN),
 )
-"""Options of a cell of the ``quick`` preset. Each can be set separately to any valid value."""
+"""Options of a cell of the ``fields-quick`` preset. Each can be set separately to any valid value."""
 
 PROTOCOL_OPTIONS = (
     number("eval_steps", wholes(1, 1000), words("0", "1001"), HUGE, FRACTIONAL),

@@ -23,7 +23,7 @@ from tests.bad_input.strategies import (
     possible_options,
 )
 
-QUICK = load_preset("quick", Path(jobs.__file__).parent / "presets")
+QUICK = load_preset("fields-quick", Path(jobs.__file__).parent / "presets")
 OPTIONS = (*CELL_OPTIONS, *PROTOCOL_OPTIONS)
 
 

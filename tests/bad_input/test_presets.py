@@ -24,8 +24,8 @@ from tests.bad_input.strategies import CELL_OPTIONS, JSON, PROTOCOL_OPTIONS, Opt
 
 PRESETS = Path(jobs.__file__).parent / "presets"
 QUICK_OPTIONS = [option for option in CELL_OPTIONS if option.method in (None, "trades")]
-"""Options that a cell of the preset quick may have."""
-QUICK = yaml.safe_load((PRESETS / "quick.yaml").read_text())
+"""Options that a cell of the preset fields-quick may have."""
+QUICK = yaml.safe_load((PRESETS / "fields-quick.yaml").read_text())
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_what_the_file_says_is_what_is_trained(
     assert not isinstance(sweep, str), sweep
     given = {option.name: content["grids"][0]["options"][option.name], rule.name: content["protocol"][rule.name]}
     by_flags = build_sweep(
-        load_preset("quick", PRESETS),
+        load_preset("fields-quick", PRESETS),
         preset_name="mine",
         name="mine",
         cell_overrides={**base, option.name: (given[option.name],)},
@@ -177,7 +177,7 @@ def test_values_of_any_type(content: bytes, tmp_path_factory: pytest.TempPathFac
 
 
 @cases(200)
-@given(content=damaged((PRESETS / "quick.yaml").read_bytes()))
+@given(content=damaged((PRESETS / "fields-quick.yaml").read_bytes()))
 def test_damaged_bytes(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "damaged.yaml"
     file.write_bytes(content)

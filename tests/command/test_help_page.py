@@ -79,10 +79,11 @@ def test_all_is_the_groups_one_after_the_other(page: Page) -> None:
 def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
     quick, table4 = options(page("--help all")), options(page("--help all --preset table4"))
     assert quick["--beta"].endswith("[0 <= x <= 1000] (preset quick: 1 6)")
-    assert quick["--epsilon"].endswith("(preset quick: 0.17)")
+    assert quick["--epsilon"].endswith("(preset quick: 0.15 0.28)")
     assert quick["--momentum"].endswith("(default: 0.9)")
     assert quick["--stop"].endswith("(default: --stop)")
-    assert quick["--overestimation-gap"].endswith("(preset quick: 0.15)")
+    assert quick["--fosc-threshold"].endswith("(preset quick: 1.5)")
+    assert quick["--overestimation-gap"].endswith("(default: 0.08)")
     assert quick["--seeds"].endswith("(preset quick: 3)")
     assert quick["--name"].endswith("(default: quick)")
     assert quick["--max-concurrent"].endswith("(default: as many as fit)")

@@ -98,7 +98,7 @@ def test_what_cannot_be_is_said(ask: Callable[[str], Request], line: str, messag
 
 
 def test_each_pinned_value_is_a_group(ask: Callable[[str], Request]) -> None:
-    sweep = ask("--pin-seed init,order attack --pin-value 4 0 --beta 1 --batch-size 16 --seeds 2").sweep
+    sweep = ask("--pin-seed init,order attack --pin-value 4 0 --beta 1 --epsilon 0.2 --seeds 2").sweep
     assert sweep.pin_groups == tuple({"init": value, "order": value, "attack": value} for value in (4, 0))
     assert len(fixed_trials(sweep)) == 4
     assert ask("--seeds 2").sweep.pin_groups == ({},)
@@ -110,7 +110,7 @@ def test_a_plan_is_printed_and_nothing_written(
     ask: Callable[[str], Request], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
-    goal = "--plan --batch-size 128 --max-trials 30 --simulations 20 --no-stop"
+    goal = "--plan --preset fields-quick --batch-size 128 --max-trials 30 --simulations 20 --no-stop"
     assert main(f"{goal} --pilot before --price 100".split()) == 0
     printed = capsys.readouterr().out
     lines = {line.split()[0]: line.split()[1:] for line in printed.splitlines() if len(line.split()) == 5}

@@ -61,11 +61,34 @@ def test_the_papers_tables_expand_to_their_cells_and_seeds(presets: Path, name: 
     assert expanded.protocol.overestimation_gap == 0.08
 
 
-def test_quick_is_single_step_trades_on_fields(presets: Path) -> None:
-    expanded = sweep(load_preset("quick", presets))
+def test_fields_quick_is_single_step_trades_on_fields(presets: Path) -> None:
+    expanded = sweep(load_preset("fields-quick", presets))
     cells = {(e.cell.method.beta, e.cell.training.batch_size) for e in expanded.entries}
     assert cells == {(beta, batch) for beta in (1, 6) for batch in (16, 64)}
     assert all(e.seeds >= 3 and e.cell.attack.attack_steps == 1 and e.cell.data.classes == 50 for e in expanded.entries)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("quick", 1), ("trades10-digits", 10)])
+def test_presets_on_digits_judge_by_the_papers_thresholds(presets: Path, name: str, steps: int) -> None:
+    expanded = sweep(load_preset(name, presets))
+    cells = {(e.cell.attack.epsilon, e.cell.method.beta) for e in expanded.entries}
+    assert cells == {(epsilon, beta) for epsilon in (0.15, 0.28) for beta in (1, 6)}
+    for attack in (entry.cell.attack for entry in expanded.entries):
+        assert attack.attack_steps == steps
+        assert attack.attack_step_size == attack.epsilon / (1 if steps == 1 else 4)
+    assert (expanded.protocol.overestimation_gap, expanded.protocol.catastrophic_gap) == (0.08, 0.2)
+
+
+def test_a_relative_step_size_follows_the_radius() -> None:
+    preset = grid({"epsilon": [0.1, "2/10"], "attack_steps": 1, "attack_step_size": "epsilon / 2"})
+    assert [e.cell.attack.attack_step_size for e in sweep(preset).entries] == [0.05, 0.1]
+    (entry,) = sweep(preset, epsilon=("0.4",)).entries
+    assert entry.cell == Cell.from_flat({"epsilon": 0.4, "attack_steps": 1, "attack_step_size": 0.2})
+    (entry,) = sweep(grid({"attack_step_size": "epsilon"})).entries
+    assert entry.cell.attack.attack_step_size == entry.cell.attack.epsilon == 8 / 255
+    for wrong in ("epsilon/0", "epsilon/", "2*epsilon", "epsilon/-1", "epsilon/0.01"):
+        with pytest.raises(ValueError, match="--attack-step-size"):
+            sweep(grid({"attack_step_size": wrong, "epsilon": 0.5}))
 
 
 def test_all_presets_load(presets: Path) -> None:

@@ -21,10 +21,12 @@ def count_rows(records: Sequence[Any], path: Path) -> None:
 
 @pytest.fixture
 def settings() -> Callable[..., Settings]:
-    """Settings of one short repetition, with the quick preset on few images."""
-    preset = load_preset("quick", PRESETS)
+    """Settings of one short repetition, with preset fields-quick on few images."""
+    preset = load_preset("fields-quick", PRESETS)
     few = {"classes": 5, "train_images": 228, "validation_images": 100, "test_images": 40}
-    sweep = build_sweep(preset, preset_name="quick", name="quick", cell_overrides=few, protocol_overrides={})
+    sweep = build_sweep(
+        preset, preset_name="fields-quick", name="fields-quick", cell_overrides=few, protocol_overrides={}
+    )
 
     def make(**options: Any) -> Settings:
         defaults: dict[str, Any] = {

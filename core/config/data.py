@@ -20,6 +20,9 @@ GENERATED_DEFAULTS = {
 }
 """Options that only a generated data set leaves to the user, and their defaults."""
 
+SMALLEST_IDBH_IMAGE = 11
+"""Smallest side of an image in pixels from which IDBH can remove up to 10 pixels."""
+
 
 class DataOptions(Options):
     """The images of a trial: floats in [0, 1] of shape (channels, image_size, image_size)."""
@@ -43,8 +46,10 @@ class DataOptions(Options):
     validation_images: int = Field(
         400, ge=1, description="number of training images held out for validation, stratified by class"
     )
-    augment: Literal["none", "crop-flip"] = Field(
-        "none", description="training augmentation; crop-flip: random crop with 4-pixel padding and horizontal flip"
+    augment: Literal["none", "crop-flip", "idbh-weak", "idbh-strong", "idbh-svhn"] = Field(
+        "none",
+        description="training augmentation; crop-flip: random crop with 4-pixel padding and horizontal flip; idbh: "
+        "flip, shifted crop, an operation on colour or shape, and random erasing (Li and Spratling 2023)",
     )
 
     @model_validator(mode="before")
@@ -67,6 +72,15 @@ class DataOptions(Options):
                     f"{option} {given[option]} is impossible with dataset {name}; allowed with dataset {generated}"
                 )
         return given
+
+    @model_validator(mode="after")
+    def _can_be_augmented(self) -> DataOptions:
+        if self.augment.startswith("idbh") and (self.channels not in (1, 3) or self.image_size < SMALLEST_IDBH_IMAGE):
+            raise ValueError(
+                f"augment {self.augment} is impossible with {self.channels} channels and image_size {self.image_size}; "
+                f"it needs 1 or 3 channels and at least {SMALLEST_IDBH_IMAGE} pixels"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_split(self) -> DataOptions:

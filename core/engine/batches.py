@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from core.config import Cell
-from core.data.augment import crop_flip
+from core.data.augmentation import find_augmentation
 from core.data.image_set import ImageSet, to_float
 from core.data.order import epoch_order, rank_rows
 from core.engine.ranks import Ranks
@@ -43,15 +43,14 @@ def iterate_epoch(
     """
     options = cell.training
     device = ranks.device
+    augment = find_augmentation(cell.data.augment)
     order = epoch_order(len(train), streams.generator("order", epoch, device=device))
     augment_rng = streams.generator("augmentation", epoch, device=device)
     attack_rng = streams.generator("attack", epoch, device=device)
     for number in range(count_batches(len(train), options.batch_size, drop_last=options.drop_last)):
         chosen = order[number * options.batch_size : (number + 1) * options.batch_size]
         images, labels = train.images[chosen], train.labels[chosen]
-        if cell.data.augment == "crop-flip":
-            images = crop_flip(images, augment_rng)
-        x = to_float(images)
+        x = to_float(augment(images, augment_rng))
         if number < noisy_batches:
             x = x + cell.heal.heal_noise * torch.randn(x.shape, generator=augment_rng, device=device)
             if cell.heal.heal_clamp:

@@ -17,7 +17,7 @@ from core.config.flags import allowed_values
 CHANGED = {
     "dataset": "digits", "classes": 51, "channels": 2, "image_size": 9, "train_images": 1201, "test_images": 401,
     "data_seed": 1, "validation_images": 401, "augment": "crop-flip", "model": "resnet18", "norm": "none",
-    "method": "pgd-at", "inner": "ce", "epsilon": "9/255",
+    "method": "pgd-at", "inner": "ce", "epsilon": "9/255", "train_epsilon": "9/255",
     "attack_steps": 9, "attack_step_size": "1/255", "attack_start": "none", "rademacher_share": 1, "attack_bn": "train",
     "awp_radius": 0.005,
     "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
@@ -139,6 +139,9 @@ def test_flat_and_back_is_the_same_cell(name: str, options: dict) -> None:
         ({"classes": "50"}, {}),
         ({"dataset": "cifar10", "classes": 10}, {"dataset": "cifar10"}),
         ({"dataset": "digits", "train_images": None}, {"dataset": "digits"}),
+        ({"train_epsilon": "8/255"}, {}),
+        ({"train_epsilon": "4/255", "epsilon": 4 / 255}, {"epsilon": "4/255"}),
+        ({"train_epsilon": None}, {}),
     ],
 )
 def test_the_same_setting_written_differently_is_the_same_cell(first: dict, second: dict) -> None:
@@ -164,6 +167,11 @@ def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
         ({"model": "wrn-29-10"}, "wrn-N-K with N = 6n \\+ 4"),
         ({"model": "vgg"}, "small-cnn, resnet18, preact-resnet18"),
         ({"dataset": "cifar10", "classes": 100}, "classes 100 is impossible with dataset cifar10, which has 10"),
+        (
+            {"augment": "idbh-weak"},
+            "idbh-weak is impossible with 1 channels and image_size 8; it needs 1 or 3 channels",
+        ),
+        ({"augment": "idbh-svhn", "channels": 2, "image_size": 32}, "idbh-svhn is impossible with 2 channels"),
         ({"dataset": "svhn", "train_images": 10}, "allowed with dataset fields"),
         ({"validation_images": 1200}, "validation_images 1200 must be less than train_images 1200"),
         ({"dataset": "digits", "validation_images": 1437}, "must be less than train_images 1437"),

@@ -37,6 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "fp16": {"precision": "fp16"},
     "bf16": {"precision": "bf16"},
     "pgd-at": {"method": "pgd-at"},
+    "idbh": {"augment": "idbh-svhn", "image_size": 12, "train_epsilon": 0.2},
 }
 ALARMED = {"fosc_threshold": 0.05, "fosc_grace": 1, "confirm_every": 2, "stop": False, "gradient_stride": 3}
 

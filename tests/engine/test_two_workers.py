@@ -17,6 +17,7 @@ EPOCHS = {
     "plain": {},
     "uneven": {"batch_size": 13},  # 61 images give slices of 6 and 7 images, and of 4 and 5 in the last batch.
     "last batch of one image": {"batch_size": 12},
+    "idbh": {"augment": "idbh-strong", "image_size": 12},
     "augmented and noised": {"augment": "crop-flip", "noisy_batches": 2},
     "awp": {"awp_radius": 0.02, "batch_size": 13},
     "pgd-at": {"method": "pgd-at", "inner": "ce", "attack_start": "uniform"},

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options, as_number
+from core.config.base import Number, Options, Unset, as_number
 from core.config.later import AddedLater
 
 SHARE_OF_EPSILON = re.compile(r"\s*epsilon\s*(?:/\s*(\d+(?:\.\d+)?)\s*)?")
-"""A step size that is relative to the radius: ``epsilon`` or ``epsilon/4``."""
+"""A step size that is relative to the radius of the training attack: ``epsilon`` or ``epsilon/4``."""
 
 
 class InnerAttackOptions(Options):
@@ -23,6 +24,13 @@ class InnerAttackOptions(Options):
     epsilon: Number = Field(
         8 / 255, gt=0, le=1, description="l-infinity radius of the threat model, for images in [0, 1]"
     )
+    train_epsilon: Annotated[Number | None, Unset("epsilon"), AddedLater(None)] = Field(
+        None,
+        gt=0,
+        le=1,
+        description="l-infinity radius of the inner attack, if it is not that of the threat model; validation, FOSC "
+        "and verdict always use epsilon",
+    )
     attack_steps: int = Field(10, ge=1, le=1000, description="number of steps of the inner attack")
     attack_step_size: Number = Field(
         2 / 255, gt=0, le=2, description="step size of the inner attack: a number, epsilon, or a part of it: epsilon/4"
@@ -33,7 +41,7 @@ class InnerAttackOptions(Options):
         "of a cube around x (rademacher), or x",
     )
     rademacher_share: Annotated[Number, AddedLater(0.5)] = Field(
-        0.5, gt=0, le=1, description="distance of the rademacher start, as a share of epsilon: 0.5 in GAT, 1 in SEAT"
+        0.5, gt=0, le=1, description="distance of the rademacher start, as a share of the radius: 0.5 in GAT, 1 in SEAT"
     )
     attack_bn: Literal["eval", "train"] = Field("eval", description="BatchNorm mode in the inner attack")
 
@@ -44,9 +52,33 @@ class InnerAttackOptions(Options):
         if not isinstance(given, dict) or not isinstance(given.get("attack_step_size"), str):
             return given
         relative = SHARE_OF_EPSILON.fullmatch(given["attack_step_size"])
-        epsilon = as_number(given.get("epsilon", cls.model_fields["epsilon"].default))
+        radius = given_training_radius(given)
         parts = float(relative[1] or 1) if relative else 0
-        return {**given, "attack_step_size": epsilon / parts} if epsilon and parts else given
+        return {**given, "attack_step_size": radius / parts} if radius and parts else given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _equal_radii_are_one(cls, given: Any) -> Any:
+        """Leave out a training radius that equals the threat model's, because both are the same experiment."""
+        if not isinstance(given, dict) or as_number(given.get("train_epsilon")) != given_epsilon(given):
+            return given
+        return {**given, "train_epsilon": None}
+
+    @property
+    def training_radius(self) -> float:
+        """Radius of the attack that training runs."""
+        return self.epsilon if self.train_epsilon is None else self.train_epsilon
+
+
+def given_epsilon(given: Mapping[str, Any]) -> float | None:
+    """The threat model's radius in options that are not validated yet; None if it is not a number."""
+    return as_number(given.get("epsilon", InnerAttackOptions.model_fields["epsilon"].default))
+
+
+def given_training_radius(given: Mapping[str, Any]) -> float | None:
+    """The radius of the training attack in options that are not validated yet; None if it is not a number."""
+    radius = given.get("train_epsilon")
+    return given_epsilon(given) if radius is None else as_number(radius)
 
 
 class AwpOptions(Options):

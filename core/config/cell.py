@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions
-from core.config.base import Options, as_number, first_problem
+from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions, given_training_radius
+from core.config.base import Options, first_problem
 from core.config.data import DataOptions
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, options_of
@@ -101,19 +101,20 @@ class Cell(Options):
         if entry is None:
             return given
         parts = {name: dict(part) for name, part in given.items()}
-        epsilon = as_number(given.get("attack", {}).get("epsilon", InnerAttackOptions.model_fields["epsilon"].default))
-        for option, value in entry.options.part_defaults(epsilon).items() if epsilon else ():
+        radius = given_training_radius(given.get("attack", {}))
+        for option, value in entry.options.part_defaults(radius).items() if radius else ():
             parts.setdefault(OPTION_OWNER[option], {}).setdefault(option, value)
         return parts
 
     @model_validator(mode="after")
     def _is_possible(self) -> Cell:
         name, method = self.method.method, type(self.method)
-        defaults = method.part_defaults(self.attack.epsilon)
+        defaults = method.part_defaults(self.attack.training_radius)
         for option in sorted(method.fixed):
             value, only = getattr(getattr(self, OPTION_OWNER[option]), option), defaults[option]
             if value != only:
-                raise ValueError(f"{option} {value} is impossible with method {name}, which has {only}")
+                has = "no such option" if only is None else only
+                raise ValueError(f"{option} {value} is impossible with method {name}, which has {has}")
         self.method.check_attack(self.attack)
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")

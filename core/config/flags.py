@@ -54,7 +54,7 @@ class FlagGroup(NamedTuple):
 
 def cell_flag(name: str, info: FieldInfo) -> Flag:
     """The flag of an option of a cell. It takes one or more values, each a value of one axis of the grid."""
-    return Flag(name, info.description or "", "many", allowed_values(info))
+    return Flag(name, info.description or "", "many", allowed_values(info), _default(_unset_meaning(info)))
 
 
 def model_flags(model: type[BaseModel], names: Collection[str] | None = None) -> tuple[Flag, ...]:
@@ -64,10 +64,17 @@ def model_flags(model: type[BaseModel], names: Collection[str] | None = None) ->
 
 def _model_flag(name: str, info: FieldInfo) -> Flag:
     takes: Takes = "switch" if info.annotation is bool else "many" if get_origin(info.annotation) is tuple else "one"
-    meanings = [extra.meaning for extra in info.metadata if isinstance(extra, Unset)]
-    shown = meanings[0] if meanings else "" if info.is_required() else shown_value(name, info.default)
+    shown = _unset_meaning(info) or ("" if info.is_required() else shown_value(name, info.default))
     allowed = "" if takes == "switch" else allowed_values(info)
-    return Flag(name, info.description or "", takes, allowed, f"default: {shown}" if shown else "")
+    return Flag(name, info.description or "", takes, allowed, _default(shown))
+
+
+def _unset_meaning(info: FieldInfo) -> str:
+    return next((extra.meaning for extra in info.metadata if isinstance(extra, Unset)), "")
+
+
+def _default(shown: str) -> str:
+    return f"default: {shown}" if shown else ""
 
 
 def shown_value(name: str, value: Any) -> str:

@@ -142,6 +142,7 @@ def test_flat_and_back_is_the_same_cell(name: str, options: dict) -> None:
         ({"train_epsilon": "8/255"}, {}),
         ({"train_epsilon": "4/255", "epsilon": 4 / 255}, {"epsilon": "4/255"}),
         ({"train_epsilon": None}, {}),
+        ({"train_epsilon": 0.2, "attack_step_size": "epsilon/4"}, {"train_epsilon": 0.2, "attack_step_size": 0.05}),
     ],
 )
 def test_the_same_setting_written_differently_is_the_same_cell(first: dict, second: dict) -> None:

@@ -33,6 +33,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "pgd-at from corners": {"method": "pgd-at", "attack_start": "rademacher"},
     "fgsm-at": {"method": "fgsm-at"},
     "rs-fgsm": {"method": "rs-fgsm"},
+    "rs-fgsm, beyond the threat model": {"method": "rs-fgsm", "train_epsilon": 0.2},
+    "free, beyond the threat model": {"method": "free", "replays": 2, "train_epsilon": 0.2},
     "mixed-at": {"method": "mixed-at"},
     "mart": {"method": "mart"},
     "gairat": {"method": "gairat"},
@@ -166,7 +168,9 @@ def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> Non
     assert (found["x"] >= 0).all()
     assert (found["x"] <= 1).all()
     distance = (found["x"] - batch.x).abs().max()
-    assert distance <= trainer.cell.attack.epsilon + 1e-6 or row in NOT_IN_THE_BALL
+    attack = trainer.cell.attack
+    assert distance <= attack.training_radius + 1e-6 or row in NOT_IN_THE_BALL
+    assert distance > attack.epsilon or attack.train_epsilon is None
 
 
 @pytest.mark.parametrize("row", ROWS)

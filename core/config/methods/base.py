@@ -58,7 +58,7 @@ class MethodOptions(Options):
         """Defaults of the method's publication for the inner attack and the weight perturbation.
 
         Args:
-            epsilon: radius of the threat model. Some defaults are relative to it.
+            epsilon: radius of the training attack. Some defaults are relative to it.
         """
         return {}
 

@@ -45,12 +45,12 @@ class LasAtOptions(MethodOptions):
         0.7, ge=0, le=1, description="target probability of the true class; the other classes share the rest"
     )
 
-    fixed: ClassVar = frozenset({"inner", "attack_start"})
+    fixed: ClassVar = frozenset({"inner", "attack_start", "train_epsilon"})
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """PGD-AT's attack."""
-        return {"inner": "ce", "attack_start": "uniform"}
+        """PGD-AT's attack. The policy chooses the training radius of each image."""
+        return {"inner": "ce", "attack_start": "uniform", "train_epsilon": None}
 
     def check_attack(self, attack: InnerAttackOptions) -> None:
         """Refuse an empty range of choices."""

@@ -20,7 +20,9 @@ class ClpOptions(MethodOptions):
     pairing: Pairing = 0.5
     input_noise: Number = Field(0.5, ge=0, le=10, description="standard deviation of the noise on training images")
 
-    fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps", "attack_bn", "attack_step_size"})
+    fixed: ClassVar = frozenset(
+        {"inner", "attack_start", "attack_steps", "attack_bn", "attack_step_size", "train_epsilon"}
+    )
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
@@ -31,6 +33,7 @@ class ClpOptions(MethodOptions):
             "attack_steps": 1,
             "attack_bn": "eval",
             "attack_step_size": epsilon,
+            "train_epsilon": None,
         }
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:

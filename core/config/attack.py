@@ -8,6 +8,7 @@ from pydantic import Field
 
 from core.config.base import Number, Options
 from core.config.later import AddedLater
+from core.config.over_epochs import NumberOverEpochs
 
 
 class InnerAttackOptions(Options):
@@ -20,7 +21,7 @@ class InnerAttackOptions(Options):
         8 / 255, gt=0, le=1, description="l-infinity radius of the threat model, for images in [0, 1]"
     )
     attack_steps: int = Field(10, ge=1, le=1000, description="number of steps of the inner attack")
-    attack_step_size: Number = Field(2 / 255, gt=0, le=2, description="step size of the inner attack")
+    attack_step_size: NumberOverEpochs = Field(2 / 255, gt=0, le=2, description="step size of the inner attack")
     attack_start: Literal["gaussian", "uniform", "rademacher", "none"] = Field(
         "gaussian",
         description="first image of the inner attack: x + 0.001 randn (TRADES), uniform in the ball, a random corner "
@@ -35,7 +36,7 @@ class InnerAttackOptions(Options):
 class AwpOptions(Options):
     """Adversarial weight perturbation (AWP, Wu et al. 2020), which can be combined with any method."""
 
-    awp_radius: Number = Field(0.0, ge=0, le=1, description="relative radius gamma of AWP; 0 turns AWP off")
+    awp_radius: NumberOverEpochs = Field(0.0, ge=0, le=1, description="relative radius gamma of AWP; 0 turns AWP off")
     awp_warmup: int = Field(
         0, ge=0, description="number of epochs before AWP starts; N - 1 for --awp-warmup N of the official code"
     )

@@ -51,7 +51,6 @@ class LasAt(Method):
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         options = self.options
-        self.training_attack = replace(self.inner, steps=options.policy_steps_max)
         self.choices = (
             _choices(options.policy_radius_min, options.policy_radius_max, PIXEL),
             _choices(options.policy_steps_min, options.policy_steps_max, 1),
@@ -148,7 +147,8 @@ class LasAt(Method):
         def steer(step: int, _: Tensor) -> Tensor:
             return strategy.size * (step < strategy.steps)
 
-        return run.perturb(self.training_attack, batch.x, batch.y, batch.drawn["start"], limits=limits, steer=steer)
+        attack = replace(self.inner, steps=self.options.policy_steps_max)
+        return run.perturb(attack, batch.x, batch.y, batch.drawn["start"], limits=limits, steer=steer)
 
     def _distributions(self, x: Tensor) -> list[Tensor]:
         """Log-probabilities of the choices of radius, steps and step size, each ``(n, choices)``."""

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset, as_number
 from core.config.later import AddedLater
+from core.config.over_epochs import NumberOverEpochs
 
 SHARE_OF_EPSILON = re.compile(r"\s*epsilon\s*(?:/\s*(\d+(?:\.\d+)?)\s*)?")
 """A step size that is relative to the radius of the training attack: ``epsilon`` or ``epsilon/4``."""
@@ -32,7 +33,7 @@ class InnerAttackOptions(Options):
         "and verdict always use epsilon",
     )
     attack_steps: int = Field(10, ge=1, le=1000, description="number of steps of the inner attack")
-    attack_step_size: Number = Field(
+    attack_step_size: NumberOverEpochs = Field(
         2 / 255, gt=0, le=2, description="step size of the inner attack: a number, epsilon, or a part of it: epsilon/4"
     )
     attack_start: Literal["gaussian", "uniform", "rademacher", "none"] = Field(
@@ -84,7 +85,7 @@ def given_training_radius(given: Mapping[str, Any]) -> float | None:
 class AwpOptions(Options):
     """Adversarial weight perturbation (AWP, Wu et al. 2020), which can be combined with any method."""
 
-    awp_radius: Number = Field(0.0, ge=0, le=1, description="relative radius gamma of AWP; 0 turns AWP off")
+    awp_radius: NumberOverEpochs = Field(0.0, ge=0, le=1, description="relative radius gamma of AWP; 0 turns AWP off")
     awp_warmup: int = Field(
         0, ge=0, description="number of epochs before AWP starts; N - 1 for --awp-warmup N of the official code"
     )

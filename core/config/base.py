@@ -30,7 +30,12 @@ def _spelled_out(value: Any) -> Any:
     return [_spelled_out(part) for part in value] if isinstance(value, list) else value
 
 
-def _parse_fraction(value: Any) -> Any:
+def parse_fraction(value: Any) -> Any:
+    """The float that a text such as ``8/255`` stands for; any other value is returned as it is.
+
+    Raises:
+        ValueError: the text has a slash but is no fraction.
+    """
     if isinstance(value, str) and "/" in value:
         try:
             return float(Fraction(value.replace(" ", "")))
@@ -39,7 +44,7 @@ def _parse_fraction(value: Any) -> Any:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_parse_fraction)]
+Number = Annotated[float, BeforeValidator(parse_fraction)]
 """A float that may be written as a fraction: ``8/255``, as in papers."""
 
 
@@ -53,7 +58,7 @@ class Unset:
 def as_number(value: Any) -> float | None:
     """The number that an option's value stands for, or None if it is not a number."""
     try:
-        return float(_parse_fraction(value))
+        return float(parse_fraction(value))
     except (ValueError, TypeError):
         return None
 

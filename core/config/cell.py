@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -19,6 +19,7 @@ from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
+from core.config.over_epochs import OverEpochs, spelled
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
@@ -116,12 +117,32 @@ class Cell(Options):
                 has = "no such option" if only is None else only
                 raise ValueError(f"{option} {value} is impossible with method {name}, which has {has}")
         self.method.check_attack(self.attack)
+        epochs = self.training.epochs
+        for _, option, schedule in self._over_epochs():
+            if schedule.is_constant(epochs):
+                number = spelled(schedule.at(1, epochs))
+                raise ValueError(f"{option} {schedule} is {number} in every epoch of {epochs}; write {option} {number}")
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
         images, batch_size = self.data.kept_images, self.training.batch_size
         if self.training.drop_last and batch_size > images:
             raise ValueError(f"batch_size {batch_size} with drop_last leaves no batch of {images} training images")
         return self
+
+    def in_epoch(self, epoch: int) -> Cell:
+        """The cell in a 1-based epoch: an option that changes over the epochs has the number of this epoch."""
+        changes: dict[str, dict[str, float]] = {}
+        for part, option, schedule in self._over_epochs():
+            changes.setdefault(part, {})[option] = schedule.at(epoch, self.training.epochs)
+        parts = {part: getattr(self, part).model_copy(update=numbers) for part, numbers in changes.items()}
+        return self.model_copy(update=parts) if parts else self
+
+    def _over_epochs(self) -> Iterator[tuple[str, str, OverEpochs]]:
+        """The options whose values change over the epochs: part, name and value."""
+        for part in PARTS:
+            for option, value in getattr(self, part):
+                if isinstance(value, OverEpochs):
+                    yield part, option, value
 
     def flat(self) -> dict[str, Any]:
         """All options by name, in JSON types."""

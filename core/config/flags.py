@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
 
 from core.config.base import Unset
+from core.config.over_epochs import MayChange
 from core.config.registered import Registered
 
 Takes = Literal["switch", "one", "at most one", "many"]
@@ -104,8 +106,9 @@ def allowed_values(info: FieldInfo) -> str:
     signs: tuple[Mapping[type, str], ...] = {Ge: "<=", Gt: "<"}, {Le: "<=", Lt: "<"}
     lower = [f"{_bound(m)} {signs[0][type(m)]} " for m in bounds if type(m) in signs[0]]
     upper = [f" {signs[1][type(m)]} {_bound(m)}" for m in bounds if type(m) in signs[1]]
+    changes = " | over epochs" if any(isinstance(m, MayChange) for m in bounds) else ""
     if lower or upper:
-        return f"{''.join(lower)}x{''.join(upper)}"
+        return f"{''.join(lower)}x{''.join(upper)}{changes}"
     return "true | false" if kind is bool else "a number" if kind in (int, float) else ""
 
 
@@ -118,7 +121,9 @@ def _kind_and_bounds(info: FieldInfo) -> tuple[Any, list[Any]]:
     kind: Any = info.annotation
     bounds = list(info.metadata)
     while True:
-        if get_origin(kind) in (Union, types.UnionType):
+        if isinstance(kind, TypeAliasType):
+            kind = kind.__value__
+        elif get_origin(kind) in (Union, types.UnionType):
             kind = next(part for part in get_args(kind) if part is not type(None))
         elif get_origin(kind) is tuple:
             kind, bounds = get_args(kind)[0], []

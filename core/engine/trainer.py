@@ -12,6 +12,7 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
+from core.config.over_epochs import plain
 from core.data.image_set import ImageSet
 from core.engine.awp import WeightPerturbation, perturbed_weights
 from core.engine.batches import count_batches, iterate_epoch
@@ -60,7 +61,7 @@ class Trainer:
             # Fused SGD allocates the momentum in its first step, and leaves it uninitialised if fp16 overflows then.
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self.awp = WeightPerturbation(cell.awp.awp_radius)
+        self.awp = WeightPerturbation(radius=0)
         self.offsets: list[Tensor] = []
         self.probe: GradientProbe | None = None
         self.epoch = self.step = self.steps_per_epoch = 0
@@ -89,11 +90,7 @@ class Trainer:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
         """
         started = time.perf_counter()
-        self.epoch, self.steps_per_epoch = epoch, self.count_steps(len(train))
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.cell.training.learning_rate(epoch)
-        self.method.begin_epoch(self)
+        self.begin_epoch(epoch, len(train))
         sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
         gradients: list[Row] = []
         batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
@@ -111,6 +108,17 @@ class Trainer:
             row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
         row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "time/train_s": time.perf_counter() - started}
         return row, gradients
+
+    def begin_epoch(self, epoch: int, images: int) -> None:
+        """Prepare a 1-based epoch over ``images`` images: the numbers of the epoch, and the method."""
+        self.epoch, self.steps_per_epoch = epoch, self.count_steps(images)
+        self.model.train()
+        cell = self.cell.in_epoch(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = cell.training.learning_rate(epoch)
+        self.awp.radius = plain(cell.awp.awp_radius)
+        self.method.enter(cell)
+        self.method.begin_epoch(self)
 
     def count_steps(self, images: int) -> int:
         """Number of training steps in an epoch over ``images`` images."""

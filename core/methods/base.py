@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from core.attacks import Ascent, Pgd
 from core.attacks.pgd import USUAL
 from core.config import Cell
+from core.config.over_epochs import plain
 
 FP16_ATTACK_SCALE = 1024.0
 """Factor of the attack's loss under fp16. With it, fp16 represents gradients between 1e-7 and 60."""
@@ -106,12 +107,20 @@ class Method(ABC):
     """
 
     def __init__(self, cell: Cell) -> None:
+        self.enter(cell.in_epoch(1))
+
+    def enter(self, cell: Cell) -> None:
+        """Take the options of an epoch. The engine calls it before `begin_epoch`.
+
+        Args:
+            cell: the trial's cell in that epoch, see `core.config.Cell.in_epoch`.
+        """
         options = cell.attack
         self.cell = cell
         self.options: Any = cell.method
         self.inner = Pgd(
             epsilon=options.training_radius,
-            step_size=options.attack_step_size,
+            step_size=plain(options.attack_step_size),
             steps=options.attack_steps,
             loss=options.inner,
             start=options.attack_start,

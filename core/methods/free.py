@@ -41,7 +41,7 @@ class Free(Method):
         return Objective(ce, {"ce": ce}, None, adv_logits)
 
     def step(self, run: Run, batch: Batch) -> Objective:
-        epsilon, size = self.cell.attack.training_radius, self.cell.attack.attack_step_size
+        epsilon, size = self.inner.epsilon, self.inner.step_size
         for _ in range(self.options.replays):
             found = self.attack(run, batch)
             objective = run.descend(batch, found)

@@ -52,7 +52,6 @@ class LasAt(Method):
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         options = self.options
-        self.training_attack = replace(self.inner, steps=options.policy_steps_max)
         self.choices = (
             _choices(options.policy_radius_min, options.policy_radius_max, PIXEL),
             _choices(options.policy_steps_min, options.policy_steps_max, 1),
@@ -149,8 +148,9 @@ class LasAt(Method):
         def steer(step: int, _: Tensor) -> Tensor:
             return strategy.size * (step < strategy.steps)
 
+        attack = replace(self.inner, steps=self.options.policy_steps_max)
         how = Ascent(limits=limits, steer=steer)
-        return run.perturb(self.training_attack, batch.x, batch.y, batch.drawn["start"], how)
+        return run.perturb(attack, batch.x, batch.y, batch.drawn["start"], how)
 
     def _distributions(self, x: Tensor) -> list[Tensor]:
         """Log-probabilities of the choices of radius, steps and step size, each ``(n, choices)``."""

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from core.config import Cell
 from core.config.methods.trades import TradesOptions
+from core.config.over_epochs import plain
 from core.data.image_set import ImageSet
 
 
@@ -62,7 +63,7 @@ class TextbookTrades:
         adv_logits = self.model(x_adv)
         target = self.model(x) if self.method.clean_forwards == 2 else clean_logits
         kl = F.kl_div(F.log_softmax(adv_logits, dim=1), F.softmax(target, dim=1), reduction="sum") / len(x)
-        loss = F.cross_entropy(clean_logits, y) + self.method.beta * kl
+        loss = F.cross_entropy(clean_logits, y) + plain(self.method.beta) * kl
         loss.backward()
         self.optimizer.step()
         return loss.detach()
@@ -75,7 +76,7 @@ class TextbookTrades:
         for _ in range(options.attack_steps):
             x_adv = x_adv.detach().requires_grad_()
             loss = F.kl_div(F.log_softmax(self.model(x_adv), dim=1), F.softmax(self.model(x), dim=1), reduction="sum")
-            x_adv = x_adv.detach() + options.attack_step_size * torch.sign(self._image_gradient(loss, x_adv))
+            x_adv = x_adv.detach() + plain(options.attack_step_size) * torch.sign(self._image_gradient(loss, x_adv))
             x_adv = torch.min(torch.max(x_adv, x - options.epsilon), x + options.epsilon)
             x_adv = torch.clamp(x_adv, 0.0, 1.0)
         return x_adv

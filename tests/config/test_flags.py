@@ -123,7 +123,7 @@ def test_a_shown_number_is_a_short_form_of_the_number(value: float) -> None:
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ("beta", "0 <= x <= 1000"),
+        ("beta", "0 <= x <= 1000 | over epochs"),
         ("epsilon", "0 < x <= 1"),
         ("momentum", "0 <= x < 1"),
         ("inner", "kl | ce"),

@@ -54,6 +54,9 @@ ROWS: dict[str, dict[str, Any]] = {
     "seat, as its code, flooded": {"method": "seat", "linearity_form": "official", "flood": 1.6},
     "sub-at": {"method": "sub-at", "sampling_share": 0.34, "subspace_lr": 0.05},
     "sub-at, two sampled epochs": {"method": "sub-at", "sampling_share": 0.67, "subspace_dimensions": 3},
+    "trades, over the epochs": {"beta": "0..6@3", "attack_step_size": "0..0.05@3"},
+    "gat, over the epochs": {"method": "gat", "guidance": "10then40@34%"},
+    "fat, over the epochs": {"method": "fat", "tau": "0then1@2", "omega": "0..0.05@3"},
     "las-at": {"method": "las-at", "policy_model": "small-cnn", "policy_interval": 1, "policy_steps_max": 4}
     | {"policy_lr": 0.1},
 }
@@ -146,10 +149,9 @@ def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> Non
     trainer = make_trainer(cell_of(row))
     train(trainer, dataset, 1)
     method = trainer.method
+    trainer.begin_epoch(2, len(dataset.train))
     draws = iterate_epoch(dataset.train, trainer.cell, method.draw, trainer.streams, trainer.ranks, 2, 0)
     batch = next(iter(draws))
-    trainer.epoch = 2
-    method.begin_epoch(trainer)
     buffers = [buffer.clone() for buffer in trainer.model.buffers()]
     before = bits(trainer)
     seen = []

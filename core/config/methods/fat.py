@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.config.base import Number
 from core.config.methods.base import MethodOptions
 from core.config.methods.pgd_at import AdversarialOptions
 from core.config.methods.trades import Beta, TradesLossOptions
+from core.config.over_epochs import NumberOverEpochs, OverEpochs, WholeOverEpochs, is_over_epochs, plain
 
 TauBegin = Annotated[
     Number, Field(ge=0, le=1, description="share of the epochs after which tau grows by 1 for the first time; 1: never")
 ]
 TauEvery = Annotated[Number, Field(gt=0, le=1, description="share of the epochs between two growths of tau")]
 Omega = Annotated[
-    Number, Field(ge=0, le=1, description="standard deviation of the noise added to the images at each attack step")
+    NumberOverEpochs,
+    Field(ge=0, le=1, description="standard deviation of the noise added to the images at each attack step"),
 ]
 
 
@@ -28,16 +30,35 @@ class EarlyStopOptions(MethodOptions):
     PGD costs. The official code packs the images that go on into smaller batches.
     """
 
-    tau: int = Field(0, ge=0, le=1000, description="attack steps that a misclassified image still makes, at first")
+    tau: WholeOverEpochs = Field(
+        0, ge=0, le=1000, description="attack steps that a misclassified image still makes, at first"
+    )
     tau_begin: TauBegin
     tau_every: TauEvery
     omega: Omega
 
+    @model_validator(mode="before")
+    @classmethod
+    def _schedule_needs_no_growth(cls, given: Any) -> Any:
+        """Leave out the growth if tau itself changes over the epochs."""
+        if isinstance(given, dict) and is_over_epochs(given.get("tau")):
+            return {"tau_begin": 1.0, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _changes_in_one_way(self) -> EarlyStopOptions:
+        if isinstance(self.tau, OverEpochs) and self.tau_begin != 1:
+            raise ValueError(
+                f"tau_begin {self.tau_begin:g} is impossible with tau {self.tau}, which changes over the epochs "
+                "already; allowed: 1"
+            )
+        return self
+
     def tau_in(self, epoch: int, epochs: int) -> int:
-        """The value of tau in a 1-based epoch of so many."""
+        """The value of tau in a 1-based epoch of ``epochs``, if tau itself is a number in it."""
         since = (epoch - self.tau_begin * epochs) / (self.tau_every * epochs)
         # a share of the epochs that is a whole number of them may be off by a rounding
-        return self.tau + max(0, math.ceil(round(since, 9)))
+        return int(plain(self.tau)) + max(0, math.ceil(round(since, 9)))
 
 
 class FatOptions(AdversarialOptions, EarlyStopOptions):

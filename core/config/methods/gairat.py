@@ -9,6 +9,7 @@ from pydantic import Field
 from core.config.attack import InnerAttackOptions
 from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
 
 class GairatOptions(MethodOptions):
@@ -18,7 +19,7 @@ class GairatOptions(MethodOptions):
     reweighting: Literal["tanh", "sigmoid", "discrete"] = Field(
         "tanh", description="weight of an image as a function of the attack steps that it survived"
     )
-    reweighting_shift: Number = Field(
+    reweighting_shift: NumberOverEpochs = Field(
         -1.0, ge=-100, le=100, description="Lambda of GAIRAT, in tanh and sigmoid weights"
     )
     reweighting_begin: Number = Field(

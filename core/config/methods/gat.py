@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from core.config.attack import InnerAttackOptions
 from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs, OverEpochs, is_over_epochs
 
 
 class GatOptions(MethodOptions):
     """Guided adversarial training (Sriramanan et al. 2020): a single step from a corner of half the ball."""
 
     method: Literal["gat"] = Field("gat", description="training method")
-    guidance: Number = Field(
+    guidance: NumberOverEpochs = Field(
         10.0, ge=0, le=1000, description="weight of the squared distance of clean and adversarial softmax: lambda"
     )
     guidance_factor: Number = Field(4.0, ge=0, le=1000, description="what lambda is multiplied by late in training")
@@ -24,6 +25,23 @@ class GatOptions(MethodOptions):
     )
 
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _schedule_needs_no_factor(cls, given: Any) -> Any:
+        """Leave out the late factor if lambda itself changes over the epochs."""
+        if isinstance(given, dict) and is_over_epochs(given.get("guidance")):
+            return {"guidance_factor": 1.0, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _changes_in_one_way(self) -> GatOptions:
+        if isinstance(self.guidance, OverEpochs) and self.guidance_factor != 1:
+            raise ValueError(
+                f"guidance_factor {self.guidance_factor:g} is impossible with guidance {self.guidance}, which changes "
+                "over the epochs already; allowed: 1"
+            )
+        return self
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

@@ -6,16 +6,16 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
 from core.config.methods.pgd_at import RsFgsmOptions
+from core.config.over_epochs import NumberOverEpochs
 
 
 class GradAlignOptions(MethodOptions):
     """GradAlign (Andriushchenko and Flammarion 2020), a regulariser of single-step adversarial training."""
 
     method: Literal["grad-align"] = Field("grad-align", description="training method")
-    alignment: Number = Field(
+    alignment: NumberOverEpochs = Field(
         0.2, ge=0, le=1e6, description="weight of the misalignment of gradients: 0.2 for epsilon 8/255, 2 for 16/255"
     )
 

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
 At = Literal["perturbed", "original"]
 
@@ -16,7 +16,9 @@ class IseatOptions(MethodOptions):
     """Instance-wise smoothness-enhanced adversarial training (Li and Spratling). The defaults are for CIFAR-10."""
 
     method: Literal["iseat"] = Field("iseat", description="training method")
-    smooth: Number = Field(0.1, ge=0, le=1e6, description="weight of the distance of the logits (lambda of eq. 15)")
+    smooth: NumberOverEpochs = Field(
+        0.1, ge=0, le=1e6, description="weight of the distance of the logits (lambda of eq. 15)"
+    )
     smooth_distance: Literal["squared-l2", "kl"] = Field(
         "squared-l2", description="distance of adversarial and clean logits"
     )

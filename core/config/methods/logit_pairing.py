@@ -7,10 +7,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from core.config.attack import InnerAttackOptions
-from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
-Pairing = Annotated[Number, Field(ge=0, le=1e6, description="weight of the squared difference of paired logits")]
+Pairing = Annotated[
+    NumberOverEpochs, Field(ge=0, le=1e6, description="weight of the squared difference of paired logits")
+]
 
 
 class ClpOptions(MethodOptions):
@@ -18,7 +20,9 @@ class ClpOptions(MethodOptions):
 
     method: Literal["clp"] = Field("clp", description="training method")
     pairing: Pairing = 0.5
-    input_noise: Number = Field(0.5, ge=0, le=10, description="standard deviation of the noise on training images")
+    input_noise: NumberOverEpochs = Field(
+        0.5, ge=0, le=10, description="standard deviation of the noise on training images"
+    )
 
     fixed: ClassVar = frozenset(
         {"inner", "attack_start", "attack_steps", "attack_bn", "attack_step_size", "train_epsilon"}

@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
 
 class MixedOptions(MethodOptions):
     """Clean and adversarial images in every batch (Goodfellow et al. 2015; Kurakin et al. 2017)."""
 
     method: Literal["mixed-at"] = Field("mixed-at", description="training method")
-    clean_share: Number = Field(0.5, ge=0, le=1, description="weight of the clean images' cross-entropy")
+    clean_share: NumberOverEpochs = Field(0.5, ge=0, le=1, description="weight of the clean images' cross-entropy")
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

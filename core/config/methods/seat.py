@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from core.config.attack import InnerAttackOptions
-from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
 
 class SeatOptions(MethodOptions):
@@ -19,7 +19,7 @@ class SeatOptions(MethodOptions):
     """
 
     method: Literal["seat"] = Field("seat", description="training method")
-    linearity: Number = Field(
+    linearity: NumberOverEpochs = Field(
         0.5, ge=0, le=1e6, description="weight of the linearity error: 0.5 in the paper, 0.6 in the official code"
     )
     linearity_form: Literal["paper", "official"] = Field(
@@ -27,7 +27,7 @@ class SeatOptions(MethodOptions):
         description="paper: mean of the images' errors, image gradient differentiated; official: the code's error of "
         "the batch's mean, image gradient held fixed",
     )
-    flood: Number = Field(
+    flood: NumberOverEpochs = Field(
         0.0, ge=0, le=1000, description="flood level b of the cross-entropy L: |L - b| + b is minimised"
     )
 

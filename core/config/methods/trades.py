@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from core.config.base import Number
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, Passes
+from core.config.over_epochs import NumberOverEpochs
 
-Beta = Annotated[Number, Field(ge=0, le=1000, description="weight of the KL term (1/lambda in TRADES)")]
+Beta = Annotated[NumberOverEpochs, Field(ge=0, le=1000, description="weight of the KL term (1/lambda in TRADES)")]
 """The KL weight of TRADES, which other methods use, too."""
 
 

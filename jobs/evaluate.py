@@ -29,6 +29,7 @@ from core.config import ClusterOptions, RunOptions, StorageOptions, explain
 from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
+from core.config.plugins import PluginError, load_plugin
 from core.evaluation.options import EvaluationOptions
 from core.records import TrialRecord
 
@@ -40,6 +41,7 @@ GROUPS = (
         (
             Flag("sweep", "sweep whose checkpoints are evaluated"),
             Flag("checkpoint", ".pt file of one trial, instead of a sweep; no record is changed"),
+            Flag("plugin", "plug-ins that the cells of --checkpoint and --source use; a sweep has its own", "many"),
             Flag("by_outcome", "print one row per cell and outcome", "switch"),
         ),
     ),
@@ -65,6 +67,11 @@ def evaluate(args: list[str], console: Console) -> int:
     """Evaluate the sweep or the file that the command line names."""
     given = read_flags(GROUPS, args, __doc__ or "", MOST_USED)
     options, run = read_options(given)
+    for plugin in given.get("plugin", ()):
+        try:
+            load_plugin(plugin)
+        except PluginError as error:
+            raise ValueError(f"--plugin {plugin}: {error}") from error
     if ("sweep" in given) == ("checkpoint" in given):
         raise ValueError("give either --sweep NAME or --checkpoint PATH")
     if "sweep" in given:

@@ -10,11 +10,16 @@ from typing import Any, NoReturn
 from core.config.flags import Flag, FlagGroup
 
 
-def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
+def parse(groups: Iterable[FlagGroup], args: Sequence[str], *, others: bool = False) -> dict[str, Any]:
     """Values of the flags in ``args``: True or False of a switch, a text of one value, a tuple of texts of many values.
 
     A flag that takes at most one value has the value ``""`` if it is given without one. The entry ``help`` is the name
     of a page, or ``""`` for the first page.
+
+    Args:
+        groups: the known flags.
+        args: the words.
+        others: pass over unknown options. Plug-ins add flags, and must be read before all flags are known.
 
     Raises:
         ValueError: an option is unknown, missing or given twice, or has too many values, none, or an empty one.
@@ -27,7 +32,7 @@ def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
         if flag.takes == "switch":
             parser.add_argument(f"--no-{flag.spelling[2:]}", dest=flag.name, action=_StoreOnce, nargs="*", flag=flag)
     given, rest = parser.parse_known_args([_dashed(arg) for arg in args])
-    if rest:
+    if rest and not others:
         raise ValueError(_unknown(rest[0], [flag.spelling for flag in flags]))
     values = vars(given)
     for flag in flags:

@@ -28,6 +28,7 @@ from core.config import (
 )
 from core.config.default_paths import storage_root
 from core.config.names import checked_name
+from core.config.plugins import Plugin, PluginError, load_plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
@@ -67,11 +68,17 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
+    first = parse(sweep_groups(), args, others=True)
+    plugins = _load_plugins(first.get("plugin", ()))
+    preset_name, preset, trials = _preset(first, presets)
+    storage = storage_root(first.get("storage"))
+    if trials and "help" not in first:
+        from core.ledger.earlier import use_earlier_plugins
+
+        use_earlier_plugins(storage, trials.sweep)
     given = parse(sweep_groups(), args)
-    preset_name, preset, trials = _preset(given, presets)
     if "help" in given:
         _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
-    storage = storage_root(given.get("storage"))
     earlier = _earlier(trials, storage)
     try:
         chosen = SeedOptions.model_validate(_given(given, SeedOptions.model_fields))
@@ -96,6 +103,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         pin_groups=_pin_groups(given.get("pin_seed", preset.pin_seed), values),
         earlier=earlier,
     )
+    _check_used(plugins, sweep)
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
     goal = None
     if adaptive:
@@ -117,6 +125,26 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
         description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
     return Request(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
+
+
+def _load_plugins(given: Iterable[str]) -> dict[str, Plugin]:
+    """Load the plug-ins of ``--plugin``. Their options become flags."""
+    found = {}
+    for name in given:
+        try:
+            found[name] = load_plugin(name)
+        except PluginError as error:
+            raise ValueError(f"--plugin {name}: {error}") from error
+    return found
+
+
+def _check_used(plugins: Mapping[str, Plugin], sweep: Sweep) -> None:
+    used = {plugin for entry in sweep.entries for plugin in entry.cell.plugins}
+    for given, plugin in plugins.items():
+        if plugin not in used:
+            raise ValueError(
+                f"--plugin {given}: no cell of this sweep uses what it registers: {', '.join(registered_by(plugin))}"
+            )
 
 
 def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, EarlierTrials | None]:

@@ -76,6 +76,7 @@ SWEEP_FLAGS = (
         "stable | unstable | healed | censored",
         "default: unstable",
     ),
+    Flag("plugin", "files (.py) or installed plug-ins that register methods, models or data sets of your own", "many"),
     Flag("dry_run", "list the cells, the number of trials and the estimated cost; train nothing", "switch"),
 )
 PIN_SEED = Flag(

@@ -20,11 +20,14 @@ from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.over_epochs import OverEpochs, spelled
+from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
 Stream = Literal["init", "order", "augmentation", "attack"]
 Allocation = Literal["fixed", "adaptive"]
+PLUGINS = "plugins"
+"""Entry of a stored cell that names its plug-ins with their versions."""
 STREAMS: tuple[Stream, ...] = ("init", "order", "augmentation", "attack")
 PARTS: dict[str, type[Options]] = {
     "data": DataOptions,
@@ -58,14 +61,22 @@ class Cell(Options):
     def from_flat(cls, values: Mapping[str, Any]) -> Cell:
         """Create a cell from ``{option name: value}``. Option names are unique over all parts.
 
+        The entry `PLUGINS` of a stored cell names the plug-ins with which it was made.
+
         Raises:
-            ValueError: an option is unknown, has a wrong type, is out of range, or is impossible with another option.
+            ValueError: an option is unknown, has a wrong type, is out of range, or is impossible with another option;
+                or a plug-in is not loaded in the version that is named.
         """
+        named = values.get(PLUGINS, [])
+        if not isinstance(named, list):
+            raise ValueError(f"{PLUGINS} {named} must be a list of names")
+        check_loaded(map(str, named))
         parts: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
-        unknown = sorted(values.keys() - OPTION_OWNER.keys())
+        options = {name: value for name, value in values.items() if name != PLUGINS}
+        unknown = sorted(options.keys() - OPTION_OWNER.keys())
         if unknown:
             raise ValueError(f"unknown options: {', '.join(unknown)}")
-        for name, value in values.items():
+        for name, value in options.items():
             parts[OPTION_OWNER[name]][name] = value
         return cls.model_validate(parts)
 
@@ -77,7 +88,8 @@ class Cell(Options):
         still count in its id.
 
         Raises:
-            ValueError: this version has no such cell. The message begins with ``where``.
+            PluginError: a plug-in that the cell uses is not loaded.
+            ValueError: this version has no such cell. Both messages begin with ``where``.
         """
         entry = METHODS.get(str(values.get("method", "trades")))
         before = entry.options.counted_before if entry else {}
@@ -86,6 +98,8 @@ class Cell(Options):
         )
         try:
             cell = cls.from_flat({name: value for name, value in values.items() if name not in before})
+        except PluginError as error:
+            raise PluginError(f"{where}: {error}") from error
         except ValidationError as error:
             raise ValueError(f"{where} is of a cell that this version can't train: {first_problem(error)}") from error
         except ValueError as error:
@@ -144,15 +158,24 @@ class Cell(Options):
                 if isinstance(value, OverEpochs):
                     yield part, option, value
 
-    def flat(self) -> dict[str, Any]:
+    @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plug-ins that registered the cell's method, model or data set."""
+        return plugins_of(self.method.method, self.model.model, self.data.dataset)
+
+    def options(self) -> dict[str, Any]:
         """All options by name, in JSON types."""
         dumped = self.model_dump(mode="json", include=set(PARTS))
-        options = {name: value for part in dumped.values() for name, value in part.items()}
-        return options | {name: json.loads(value) for name, value in self.carried}
+        return {name: value for part in dumped.values() for name, value in part.items()}
+
+    def flat(self) -> dict[str, Any]:
+        """The cell as it is stored: its options, and what else counts in its id, in JSON types."""
+        flat = self.options() | {name: json.loads(value) for name, value in self.carried}
+        return flat | {PLUGINS: [str(plugin) for plugin in self.plugins]} if self.plugins else flat
 
     @cached_property
     def id(self) -> str:
-        """A short hash of all options.
+        """A short hash of all options, and of the plug-ins that the cell uses.
 
         An option that was added later counts only if its value changes the behaviour of earlier versions.
         """
@@ -161,6 +184,8 @@ class Cell(Options):
 
     def _as_before(self, option: str, value: Any) -> bool:
         """True if ``option`` was added later and ``value`` is the behaviour of earlier versions."""
+        if option == PLUGINS:
+            return False
         part = getattr(self, OPTION_OWNER[option])
         marks = part.model_fields[option].metadata if option in type(part).model_fields else []
         return any(isinstance(mark, AddedLater) and mark.value == value for mark in marks)
@@ -183,8 +208,10 @@ def register_method(name: str, entry: MethodEntry) -> None:
     if entry.options.model_fields["method"].default != name:
         raise ValueError(f"options of method {name} are called {entry.options.model_fields['method'].default}")
     for option in options_of(entry.options):
-        if OPTION_OWNER.get(option, "method") != "method" or option == "carried":
+        if OPTION_OWNER.get(option, "method") != "method" or option in ("carried", PLUGINS):
             raise ValueError(f"option {option} of method {name} exists already, in part {OPTION_OWNER.get(option)}")
+    if unknown := sorted(entry.options.part_defaults(InnerAttackOptions().epsilon).keys() - OPTION_OWNER.keys()):
+        raise ValueError(f"method {name} has defaults of unknown options: {', '.join(unknown)}")
     METHODS[name] = entry
     _index_options()
 

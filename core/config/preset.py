@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from core.config.base import Options
 from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import GENERATED_DEFAULTS, fixed_shape
 from core.config.methods.registry import lacks
+from core.config.plugins import load_plugin
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierSweep, EarlierTrials
 from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
@@ -89,6 +90,7 @@ class Preset(Options):
     pin_seed: tuple[Stream, ...] = ()
     pin_value: tuple[Seed, ...] = (0,)
     earlier: EarlierTrials | None = None
+    plugins: tuple[str, ...] = Field((), description="paths, relative to the file, or names of installed plug-ins")
 
     @model_validator(mode="after")
     def _has_seeds(self) -> Preset:
@@ -102,8 +104,12 @@ class Preset(Options):
         return self.protocol.model_dump(mode="json", exclude_unset=True)
 
 
+class _NamedPlugins(BaseModel):
+    plugins: tuple[str, ...] = ()
+
+
 def load_preset(name: str, folder: Path) -> Preset:
-    """The preset called ``name`` in ``folder``, or the YAML file at path ``name``.
+    """The preset called ``name`` in ``folder``, or the YAML file at path ``name``. Its plug-ins are loaded.
 
     Raises:
         ValueError: no preset has that name, or the file is not a preset.
@@ -115,6 +121,11 @@ def load_preset(name: str, folder: Path) -> Preset:
         raise ValueError(f"--preset {name}: no such preset; allowed: {allowed}, or a path to a .yaml file")
     try:
         content = read_yaml(path)
+        # Options of plug-ins must be known before the grids are checked.
+        for plugin in _NamedPlugins.model_validate(content).plugins if isinstance(content, dict) else ():
+            load_plugin(plugin, path.parent)
+    except ValidationError as error:
+        raise ValueError(f"--preset {name}: {explain(error)[0]}") from error
     except ValueError as error:
         raise ValueError(f"--preset {name}: {error}") from error
     problems: list[str] = []
@@ -160,8 +171,7 @@ def build_sweep(
                 entries.setdefault(cell.id, SeededCell(cell=cell, seeds=count))
     else:
         for (there, numbers), grid in itertools.product(earlier.cells, preset.grids):
-            own = {name: value for name, value in there.flat().items() if name not in dict(there.carried)}
-            for cell in _cells(Grid(options=own), {**grid.options, **cell_overrides}, problems):
+            for cell in _cells(Grid(options=there.options()), {**grid.options, **cell_overrides}, problems):
                 if counterparts.setdefault(cell.id, there.id) != there.id:
                     problems.append(
                         f"two cells of sweep {earlier.trials.sweep} become one: an option in which they differ is set"

@@ -232,7 +232,7 @@ class TrialRun:
             device_seconds=state.device_seconds,
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
-            provenance=provenance(self.ranks, self.context.commit),
+            provenance=provenance(self.ranks, self.context.commit, trial.cell),
         )
         store.write(RECORD, record.model_dump_json().encode())
         store.delete(RESUME)

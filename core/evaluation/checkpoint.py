@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from core.config import Cell
+from core.config.plugins import PluginError
 from core.models import build_model
 from core.storage import CorruptFileError, Store
 
@@ -33,6 +34,7 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
     """The checkpoint ``file`` of ``store``.
 
     Raises:
+        PluginError: the checkpoint's cell uses a plug-in that is not loaded.
         ValueError: the file does not exist or is not a checkpoint of this project.
         CorruptFileError: the file's content does not have the given SHA-256.
     """
@@ -50,6 +52,8 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
         model = build_model(cell.model, cell.data.shape, seed=0).eval()
         model.load_state_dict(stored["model"])
         return Checkpoint(cell, stored["seed"], stored["epoch"], actual, model)
+    except PluginError:
+        raise
     except Exception as error:  # an unpickler may raise any error on bytes that are not a checkpoint
         raise ValueError(f"{where} is not a checkpoint that this version wrote ({type(error).__name__})") from error
 

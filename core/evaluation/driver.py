@@ -15,6 +15,7 @@ from core.evaluation.options import EvaluationOptions
 from core.evaluation.runner import run_targets
 from core.evaluation.target import Planner, Target, evaluable
 from core.ledger.driver_lock import driver_lock
+from core.ledger.plugins import use_stored_plugins
 from core.ledger.snapshot import SweepReader, stored_sweep
 from core.records import CheckpointName, Measurement, TrialRecord
 from core.tracking import open_tracker
@@ -68,6 +69,7 @@ def evaluate_sweep(
     """
     ledger = stored_sweep(storage, name)
     snapshot = SweepReader(ledger).read()
+    use_stored_plugins(ledger.store, snapshot.description)
     protocol = snapshot.description.protocol_options()
     records = {record.key: record for record in snapshot.finished}
     open_trials = [trial for trial in snapshot.trials if trial.status == "running"]

@@ -10,7 +10,9 @@ import numpy as np
 from core.data.image_set import to_float
 from core.data.load import check_files, load_dataset
 from core.evaluation.checkpoint import load_checkpoint
+from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
+from core.ledger.plugins import use_stored_plugins
 from core.probes import Landscape, loss_landscape
 from core.records import CheckpointName, TrialRecord
 
@@ -49,9 +51,11 @@ def checkpoint_landscapes(
         ordered by image before checkpoint.
 
     Raises:
-        ValueError: a checkpoint or the data set is missing.
+        ValueError: a checkpoint, the data set or a plug-in is missing.
         CorruptFileError: a checkpoint does not match its record.
     """
+    if description := read_description(ledger.store):
+        use_stored_plugins(ledger.store, description)
     found: dict[str, Landscape] = {}
     for title, shown in checkpoints.items():
         record, file = shown.record, f"{shown.checkpoint}.pt"

@@ -91,6 +91,7 @@ class Planner:
         specs = attack_plan(self.options, cell, protocol, self.source.sha256 if self.source else None)
         available = self._test_size(cell)
         images = self.options.images or available
+        plugins = tuple(dict.fromkeys((*cell.plugins, *(self.source.cell.plugins if self.source else ()))))
         if images > available:
             raise ValueError(f"--images {images}: the test set of {cell.data.dataset} has {available} images")
         tasks = tuple(
@@ -100,6 +101,7 @@ class Planner:
                 weights=sha256,
                 data=cell.data.model_dump_json(),
                 data_dir=self.data_dir,
+                plugins=plugins,
                 specs=specs,
                 block=block,
                 size=self.options.block,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from core.config import DataOptions
+from core.config.plugins import Plugin, use_plugin
 from core.data.image_set import ImageSet
 from core.data.load import load_dataset
 from core.evaluation.attack_spec import AttackSpec
@@ -31,6 +32,8 @@ class BlockTask:
     data: str
     """Options of the data set as JSON."""
     data_dir: str
+    plugins: tuple[Plugin, ...]
+    """The plug-ins that the cells of the checkpoints use."""
     specs: tuple[AttackSpec, ...]
     block: Block
     size: int
@@ -46,6 +49,8 @@ class BlockTask:
 
 def evaluate_block(task: BlockTask, device_name: str) -> Correct:
     """Attack one block on ``device_name`` (``cpu`` or ``cuda``), except for attacks with stored results."""
+    for plugin in task.plugins:
+        use_plugin(plugin)
     images = _test_images(task.data, task.data_dir)
     model = _network(task.store, task.file, task.weights, device_name)
     source = _network(*task.source, device_name) if task.source else None

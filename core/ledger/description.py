@@ -24,6 +24,8 @@ class SweepDescription(BaseModel):
     rerun: dict[str, Any] = Field(default_factory=dict)
     pin_groups: list[dict[str, int]] = [{}]
     counterparts: dict[str, str] = Field(default_factory=dict)
+    plugins: dict[str, str] = Field(default_factory=dict)
+    """Version of each plug-in by its name. The files are stored beside the description, see `core.ledger.plugins`."""
     cells: dict[str, dict[str, Any]]
     """Flat options of each cell by the cell's id."""
 

@@ -7,6 +7,7 @@ from collections import Counter
 from core.config import Cell, EarlierCell, EarlierSweep, EarlierTrials, Rerun
 from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
+from core.ledger.plugins import use_stored_plugins
 from core.records import TrialRecord
 from core.storage import Store
 
@@ -23,6 +24,7 @@ def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
     Raises:
         ValueError: there is no such sweep, its seeds are pinned, or no trial has a requested outcome.
     """
+    use_earlier_plugins(storage, trials.sweep)
     protocol = sweep_ledger(storage, trials.sweep).protocol()
     assert protocol is not None
     records = earlier_records(storage, trials.sweep)
@@ -43,6 +45,17 @@ def read_earlier(storage: str, trials: EarlierTrials) -> EarlierSweep:
             f"its finished trials: {found}"
         )
     return EarlierSweep(trials, protocol, cells)
+
+
+def use_earlier_plugins(storage: str, sweep: str) -> None:
+    """Load the plug-ins of an earlier sweep, whose cells need them. Without such a sweep nothing happens.
+
+    Raises:
+        ValueError: a plug-in cannot be loaded, or the sweep's description is damaged.
+    """
+    store = Store(storage).child(sweep)
+    if description := read_description(store):
+        use_stored_plugins(store, description)
 
 
 def earlier_records(storage: str, sweep: str) -> list[TrialRecord]:

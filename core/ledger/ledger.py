@@ -17,6 +17,7 @@ from core.config.base import first_problem
 from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
 from core.ledger.description import DESCRIPTION, read_description
+from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
 from core.records import Evidence, SweepProgress, TrialRecord, UnknownSchemaError, read_record
 from core.storage import Store
 
@@ -75,8 +76,10 @@ class Ledger:
         }
         groups = [{str(stream): seed for stream, seed in pins.items()} for pins in sweep.pin_groups]
         counterparts = sweep.rerun.counterparts if sweep.rerun else {}
+        plugins = {name: plugin.version for name, plugin in plugins_in(sweep).items()}
         if known is not None:
             differences = [
+                *changed_plugins(self.store, known, plugins_in(sweep).values()),
                 *_changed("protocol", with_defaults(known.protocol), fixed["protocol"]),
                 *_changed("seeds from", known.rerun, fixed["rerun"]),
                 *_changed_groups(known.pin_groups, groups),
@@ -91,12 +94,14 @@ class Ledger:
             cells = {**known.cells, **cells}
             counterparts = {**known.counterparts, **counterparts}
             groups = max(known.pin_groups, groups, key=len)
+            plugins = {**known.plugins, **plugins}
         return {
             "name": sweep.name,
             "preset": sweep.preset,
             **fixed,
             "pin_groups": groups,
             "counterparts": counterparts,
+            **({"plugins": plugins} if plugins else {}),
             "cells": cells,
         }
 
@@ -105,10 +110,16 @@ class Ledger:
 
         Cells of earlier versions contained options of other methods, which their ids depend on. Several stored cells
         may therefore equal one cell of this version.
+
+        Raises:
+            ValueError: a stored cell or plug-in cannot be used, or the sweep uses another version of a plug-in.
         """
         known = read_description(self.store)
         if known is None or sweep.rerun:
             return sweep
+        if known.plugins:
+            self.describe(sweep)
+            use_stored_plugins(self.store, known)
         stored = [Cell.stored(cell, f"a cell of sweep {self.name}") for cell in known.cells.values()]
         legacy: dict[str, list[Cell]] = {}
         for cell in stored:
@@ -123,12 +134,14 @@ class Ledger:
         return sweep.model_copy(update={"entries": tuple(entries)})
 
     def enter(self, sweep: Sweep) -> None:
-        """Store the sweep's description, which binds its name to these experiments.
+        """Store the sweep's description, which binds its name to these experiments, and the files of its plug-ins.
 
         Raises:
             ValueError: as in `describe`.
         """
-        self.store.write(DESCRIPTION, json.dumps(self.describe(sweep), indent=1).encode())
+        description = self.describe(sweep)
+        write_plugins(self.store, plugins_in(sweep).values())
+        self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
 
     def reopen(self, key: str) -> None:
         """Delete the record of a trial that crashed, because the trial is about to be started again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +273,7 @@ class Training:
             store=self.ledger.trial_store(trial.key).root,
             data_dir=data_root(options.data_dir),
             commit=self.commit,
+            plugins=[asdict(plugin) for plugin in trial.cell.plugins],
             checkpoint_s=float(options.checkpoint_s),
             timeout_s=None if options.trial_timeout_s is None else float(options.trial_timeout_s),
         )

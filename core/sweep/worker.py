@@ -23,7 +23,8 @@ Rank 0 alone measures a verdict, which may take hours (5,000 queries on 10,000 i
 class WorkerTask(TypedDict):
     """The description of a worker's task in JSON types.
 
-    ``storage`` is the root of the sweep's store, and ``store`` is the root of the trial's own store.
+    ``storage`` is the root of the sweep's store, and ``store`` is the root of the trial's own store. ``plugins`` has
+    the fields of each plug-in that the trial's cell uses.
     """
 
     trial: dict[str, Any]
@@ -33,6 +34,7 @@ class WorkerTask(TypedDict):
     store: str
     data_dir: str
     commit: str
+    plugins: list[dict[str, str]]
     checkpoint_s: float
     timeout_s: float | None
 
@@ -55,11 +57,14 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     from core.cluster.storage_check import check_storage_here
     from core.config import ProtocolOptions, Trial
+    from core.config.plugins import Plugin, use_plugin
     from core.data.load import load_dataset
     from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store
 
     check_storage_here(task["storage"])
+    for plugin in task["plugins"]:
+        use_plugin(Plugin(**plugin))
     trial = Trial.model_validate(task["trial"])
     context = TrialContext(
         sweep=task["sweep"],

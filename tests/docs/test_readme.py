@@ -20,6 +20,7 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
 from jobs import benchmark, evaluate, report, status, sweep_trades, sync_mlflow
+from tests.plugin_tables import printed_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = ROOT / "jobs" / "presets"
@@ -72,8 +73,8 @@ def job_commands() -> list[tuple[str, str, list[str]]]:
 
 
 @pytest.fixture
-def folder_of_a_user(tmp_path, monkeypatch):
-    """A current folder with a finished sweep ``quick``, and the preset file that jobs/README.md prints."""
+def folder_of_a_user(tmp_path, monkeypatch, fresh):
+    """A current folder with a finished sweep ``quick``, and the preset and the plug-in that the READMEs print."""
     for name in ("UNMASK_STORAGE", "MLFLOW_TRACKING_URI", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
@@ -92,6 +93,7 @@ def folder_of_a_user(tmp_path, monkeypatch):
         )
     )
     (tmp_path / "mine.yaml").write_text(printed_preset())
+    (tmp_path / "my_method.py").write_text(printed_plugin())
     return tmp_path
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
+MAX_GENERATED_VALUES = 20_000_000
+"""Pixel values of a generated data set up to which a dry run generates it."""
 
 
 def main(args: list[str]) -> int:
@@ -68,7 +70,30 @@ def print_dry_run(request: Request, console: Console) -> int:
         f"{tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
         soft_wrap=True,
     )
+    print_feasibility(request, console)
     return DONE
+
+
+def print_feasibility(request: Request, console: Console) -> None:
+    """Print the share of test images at which no classifier can be robust, for each data set and radius."""
+    from analysis.report.feasibility_note import feasibility_note
+    from core.data.feasibility import feasibility
+    from core.data.load import load_dataset
+    from core.storage.address import is_s3
+
+    cells = [entry.cell for entry in request.sweep.entries]
+    for data in dict.fromkeys(cell.data for cell in cells):
+        if is_s3(request.run.data_dir) or data.generated_values > MAX_GENERATED_VALUES:
+            console.print(f"Feasibility on {data.dataset} is measured by the trials.", soft_wrap=True, highlight=False)
+            continue
+        try:
+            dataset = load_dataset(data, request.run.data_dir)
+        except ValueError as error:
+            console.print(f"Feasibility is not checked: {escape(str(error))}", soft_wrap=True, highlight=False)
+            continue
+        for epsilon in sorted({cell.attack.epsilon for cell in cells if cell.data == data}):
+            note = feasibility_note(data.dataset, feasibility(dataset.train, dataset.test, epsilon))
+            console.print(escape(note), soft_wrap=True, highlight=False)
 
 
 def print_plan(request: Request, console: Console) -> int:
@@ -142,6 +167,7 @@ def run_and_print(request: Request, console: Console) -> int:
     # imported after the first lines are printed, because these imports take seconds
     from analysis.questions.cell_progress import sweep_cells
     from analysis.questions.countable_trials import default_rates
+    from analysis.report.feasibility_note import feasibility_warnings
     from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
     from analysis.report.tables.progress_table import ProgressTable
@@ -166,6 +192,8 @@ def run_and_print(request: Request, console: Console) -> int:
     )
     if result.records:
         console.print(main_table(rates(result.trials)))
+        for warning in feasibility_warnings(result.records):
+            console.print(escape(warning), soft_wrap=True, highlight=False)
         print_designed(request, result.records, console)
     console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)

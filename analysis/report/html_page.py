@@ -14,6 +14,7 @@ from analysis.report.answer_sentence import answer_sentence
 from analysis.report.context import ReportContext
 from analysis.report.definition import unstable_definition
 from analysis.report.facets import describe, facets
+from analysis.report.feasibility_note import feasibility_warnings
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
 from analysis.report.formatting import format_ends, format_seconds, format_value
 from analysis.report.sections import SECTIONS
@@ -59,6 +60,7 @@ def write_report(context: ReportContext, path: Path, *, generated_at: datetime) 
         sweep=context.sweep,
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
+        warnings=feasibility_warnings(records),
         answer=answer_sentence(cells),
         interval=context.interval,
         interval_question=INTERVAL_QUESTIONS[context.interval],

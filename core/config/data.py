@@ -95,6 +95,12 @@ class DataOptions(Options):
         return Shape(self.classes, self.channels, self.image_size)
 
     @property
+    def generated_values(self) -> int:
+        """Number of pixel values of a generated set's images; 0 for a data set with files."""
+        images = (self.train_images or 0) + (self.test_images or 0)
+        return images * self.channels * self.image_size**2
+
+    @property
     def kept_images(self) -> int:
         """Number of training images that remain after the validation split."""
         images = self.train_images or find_dataset(self.dataset).training_images

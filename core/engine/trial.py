@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from core.config import ProtocolOptions, Trial
+from core.data.feasibility import feasibility
 from core.data.image_set import Dataset
 from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
@@ -232,6 +233,7 @@ class TrialRun:
             device_seconds=state.device_seconds,
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
+            feasibility=feasibility(self.dataset.train, self.dataset.test, trial.cell.attack.epsilon),
             provenance=provenance(self.ranks, self.context.commit, trial.cell),
         )
         store.write(RECORD, record.model_dump_json().encode())

@@ -1,5 +1,6 @@
 """Trial records and sweep progress, the only stored data that `analysis` reads."""
 
+from core.records.feasibility import Feasibility
 from core.records.key import trial_key
 from core.records.options import varying_options
 from core.records.progress import RunningTrial, SweepProgress
@@ -20,6 +21,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "CheckpointName",
     "Evidence",
+    "Feasibility",
     "Measurement",
     "Outcome",
     "Row",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.records.feasibility import Feasibility
 from core.records.key import trial_key
 
 SCHEMA_VERSION = 1
@@ -146,6 +147,8 @@ class TrialRecord(_Plain):
     """How often the trial was started; 0 for a waiting trial (see `SweepProgress.open_trials`)."""
     checkpoints: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each stored weights file: ``{"selected.pt": ..., "gated.pt": ..., "last.pt": ...}``."""
+    feasibility: Feasibility | None = None
+    """Whether the data admit a robust classifier at the cell's radius; None in records of unmask 0.1.0."""
     provenance: dict[str, str] = Field(default_factory=dict)
     """Library versions, git commit, hardware, host and the library of each registered part."""
     evaluations: tuple[Evidence, ...] = ()

@@ -22,7 +22,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def line(given: dict[str, str]) -> list[str]:
-    found = ["--dry-run"]
+    found = ["--dry-run", *(["--preset=fields-quick"] if "preset" not in given else [])]
     for name, value in given.items():
         flag = f"--{name.replace('_', '-')}"
         found += [flag, *value.split(" ")] if name == "milestones" else [f"{flag}={value}"]

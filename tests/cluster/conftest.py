@@ -17,6 +17,7 @@ import pytest
 
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
 TINY = (
+    *("--dataset", "fields", "--epsilon", "0.17"),
     *("--classes", "10", "--train-images", "260", "--validation-images", "60", "--test-images", "60"),
     *("--beta", "1", "--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
     *("--checkpoint-s", "0"),

@@ -133,7 +133,7 @@ def test_two_ddp_workers_make_one_trial_also_when_one_is_killed(sweep: Sweep) ->
 def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> None:
     printed = undisturbed.run("--name", "tiny", "--seeds", "2", "--epochs", "41", "--fosc-threshold", "2", code=2)
     assert "epochs: 40 stored, 41 given" in printed
-    assert "protocol fosc_threshold: 3.0 stored, 2.0 given" in printed
+    assert "protocol fosc_threshold: 1.5 stored, 2.0 given" in printed
 
 
 def test_more_workers_than_the_cluster_has_are_refused(sweep: Sweep) -> None:

@@ -21,7 +21,9 @@ from typing import Any
 
 import torch
 
+PRESET = str(Path(__file__).resolve().parents[2] / "jobs" / "presets" / "fields-quick.yaml")
 SMALL = (
+    *("--preset", PRESET),
     *("--train-images", "300", "--test-images", "100", "--validation-images", "100", "--classes", "10"),
     *("--verdict-images", "60", "--square-queries", "50", "--pgd50-restarts", "1", "--confirm-every", "1"),
     *("--fosc-grace", "1", "--fosc-patience", "1"),
@@ -55,7 +57,7 @@ SWEEPS: dict[str, tuple[str, ...]] = {
     "twoworkers": ("--workers", "2", "--beta", "1", "--batch-size", "64", "--epochs", "2", "--seeds", "1", *SMALL),
 }
 TIMES = ("time/train_s", "time/eval_s")
-LEFT_OUT = ("device_seconds", "provenance", "schema_version", "run_id", "sweep")
+LEFT_OUT = ("device_seconds", "provenance", "feasibility", "schema_version", "run_id", "sweep")
 
 
 def main() -> int:

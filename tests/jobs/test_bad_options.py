@@ -25,7 +25,7 @@ BAD = [
     ("--until-decided 0.5", ["until_decided 0.5", "until_width"]),
     ("--until-width 0.3 --seeds 4", ["--seeds 4", "--until-width"]),
     ("--gpus-per-worker 2", ["--gpus-per-worker 2", "less than or equal to 1"]),
-    ("--validation-images 1200", ["validation_images 1200", "train_images 1200"]),
+    ("--validation-images 1437", ["validation_images 1437", "train_images 1437"]),
     ("--preset table4 --data-dir nowhere", ["cifar10", "nowhere", "--data-dir", "--download"]),
     ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),
     ("--mlflow-uri http://127.0.0.1:9", ["--mlflow-uri http://127.0.0.1:9"]),
@@ -62,6 +62,9 @@ def test_dry_run_lists_cells_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["--dry-run", "--beta", "1", "3", "6", "--batch-size", "128", "256", "--seeds", "10"]) == 0
-    assert "6 cells, 60 trials" in " ".join(capsys.readouterr().out.split())
+    grid = "--epsilon 0.2 --beta 1 3 6 --batch-size 128 256 --seeds 10"
+    assert main(["--dry-run", *grid.split()]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "6 cells, 60 trials" in printed
+    assert "At radius 0.2, 0.0 % of the test images of digits have" in printed
     assert list(tmp_path.iterdir()) == []

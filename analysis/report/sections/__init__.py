@@ -13,6 +13,7 @@ from analysis.report.sections.dynamics import example_sections, trajectory_secti
 from analysis.report.sections.early_stopping_bias import early_stopping_sections
 from analysis.report.sections.effects import effect_sections
 from analysis.report.sections.evaluation import evaluation_sections
+from analysis.report.sections.feasibility import feasibility_sections
 from analysis.report.sections.healing import healing_sections
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
@@ -31,6 +32,7 @@ SECTIONS: tuple[MakeSections, ...] = (
     self_healing_sections,
     evaluation_sections,
     detector_sections,
+    feasibility_sections,
     early_stopping_sections,
     cost_sections,
     variance_sections,

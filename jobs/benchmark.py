@@ -17,14 +17,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
 from core.command.paths import can_be_file
-from core.config import build_sweep, explain, load_preset
+from core.config import build_sweep, load_preset, validated
 from core.config.flags import Flag, FlagGroup, model_flags
 from jobs.speed.options import BenchmarkOptions
 from jobs.speed.rows import ROWS, row
@@ -48,7 +47,7 @@ GROUPS = (
 )
 
 
-class Request(NamedTuple):
+class BenchmarkRequest(NamedTuple):
     """What the command line asks for."""
 
     rows: tuple[str, ...]
@@ -62,29 +61,26 @@ def main(args: Sequence[str]) -> int:
     return run_job(lambda: measure(read_request(args)))
 
 
-def read_request(args: Sequence[str]) -> Request:
+def read_request(args: Sequence[str]) -> BenchmarkRequest:
     """Read the request from the command line.
 
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
-    try:
-        options = BenchmarkOptions.model_validate(
-            {name: given[name] for name in BenchmarkOptions.model_fields if name in given}
-        )
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    options = validated(
+        BenchmarkOptions, {name: given[name] for name in BenchmarkOptions.model_fields if name in given}
+    )
     rows = given.get("only", tuple(ROWS))
     if unknown := [name for name in rows if name not in ROWS]:
         raise ValueError(f"--only {' '.join(unknown)}: allowed are {', '.join(ROWS)}")
     json = Path(given["json"]) if "json" in given else None
     if json and not can_be_file(json):
         raise ValueError(f"--json {json}: must be a file in an existing folder")
-    return Request(rows, Path(given["sweep_dir"]) if "sweep_dir" in given else None, json, options)
+    return BenchmarkRequest(rows, Path(given["sweep_dir"]) if "sweep_dir" in given else None, json, options)
 
 
-def measure(request: Request) -> int:
+def measure(request: BenchmarkRequest) -> int:
     """Measure the rows, print the table and write the JSON file if one is requested."""
     import torch
 

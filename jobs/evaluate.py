@@ -16,7 +16,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -25,7 +24,7 @@ from rich.table import Table
 from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
 from core.command.help_page import read_flags
 from core.command.untracked import print_untracked
-from core.config import ClusterOptions, RunOptions, StorageOptions, explain
+from core.config import ClusterOptions, RunOptions, StorageOptions, validated
 from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
@@ -93,12 +92,8 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
-    try:
-        options = EvaluationOptions.model_validate(_known(given, EvaluationOptions.model_fields))
-        run = RunOptions.model_validate(_known(given, RUN_FLAGS))
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
-    return options, run
+    options = validated(EvaluationOptions, _known(given, EvaluationOptions.model_fields))
+    return options, validated(RunOptions, _known(given, RUN_FLAGS))
 
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:

@@ -18,14 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import ValidationError
 from rich.console import Console
 
 from analysis.report.options import ReportOptions
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
 from core.command.paths import can_be_file, can_be_folder
-from core.config import StorageOptions, explain
+from core.config import StorageOptions, validated
 from core.config.default_paths import data_root, home, storage_root, tracking_uri
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
@@ -64,7 +63,7 @@ GROUPS = (
 )
 
 
-class Request(NamedTuple):
+class ReportRequest(NamedTuple):
     """What the command line asks for."""
 
     sweep: str
@@ -90,24 +89,21 @@ def main(args: list[str]) -> int:
     return run_job(job)
 
 
-def read_request(args: list[str]) -> Request:
+def read_request(args: list[str]) -> ReportRequest:
     """Read the request from the command line.
 
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
-    try:
-        options = ReportOptions.model_validate({k: v for k, v in given.items() if k in ReportOptions.model_fields})
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    options = validated(ReportOptions, {k: v for k, v in given.items() if k in ReportOptions.model_fields})
     name, figures = checked_name("--sweep", given["sweep"]), given.get("figures")
     output = Path(given["output"]) if "output" in given else home() / f"{name}-report.html"
     if not can_be_file(output):
         raise ValueError(f"--output {output}: must be a file in an existing folder")
     if figures and not can_be_folder(Path(figures)):
         raise ValueError(f"--figures {figures}: must be an existing folder, or a new one in an existing folder")
-    return Request(
+    return ReportRequest(
         sweep=name,
         mlflow_uri=tracking_uri(given.get("mlflow_uri")),
         storage=storage_root(given.get("storage")),
@@ -118,7 +114,7 @@ def read_request(args: list[str]) -> Request:
     )
 
 
-def report(request: Request, console: Console) -> None:
+def report(request: ReportRequest, console: Console) -> None:
     """Print the table and further results, write the report and the figures, and log them to MLflow."""
     from analysis.questions.countable_trials import interval_reason, started
     from analysis.report.answer_sentence import answer_sentence
@@ -165,7 +161,7 @@ def report(request: Request, console: Console) -> None:
         _log(tracked, request.output, figures, f"{ui}/#/{tracked.page}?{MODEL_TRAINING}", note, say)
 
 
-def _tracked(request: Request, say: Say) -> TrackedSweep | None:
+def _tracked(request: ReportRequest, say: Say) -> TrackedSweep | None:
     """The sweep's runs in MLflow. If MLflow can't be reached or lacks the sweep, print a sentence and return None."""
     from core.tracking import TrackedSweep
 
@@ -188,7 +184,7 @@ def _log(tracked: TrackedSweep, page: Path, figures: Sequence[Path], address: st
         say(note)
 
 
-def _earlier(request: Request, records: Sequence[TrialRecord], say: Say) -> EarlierRecords | None:
+def _earlier(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -> EarlierRecords | None:
     """The earlier sweep whose trials this sweep trains again; prints a sentence if it is missing."""
     from analysis.questions.healing import EarlierRecords
     from core.ledger.earlier import earlier_records, stored_rerun
@@ -205,7 +201,7 @@ def _earlier(request: Request, records: Sequence[TrialRecord], say: Say) -> Earl
     return None
 
 
-def _landscapes(request: Request, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
+def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
     from analysis.report.figures.example_trials import landscape_pair
     from analysis.report.figures.paper import landscape_panels
     from analysis.report.figures.trial_names import TrialNames

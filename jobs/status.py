@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -24,7 +23,7 @@ from analysis.questions.cell_progress import sweep_cells
 from analysis.report.tables.progress_table import ProgressTable
 from core.command.exit_codes import DONE, INTERRUPTED, run_job
 from core.command.help_page import read_flags
-from core.config import ClusterOptions, StorageOptions, explain
+from core.config import ClusterOptions, StorageOptions, validated
 from core.config.default_paths import storage_root
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
@@ -50,7 +49,7 @@ GROUPS = (
 )
 
 
-class Request(NamedTuple):
+class StatusRequest(NamedTuple):
     """What the command line asks for."""
 
     sweep: str
@@ -72,23 +71,19 @@ def main(args: list[str]) -> int:
     return run_job(job)
 
 
-def read_request(args: list[str]) -> Request:
+def read_request(args: list[str]) -> StatusRequest:
     """Read the request from the command line.
 
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
-    price = given.get("price")
-    try:
-        asked = ClusterOptions.model_validate({} if price is None else {"price": price})
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    asked = validated(ClusterOptions, {"price": given["price"]} if "price" in given else {})
     sweep = checked_name("--sweep", given["sweep"])
-    return Request(sweep, storage_root(given.get("storage")), asked.price, given.get("watch", False))
+    return StatusRequest(sweep, storage_root(given.get("storage")), asked.price, given.get("watch", False))
 
 
-def watch(request: Request, console: Console) -> None:
+def watch(request: StatusRequest, console: Console) -> None:
     """Print the state of the sweep, once or until it ends."""
     shown = states(request)
     if not request.watch:
@@ -105,7 +100,7 @@ def watch(request: Request, console: Console) -> None:
             time.sleep(WATCH_S)
 
 
-def states(request: Request) -> Iterator[tuple[RenderableType, bool]]:
+def states(request: StatusRequest) -> Iterator[tuple[RenderableType, bool]]:
     """Yield the state of the sweep, and whether its driver is running, without end.
 
     Raises:

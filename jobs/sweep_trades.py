@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
-from core.command.request import Request, read_request
+from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
 from core.config.default_paths import tracking_uri
 
@@ -51,7 +51,7 @@ def main(args: list[str]) -> int:
     return run_job(job)
 
 
-def print_dry_run(request: Request, console: Console) -> int:
+def print_dry_run(request: SweepRequest, console: Console) -> int:
     """Print the cells, trials and cost of the sweep, assuming that no trial is stopped early; train nothing."""
     from analysis.report.tables.dry_run_table import PlannedCell, dry_run_table
     from core.engine.cost import seconds_per_epoch, trial_flop
@@ -74,7 +74,7 @@ def print_dry_run(request: Request, console: Console) -> int:
     return DONE
 
 
-def print_feasibility(request: Request, console: Console) -> None:
+def print_feasibility(request: SweepRequest, console: Console) -> None:
     """Print the share of test images at which no classifier can be robust, for each data set and radius."""
     from analysis.report.feasibility_note import feasibility_note
     from core.data.feasibility import feasibility
@@ -96,7 +96,7 @@ def print_feasibility(request: Request, console: Console) -> None:
             console.print(escape(note), soft_wrap=True, highlight=False)
 
 
-def print_plan(request: Request, console: Console) -> int:
+def print_plan(request: SweepRequest, console: Console) -> int:
     """Forecast the trials and costs that the sweep's goal takes; train nothing."""
     from analysis.questions.countable_trials import countable_trials
     from analysis.questions.forecast import forecast
@@ -151,7 +151,7 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
     return interval.low, interval.high
 
 
-def run_and_print(request: Request, console: Console) -> int:
+def run_and_print(request: SweepRequest, console: Console) -> int:
     """Run the sweep and print the table, the locations of results, and how to continue."""
     from core.ledger.ledger import Ledger
     from core.storage import Store
@@ -211,7 +211,7 @@ def run_and_print(request: Request, console: Console) -> int:
     return DONE
 
 
-def print_designed(request: Request, records: Sequence[TrialRecord], console: Console) -> None:
+def print_designed(request: SweepRequest, records: Sequence[TrialRecord], console: Console) -> None:
     """Print the results of a sweep with healing (trials fixed by it) or with pinned seeds (variance components)."""
     from analysis.questions.healing import EarlierRecords
     from analysis.report.context import report_context

@@ -36,7 +36,7 @@ GROUPS = (
 )
 
 
-class Request(NamedTuple):
+class SyncRequest(NamedTuple):
     """What the command line asks for."""
 
     sweep: str
@@ -54,7 +54,7 @@ def main(args: list[str]) -> int:
     return run_job(lambda: sync(read_request(args), console))
 
 
-def read_request(args: list[str]) -> Request:
+def read_request(args: list[str]) -> SyncRequest:
     """Read the request from the command line.
 
     Raises:
@@ -63,10 +63,10 @@ def read_request(args: list[str]) -> Request:
     given = read_flags(GROUPS, args, __doc__ or "")
     sweep = checked_name("--sweep", given["sweep"])
     storage, uri = storage_root(given.get("storage")), tracking_uri(given.get("mlflow_uri"))
-    return Request(sweep, storage, uri, given.get("rewrite", False))
+    return SyncRequest(sweep, storage, uri, given.get("rewrite", False))
 
 
-def sync(request: Request, console: Console) -> int:
+def sync(request: SyncRequest, console: Console) -> int:
     """Write the parts that MLflow lacks, or all, and print their number."""
     from analysis.questions.countable_trials import default_rates
     from analysis.report.tables.cells_export import render

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from core.config.flags import Flag, FlagGroup
+
+HELP = Flag("help", "", "at most one")
+NEGATIVE = re.compile(r"-\.?\d", re.ASCII)
+"""Beginning of a negative number."""
 
 
 def parse(groups: Iterable[FlagGroup], args: Sequence[str], *, others: bool = False) -> dict[str, Any]:
@@ -24,71 +28,75 @@ def parse(groups: Iterable[FlagGroup], args: Sequence[str], *, others: bool = Fa
     Raises:
         ValueError: an option is unknown, missing or given twice, or has too many values, none, or an empty one.
     """
-    flags = [flag for group in groups for flag in group.flags]
-    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    parser.add_argument("--help", "-h", action=_StoreOnce, nargs="*", flag=Flag("help", "", "at most one"))
-    for flag in flags:
-        parser.add_argument(flag.spelling, dest=flag.name, action=_StoreOnce, nargs="*", flag=flag)
-        if flag.takes == "switch":
-            parser.add_argument(f"--no-{flag.spelling[2:]}", dest=flag.name, action=_StoreOnce, nargs="*", flag=flag)
-    given, rest = parser.parse_known_args([_dashed(arg) for arg in args])
-    if rest and not others:
-        raise ValueError(_unknown(rest[0], [flag.spelling for flag in flags]))
-    values = vars(given)
+    flags = [HELP, *(flag for group in groups for flag in group.flags)]
+    known = {"-h": HELP} | {flag.spelling: flag for flag in flags}
+    known |= {f"--no-{flag.spelling[2:]}": flag for flag in flags if flag.takes == "switch"}
+    values: dict[str, Any] = {}
+    for option, words in _options(args):
+        flag = known.get(option)
+        if flag is None and others:
+            continue
+        if flag is None:
+            raise ValueError(_unknown(option, [flag.spelling for flag in flags if flag is not HELP]))
+        value = _value(flag, option, words)
+        if flag.name in values:
+            how = f"; write all its values after one {option}, as in {option} 1 3" if flag.takes == "many" else ""
+            raise ValueError(f"{option} is given twice{how}")
+        values[flag.name] = value
     for flag in flags:
         if flag.required and flag.name not in values and "help" not in values:
             raise ValueError(f"{flag.spelling} is missing: {flag.text}")
     return values
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ValueError(message)
+def _options(args: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """The options of a command line, each with the words that follow it. ``--a=1`` and ``--a 1`` mean the same.
+
+    A word that begins with a dash is an option unless a digit follows, as in ``-1e-9`` and ``-.5``.
+
+    Raises:
+        ValueError: the first word is not an option.
+    """
+    option = ""
+    words: list[str] = []
+    for arg in args:
+        if arg.startswith("-") and not NEGATIVE.match(arg):
+            if option:
+                yield option, words
+            name, sign, value = arg.partition("=")
+            # underscores are dashes in the name of an option; --batch_size=3 is --batch-size=3
+            option, words = name.replace("_", "-"), [value] if sign else []
+        elif option:
+            words.append(arg)
+        else:
+            raise ValueError(f"{arg}: follows no option; options begin with --, and --help lists them")
+    if option:
+        yield option, words
 
 
-class _StoreOnce(argparse.Action):
-    """Stores a flag's values after checking their number, and that the flag is given once."""
-
-    def __init__(self, *args: Any, flag: Flag, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.flag = flag
-
-    def __call__(
-        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
-    ) -> None:
-        takes = self.flag.takes
-        for value in values:
-            if value == "":
-                raise ValueError(f"{option} '': is empty; give a value or leave the option out")
-            if value == "None":  # what a script passes for an unset variable
-                raise ValueError(f"{option} None: is no value; leave the option out")
-        if takes == "switch" and values:
-            raise ValueError(f"{option} {values[0]}: takes no value")
-        if takes in ("one", "many") and not values:
-            raise ValueError(f"{option}: needs {'a' if takes == 'one' else 'at least one'} value")
-        if takes in ("one", "at most one") and len(values) > 1:
-            raise ValueError(f"{option} {' '.join(values)}: takes one value")
-        if hasattr(namespace, self.dest):
-            how = f"; write all its values after one {option}, as in {option} 1 3" if takes == "many" else ""
-            raise ValueError(f"{option} is given twice{how}")
-        match takes:
-            case "switch":
-                chosen: Any = option == self.flag.spelling
-            case "many":
-                chosen = tuple(values)
-            case _:
-                chosen = values[0] if values else ""
-        setattr(namespace, self.dest, chosen)
+def _value(flag: Flag, option: str, words: list[str]) -> Any:
+    """The value of a flag that is written as ``option`` and followed by ``words``."""
+    for word in words:
+        if word == "":
+            raise ValueError(f"{option} '': is empty; give a value or leave the option out")
+        if word == "None":  # what a script passes for an unset variable
+            raise ValueError(f"{option} None: is no value; leave the option out")
+    match flag.takes:
+        case "switch":
+            if words:
+                raise ValueError(f"{option} {words[0]}: takes no value")
+            return option == flag.spelling
+        case "many":
+            if not words:
+                raise ValueError(f"{option}: needs at least one value")
+            return tuple(words)
+    if flag.takes == "one" and not words:
+        raise ValueError(f"{option}: needs a value")
+    if len(words) > 1:
+        raise ValueError(f"{option} {' '.join(words)}: takes one value")
+    return words[0] if words else ""
 
 
-def _dashed(arg: str) -> str:
-    """Turn ``--batch_size=3`` into ``--batch-size=3``; underscores in the value stay."""
-    name, sign, value = arg.partition("=")
-    return name.replace("_", "-") + sign + value if arg.startswith("--") else arg
-
-
-def _unknown(word: str, known: Iterable[str]) -> str:
-    if not word.startswith("-"):
-        return f"{word}: follows no option; options begin with --, and --help lists them"
-    close = difflib.get_close_matches(word.partition("=")[0], known, n=1)
-    return f"{word}: there is no such option{f'; did you mean {close[0]}?' if close else '; --help all lists them'}"
+def _unknown(option: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(option, known, n=1)
+    return f"{option}: there is no such option; {f'did you mean {close[0]}?' if close else '--help all lists them'}"

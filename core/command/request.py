@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
 from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
 from core.command.parser import parse
@@ -23,8 +21,8 @@ from core.config import (
     Stream,
     Sweep,
     build_sweep,
-    explain,
     load_preset,
+    validated,
 )
 from core.config.default_paths import storage_root
 from core.config.names import checked_name
@@ -39,7 +37,7 @@ combination of the values of a cell's options (the groups data, model, method, a
 SAME_OPTIONS = Preset(description="trials of an earlier sweep, unchanged", grids=({"options": {}},), seeds=1)
 
 
-class Request(NamedTuple):
+class SweepRequest(NamedTuple):
     """What the command line asks for."""
 
     sweep: Sweep
@@ -57,7 +55,7 @@ class Request(NamedTuple):
     """Instability rates that the plan assumes: one for all cells, or one per cell."""
 
 
-def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
+def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest:
     """Build the request from the preset, the earlier sweep if one is named, and the flags.
 
     Args:
@@ -80,12 +78,9 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     if "help" in given:
         _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
     earlier = _earlier(trials, storage)
-    try:
-        chosen = SeedOptions.model_validate(_given(given, SeedOptions.model_fields))
-        run = RunOptions.model_validate(_given(given, RunOptions.model_fields))
-        assumed = PlanOptions.model_validate(_given(given, PlanOptions.model_fields))
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
+    run = validated(RunOptions, _given(given, RunOptions.model_fields))
+    assumed = validated(PlanOptions, _given(given, PlanOptions.model_fields))
     name = given.get("name") or _default_name(preset_name)
     if not name:
         raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
@@ -107,10 +102,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
     goal = None
     if adaptive:
-        try:
-            goal = AllocationGoal.model_validate(_given(given, AllocationGoal.model_fields))
-        except ValidationError as error:
-            raise ValueError("\n".join(explain(error))) from error
+        goal = validated(AllocationGoal, _given(given, AllocationGoal.model_fields))
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
     dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
     if goal and dry_run:
@@ -124,7 +116,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
     if changed:
         flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
         description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
-    return Request(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
+    return SweepRequest(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
 
 
 def _load_plugins(given: Iterable[str]) -> dict[str, Plugin]:
@@ -163,10 +155,7 @@ def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, Earli
     if where and trials is None:
         raise ValueError(f"--where {' '.join(where)}: needs --seeds-from")
     if where and trials:
-        try:
-            trials = EarlierTrials.model_validate({**trials.model_dump(), "where": where})
-        except ValidationError as error:
-            raise ValueError("\n".join(explain(error))) from error
+        trials = validated(EarlierTrials, {**trials.model_dump(), "where": where})
     return name, preset, trials
 
 

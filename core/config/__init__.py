@@ -7,7 +7,8 @@ from core.config.datasets import DatasetSpec, Shape, register_dataset
 from core.config.methods import METHODS, MethodEntry, MethodOptions, Passes, methods_with
 from core.config.model import ModelOptions
 from core.config.models import ModelSpec, register_model
-from core.config.preset import Preset, build_sweep, explain, load_preset
+from core.config.preset import Preset, build_sweep, load_preset
+from core.config.problems import explain, validated
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierCell, EarlierSweep, EarlierTrials
 from core.config.sweep import ClusterOptions, Rerun, RunOptions, SeededCell, StorageOptions, Sweep
@@ -52,4 +53,5 @@ __all__ = [
     "register_dataset",
     "register_method",
     "register_model",
+    "validated",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 
 class Options(BaseModel):
@@ -61,9 +61,3 @@ def as_number(value: Any) -> float | None:
         return float(parse_fraction(value))
     except (ValueError, TypeError):
         return None
-
-
-def first_problem(error: ValidationError) -> str:
-    """An error's first problem as ``option: message``, or as the message alone if it concerns the whole model."""
-    problem = error.errors()[0]
-    return ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, mo
 from pydantic.fields import FieldInfo
 
 from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions, given_training_radius
-from core.config.base import Options, first_problem
+from core.config.base import Options
 from core.config.data import DataOptions
 from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, options_of
@@ -21,6 +21,7 @@ from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.over_epochs import OverEpochs, spelled
 from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
+from core.config.problems import first_problem
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 

@@ -16,6 +16,7 @@ from core.config.cell import OPTION_FIELDS, Cell, Stream
 from core.config.data import GENERATED_DEFAULTS, fixed_shape
 from core.config.methods.registry import lacks
 from core.config.plugins import load_plugin
+from core.config.problems import explain
 from core.config.protocol import ProtocolOptions
 from core.config.rerun import EarlierSweep, EarlierTrials
 from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
@@ -26,8 +27,6 @@ LIST_OPTIONS = frozenset({"milestones"})
 """Options of which a single value is a list."""
 MAX_CELLS = 10_000
 """Cells of one grid."""
-MAX_SHOWN_CHARACTERS = 100
-"""Characters of a wrong value that a message shows."""
 
 
 class Grid(Options):
@@ -210,24 +209,6 @@ def _cells(grid: Grid, overrides: Mapping[str, Any], problems: list[str]) -> lis
         except ValidationError as error:
             problems += explain(error)
     return cells
-
-
-def explain(error: ValidationError) -> list[str]:
-    """One line per problem: the option as a flag, its value, and what is allowed."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        names = [part for part in problem["loc"] if isinstance(part, str)]
-        option = names[-1] if names else ""
-        message = problem["msg"].removeprefix("Value error, ")
-        is_part = len(names) == 1 and option in Cell.model_fields
-        is_flag = option and not is_part
-        lines.append(f"--{option.replace('_', '-')} {_shown(problem['input'])}: {message}" if is_flag else message)
-    return lines
-
-
-def _shown(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]} ... ({len(text)} characters)"
 
 
 def _values(name: str, value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.config import ProtocolOptions
-from core.config.base import first_problem
+from core.config.problems import first_problem
 from core.storage import Store
 
 DESCRIPTION = "sweep.json"

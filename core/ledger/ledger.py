@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from core.config import Cell, ProtocolOptions, Sweep, Trial
-from core.config.base import first_problem
+from core.config.problems import first_problem
 from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
 from core.ledger.description import DESCRIPTION, read_description

@@ -14,7 +14,10 @@ from hypothesis import HealthCheck, settings
 
 FACTOR = int(os.environ.get("UNMASK_BAD_INPUT_FACTOR", "1"))
 """Number of cases per test, as a multiple of the number in CI. Above 1 every run draws new cases."""
-JARGON = ("Traceback", "pydantic", "validation error", "<class", "object at 0x", "tokenize", "errno")
+JARGON = (
+    *("Traceback", "pydantic", "validation error", "<class", "object at 0x", "tokenize", "errno"),
+    *("input should", "value error", "field required"),
+)
 
 
 class Ended(NamedTuple):

@@ -53,9 +53,9 @@ def assert_clear(complaint: str) -> None:
 
 
 FILES: dict[str, tuple[bytes, str]] = {
-    "empty": (b"", "dictionary"),
-    "a list": (b"- a\n- b\n", "dictionary"),
-    "a word": (b"quick\n", "dictionary"),
+    "empty": (b"", "must be a mapping"),
+    "a list": (b"- a\n- b\n", "must be a mapping"),
+    "a word": (b"quick\n", "must be a mapping"),
     "tabs": (b"description: x\n\tgrids: []\n", "not valid YAML"),
     "binary": (bytes(range(256)), "not valid YAML"),
     "latin-1": ("description: n\u00e4h\n".encode("latin-1"), "not valid YAML"),
@@ -77,7 +77,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a date that is none": (b"description: 2020-13-45\nseeds: 1\ngrids: []\n", "not valid YAML"),
     "deep": (b"[" * 3000 + b"]" * 3000, "nested too deeply"),
     "huge": (b"description: " + b"x" * 2_000_000, "larger than"),
-    "no grids": (b"description: x\nseeds: 1\ngrids: []\n", "at least 1"),
+    "no grids": (b"description: x\nseeds: 1\ngrids: []\n", "must be a list of 1 or more"),
     "no seeds": (b"description: x\ngrids: [{options: {beta: 1}}]\n", "seeds"),
     "an unknown option": (b"description: x\nseeds: 1\ngrids: [{options: {betta: 1}}]\n", "did you mean 'beta'"),
     "an unknown protocol option": (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import jobs
-from core.command.request import Request, read_request
+from core.command.request import SweepRequest, read_request
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
@@ -21,7 +21,7 @@ BASE = {"epsilon": 0.17, "attack_steps": 1, "attack_step_size": 0.17}
 
 
 @pytest.fixture
-def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Request]:
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], SweepRequest]:
     """A function that reads a command line. Sweep ``before`` is stored, with unstable seeds 3 and 8 at beta 1."""
     monkeypatch.chdir(tmp_path)
     protocol = ProtocolOptions(fosc_threshold=2.0, eval_steps=7)
@@ -47,7 +47,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Requ
     return lambda line: read_request(line.split(), PRESETS, "")
 
 
-def test_seeds_of_an_earlier_sweep_keep_its_cells_and_protocol(ask: Callable[[str], Request]) -> None:
+def test_seeds_of_an_earlier_sweep_keep_its_cells_and_protocol(ask: Callable[[str], SweepRequest]) -> None:
     sweep = ask("--seeds-from before --heal fosc --heal-noise 0.1 0.2 --no-stop --name again").sweep
     before = Cell.from_flat({**BASE, "beta": 1})
     cells = [Cell.from_flat({**before.flat(), "heal": "fosc", "heal_noise": noise}) for noise in (0.1, 0.2)]
@@ -59,7 +59,7 @@ def test_seeds_of_an_earlier_sweep_keep_its_cells_and_protocol(ask: Callable[[st
     assert {(t.cell.id, t.seed) for t in fixed_trials(sweep)} == {(c.id, s) for c in cells for s in (3, 8)}
 
 
-def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable[[str], Request]) -> None:
+def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable[[str], SweepRequest]) -> None:
     (stable,) = ask("--seeds-from before --where stable --seeds 1 --name again").sweep.entries
     assert (stable.cell.method.beta, stable.seeds) == (6, (3,))
     healed = ask("--preset heal-quick --seeds-from before").sweep
@@ -75,7 +75,7 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
         ("--seeds-from before --heal fosc", "--seeds-from before: needs a --name"),
         ("--seeds-from before --name before", "--name before: is the earlier sweep of --seeds-from"),
         ("--seeds-from nosuch --name x", "no sweep nosuch in .*known are before"),
-        ("--seeds-from before --where broken --name x", "--where broken: .*'stable', 'unstable', 'healed'"),
+        ("--seeds-from before --where broken --name x", "--where broken: .*stable, unstable, healed"),
         ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before has such an outcome"),
         ("--seeds-from before --preset table2-lr", "gives the cells; leave out --preset table2-lr"),
         ("--where stable", "--where stable: needs --seeds-from"),
@@ -92,12 +92,12 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
         ("--plan --until-width 0.5 --pilot before --price -1", "--price -1"),
     ],
 )
-def test_what_cannot_be_is_said(ask: Callable[[str], Request], line: str, message: str) -> None:
+def test_what_cannot_be_is_said(ask: Callable[[str], SweepRequest], line: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ask(line)
 
 
-def test_each_pinned_value_is_a_group(ask: Callable[[str], Request]) -> None:
+def test_each_pinned_value_is_a_group(ask: Callable[[str], SweepRequest]) -> None:
     sweep = ask("--pin-seed init,order attack --pin-value 4 0 --beta 1 --epsilon 0.2 --seeds 2").sweep
     assert sweep.pin_groups == tuple({"init": value, "order": value, "attack": value} for value in (4, 0))
     assert len(fixed_trials(sweep)) == 4
@@ -107,7 +107,7 @@ def test_each_pinned_value_is_a_group(ask: Callable[[str], Request]) -> None:
 
 
 def test_a_plan_is_printed_and_nothing_written(
-    ask: Callable[[str], Request], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ask: Callable[[str], SweepRequest], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     goal = "--plan --preset fields-quick --batch-size 128 --max-trials 30 --simulations 20 --no-stop"

@@ -51,12 +51,18 @@ def test_dashes_and_underscores_are_the_same_in_names_and_stay_in_values() -> No
     assert flags("--storage", "my_results") == {"storage": "my_results"}
 
 
+@pytest.mark.parametrize("number", ["-1", "-.5", "-1e-9", "-8/255", "-1..0@5"])
+def test_a_negative_number_is_a_value(number: str) -> None:
+    assert flags("--fosc-threshold", number) == {"fosc_threshold": number}
+    assert flags("--beta", "1", number, "--stop") == {"beta": ("1", number), "stop": True}
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("--bata 1", "--bata: there is no such option; did you mean --beta?"),
         ("--bet 1", "--bet: there is no such option; did you mean --beta?"),
-        ("--batch_sizes=1", "--batch-sizes=1: there is no such option; did you mean --batch-size?"),
+        ("--batch_sizes=1", "--batch-sizes: there is no such option; did you mean --batch-size?"),
         ("--qqq", "--qqq: there is no such option; --help all lists them"),
         ("-b 1", "-b: there is no such option"),
         ("unasked", "unasked: follows no option"),
@@ -64,6 +70,8 @@ def test_dashes_and_underscores_are_the_same_in_names_and_stay_in_values() -> No
         ("--stop=true", "--stop true: takes no value"),
         ("--stop --no-stop", "--no-stop is given twice"),
         ("--fosc-threshold", "--fosc-threshold: needs a value"),
+        ("--fosc-threshold -x", "--fosc-threshold: needs a value"),
+        ("-1 --beta 3", "-1: follows no option"),
         ("--fosc-threshold 1 2", "--fosc-threshold 1 2: takes one value"),
         ("--fosc-threshold 1 --fosc-threshold 1", "--fosc-threshold is given twice"),
         ("--figures a b", "--figures a b: takes one value"),

@@ -162,8 +162,8 @@ REFUSED = {
     "1..2@101%": "101% of the epochs is impossible",
     "1..1e999@3": "finite",
     "1/0..2@3": "not a number or a fraction",
-    "0..1001@3": "less than or equal to 1000",
-    "1..-1@3": "greater than or equal to 0",
+    "0..1001@3": "must be at most 1000",
+    "1..-1@3": "must be at least 0",
     "0..2@٣": "the notation ends at",
     "0..5.@3": "the notation ends at '.@3'",
 }

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import jobs
-from core.command.request import Request, read_request
+from core.command.request import SweepRequest, read_request
 from core.config import Cell, plugins
 from core.config.plugins import PluginError, load_plugin
 from core.evaluation.checkpoint import load_checkpoint
@@ -49,11 +49,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh: Callable[[], 
     return tmp_path
 
 
-def ask(*args: str) -> Request:
+def ask(*args: str) -> SweepRequest:
     return read_request(args, PRESETS, "")
 
 
-def cell_of(request: Request) -> Cell:
+def cell_of(request: SweepRequest) -> Cell:
     return request.sweep.entries[0].cell
 
 
@@ -183,7 +183,7 @@ def test_a_broken_plugin_is_one_line_and_exit_code_2(
         (("--plugin", "my method.py"), "must be letters, digits, _ or -, and .py"),
         (("--method", "squeezing"), "--method squeezing: must be one of trades"),
         (("--plugin", "my_method.py", *OPTIONS, "--beta", "1"), "beta is impossible with method squeezing"),
-        (("--plugin", "my_method.py", *OPTIONS[:2], "--squeeze", "-1"), "--squeeze -1: Input should be greater"),
+        (("--plugin", "my_method.py", *OPTIONS[:2], "--squeeze", "-1"), "--squeeze -1: must be greater"),
     ],
 )
 def test_wrong_words_about_plugins(folder: Path, words: tuple[str, ...], message: str) -> None:

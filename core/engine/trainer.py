@@ -89,28 +89,9 @@ class Trainer:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
         """
         started = time.perf_counter()
-        self.epoch, self.steps_per_epoch = epoch, self.count_steps(len(train))
-        self.model.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.cell.training.learning_rate(epoch)
-        self.method.begin_epoch(self)
-        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
-        gradients: list[Row] = []
-        batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
-        for self.step, batch in enumerate(batches, start=first_step):
-            probed = gradient_stride and self.step % gradient_stride == 0
-            self.probe = self._probe(batch) if probed else None
-            objective = self.method.step(self, batch)
-            sums += _totals(objective, batch)
-            if self.probe:
-                gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
-        self.method.end_epoch(self)
-        loss, clean, adv, count = self.ranks.sum(sums).tolist()
-        row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
-        if objective.clean_logits is not None:
-            row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
-        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "time/train_s": time.perf_counter() - started}
-        return row, gradients
+        with self.precision.float32_products():
+            row, gradients = self._run_epoch(train, epoch, noisy_batches, gradient_stride, first_step)
+        return {**row, "time/train_s": time.perf_counter() - started}, gradients
 
     def count_steps(self, images: int) -> int:
         """Number of training steps in an epoch over ``images`` images."""
@@ -172,6 +153,31 @@ class Trainer:
         if batch.weight:
             whole[batch.rows] = values.detach()
         return self.ranks.sum(whole)
+
+    def _run_epoch(
+        self, train: ImageSet, epoch: int, noisy_batches: int, gradient_stride: int, first_step: int
+    ) -> tuple[Row, list[Row]]:
+        self.epoch, self.steps_per_epoch = epoch, self.count_steps(len(train))
+        self.model.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.cell.training.learning_rate(epoch)
+        self.method.begin_epoch(self)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
+        gradients: list[Row] = []
+        batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
+        for self.step, batch in enumerate(batches, start=first_step):
+            probed = gradient_stride and self.step % gradient_stride == 0
+            self.probe = self._probe(batch) if probed else None
+            objective = self.method.step(self, batch)
+            sums += _totals(objective, batch)
+            if self.probe:
+                gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
+        self.method.end_epoch(self)
+        loss, clean, adv, count = self.ranks.sum(sums).tolist()
+        row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
+        if objective.clean_logits is not None:
+            row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
+        return {**row, "train/lr": self.optimizer.param_groups[0]["lr"]}, gradients
 
     def _descend(self, batch: Batch, found: Found) -> Objective:
         with self.precision.autocast():

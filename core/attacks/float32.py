@@ -1,12 +1,20 @@
-"""The number format of all evaluations."""
+"""The number format of all evaluations, and torch's settings of float32 products on a GPU."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
+
+_CUDNN: Any = torch.backends.cudnn
+_BACKENDS: tuple[Any, ...] = (torch.backends.cuda.matmul, _CUDNN, _CUDNN.conv, _CUDNN.rnn)
+"""Backends with a setting of their own, each after the one from which it inherits.
+
+Before torch 2.12 the default of ``cudnn.conv`` and ``cudnn.rnn``, ``tf32``, was not changed by the setting of
+``cudnn``. In any version a value that was set for ``cudnn.conv`` overrides that of ``cudnn``.
+"""
 
 
 @contextmanager
@@ -15,13 +23,26 @@ def full_float32(device: torch.device) -> Iterator[None]:
 
     In fp16, gradients can underflow to 0, and a sign of 0 weakens an attack without a warning.
     """
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
+    with float32_products("ieee"), torch.autocast(device.type, enabled=False):
+        yield
+
+
+@contextmanager
+def float32_products(form: Literal["ieee", "tf32"]) -> Iterator[None]:
+    """Context in which CUDA's float32 matrix products and convolutions use IEEE float32 or TF32.
+
+    The settings hold for the whole process, and are restored on exit.
+    """
+    before = [backend.fp32_precision for backend in _BACKENDS]
+    _set([form] * len(_BACKENDS))
     try:
-        with torch.autocast(device.type, enabled=False):
-            yield
+        yield
     finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
+        _set(before)
+
+
+def _set(forms: Sequence[str]) -> None:
+    for backend, form in zip(_BACKENDS, forms, strict=True):
+        # A value that is inherited already is not set, because a set value would no longer follow its backend.
+        if backend.fp32_precision != form:
+            backend.fp32_precision = form

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
+
+from core.attacks.float32 import float32_products
 
 
 class Precision:
@@ -23,9 +25,10 @@ class Precision:
         dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}
         self.dtype = dtypes.get(name)
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "fp16")
-        if device.type == "cuda":
-            torch.backends.cuda.matmul.fp32_precision = "tf32" if name == "tf32" else "ieee"
-            torch.backends.cudnn.fp32_precision = "tf32" if name == "tf32" else "ieee"
+
+    def float32_products(self) -> AbstractContextManager[None]:
+        """Context of training, in which CUDA's float32 products use TF32 or IEEE float32, as the name says."""
+        return float32_products("tf32" if self.name == "tf32" else "ieee")
 
     @contextmanager
     def autocast(self) -> Iterator[None]:

@@ -90,24 +90,9 @@ class Trainer:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
         """
         started = time.perf_counter()
-        self.begin_epoch(epoch, len(train))
-        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
-        gradients: list[Row] = []
-        batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
-        for self.step, batch in enumerate(batches, start=first_step):
-            probed = gradient_stride and self.step % gradient_stride == 0
-            self.probe = self._probe(batch) if probed else None
-            objective = self.method.step(self, batch)
-            sums += _totals(objective, batch)
-            if self.probe:
-                gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
-        self.method.end_epoch(self)
-        loss, clean, adv, count = self.ranks.sum(sums).tolist()
-        row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
-        if objective.clean_logits is not None:
-            row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
-        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "time/train_s": time.perf_counter() - started}
-        return row, gradients
+        with self.precision.float32_products():
+            row, gradients = self._run_epoch(train, epoch, noisy_batches, gradient_stride, first_step)
+        return {**row, "time/train_s": time.perf_counter() - started}, gradients
 
     def begin_epoch(self, epoch: int, images: int) -> None:
         """Prepare a 1-based epoch over ``images`` images: the numbers of the epoch, and the method."""
@@ -180,6 +165,27 @@ class Trainer:
         if batch.weight:
             whole[batch.rows] = values.detach()
         return self.ranks.sum(whole)
+
+    def _run_epoch(
+        self, train: ImageSet, epoch: int, noisy_batches: int, gradient_stride: int, first_step: int
+    ) -> tuple[Row, list[Row]]:
+        self.begin_epoch(epoch, len(train))
+        sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
+        gradients: list[Row] = []
+        batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
+        for self.step, batch in enumerate(batches, start=first_step):
+            probed = gradient_stride and self.step % gradient_stride == 0
+            self.probe = self._probe(batch) if probed else None
+            objective = self.method.step(self, batch)
+            sums += _totals(objective, batch)
+            if self.probe:
+                gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
+        self.method.end_epoch(self)
+        loss, clean, adv, count = self.ranks.sum(sums).tolist()
+        row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
+        if objective.clean_logits is not None:
+            row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
+        return {**row, "train/lr": self.optimizer.param_groups[0]["lr"]}, gradients
 
     def _descend(self, batch: Batch, found: Found) -> Objective:
         with self.precision.autocast():

@@ -151,21 +151,31 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     assert model.training
 
 
-def test_tf32_is_off_inside_and_as_before_outside(network, batch):
-    recorder = Recorder(lambda x: _tf32())
+@pytest.mark.parametrize("explicit", [False, True])
+def test_tf32_is_off_inside_and_as_before_outside(network, batch, explicit):
+    """Also where a user has set TF32 for convolutions alone, which the setting of cuDNN as a whole does not change.
+
+    Before torch 2.12 this is torch's default.
+    """
+    recorder = Recorder(lambda x: tf32_settings())
     model = torch.nn.Sequential(recorder, network())
-    before = _tf32()
-    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.fp32_precision = "tf32"
-    try:
-        robust_accuracy(model, None, *batch(), seed=0)
-        assert _tf32() == ("tf32", "tf32")
-    finally:
-        torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision = before
-    assert recorder.seen == [("ieee", "ieee")]
+    if explicit:
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cudnn.rnn.fp32_precision = "tf32"
+    before = tf32_settings()
+    robust_accuracy(model, None, *batch(), seed=0)
+    assert recorder.seen == [{"matmul": "ieee", "conv": "ieee", "rnn": "ieee"}]
+    assert tf32_settings() == before
+    assert before["conv"] == "tf32", "torch's own default, which the test must not have changed for other tests"
 
 
-def _tf32() -> tuple[str, str]:
-    return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.fp32_precision
+def tf32_settings():
+    """What torch says about CUDA's float32 products. Its older interface refuses to answer after any new setting."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return {
+        "matmul": matmul.fp32_precision,
+        "conv": cudnn.conv.fp32_precision,
+        "rnn": cudnn.rnn.fp32_precision,
+    }
 
 
 def test_deepfool_survives_a_flat_model():

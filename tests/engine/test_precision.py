@@ -75,6 +75,29 @@ def test_tf32_is_float32_on_a_cpu(
     assert torch.equal(*(weights(trainer.model) for trainer in trainers))
 
 
+@pytest.mark.parametrize(("name", "form"), [("fp32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee")])
+def test_an_epoch_has_the_trainers_products_and_leaves_the_process_its_own(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    name: str,
+    form: str,
+) -> None:
+    """Another trainer of the same process, built later, changes nothing."""
+
+    def settings() -> tuple[str, str]:
+        return torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision
+
+    before = settings()
+    trainer, other = (make_trainer(make_cell(precision=kind)) for kind in (name, "tf32" if form == "ieee" else "fp32"))
+    seen: set[tuple[str, str]] = set()
+    trainer.model[0].register_forward_hook(lambda module, args, out: seen.add(settings()))  # type: ignore[operator, union-attr]
+    trainer.run_epoch(load(trainer.cell).train, 1)
+    assert seen == {(form, form)}
+    assert settings() == before
+    other.run_epoch(load(trainer.cell).train, 1)
+
+
 def test_fp16_skips_an_overflowing_step_and_lowers_its_scale(
     make_cell: Callable[..., Cell],
     make_trainer: Callable[..., Trainer],

@@ -33,7 +33,7 @@ GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
 MANY_VALUES = """\
 An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
-combination of the values of a cell's options (the groups data, model, method, attack, awp, heal and training)."""
+combination of the values of a cell's options (the groups data, model, method, attack, awp, heal, training, start)."""
 SAME_OPTIONS = Preset(description="trials of an earlier sweep, unchanged", grids=({"options": {}},), seeds=1)
 
 
@@ -104,6 +104,10 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if adaptive:
         goal = validated(AllocationGoal, _given(given, AllocationGoal.model_fields))
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
+    if not given.get("dry_run"):
+        from core.sweep.inputs import with_inputs
+
+        sweep = with_inputs(sweep, storage)
     dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
     if goal and dry_run:
         raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")
@@ -184,6 +188,10 @@ def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:
         raise ValueError(f"--seeds {seeds} is impossible with {goals}: limit an adaptive sweep by --max-trials")
     if sweep.rerun:
         raise ValueError(f"--seeds-from {sweep.rerun.sweep} is impossible with {goals}: it fixes the seeds")
+    if start := next((entry.cell.start for entry in sweep.entries if entry.cell.start.follows_seed), None):
+        raise ValueError(
+            f"--start-from {start.start_from} is impossible with {goals}: it fixes the seeds; name one trial by its key"
+        )
     if len(sweep.pin_groups) > 1:
         raise ValueError(f"--pin-value with {len(sweep.pin_groups)} values is impossible with {goals}: give one")
 

@@ -37,6 +37,7 @@ PARTS = {
     "awp": "adversarial weight perturbation (AWP)",
     "heal": "healing by input noise (Algorithm 1)",
     "training": "optimiser, schedule, arithmetic and workers",
+    "start": "weights of another trial that training starts from",
 }
 """Title of the group of options of each part of a cell."""
 EARLIER = "as in the earlier sweep"

@@ -15,13 +15,14 @@ from pydantic.fields import FieldInfo
 from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions, given_training_radius
 from core.config.base import Options
 from core.config.data import DataOptions
-from core.config.later import AddedLater
+from core.config.later import AddedLater, Located
 from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.over_epochs import OverEpochs, spelled
 from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
 from core.config.problems import first_problem
+from core.config.start import StartOptions
 from core.config.training import TrainingOptions
 from core.records.key import trial_key
 
@@ -38,6 +39,7 @@ PARTS: dict[str, type[Options]] = {
     "awp": AwpOptions,
     "heal": HealOptions,
     "training": TrainingOptions,
+    "start": StartOptions,
 }
 """Parts of a cell by name. The class of ``method`` is that of the chosen method in `core.config.methods.METHODS`."""
 
@@ -52,6 +54,7 @@ class Cell(Options):
     awp: AwpOptions
     heal: HealOptions
     training: TrainingOptions
+    start: StartOptions
     carried: tuple[tuple[str, str], ...] = Field(
         (),
         description="names and JSON values of options without effect that a cell of an earlier version had, if they "
@@ -178,18 +181,23 @@ class Cell(Options):
     def id(self) -> str:
         """A short hash of all options, and of the plug-ins that the cell uses.
 
-        An option that was added later counts only if its value changes the behaviour of earlier versions.
+        An option that was added later counts only if its value changes the behaviour of earlier versions. The place of
+        a file does not count if the checksum of its content does.
         """
         flat = {**self.method.counted_before, **self.flat()}
-        return digest({name: value for name, value in flat.items() if not self._as_before(name, value)})
+        return digest({name: value for name, value in flat.items() if not self._is_left_out(name, value)})
 
-    def _as_before(self, option: str, value: Any) -> bool:
-        """True if ``option`` was added later and ``value`` is the behaviour of earlier versions."""
+    def _is_left_out(self, option: str, value: Any) -> bool:
+        """True if the ``value`` of ``option`` does not count in the id."""
         if option == PLUGINS:
             return False
         part = getattr(self, OPTION_OWNER[option])
         marks = part.model_fields[option].metadata if option in type(part).model_fields else []
-        return any(isinstance(mark, AddedLater) and mark.value == value for mark in marks)
+        return any(
+            (isinstance(mark, AddedLater) and mark.value == value)
+            or (isinstance(mark, Located) and getattr(part, mark.content) is not None)
+            for mark in marks
+        )
 
 
 OPTION_OWNER: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Options of a cell that were added after sweeps had been run without them."""
+"""Marks of options that do not always count in a cell's id."""
 
 from __future__ import annotations
 
@@ -16,3 +16,15 @@ class AddedLater:
     """
 
     value: Any
+
+
+@dataclass(frozen=True)
+class Located:
+    """Marks an option that is the place of a file: ``Annotated[str | None, Located("start_sha256")]``.
+
+    Attributes:
+        content: option of the same part with the checksum of the file. If it has a value, the place is left out of the
+            cell's id, because the same content may lie elsewhere.
+    """
+
+    content: str

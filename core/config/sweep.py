@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -61,6 +61,18 @@ class Sweep(Options):
     def trials(self) -> int:
         """Number of trials of a sweep with a fixed number of seeds."""
         return len(self.pin_groups) * sum(len(entry.numbered(self.first_seed)) for entry in self.entries)
+
+    def with_cells(self, change: Callable[[SeededCell], Cell]) -> Sweep:
+        """The sweep with the cells that ``change`` returns. Cells that become equal are one, with the first's seeds."""
+        entries: dict[str, SeededCell] = {}
+        counterparts: dict[str, str] = {}
+        for entry in self.entries:
+            cell = change(entry)
+            entries.setdefault(cell.id, entry.model_copy(update={"cell": cell}))
+            if self.rerun:
+                counterparts[cell.id] = self.rerun.counterparts[entry.cell.id]
+        rerun = self.rerun.model_copy(update={"counterparts": counterparts}) if self.rerun else None
+        return self.model_copy(update={"entries": tuple(entries.values()), "rerun": rerun})
 
     @model_validator(mode="after")
     def _can_be_listed(self) -> Sweep:

@@ -19,6 +19,7 @@ from core.engine.provenance import provenance
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.selection import Weights, copy_weights, is_masked
+from core.engine.starting_point import StartingPoint
 from core.engine.trainer import Trainer
 from core.engine.trial_state import TrialState, pack, unpack
 from core.engine.verdict_measurement import VerdictMeasurement
@@ -53,6 +54,7 @@ class TrialContext:
         commit: git commit of the driver's code.
         cadence: times between reports and between checkpoints.
         timeout_s: seconds of training after which the trial is censored; None: never.
+        start: initial weights; None: random weights.
     """
 
     sweep: str
@@ -62,6 +64,7 @@ class TrialContext:
     commit: str
     cadence: Cadence = Cadence()
     timeout_s: float | None = None
+    start: StartingPoint | None = None
 
 
 def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
@@ -96,6 +99,8 @@ class TrialRun:
         cell, protocol = self.trial.cell, self.protocol
         streams = Streams.spawn(self.trial.seed, self.trial.pins)
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
+        if self.context.start:
+            model.load_state_dict(self.context.start.weights)
         self.trainer = Trainer(cell, model, streams, self.ranks)
         self.detector = build_detector(protocol)
         epsilon = cell.attack.epsilon
@@ -234,11 +239,15 @@ class TrialRun:
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
             feasibility=feasibility(self.dataset.train, self.dataset.test, trial.cell.attack.epsilon),
-            provenance=provenance(self.ranks, self.context.commit, trial.cell),
+            provenance=provenance(self.ranks, self.context.commit, trial.cell) | self._origin,
         )
         store.write(RECORD, record.model_dump_json().encode())
         store.delete(RESUME)
         return record
+
+    @property
+    def _origin(self) -> dict[str, str]:
+        return self.context.start.origin if self.context.start else {}
 
     def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:
         """Write a weights file and return its SHA-256."""

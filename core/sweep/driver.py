@@ -29,6 +29,7 @@ from core.source import git_commit
 from core.storage import Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
+from core.sweep.inputs import require_inputs
 from core.sweep.live_state import LiveState
 from core.sweep.live_table import LiveTable, Tabulate
 from core.sweep.publisher import Publisher
@@ -115,6 +116,7 @@ def run_sweep(
     Raises:
         ValueError: an option cannot work; no trial was started.
     """
+    require_inputs(sweep)
     for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
         if run.download:
             download_files(data, run.data_dir)
@@ -126,7 +128,7 @@ def run_sweep(
         ledger.describe(sweep)
         known = ledger.records()
         with open_tracker(output.mlflow_uri, ledger, sweep.protocol, known.values(), training=True) as tracker:
-            training = Training(sweep, run, ledger, tracker, known, scratch, adaptive, trainable)
+            training = Training(sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable)
             del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
             trials = stored_trials(ledger)
@@ -149,6 +151,7 @@ class Training:
         self,
         sweep: Sweep,
         run: RunOptions,
+        storage: str,
         ledger: Ledger,
         tracker: SweepTracker,
         records: Mapping[str, TrialRecord],
@@ -156,7 +159,7 @@ class Training:
         adaptive: Adaptive | None,
         trainable: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.trainable = trainable
+        self.trainable, self.storage = trainable, storage
         self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
@@ -269,7 +272,8 @@ class Training:
             trial=trial.model_dump(mode="json"),
             protocol=self.sweep.protocol.model_dump(mode="json"),
             sweep=self.sweep.name,
-            storage=self.ledger.store.root,
+            storage=self.storage,
+            sweep_store=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
             data_dir=data_root(options.data_dir),
             commit=self.commit,

@@ -23,14 +23,15 @@ Rank 0 alone measures a verdict, which may take hours (5,000 queries on 10,000 i
 class WorkerTask(TypedDict):
     """The description of a worker's task in JSON types.
 
-    ``storage`` is the root of the sweep's store, and ``store`` is the root of the trial's own store. ``plugins`` has
-    the fields of each plug-in that the trial's cell uses.
+    ``storage`` is the root of all sweeps, ``sweep_store`` that of the sweep's store, and ``store`` that of the trial's
+    own store. ``plugins`` has the fields of each plug-in that the trial's cell uses.
     """
 
     trial: dict[str, Any]
     protocol: dict[str, Any]
     sweep: str
     storage: str
+    sweep_store: str
     store: str
     data_dir: str
     commit: str
@@ -59,10 +60,11 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     from core.config import ProtocolOptions, Trial
     from core.config.plugins import Plugin, use_plugin
     from core.data.load import load_dataset
+    from core.engine.starting_point import read_starting_point
     from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Store
 
-    check_storage_here(task["storage"])
+    check_storage_here(task["sweep_store"])
     for plugin in task["plugins"]:
         use_plugin(Plugin(**plugin))
     trial = Trial.model_validate(task["trial"])
@@ -74,6 +76,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         commit=task["commit"],
         cadence=Cadence(checkpoint_s=task["checkpoint_s"]),
         timeout_s=task["timeout_s"],
+        start=read_starting_point(trial, task["storage"]),
     )
     dataset = load_dataset(trial.cell.data, task["data_dir"])
     run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)

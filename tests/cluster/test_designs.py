@@ -30,6 +30,20 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
     assert "seeds from sweep: before stored, None given" in refused
 
 
+def test_seeds_start_from_the_weights_of_their_counterparts(sweep: Sweep) -> None:
+    sweep.run("--name", "before", "--seeds", "2", "--epochs", "2")
+    tuned = ("--name", "tuned", "--seeds", "2", "--epochs", "1", "--method", "pgd-at", "--start-from", "before/beta=1")
+    sweep.run(*tuned, "--workers", "2")
+    records = sweep.records("tuned").values()
+    (before,) = {record["cell_id"] for record in sweep.records("before").values()}
+    assert {(record["seed"], record["cell"]["start_from"]) for record in records} == {
+        (seed, f"before/{before}") for seed in (0, 1)
+    }
+    assert "starts" not in sweep.run(*tuned, "--workers", "2")
+    refused = sweep.run(*tuned[:2], "--seeds", "3", *tuned[4:], "--workers", "2", code=2)
+    assert f"--start-from before/beta=1: sweep before has no finished trial {before}-2" in " ".join(refused.split())
+
+
 def test_pinned_groups_are_trained_side_by_side(sweep: Sweep) -> None:
     pinned = ("--name", "pinned", "--epochs", "1", "--seeds", "2", "--pin-seed", "init", "--pin-value", "3", "8")
     assert "How much of the variance of gap do the seeds of init decide?" in " ".join(sweep.run(*pinned).split())

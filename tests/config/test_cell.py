@@ -23,7 +23,7 @@ CHANGED = {
     "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
     "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "precision": "bf16", "channels_last": True, "compile": True,
-    "fast": False, "workers": 2,
+    "fast": False, "workers": 2, "start_from": "before", "start_checkpoint": "last", "start_sha256": "0" * 64,
 }  # fmt: skip
 METHODS_CHANGED: dict[str, dict[str, object]] = {
     "trades": {"beta": 4, "clean_forwards": 2, "detach_target": True, "adversarial_first": True},
@@ -58,7 +58,12 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
-TOGETHER = {"schedule": {"milestones": [1]}, "milestones": {"schedule": "step"}}
+TOGETHER = {
+    "schedule": {"milestones": [1]},
+    "milestones": {"schedule": "step"},
+    "start_checkpoint": {"start_from": "before"},
+    "start_sha256": {"start_from": "file.pt"},
+}
 
 
 CASES = [

@@ -34,6 +34,14 @@ DEFAULT_PRESET = "quick"
 MANY_VALUES = """\
 An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
 combination of the values of a cell's options (the groups data, model, method, attack, awp, heal, training, start)."""
+OVER_EPOCHS = {
+    "0..6@10": "linear from 0 in epoch 1 to 6 in epoch 10, and 6 from then on",
+    "0@5..6@10": "0 up to epoch 5, then linear to 6 in epoch 10",
+    "1then6@10": "1, and from epoch 10 on 6",
+    "0..6@10then1@50": "several parts, one after the other",
+    "1then6@50%": "6 after half of the epochs; all moments of a number are either epochs or percentages",
+}
+"""Examples of `core.config.over_epochs.OverEpochs`."""
 SAME_OPTIONS = Preset(description="trials of an earlier sweep, unchanged", grids=({"options": {}},), seeds=1)
 
 
@@ -175,7 +183,10 @@ def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset,
     """Print the help page ``topic`` with the values of the preset, and end the program."""
     known = {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
     groups = with_values(name, preset, _default_name(name), earlier)
-    lists = {"presets": ("the presets that come with the project", known)}
+    lists = {
+        "presets": ("the presets that come with the project", known),
+        "over-epochs": ("numbers that change over the epochs, one word each", OVER_EPOCHS),
+    }
     HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(topic)
 
 

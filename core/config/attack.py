@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset, as_number
 from core.config.later import AddedLater
-from core.config.over_epochs import NumberOverEpochs
+from core.config.over_epochs import NumberOverEpochs, OverEpochs, is_over_epochs, mapped
 
 SHARE_OF_EPSILON = re.compile(r"\s*epsilon\s*(?:/\s*(\d+(?:\.\d+)?)\s*)?")
 """A step size that is relative to the radius of the training attack: ``epsilon`` or ``epsilon/4``."""
@@ -25,7 +25,7 @@ class InnerAttackOptions(Options):
     epsilon: Number = Field(
         8 / 255, gt=0, le=1, description="l-infinity radius of the threat model, for images in [0, 1]"
     )
-    train_epsilon: Annotated[Number | None, Unset("epsilon"), AddedLater(None)] = Field(
+    train_epsilon: Annotated[NumberOverEpochs | None, Unset("epsilon"), AddedLater(None)] = Field(
         None,
         gt=0,
         le=1,
@@ -55,7 +55,7 @@ class InnerAttackOptions(Options):
         relative = SHARE_OF_EPSILON.fullmatch(given["attack_step_size"])
         radius = given_training_radius(given)
         parts = float(relative[1] or 1) if relative else 0
-        return {**given, "attack_step_size": radius / parts} if radius and parts else given
+        return {**given, "attack_step_size": mapped(radius, lambda r: r / parts)} if radius and parts else given
 
     @model_validator(mode="before")
     @classmethod
@@ -66,7 +66,7 @@ class InnerAttackOptions(Options):
         return {**given, "train_epsilon": None}
 
     @property
-    def training_radius(self) -> float:
+    def training_radius(self) -> float | OverEpochs:
         """Radius of the attack that training runs."""
         return self.epsilon if self.train_epsilon is None else self.train_epsilon
 
@@ -76,10 +76,15 @@ def given_epsilon(given: Mapping[str, Any]) -> float | None:
     return as_number(given.get("epsilon", InnerAttackOptions.model_fields["epsilon"].default))
 
 
-def given_training_radius(given: Mapping[str, Any]) -> float | None:
+def given_training_radius(given: Mapping[str, Any]) -> float | OverEpochs | None:
     """The radius of the training attack in options that are not validated yet; None if it is not a number."""
     radius = given.get("train_epsilon")
-    return given_epsilon(given) if radius is None else as_number(radius)
+    if radius is None:
+        return given_epsilon(given)
+    try:
+        return OverEpochs.parse(radius) if is_over_epochs(radius) else as_number(radius)
+    except ValueError:
+        return None
 
 
 class AwpOptions(Options):

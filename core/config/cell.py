@@ -19,7 +19,7 @@ from core.config.later import AddedLater, Located
 from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
-from core.config.over_epochs import OverEpochs, spelled
+from core.config.over_epochs import OverEpochs, mapped, spelled
 from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
 from core.config.problems import first_problem
 from core.config.start import StartOptions
@@ -121,14 +121,14 @@ class Cell(Options):
             return given
         parts = {name: dict(part) for name, part in given.items()}
         radius = given_training_radius(given.get("attack", {}))
-        for option, value in entry.options.part_defaults(radius).items() if radius else ():
+        for option, value in _part_defaults(entry.options, radius).items() if radius else ():
             parts.setdefault(OPTION_OWNER[option], {}).setdefault(option, value)
         return parts
 
     @model_validator(mode="after")
     def _is_possible(self) -> Cell:
         name, method = self.method.method, type(self.method)
-        defaults = method.part_defaults(self.attack.training_radius)
+        defaults = _part_defaults(method, self.attack.training_radius)
         for option in sorted(method.fixed):
             value, only = getattr(getattr(self, OPTION_OWNER[option]), option), defaults[option]
             if value != only:
@@ -198,6 +198,16 @@ class Cell(Options):
             or (isinstance(mark, Located) and getattr(part, mark.content) is not None)
             for mark in marks
         )
+
+
+def _part_defaults(method: type[MethodOptions], radius: float | OverEpochs) -> dict[str, Any]:
+    """`MethodOptions.part_defaults`, which change over the epochs with the radius of the training attack."""
+
+    def default(option: str) -> Any:
+        return mapped(radius, lambda number: method.part_defaults(number)[option])
+
+    options = method.part_defaults(radius.values[0] if isinstance(radius, OverEpochs) else radius)
+    return {option: default(option) for option in options}
 
 
 OPTION_OWNER: dict[str, str] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
@@ -158,9 +158,13 @@ def _moment(text: str | None, relative: bool) -> Fraction:
 
 
 def spelled(value: float) -> str:
-    """The shortest of ``6``, ``8/255`` and ``0.123456789`` that is exactly the number."""
+    """The first of ``6``, ``8/255``, ``1/3`` and ``0.123456789`` that is exactly the number."""
     short, fraction = f"{value:g}", Fraction(value).limit_denominator(1000)
-    return short if float(short) == value else str(fraction) if float(fraction) == value else repr(value)
+    if float(short) == value:
+        return short
+    if round(255 * value) / 255 == value:
+        return f"{round(255 * value)}/255"
+    return str(fraction) if float(fraction) == value else repr(value)
 
 
 def is_over_epochs(value: Any) -> bool:
@@ -204,6 +208,17 @@ NumberOverEpochs = TypeAliasType("NumberOverEpochs", Annotated[float | OverEpoch
 """A `core.config.base.Number`, or an `OverEpochs`. As a named type it is checked before the bounds of a field."""
 WholeOverEpochs = TypeAliasType("WholeOverEpochs", Annotated[int | OverEpochs, MayChange(whole=True)])
 """An integer, or an `OverEpochs` of whole numbers."""
+
+
+def mapped(value: float | OverEpochs, function: Callable[[float], Any]) -> Any:
+    """The function of a number; of an `OverEpochs` the one with the functions of its values, if they differ."""
+    if not isinstance(value, OverEpochs):
+        return function(value)
+    results = [function(number) for number in value.values]
+    if all(result == results[0] for result in results):
+        return results[0]
+    knots = (replace(knot, value=result) for knot, result in zip(value.knots, results, strict=True))
+    return replace(value, knots=tuple(knots))
 
 
 def plain(value: float | OverEpochs) -> float:

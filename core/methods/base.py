@@ -119,12 +119,12 @@ class Method(ABC):
         self.cell = cell
         self.options: Any = cell.method
         self.inner = Pgd(
-            epsilon=options.training_radius,
+            epsilon=plain(options.training_radius),
             step_size=plain(options.attack_step_size),
             steps=options.attack_steps,
             loss=options.inner,
             start=options.attack_start,
-            rademacher_scale=options.rademacher_share * options.training_radius,
+            rademacher_scale=options.rademacher_share * plain(options.training_radius),
             bn_mode=options.attack_bn,
             loss_scale=FP16_ATTACK_SCALE if cell.training.precision == "fp16" else 1.0,
         )

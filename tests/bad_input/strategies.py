@@ -87,7 +87,7 @@ METHOD_OPTIONS = tuple(
     case._replace(method=method)
     for method, cases in {
         "trades": (
-            number("beta", reals(0, 1000), reals(1000.001, 1e300)),
+            number("beta", reals(0, 1000), reals(1000.001, 1e300), words("0..6", "6@3", "1then2@0", "0..1001@2")),
             number("clean_forwards", words("1", "2"), FRACTIONAL, words("0", "3"), HUGE),
             switch("detach_target"),
             switch("adversarial_first"),

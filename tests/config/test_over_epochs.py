@@ -188,6 +188,29 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert Cell.from_flat(cell.flat()) == cell
 
 
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"attack_step_size": "epsilon/4"}, "0..2/255@6"),
+        ({"method": "rs-fgsm"}, "0..10/255@6"),
+        ({"method": "fgsm-at"}, "0..8/255@6"),
+        ({"method": "rs-fgsm", "attack_step_size": "1/255"}, 1 / 255),
+        ({"attack_step_size": "0..1/255@6"}, "0..1/255@6"),
+        ({}, 2 / 255),
+    ],
+)
+def test_step_sizes_relative_to_the_radius_follow_its_warm_up(options: dict[str, Any], sizes: Any) -> None:
+    cell = Cell.from_flat({"train_epsilon": "0..8/255@6", **options})
+    assert cell.flat()["attack_step_size"] == sizes
+    assert Cell.from_flat(cell.flat()) == cell
+    assert cell.in_epoch(3).attack.epsilon == cell.attack.epsilon == 8 / 255
+
+
+def test_the_radius_of_verdicts_never_changes() -> None:
+    with pytest.raises(ValidationError, match="epsilon"):
+        Cell.from_flat({"epsilon": "0..8/255@6"})
+
+
 def test_a_schedule_that_changes_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"beta 1then6@51 is 1 in every epoch of 50; write beta 1"):
         Cell.from_flat({"beta": "1then6@51", "epochs": 50})

@@ -34,8 +34,9 @@ PARTS = {
     "model": "the network architecture",
     "method": "the training method and its objective",
     "attack": "the inner attack, which training runs on every batch",
-    "awp": "adversarial weight perturbation (AWP)",
+    "awp": "perturbation of the weights in training: AWP or RWP",
     "heal": "healing by input noise (Algorithm 1)",
+    "averaging": "average of the weights that is judged in place of the trained weights",
     "training": "optimiser, schedule, arithmetic and workers",
     "start": "weights of another trial that training starts from",
 }

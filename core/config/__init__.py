@@ -1,6 +1,7 @@
 """Typed, frozen options: a cell (one setting), a trial (cell and seed), a sweep (cells x seeds) and its protocol."""
 
 from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions
+from core.config.averaging import AveragingOptions
 from core.config.cell import OPTION_FIELDS, OPTION_OWNER, STREAMS, Cell, Stream, Trial, digest, register_method
 from core.config.data import DataOptions
 from core.config.datasets import DatasetSpec, Shape, register_dataset
@@ -19,6 +20,7 @@ __all__ = [
     "OPTION_FIELDS",
     "OPTION_OWNER",
     "STREAMS",
+    "AveragingOptions",
     "AwpOptions",
     "Cell",
     "ClusterOptions",

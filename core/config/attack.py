@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options, Unset, as_number
+from core.config.base import Number, Options, Unset, as_number, check_unused
 from core.config.later import AddedLater
 from core.config.over_epochs import NumberOverEpochs, OverEpochs, is_over_epochs, mapped
 
@@ -88,12 +88,30 @@ def given_training_radius(given: Mapping[str, Any]) -> float | OverEpochs | None
 
 
 class AwpOptions(Options):
-    """Adversarial weight perturbation (AWP, Wu et al. 2020), which can be combined with any method."""
+    """Weight perturbation, AWP (Wu et al. 2020) or RWP (Yu et al. 2022), which can be combined with any method."""
 
     awp_radius: NumberOverEpochs = Field(0.0, ge=0, le=1, description="relative radius gamma of AWP; 0 turns AWP off")
     awp_warmup: int = Field(
-        0, ge=0, description="number of epochs before AWP starts; N - 1 for --awp-warmup N of the official code"
+        0, ge=0, description="number of epochs before AWP or RWP starts; N - 1 for --awp-warmup N of the official codes"
     )
+    rwp_radius: Annotated[NumberOverEpochs, AddedLater(0.0)] = Field(
+        0.0, ge=0, le=1, description="relative radius gamma of RWP, instead of AWP; 0 turns RWP off"
+    )
+    rwp_steps: Annotated[int, AddedLater(10)] = Field(
+        10, ge=1, le=1000, description="number of ascent steps of RWP on the weights"
+    )
+    rwp_threshold: Annotated[NumberOverEpochs, AddedLater(1.7)] = Field(
+        1.7, gt=0, le=1e6, description="loss below which an image counts in RWP"
+    )
+
+    @model_validator(mode="after")
+    def _one_perturbation(self) -> AwpOptions:
+        if self.rwp_radius > 0 and self.awp_radius > 0:
+            raise ValueError(
+                f"rwp_radius {self.rwp_radius} is impossible with awp_radius {self.awp_radius}; one must be 0"
+            )
+        check_unused(self, ("rwp_steps", "rwp_threshold"), "rwp_radius above 0", needed=self.rwp_radius > 0)
+        return self
 
 
 class HealOptions(Options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any
@@ -61,3 +62,21 @@ def as_number(value: Any) -> float | None:
         return float(parse_fraction(value))
     except (ValueError, TypeError):
         return None
+
+
+def check_unused(options: Options, names: Iterable[str], need: str, *, needed: bool) -> None:
+    """Refuse a value other than the default of an option that has no effect without another option.
+
+    Args:
+        options: the options after validation.
+        names: options that have an effect only with the other one.
+        need: the other option and its values, in words.
+        needed: True if the other option has such a value.
+
+    Raises:
+        ValueError: one of ``names`` has another value than its default, and no effect.
+    """
+    for name in () if needed else names:
+        value = getattr(options, name)
+        if value != type(options).model_fields[name].default:
+            raise ValueError(f"{name} {value} has no effect without {need}")

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, mo
 from pydantic.fields import FieldInfo
 
 from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions, given_training_radius
+from core.config.averaging import AveragingOptions
 from core.config.base import Options
 from core.config.data import DataOptions
 from core.config.later import AddedLater, Located
@@ -38,6 +39,7 @@ PARTS: dict[str, type[Options]] = {
     "attack": InnerAttackOptions,
     "awp": AwpOptions,
     "heal": HealOptions,
+    "averaging": AveragingOptions,
     "training": TrainingOptions,
     "start": StartOptions,
 }
@@ -53,6 +55,7 @@ class Cell(Options):
     attack: InnerAttackOptions
     awp: AwpOptions
     heal: HealOptions
+    averaging: AveragingOptions = AveragingOptions()
     training: TrainingOptions
     start: StartOptions
     carried: tuple[tuple[str, str], ...] = Field(
@@ -142,6 +145,9 @@ class Cell(Options):
                 raise ValueError(f"{option} {schedule} is {number} in every epoch of {epochs}; write {option} {number}")
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
+        start, epochs = self.averaging.averaging_start, self.training.epochs
+        if start > epochs:
+            raise ValueError(f"averaging_start {start} is impossible with epochs {epochs}; allowed: up to {epochs}")
         images, batch_size = self.data.kept_images, self.training.batch_size
         if self.training.drop_last and batch_size > images:
             raise ValueError(f"batch_size {batch_size} with drop_last leaves no batch of {images} training images")

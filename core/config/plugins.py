@@ -21,7 +21,7 @@ from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from pkgutil import resolve_name
 
-from core.config.attack import InnerAttackOptions
+from core.config.attack import AwpOptions, InnerAttackOptions
 from core.config.datasets import DATASETS
 from core.config.methods.registry import METHODS
 from core.config.models import MODELS, find_model
@@ -222,7 +222,7 @@ def _check_row(table: str, name: str) -> None:
     """Raise an error if a registered row cannot be used, which would otherwise be seen only when a trial starts."""
     if table == "method":
         entry = METHODS[name]
-        entry.options().step_passes(InnerAttackOptions(), perturbs_weights=True)
+        entry.options().step_passes(InnerAttackOptions(), AwpOptions(awp_radius=0.01))
         used = entry.implementation
     else:
         used = MODELS[name].builder if table == "model" else DATASETS[name].reader

@@ -16,8 +16,10 @@ SECONDS_PER_PASS = 5e-4
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, validation included, in forwards of one image per training image."""
-    step = cell.method.step_passes(cell.attack, perturbs_weights=cell.awp.awp_radius > 0)
+    step = cell.method.step_passes(cell.attack, cell.awp)
     training = step.forwards + INPUT_BACKWARD * step.image_backwards + BACKWARD * step.weight_backwards
+    if cell.averaging.averages and cell.model.norm == "batch":
+        training += 1 - (cell.averaging.averaging_start - 1) / cell.training.epochs  # BatchNorm statistics
     validation = (protocol.eval_steps + 2) * (1 + INPUT_BACKWARD) + 1
     return training + validation * cell.data.validation_images / cell.data.kept_images
 

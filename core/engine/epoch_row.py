@@ -19,11 +19,9 @@ def validation_row(
 ) -> Row:
     """The metrics ``val/...`` of the whole validation set, and ``time/eval_s``.
 
-    Each rank measures a share of the images. The leader's BatchNorm statistics are first copied to all ranks, so that
-    all ranks measure the same model.
+    Each rank measures a share of the images. All ranks must have the same model, BatchNorm statistics included.
     """
     started = time.perf_counter()
-    ranks.copy_buffers(model)
     sums = validation_sums(
         model, validation, epsilon, protocol, seed=protocol.eval_seed, rank=ranks.rank, workers=ranks.workers
     )

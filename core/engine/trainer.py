@@ -12,14 +12,13 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
-from core.config.over_epochs import plain
 from core.data.image_set import ImageSet
-from core.engine.awp import WeightPerturbation, perturbed_weights
 from core.engine.batches import count_batches, iterate_epoch
 from core.engine.gradient_probe import GradientProbe
 from core.engine.precision import Precision
 from core.engine.ranks import CPU, Ranks
 from core.engine.seeding import Streams
+from core.engine.weights import WeightAverage, WeightPerturbation, perturbed_weights, weight_perturbation
 from core.fast import FoldedNetwork
 from core.methods import Batch, Found, Objective, build_method
 from core.records import Row
@@ -61,10 +60,11 @@ class Trainer:
             # Fused SGD allocates the momentum in its first step, and leaves it uninitialised if fp16 overflows then.
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self.awp = WeightPerturbation(radius=0)
+        self.perturbation: WeightPerturbation | None = None
         self.offsets: list[Tensor] = []
         self.probe: GradientProbe | None = None
         self.epoch = self.step = self.steps_per_epoch = 0
+        self.average = WeightAverage(cell.averaging, self.model) if cell.averaging.averages else None
         self.method = build_method(cell)
         self.method.build(self, streams.generator("init", 1, device=CPU))
         self.parts = {
@@ -73,6 +73,13 @@ class Trainer:
             "scaler": self.precision.scaler,
             "method": self.method,
         }
+        if self.average:
+            self.parts["average"] = self.average
+
+    @property
+    def measured(self) -> nn.Module:
+        """The bare network that is validated, selected and judged: the weight average if the cell has one."""
+        return self.average.model if self.average else self.model
 
     def run_epoch(
         self, train: ImageSet, epoch: int, *, noisy_batches: int = 0, gradient_stride: int = 0, first_step: int = 0
@@ -101,7 +108,7 @@ class Trainer:
         cell = self.cell.in_epoch(epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = cell.training.learning_rate(epoch)
-        self.awp.radius = plain(cell.awp.awp_radius)
+        self.perturbation = weight_perturbation(cell.awp, epoch)
         self.method.enter(cell)
         self.method.begin_epoch(self)
 
@@ -145,19 +152,15 @@ class Trainer:
 
     def descend(self, batch: Batch, found: Found) -> Objective:
         """See `core.methods.Run`."""
-        if self.awp.radius == 0 or self.epoch <= self.cell.awp.awp_warmup:
-            return self._descend(batch, found)
-
-        def scaled_share() -> Tensor:
-            with self.precision.autocast():
-                loss = self.method.ascent(self, batch, found)
-            return self.precision.scaler.scale(loss * batch.weight)
-
-        self.offsets = self.awp.offsets(self.model, scaled_share, self.ranks)
-        with self.awp.applied(self.model, self.offsets):
-            objective = self._descend(batch, found)
-        self.offsets = []
+        objective = self._descend_perturbed(batch, found) if self.perturbation else self._descend(batch, found)
+        if self.average:
+            self.average.after_update(self.model, self.epoch)
         return objective
+
+    def restart_average(self) -> None:
+        """See `core.methods.Run`."""
+        if self.average:
+            self.average.restart()
 
     def everyone(self, batch: Batch, values: Tensor) -> Tensor:
         """See `core.methods.Run`."""
@@ -181,11 +184,27 @@ class Trainer:
             if self.probe:
                 gradients.append({"step": self.step, "epoch": epoch, **self.probe.finish()})
         self.method.end_epoch(self)
+        self._complete_measured(train)
         loss, clean, adv, count = self.ranks.sum(sums).tolist()
         row: Row = {"train/loss": loss / count, "train/adv_acc": adv / count}
         if objective.clean_logits is not None:
             row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
         return {**row, "train/lr": self.optimizer.param_groups[0]["lr"]}, gradients
+
+    def _descend_perturbed(self, batch: Batch, found: Found) -> Objective:
+        perturbation = self.perturbation
+        assert perturbation is not None
+
+        def scaled_share() -> Tensor:
+            with self.precision.autocast():
+                loss = perturbation.loss(self.method, self, batch, found)
+            return self.precision.scaler.scale(loss * batch.weight)
+
+        self.offsets = perturbation.offsets(self.model, scaled_share, self.ranks)
+        with perturbation.applied(self.model, self.offsets):
+            objective = self._descend(batch, found)
+        self.offsets = []
+        return objective
 
     def _descend(self, batch: Batch, found: Found) -> Objective:
         with self.precision.autocast():
@@ -199,6 +218,16 @@ class Trainer:
         self.method.update(self, self.precision.scaler)
         self.precision.scaler.update()
         return objective
+
+    def _complete_measured(self, train: ImageSet) -> None:
+        """Give all ranks the leader's BatchNorm statistics, and complete the average by those of the whole batches."""
+        self.ranks.copy_buffers(self.model)
+        if self.average:
+            alone = Ranks(device=self.ranks.device)
+            batches = iterate_epoch(train, self.cell, lambda x, y, rng: {}, self.streams, alone, self.epoch, 0)
+            images = (batch.x.contiguous(memory_format=self.memory_format) for batch in batches)
+            self.average.after_epoch(self.model, self.epoch, images)
+            self.ranks.copy_buffers(self.average.model)
 
     def _probe(self, batch: Batch) -> GradientProbe:
         def loss() -> Tensor:

@@ -104,7 +104,7 @@ class TrialRun:
         self.trainer = Trainer(cell, model, streams, self.ranks)
         self.detector = build_detector(protocol)
         epsilon = cell.attack.epsilon
-        self.measurement = VerdictMeasurement(self.trainer.model, self.dataset, epsilon, protocol, self.ranks)
+        self.measurement = VerdictMeasurement(self.trainer.measured, self.dataset, epsilon, protocol, self.ranks)
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
 
     def run(self) -> TrialRecord | None:
@@ -142,7 +142,7 @@ class TrialRun:
             first_step=state.step,
         )
         healing: Row = {"heal/noisy_batches": noisy_batches} if cell.heal.heal == "fosc" else {}
-        model, epsilon = self.trainer.model, cell.attack.epsilon
+        model, epsilon = self.trainer.measured, cell.attack.epsilon
         validated = validation_row(model, self.dataset.validation, epsilon, protocol, self.ranks)
         row = finite({"epoch": epoch, **trained, **healing, **validated, **gradient_means(gradients)})
         self.detector.update(epoch, row)
@@ -222,7 +222,7 @@ class TrialRun:
             return None
         self._count_device_seconds()
         state, trial, store = self.state, self.trial, self.context.store
-        weights = {"last": (state.epoch, copy_weights(self.trainer.model))}
+        weights = {"last": (state.epoch, copy_weights(self.trainer.measured))}
         for name, best in (("selected", state.selected), ("gated", state.gated)):
             if best.weights is not None:
                 weights[name] = (best.epoch, best.weights)

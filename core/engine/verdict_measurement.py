@@ -19,7 +19,7 @@ class VerdictMeasurement:
     """Runs the verdict attacks of one trial. The leading rank measures, and every rank gets the result.
 
     Args:
-        model: the bare network that is trained; its weights are the same before and after a measurement.
+        model: the bare network that is judged; its weights are the same before and after a measurement.
         dataset: images on the ranks' device.
         epsilon: radius of the attacks.
         protocol: attacks, number of images, and rules of the verdict.

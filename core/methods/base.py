@@ -12,6 +12,7 @@ from core.attacks import Ascent, Pgd
 from core.attacks.pgd import USUAL
 from core.config import Cell
 from core.config.over_epochs import plain
+from core.methods.losses import cross_entropy
 
 FP16_ATTACK_SCALE = 1024.0
 """Factor of the attack's loss under fp16. With it, fp16 represents gradients between 1e-7 and 60."""
@@ -81,7 +82,7 @@ class Run(Protocol):
         """Logits in eval mode without gradient, as an attack sees them."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits in train mode at the current weights, which are perturbed within `descend` if the cell uses AWP."""
+        """Logits in train mode at the current weights, which `descend` perturbs if the cell uses AWP or RWP."""
 
     def unperturbed(self, x: Tensor) -> Tensor:
         """Logits in train mode at the weights without their perturbation. BatchNorm statistics do not change.
@@ -91,7 +92,10 @@ class Run(Protocol):
         """
 
     def descend(self, batch: Batch, found: Found) -> Objective:
-        """Update the weights once: perturbation if the cell uses AWP, objective, backward, sum over ranks, update."""
+        """Update the weights once: perturbation (AWP, RWP), objective, backward, sum over ranks, update."""
+
+    def restart_average(self) -> None:
+        """Forget the average of the weights, because the next weights do not continue those before them."""
 
     def everyone(self, batch: Batch, values: Tensor) -> Tensor:
         """Values of all images of the global batch, ``(size, ...)``, detached, from each rank's ``(slice, ...)``."""
@@ -100,10 +104,10 @@ class Run(Protocol):
 class Method(ABC):
     """A method of adversarial training.
 
-    `draw`, `attack`, `objective` and `ascent` are pure functions of the weights, the batch and the method's state. A
-    probe may call them again. `step`, `update`, `build`, `begin_epoch` and `end_epoch` may change weights and state.
-    Changes must be made in place and must be the same on every rank. Means over a batch are means over the slice. If an
-    objective is not a mean over images, `Run.everyone` provides the values of the global batch.
+    `draw`, `attack`, `objective`, `ascent` and `losses` are pure functions of the weights, the batch and the method's
+    state. A probe may call them again. `step`, `update`, `build`, `begin_epoch` and `end_epoch` may change weights and
+    state. Changes must be made in place and must be the same on every rank. Means over a batch are means over the
+    slice. If an objective is not a mean over images, `Run.everyone` provides the values of the global batch.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -142,8 +146,12 @@ class Method(ABC):
         """The loss of a batch, given the results of the attack."""
 
     def ascent(self, run: Run, batch: Batch, found: Found) -> Tensor:
-        """The loss that a weight perturbation ascends, a scalar mean over the batch."""
+        """The loss that AWP ascends, a scalar mean over the batch."""
         return self.objective(run, batch, found).total
+
+    def losses(self, run: Run, batch: Batch, found: Found) -> Tensor:
+        """The images' losses, ``(n,)``, that RWP ascends: the adversarial cross-entropy."""
+        return cross_entropy(run.forward(found["x"]), batch.y, reduction="none")
 
     def step(self, run: Run, batch: Batch) -> Objective:
         """Train on one batch."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.losses import at_least_float32
-from core.methods.base import Batch, Run
+
+if TYPE_CHECKING:
+    from core.methods.base import Batch, Run
 
 
 def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:

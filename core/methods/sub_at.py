@@ -17,7 +17,8 @@ class SubAt(PgdAt):
 
     The first stage keeps its weights several times per epoch, the initial ones included. The subspace is spanned by
     the leading principal components ``P`` (orthonormal rows) of these snapshots. The second stage starts from the
-    initial weights and BatchNorm statistics with a new optimiser without weight decay, and replaces every gradient
+    initial weights and BatchNorm statistics with a new optimiser without weight decay and a new weight
+    average, and replaces every gradient
     ``g`` by ``P^T P g``. All parameters are projected; BatchNorm statistics are not.
 
     A checkpoint of the first stage holds all snapshots, one of the second stage the components.
@@ -84,6 +85,7 @@ class SubAt(PgdAt):
             for tensor in state.values():
                 tensor.zero_()
         self.snapshots = []
+        run.restart_average()
 
 
 def _flat(model: nn.Module) -> Tensor:

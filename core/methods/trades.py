@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from core.methods.base import Batch, Found, Method, Objective, Run
 from core.methods.losses import cross_entropy, kl_divergence
 
@@ -28,3 +30,10 @@ class Trades(Method):
         ce = cross_entropy(clean_logits, batch.y)
         kl = self.options.beta * kl_divergence(target, adv_logits)
         return Objective(ce + kl, {"ce": ce, "kl": kl}, clean_logits, adv_logits)
+
+    def losses(self, run: Run, batch: Batch, found: Found) -> Tensor:
+        """The images' TRADES losses, as in the paper. Its code adds tensors of shapes (n,) and (n, classes)."""
+        clean_logits, adv_logits = run.forward(batch.x), run.forward(found["x"])
+        target = clean_logits.detach() if self.options.detach_target else clean_logits
+        kl = kl_divergence(target, adv_logits, reduction="none")
+        return cross_entropy(clean_logits, batch.y, reduction="none") + self.options.beta * kl

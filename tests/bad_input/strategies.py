@@ -168,6 +168,13 @@ CELL_OPTIONS = (
     choice("attack_bn", "eval", "train"),
     number("awp_radius", reals(0, 1), ABOVE_ONE),
     number("awp_warmup", wholes(0, 10**9), FRACTIONAL),
+    number("rwp_radius", reals(0, 1), ABOVE_ONE),
+    number("rwp_steps", wholes(1, 1000), FRACTIONAL, words("0", "1001"), HUGE),
+    number("rwp_threshold", reals(0, 1e6, open_low=True), words("0"), reals(1.1e6, 1e300)),
+    choice("weight_averaging", "none", "ema", "swa"),
+    number("averaging_decay", reals(0, 1, open_high=True), words("1"), ABOVE_ONE),
+    number("averaging_start", wholes(1, 50), FRACTIONAL, words("0", "100001"), HUGE),
+    number("averaging_interval", wholes(1, 10**9), FRACTIONAL, words("0", "1000000001"), HUGE),
     choice("heal", "none", "fosc"),
     number("heal_noise", reals(0, 10, open_low=True), words("0", "10.5")),
     number("heal_batches", wholes(1, 10**9), FRACTIONAL, words("0")),
@@ -247,6 +254,10 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
         given.pop("compile", None)
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"
+    if given.keys() & {"rwp_radius", "rwp_steps", "rwp_threshold"}:
+        given |= {"rwp_radius": "0.01", "awp_radius": "0"}
+    if given.keys() & {"averaging_decay", "averaging_start", "averaging_interval"}:
+        given |= {"weight_averaging": "ema", "epochs": "50"}
     if draw(st.booleans()):
         given |= {"schedule": "step", "milestones": draw(st.sampled_from(["1", "5 10", "2 3 99"]))}
     return given

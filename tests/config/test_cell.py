@@ -20,7 +20,9 @@ CHANGED = {
     "method": "pgd-at", "inner": "ce", "epsilon": "9/255", "train_epsilon": "9/255",
     "attack_steps": 9, "attack_step_size": "1/255", "attack_start": "none", "rademacher_share": 1, "attack_bn": "train",
     "awp_radius": 0.005,
-    "awp_warmup": 1, "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9, "epochs": 51,
+    "awp_warmup": 1, "rwp_radius": 0.01, "rwp_steps": 5, "rwp_threshold": 1.5,
+    "heal": "fosc", "heal_noise": 0.2, "heal_clamp": False, "heal_batches": 9,
+    "weight_averaging": "swa", "averaging_decay": 0.99, "averaging_start": 2, "averaging_interval": 5, "epochs": 51,
     "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "precision": "bf16", "channels_last": True, "compile": True,
     "fast": False, "workers": 2, "start_from": "before", "start_checkpoint": "last", "start_sha256": "0" * 64,
@@ -58,9 +60,14 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
     "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
-TOGETHER = {
+TOGETHER: dict[str, dict[str, object]] = {
     "schedule": {"milestones": [1]},
     "milestones": {"schedule": "step"},
+    "rwp_steps": {"rwp_radius": 0.02},
+    "rwp_threshold": {"rwp_radius": 0.02},
+    "averaging_decay": {"weight_averaging": "ema"},
+    "averaging_start": {"weight_averaging": "ema"},
+    "averaging_interval": {"weight_averaging": "ema"},
     "start_checkpoint": {"start_from": "before"},
     "start_sha256": {"start_from": "file.pt"},
 }
@@ -190,6 +197,15 @@ def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
             {"batch_size": 801, "drop_last": True},
             "batch_size 801 with drop_last leaves no batch of 800 training images",
         ),
+        ({"awp_radius": 0.1, "rwp_radius": 0.1}, "rwp_radius 0.1 is impossible with awp_radius 0.1; one must be 0"),
+        ({"rwp_steps": 5}, "rwp_steps 5 has no effect without rwp_radius above 0"),
+        ({"averaging_decay": 0.9}, "averaging_decay 0.9 has no effect without weight_averaging ema"),
+        (
+            {"weight_averaging": "swa", "averaging_decay": 0.9},
+            "averaging_decay 0.9 has no effect without weight_averaging ema",
+        ),
+        ({"averaging_start": 2}, "averaging_start 2 has no effect without weight_averaging ema or swa"),
+        ({"weight_averaging": "ema", "averaging_start": 51}, "averaging_start 51 is impossible with epochs 50"),
         ({"bata": 3}, "unknown options: bata"),
         ({"method": "pgd"}, "must be one of trades, pgd-at"),
         (

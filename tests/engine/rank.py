@@ -37,7 +37,8 @@ def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
         )
         out["rows"].append({name: value for name, value in row.items() if not name.startswith("time/")})
         out["gradients"] += gradients
-    out["weights"] = {name: tensor.tolist() for name, tensor in trainer.model.state_dict().items()}
+    for name, model in (("weights", trainer.model), ("measured", trainer.measured)):
+        out[name] = {name: tensor.tolist() for name, tensor in model.state_dict().items()}
     return out
 
 

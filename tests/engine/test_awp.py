@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from core.config import Cell
 from core.data.image_set import Dataset
-from core.engine.awp import WeightPerturbation
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
+from core.engine.weights import AdversarialWeightPerturbation
 
 RADIUS = 0.05
 
@@ -101,7 +101,8 @@ def test_offsets_have_the_radius_whatever_the_losses_scale(scale: float) -> None
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 3)).double()
     before = [buffer.clone() for buffer in model.buffers()]
     x, y = torch.rand(8, 1, 4, 4).double(), torch.arange(8) % 3
-    offsets = WeightPerturbation(RADIUS).offsets(model, lambda: scale * F.cross_entropy(model(x), y), Ranks())
+    loss = lambda: scale * F.cross_entropy(model(x), y)  # noqa: E731
+    offsets = AdversarialWeightPerturbation(RADIUS).offsets(model, loss, Ranks())
     weights = [parameter for parameter in model.parameters() if parameter.dim() > 1]
     assert len(offsets) == len(weights) == 2
     for offset, weight in zip(offsets, weights, strict=True):
@@ -113,5 +114,5 @@ def test_offsets_have_the_radius_whatever_the_losses_scale(scale: float) -> None
 def test_a_weight_whose_gradient_overflowed_stays() -> None:
     model = nn.Linear(2, 2, bias=False)
     loss = lambda: (model.weight * torch.tensor([[1.0, torch.inf], [1.0, torch.nan]])).sum()  # noqa: E731
-    (offset,) = WeightPerturbation(RADIUS).offsets(model, loss, Ranks())
+    (offset,) = AdversarialWeightPerturbation(RADIUS).offsets(model, loss, Ranks())
     assert offset.tolist() == [[0, 0], [0, 0]]

@@ -38,6 +38,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
     "pgd-at": {"method": "pgd-at"},
     "idbh": {"augment": "idbh-svhn", "image_size": 12, "train_epsilon": 0.2},
+    "ema and rwp": {"weight_averaging": "ema", "averaging_interval": 3, "rwp_radius": 0.01, "heal": "fosc"},
+    "swa": {"weight_averaging": "swa", "averaging_start": 3, "heal": "fosc"},
 }
 ALARMED = {"fosc_threshold": 0.05, "fosc_grace": 1, "confirm_every": 2, "stop": False, "gradient_stride": 3}
 

@@ -28,6 +28,9 @@ TRIALS = {
     "died": {"die_after": 2},
     "resumed": {"folder": "died"},
     "batch norm": {"norm": "batch"},
+    "average": {"norm": "batch", "weight_averaging": "ema"},
+    "average died": {"norm": "batch", "weight_averaging": "ema", "die_after": 2},
+    "average resumed": {"norm": "batch", "weight_averaging": "ema", "folder": "average died"},
 }
 PROTOCOL = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eval_steps": 3, "gradient_stride": 2}
 
@@ -57,7 +60,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, An
         cell = {k: v for k, v in given.items() if k not in ("noisy_batches", "gradient_stride")}
         jobs.append({"noisy_batches": 0, "gradient_stride": 0, **given, "cell": {**CELL, **cell}})
     for name, given in TRIALS.items():
-        options = {k: v for k, v in given.items() if k == "norm"}
+        options = {k: v for k, v in given.items() if k in ("norm", "weight_averaging")}
         jobs.append({"folder": name, "protocol": PROTOCOL, **given, "cell": {**CELL, **options, "workers": 2}})
     folder = tmp_path_factory.mktemp("ranks")
     (alone,), (first, second) = run_ranks(1, jobs, folder / "one"), run_ranks(2, jobs, folder / "two")
@@ -88,9 +91,15 @@ def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple
 
 
 @pytest.mark.slow
-def test_a_trial_of_two_workers_goes_on_bit_for_bit(results: dict[str, tuple[Any, Any, Any]]) -> None:
-    assert results["died"] == ("died", "died", "died")
-    for resumed, whole in zip(results["resumed"][:2], results["whole"][:2], strict=True):
+@pytest.mark.parametrize(
+    ("died", "resumed_as", "undisturbed"),
+    [("died", "resumed", "whole"), ("average died", "average resumed", "average")],
+)
+def test_a_trial_of_two_workers_goes_on_bit_for_bit(
+    results: dict[str, tuple[Any, Any, Any]], died: str, resumed_as: str, undisturbed: str
+) -> None:
+    assert results[died] == ("died", "died", "died")
+    for resumed, whole in zip(results[resumed_as][:2], results[undisturbed][:2], strict=True):
         assert resumed["attempts"] == 2
         assert resumed["checkpoints"] == whole["checkpoints"]
         assert resumed["verdict"] == whole["verdict"]

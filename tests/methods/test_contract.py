@@ -61,6 +61,13 @@ ROWS: dict[str, dict[str, Any]] = {
     | {"policy_lr": 0.1},
 }
 """Name to options beside those of `tests.tiny`; a row per method, and per option that takes another path through it."""
+COMPOSED: dict[str, dict[str, Any]] = {
+    "alone": {"awp_radius": 0},
+    "awp and ema": {"awp_radius": 0.01, "weight_averaging": "ema", "averaging_decay": 0.7},
+    "rwp and swa": {"awp_radius": 0, "rwp_radius": 0.01, "rwp_steps": 2, "rwp_threshold": 1.6}
+    | {"weight_averaging": "swa", "averaging_start": 2},
+}
+"""What the engine combines with every method."""
 EPOCHS = 3
 NOT_IN_THE_BALL = {"clp"}
 """Rows whose method trains on other images than those of an attack."""
@@ -117,9 +124,9 @@ def test_every_method_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("radius", [0, 0.01])
-def test_an_epoch_is_finite_and_moves_the_weights(row: str, radius: float, dataset: Dataset) -> None:
-    trainer = make_trainer(cell_of(row, awp_radius=radius))
+@pytest.mark.parametrize("composed", COMPOSED)
+def test_an_epoch_is_finite_and_moves_the_weights(row: str, composed: str, dataset: Dataset) -> None:
+    trainer = make_trainer(cell_of(row, **COMPOSED[composed]))
     before = tensors(dict(trainer.model.named_parameters()))
     found, _ = trainer.run_epoch(dataset.train, 1)
     after = tensors(dict(trainer.model.named_parameters()))
@@ -128,9 +135,9 @@ def test_an_epoch_is_finite_and_moves_the_weights(row: str, radius: float, datas
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("radius", [0, 0.01])
-def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(row: str, radius: float, dataset: Dataset) -> None:
-    cell = cell_of(row, awp_radius=radius)
+@pytest.mark.parametrize("composed", COMPOSED)
+def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(row: str, composed: str, dataset: Dataset) -> None:
+    cell = cell_of(row, **COMPOSED[composed])
     whole = make_trainer(cell)
     checkpoints = []
     for epoch in range(1, EPOCHS + 1):
@@ -141,11 +148,12 @@ def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(row: str, radius: floa
         unpack(checkpoint, resumed.parts)
         train(resumed, dataset, *range(epoch + 1, EPOCHS + 1))
         assert same(bits(resumed), bits(whole)), epoch
+        assert same(tensors(resumed.measured.state_dict()), tensors(whole.measured.state_dict())), epoch
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> None:
-    """Twice the same numbers, and nothing moved but BatchNorm statistics, which a probe puts back."""
+    """The same numbers twice, and nothing changed but BatchNorm statistics, which a probe restores."""
     trainer = make_trainer(cell_of(row))
     train(trainer, dataset, 1)
     method = trainer.method
@@ -158,10 +166,10 @@ def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> Non
     for _ in range(2):
         found = method.attack(trainer, batch)
         objective = method.objective(trainer, batch, found)
-        ascent = method.ascent(trainer, batch, found)
+        ascent, losses = method.ascent(trainer, batch, found), method.losses(trainer, batch, found)
         total = torch.stack(list(objective.parts.values())).sum()
         torch.testing.assert_close(objective.total, total)
-        seen.append(tensors([found, objective.total, objective.parts, objective.adv_logits, ascent]))
+        seen.append(tensors([found, objective.total, objective.parts, objective.adv_logits, ascent, losses]))
         for buffer, saved in zip(trainer.model.buffers(), buffers, strict=True):
             buffer.data.copy_(saved)
     assert same(*seen)
@@ -209,13 +217,13 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("radius", [0, 0.01])
-def test_passes_are_those_declared(row: str, radius: float, dataset: Dataset) -> None:
-    cell = cell_of(row, awp_radius=radius, batch_size=61, fast=False)
+@pytest.mark.parametrize("composed", COMPOSED)
+def test_passes_are_those_declared(row: str, composed: str, dataset: Dataset) -> None:
+    cell = cell_of(row, batch_size=61, fast=False, **COMPOSED[composed])
     trainer = make_trainer(cell, wrap=Counting)
     Counted.passes.update(forwards=0, backwards=0)
     trainer.run_epoch(dataset.train, 1)
-    declared: Passes = cell.method.step_passes(cell.attack, perturbs_weights=radius > 0)
+    declared: Passes = cell.method.step_passes(cell.attack, cell.awp)
     backwards = declared.image_backwards + declared.weight_backwards
     assert Counted.passes == {"forwards": declared.forwards, "backwards": backwards}
 
@@ -235,25 +243,26 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any,
 
     jobs = []
     for row in ROWS:
-        for radius in (0, 0.02):
+        for composed in COMPOSED.values():
             # 61 images in batches of 12: slices of 6, and of 0 and 1 at the end
-            options = {"norm": "none", "lr": 0.02, "batch_size": 12, "awp_radius": radius}
+            options = {"norm": "none", "lr": 0.02, "batch_size": 12, **composed}
             cell = cell_of(row, **options).flat()
             jobs.append({"cell": cell, "noisy_batches": 0, "gradient_stride": 2})
     folder: Path = tmp_path_factory.mktemp("ranks")
     (alone,), (first, second) = run_ranks(1, jobs, folder / "one"), run_ranks(2, jobs, folder / "two")
-    names = [f"{row}, awp {radius}" for row in ROWS for radius in (0, 0.02)]
+    names = [f"{row}, {composed}" for row in ROWS for composed in COMPOSED]
     return dict(zip(names, zip(alone, first, second, strict=True), strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("radius", [0, 0.02])
-def test_two_ranks_train_what_one_does(row: str, radius: float, ranks: dict[str, tuple[Any, Any, Any]]) -> None:
-    alone, first, second = ranks[f"{row}, awp {radius}"]
+@pytest.mark.parametrize("composed", COMPOSED)
+def test_two_ranks_train_what_one_does(row: str, composed: str, ranks: dict[str, tuple[Any, Any, Any]]) -> None:
+    alone, first, second = ranks[f"{row}, {composed}"]
     tolerance = 1e-2 if row in OWN_STATISTICS else 1e-8
-    for name, values in alone["weights"].items():
-        assert first["weights"][name] == second["weights"][name]
-        np.testing.assert_allclose(first["weights"][name], values, rtol=0, atol=tolerance, err_msg=name)
+    for weights in ("weights", "measured"):
+        for name, values in alone[weights].items():
+            assert first[weights][name] == second[weights][name]
+            np.testing.assert_allclose(first[weights][name], values, rtol=0, atol=tolerance, err_msg=name)
     for ours, theirs in zip(first["rows"] + first["gradients"], alone["rows"] + alone["gradients"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)

@@ -10,7 +10,7 @@ from pydantic import Field
 from core.config.base import Options
 
 if TYPE_CHECKING:
-    from core.config.attack import InnerAttackOptions
+    from core.config.attack import AwpOptions, InnerAttackOptions
 
 
 class Passes(NamedTuple):
@@ -83,13 +83,19 @@ class MethodOptions(Options):
         raise NotImplementedError
 
     def ascent_passes(self) -> Passes:
-        """Passes of one evaluation and backward of the loss that a weight perturbation ascends."""
+        """Passes of one evaluation and backward of the loss that AWP ascends."""
         return self.objective_passes()
 
-    def step_passes(self, attack: InnerAttackOptions, *, perturbs_weights: bool) -> Passes:
-        """All passes of one batch."""
+    def losses_passes(self) -> Passes:
+        """Passes of one evaluation and backward of the images' losses that RWP ascends."""
+        return Passes(1, 0, 1)
+
+    def step_passes(self, attack: InnerAttackOptions, weights: AwpOptions) -> Passes:
+        """All passes of one batch, in an epoch that perturbs the weights if any epoch does."""
         update = self.objective_passes()
-        if perturbs_weights:
+        if weights.rwp_radius > 0:
+            update = update.plus(self.losses_passes().times(weights.rwp_steps))
+        elif weights.awp_radius > 0:
             update = update.plus(self.ascent_passes())
         return self.attack_passes(attack).plus(update.times(self.updates_per_batch))
 

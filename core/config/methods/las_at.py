@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from core.config.attack import InnerAttackOptions
+from core.config.attack import AwpOptions, InnerAttackOptions
 from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
 from core.config.models import MODELS, find_model
@@ -67,10 +67,10 @@ class LasAtOptions(MethodOptions):
         """One forward and one backward of the adversarial batch."""
         return Passes(1, 0, 1)
 
-    def step_passes(self, attack: InnerAttackOptions, *, perturbs_weights: bool) -> Passes:
+    def step_passes(self, attack: InnerAttackOptions, weights: AwpOptions) -> Passes:
         """All passes of one batch, with its share of an update of the policy."""
         training_attack = self.attack_passes(attack)
         looked_ahead = Passes(2, 0, 1)
         measured = Passes(attack.attack_steps + 1, attack.attack_steps).times(RESTARTS).plus(Passes(1))
         policy = training_attack.plus(looked_ahead).plus(measured).times(1 / self.policy_interval)
-        return super().step_passes(attack, perturbs_weights=perturbs_weights).plus(policy)
+        return super().step_passes(attack, weights).plus(policy)

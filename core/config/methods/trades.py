@@ -33,6 +33,10 @@ class TradesLossOptions(MethodOptions):
         """The clean forwards and the adversarial forward, each with its backward."""
         return Passes(1 + self.clean_forwards, 0, 1 + self.clean_forwards)
 
+    def losses_passes(self) -> Passes:
+        """One clean and one adversarial forward, each with its backward."""
+        return Passes(2, 0, 2)
+
 
 class TradesOptions(TradesLossOptions):
     """TRADES (Zhang et al. 2019). The defaults follow Algorithm 1 of the TRADES instability paper."""

@@ -183,7 +183,7 @@ def test_a_broken_plugin_is_one_line_and_exit_code_2(
         (("--plugin", "my method.py"), "must be letters, digits, _ or -, and .py"),
         (("--method", "squeezing"), "--method squeezing: must be one of trades"),
         (("--plugin", "my_method.py", *OPTIONS, "--beta", "1"), "beta is impossible with method squeezing"),
-        (("--plugin", "my_method.py", *OPTIONS[:2], "--squeeze", "-1"), "--squeeze -1: must be greater"),
+        (("--plugin", "my_method.py", *OPTIONS[:2], "--squeeze", "-1"), "--squeeze -1: must be at least 0"),
     ],
 )
 def test_wrong_words_about_plugins(folder: Path, words: tuple[str, ...], message: str) -> None:

@@ -32,7 +32,7 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
 
 def test_seeds_start_from_the_weights_of_their_counterparts(sweep: Sweep) -> None:
     sweep.run("--name", "before", "--seeds", "2", "--epochs", "2")
-    tuned = ("--name", "tuned", "--seeds", "2", "--epochs", "1", "--method", "pgd-at", "--start-from", "before/beta=1")
+    tuned = ("--name", "tuned", "--seeds", "2", "--epochs", "1", "--lr", "0.05", "--start-from", "before/beta=1")
     sweep.run(*tuned, "--workers", "2")
     records = sweep.records("tuned").values()
     (before,) = {record["cell_id"] for record in sweep.records("before").values()}

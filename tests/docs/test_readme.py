@@ -14,11 +14,12 @@ import pytest
 
 from core.command.help_page import read_flags
 from core.command.request import read_request
-from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
 from core.config.methods.registry import METHODS
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
+from core.sweep.trial_plan import fixed_trials
 from jobs import benchmark, evaluate, report, status, sweep_trades, sync_mlflow
 from tests.plugin_tables import printed_plugin
 
@@ -74,27 +75,33 @@ def job_commands() -> list[tuple[str, str, list[str]]]:
 
 @pytest.fixture
 def folder_of_a_user(tmp_path, monkeypatch, fresh):
-    """A current folder with a finished sweep ``quick``, and the preset and the plug-in that the READMEs print."""
+    """A current folder with finished sweeps ``quick`` and ``at``, and the preset and plug-in that the READMEs print."""
     for name in ("UNMASK_STORAGE", "MLFLOW_TRACKING_URI", "RAY_JOB_CONFIG_JSON_ENV_VAR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    cell = Cell.from_flat({"beta": 1, "batch_size": 16})
-    protocol = ProtocolOptions()
-    sweep = Sweep(name="quick", preset="quick", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
-    ledger = Ledger(Store(str(tmp_path / "results" / "quick")), "quick")
-    ledger.enter(sweep)
-    ledger.write(
-        TrialRecord(
-            sweep="quick",
-            **Trial(cell=cell, seed=0).record_fields(),
-            protocol=protocol.model_dump(mode="json"),
-            verdict=Verdict(outcome="unstable", onset=True),
-            epochs_run=50,
-        )
-    )
     (tmp_path / "mine.yaml").write_text(printed_preset())
     (tmp_path / "my_method.py").write_text(printed_plugin())
+    cell = Cell.from_flat({"beta": 1, "batch_size": 16})
+    finish(Sweep(name="quick", preset="quick", entries=(SeededCell(cell=cell, seeds=1),), protocol=ProtocolOptions()))
+    finish(read_request(["--preset", "mine.yaml", "--method", "pgd-at", "--name", "at"], PRESETS, "").sweep)
     return tmp_path
+
+
+def finish(sweep: Sweep) -> None:
+    """Store records of all trials of a sweep."""
+    ledger = Ledger(Store(str(Path("results").resolve())).child(sweep.name), sweep.name)
+    ledger.enter(sweep)
+    for trial in fixed_trials(sweep):
+        ledger.write(
+            TrialRecord(
+                sweep=sweep.name,
+                **trial.record_fields(),
+                protocol=sweep.protocol.model_dump(mode="json"),
+                verdict=Verdict(outcome="unstable", onset=True),
+                epochs_run=50,
+                checkpoints={"selected.pt": "0" * 64},
+            )
+        )
 
 
 def printed_preset() -> str:

@@ -104,6 +104,8 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> Request:
         except ValidationError as error:
             raise ValueError("\n".join(explain(error))) from error
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
+    if "indifference" in given and "until_decided" not in given:
+        raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
     dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
     if goal and dry_run:
         raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.allocation import SweepPlan
 from core.config import ProtocolOptions
 from core.config.base import first_problem
 from core.storage import Store
@@ -26,6 +27,8 @@ class SweepDescription(BaseModel):
     counterparts: dict[str, str] = Field(default_factory=dict)
     cells: dict[str, dict[str, Any]]
     """Flat options of each cell by the cell's id."""
+    plans: tuple[SweepPlan, ...] = ()
+    """How the number of seeds was planned, see `core.allocation.plan.revised_plans`."""
 
     def protocol_options(self) -> ProtocolOptions:
         """The protocol as typed options.

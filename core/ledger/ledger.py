@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.base import first_problem
 from core.config.protocol import with_defaults
@@ -122,13 +123,29 @@ class Ledger:
             entries += [entry.model_copy(update={"cell": cell}) for cell in [*own, *earlier]]
         return sweep.model_copy(update={"entries": tuple(entries)})
 
-    def enter(self, sweep: Sweep) -> None:
-        """Store the sweep's description, which binds its name to these experiments.
+    def enter(self, sweep: Sweep, goal: AllocationGoal | None = None) -> None:
+        """Store the sweep's description, which binds its name to these experiments, and the plan of its seeds.
 
         Raises:
             ValueError: as in `describe`.
         """
-        self.store.write(DESCRIPTION, json.dumps(self.describe(sweep), indent=1).encode())
+        plans = [plan.model_dump(mode="json") for plan in self.plans(sweep, goal)]
+        self.store.write(DESCRIPTION, json.dumps({**self.describe(sweep), "plans": plans}, indent=1).encode())
+
+    def plans(self, sweep: Sweep, goal: AllocationGoal | None = None) -> list[SweepPlan]:
+        """The history of the sweep's plans if it is now run with these seeds, or with an adaptive goal.
+
+        Raises:
+            ValueError: the stored description is damaged.
+        """
+        known = read_description(self.store)
+        groups = len(sweep.pin_groups)
+        seeds = {entry.cell.id: groups * len(entry.numbered(sweep.first_seed)) for entry in sweep.entries}
+        return revised_plans(known.plans if known else (), SweepPlan.of(seeds, goal), looked=self._has_record())
+
+    def _has_record(self) -> bool:
+        trials = self.store.child("trials")
+        return any(trials.child(key).read(RECORD) is not None for key in trials.folders())
 
     def reopen(self, key: str) -> None:
         """Delete the record of a trial that crashed, because the trial is about to be started again."""

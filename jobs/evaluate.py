@@ -98,8 +98,9 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
 
 def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console: Console, by_outcome: bool) -> int:
     """Evaluate a sweep and print its tables."""
-    from analysis.questions.countable_trials import countable_trials, default_rates
-    from analysis.report.tables.cells_export import render
+    from analysis.questions.countable_trials import countable_trials
+    from analysis.report.context import report_context
+    from analysis.report.mlflow_description import mlflow_description
     from analysis.report.tables.evaluation_table import (
         EvaluationRow,
         evaluation_rows,
@@ -124,7 +125,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         mlflow_uri=tracking_uri(run.mlflow_uri),
         console=console,
         markdown=stored_evaluations_markdown,
-        summary=lambda trials: render(default_rates(trials), "markdown"),
+        summary=lambda trials: mlflow_description(report_context(name, trials)),
     )
     for checkpoint in options.which:
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")

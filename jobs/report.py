@@ -116,10 +116,13 @@ def read_request(args: list[str]) -> ReportRequest:
 
 def report(request: ReportRequest, console: Console) -> None:
     """Print the table and further results, write the report and the figures, and log them to MLflow."""
-    from analysis.questions.countable_trials import interval_reason, started
+    from analysis.questions.countable_trials import started
     from analysis.report.answer_sentence import answer_sentence
     from analysis.report.context import report_context
+    from analysis.report.decision_sentence import decision_sentence
+    from analysis.report.end_of_training import end_sentence
     from analysis.report.html_page import write_report
+    from analysis.report.interval_sentence import interval_sentence
     from analysis.report.sections import TERMINAL_SECTIONS
     from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
@@ -132,16 +135,19 @@ def report(request: ReportRequest, console: Console) -> None:
     snapshot = read_snapshot(request.storage, request.sweep)
     say = _line_printer(console)
     earlier = _earlier(request, started(snapshot.trials), say)
-    context = report_context(request.sweep, snapshot.trials, options, first_seed=snapshot.first_seed, earlier=earlier)
+    context = report_context(request.sweep, snapshot.trials, options, history=snapshot.history, earlier=earlier)
     if options.format:
         sys.stdout.write(render(context.cells, options.format))
     else:
-        console.print(answer_sentence(context.cells), highlight=False)
+        console.print(answer_sentence(context.cells, decision_sentence(context)), highlight=False)
+        if at_the_end := end_sentence(context):
+            console.print(at_the_end, highlight=False)
         console.print(main_table(context.cells))
-    reason = interval_reason(context.interval, context.records)
-    say(f"Interval: {context.interval}, {100 * options.level:g} %, because {reason}.")
+    say(interval_sentence(context))
     if uncounted := context.uncounted:
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
+    if left_out := context.left_out:
+        say(f"{left_out} finished trials are left out, because their cells had ended with smaller seeds.")
     for make in TERMINAL_SECTIONS:
         for section in make(context):
             console.print(*section_for_terminal(section), sep="\n")

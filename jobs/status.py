@@ -112,7 +112,9 @@ def states(request: StatusRequest) -> Iterator[tuple[RenderableType, bool]]:
         progress = snapshot.progress
         if progress is not None and request.price is not None:
             progress = progress.model_copy(update={"price": request.price})
-        table = ProgressTable(sweep_cells(snapshot.finished, progress, snapshot.description.cells)).whole()
+        table = ProgressTable(
+            sweep_cells(snapshot.finished, progress, snapshot.description.cells, snapshot.description.plans)
+        ).whole()
         lines = _lines(request.sweep, progress, len(snapshot.finished), time.time())
         yield Group(*map(Text, lines), table), snapshot.alive
 

@@ -25,7 +25,8 @@ from core.command.untracked import print_untracked
 from core.config.default_paths import tracking_uri
 
 if TYPE_CHECKING:
-    from analysis.questions.rates import CellRate
+    from analysis.report.context import ReportContext
+    from core.allocation import SeedHistory
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
@@ -115,7 +116,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     records: list[TrialRecord] = []
     if plan.pilot:
         pilot = SweepReader(sweep_ledger(request.storage, plan.pilot)).read()
-        records, _ = countable_trials(pilot.trials, pilot.first_seed)
+        records, _ = countable_trials(pilot.trials, pilot.history)
         truths, counts = pilot_of(records, [cell.id for cell in cells])
         if not any(finished for _, finished in counts):
             raise ValueError(f"--pilot {plan.pilot}: it has no countable trial in a cell of this sweep")
@@ -153,6 +154,7 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 
 def run_and_print(request: SweepRequest, console: Console) -> int:
     """Run the sweep and print the table, the locations of results, and how to continue."""
+    from core.allocation import SeedHistory
     from core.ledger.ledger import Ledger
     from core.storage import Store
 
@@ -166,15 +168,18 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     console.print(escape(request.description), style="dim", highlight=False)
     # imported after the first lines are printed, because these imports take seconds
     from analysis.questions.cell_progress import sweep_cells
-    from analysis.questions.countable_trials import default_rates
+    from analysis.report.context import report_context
+    from analysis.report.end_of_training import end_sentence
     from analysis.report.feasibility_note import feasibility_warnings
-    from analysis.report.tables.cells_export import render
+    from analysis.report.mlflow_description import mlflow_description
     from analysis.report.tables.cells_table import main_table
     from analysis.report.tables.progress_table import ProgressTable
     from core.sweep.driver import Adaptive, Output, run_sweep
 
-    def rates(trials: Sequence[TrialRecord]) -> list[CellRate]:
-        return default_rates(trials, sweep.first_seed)
+    history = SeedHistory(sweep.first_seed, Ledger(Store(storage).child(sweep.name), sweep.name).plans(sweep, goal))
+
+    def context(trials: Sequence[TrialRecord]) -> ReportContext:
+        return report_context(sweep.name, trials, history=history)
 
     cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
     mlflow_uri = tracking_uri(run.mlflow_uri)
@@ -185,16 +190,19 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
             storage=storage,
             mlflow_uri=mlflow_uri,
             console=console,
-            tabulate=lambda records, progress: ProgressTable(sweep_cells(records, progress, cells)),
-            markdown=lambda trials: render(rates(trials), "markdown"),
+            tabulate=lambda records, progress: ProgressTable(sweep_cells(records, progress, cells, history.plans)),
+            markdown=lambda trials: mlflow_description(context(trials)),
         ),
         Adaptive(goal, anytime) if goal else None,
     )
     if result.records:
-        console.print(main_table(rates(result.trials)))
+        shown = context(result.trials)
+        console.print(main_table(shown.cells))
+        if at_the_end := end_sentence(shown):
+            console.print(at_the_end, highlight=False)
         for warning in feasibility_warnings(result.records):
             console.print(escape(warning), soft_wrap=True, highlight=False)
-        print_designed(request, result.records, console)
+        print_designed(request, result.records, history, console)
     console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
     if result.untracked:
@@ -211,7 +219,9 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     return DONE
 
 
-def print_designed(request: SweepRequest, records: Sequence[TrialRecord], console: Console) -> None:
+def print_designed(
+    request: SweepRequest, records: Sequence[TrialRecord], history: SeedHistory, console: Console
+) -> None:
     """Print the results of a sweep with healing (trials fixed by it) or with pinned seeds (variance components)."""
     from analysis.questions.healing import EarlierRecords
     from analysis.report.context import report_context
@@ -224,7 +234,7 @@ def print_designed(request: SweepRequest, records: Sequence[TrialRecord], consol
         from core.ledger.earlier import earlier_records
 
         earlier = EarlierRecords(rerun.sweep, earlier_records(request.storage, rerun.sweep), rerun.counterparts)
-    context = report_context(request.sweep.name, records, first_seed=request.sweep.first_seed, earlier=earlier)
+    context = report_context(request.sweep.name, records, history=history, earlier=earlier)
     for section in [*healing_sections(context), *variance_sections(context)]:
         console.print(*section_for_terminal(section), sep="\n")
 

@@ -68,8 +68,8 @@ def read_request(args: list[str]) -> SyncRequest:
 
 def sync(request: SyncRequest, console: Console) -> int:
     """Write the parts that MLflow lacks, or all, and print their number."""
-    from analysis.questions.countable_trials import default_rates
-    from analysis.report.tables.cells_export import render
+    from analysis.report.context import report_context
+    from analysis.report.mlflow_description import mlflow_description
     from analysis.report.tables.evaluation_table import stored_evaluations_markdown
     from core.ledger.driver_lock import driver_lock
     from core.ledger.snapshot import SweepReader, stored_sweep
@@ -84,7 +84,7 @@ def sync(request: SyncRequest, console: Console) -> int:
             request.mlflow_uri,
             ledger,
             snapshot,
-            render(default_rates(snapshot.trials, snapshot.first_seed), "markdown"),
+            mlflow_description(report_context(request.sweep, snapshot.trials, history=snapshot.history)),
             {EVALUATION_TABLE: evaluations} if evaluations else {},
             rewrite=request.rewrite,
         )

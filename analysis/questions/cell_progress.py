@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.questions.countable_trials import countable_trials, default_label, is_adaptive
-from analysis.questions.rates import cell_rates
-from analysis.statistics import intervals
+from analysis.questions.displayed_rates import displayed_rates
 from analysis.statistics.intervals import Interval
+from core.allocation import SeedHistory, SweepPlan
 from core.records import SweepProgress, TrialRecord, varying_options
 
 
@@ -37,7 +37,10 @@ class CellProgress:
 
 
 def sweep_cells(
-    records: Sequence[TrialRecord], progress: SweepProgress | None, cells: Mapping[str, Mapping[str, Any]]
+    records: Sequence[TrialRecord],
+    progress: SweepProgress | None,
+    cells: Mapping[str, Mapping[str, Any]],
+    plans: Sequence[SweepPlan] = (),
 ) -> list[CellProgress]:
     """The progress of all cells of a sweep in the order of ``cells``, cells without a trial included.
 
@@ -45,14 +48,18 @@ def sweep_cells(
         records: records of the trials that have ended.
         progress: last report of the sweep's driver about the other trials; None if no driver ever wrote one.
         cells: the sweep's cells by id, each with all its options.
+        plans: how the number of seeds was planned.
     """
     running = Counter(trial.cell_id for trial in progress.running) if progress else Counter[str]()
     open_trials = progress.open_trials(cells) if progress else []
     adaptive = is_adaptive(records) or (progress is not None and progress.pending is None)
     label = default_label(records)
-    counted, kind = countable_trials([*records, *open_trials], progress.first_seed if progress else None)
-    kind = "anytime" if adaptive else kind
-    rates = {rate.cell_id: rate for rate in cell_rates(_of(counted, cells), label, interval=kind)}
+    history = SeedHistory(progress.first_seed if progress else None, plans)
+    counted, kind = countable_trials([*records, *open_trials], history)
+    kind = "anytime" if adaptive and kind != "sequential" else kind
+    rates = {
+        rate.cell_id: rate for rate in displayed_rates(_of(counted, cells), label, interval=kind, design=history.design)
+    }
     ended = Counter(record.cell_id for record in records)
     censored = Counter(
         record.cell_id for record in records if record.verdict is None or record.verdict.outcome == "censored"
@@ -75,7 +82,7 @@ def sweep_cells(
                 unstable=rate.unstable if rate else 0,
                 counted=rate.trials if rate else 0,
                 rate=rate.rate if rate else None,
-                interval=rate.interval if rate else intervals.interval(kind, 0, 0),
+                interval=rate.interval if rate else Interval(0.0, 1.0, 0.95, kind),
                 device_seconds=seconds[cell_id],
             )
         )

@@ -1,41 +1,56 @@
-"""The trials that give an unbiased rate, and the interval that holds for it. Both depend on how seeds were chosen."""
+"""The trials that may be counted, and the interval that holds for their rate. Both depend on how seeds were chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.questions.rates import CellRate, Label, cell_rates
+from analysis.questions.early_stopping_bias import can_be_stopped
+from analysis.questions.rates import Label
 from analysis.statistics.intervals import IntervalKind
-from core.allocation.replay import in_seed_order
+from core.allocation import SeedHistory, in_seed_order, until_end
 from core.records import TrialRecord
 
 FIXED = "the number of seeds was fixed in advance"
+UNKNOWN = SeedHistory()
+"""The history of a sweep of which nothing is known."""
 GROUPS = "trials that share a pinned seed are not independent"
 ADAPTIVE = "this sweep looked at its results before it chose the next seed"
+CONTINUED = "this sweep was given more seeds after results could be seen"
+CHANGED = f"{ADAPTIVE}, and its goal was changed on the way or is not known"
+SEQUENTIAL = (
+    "the rule by which a cell ends was fixed in advance and its error is known exactly; cells that have not ended show "
+    "anytime intervals"
+)
 
 
 def countable_trials(
-    records: Sequence[TrialRecord], first_seed: int | None = None
+    records: Sequence[TrialRecord], history: SeedHistory = UNKNOWN
 ) -> tuple[list[TrialRecord], IntervalKind]:
-    """The trials that give an unbiased rate, and the kind of interval that holds for it.
+    """The trials that may be counted, and the kind of interval that holds for their rate.
 
-    An unstable trial that is stopped ends before a stable trial that started with it. To avoid a bias towards unstable
-    trials, a trial of a running sweep counts only if no trial of its cell with a smaller seed is without a result. With
-    a fixed number of seeds Wilson's interval holds or, if trials share pinned seeds, an interval that allows for
-    groups. An adaptive sweep looks at its results before it chooses the next seed, which needs an anytime interval.
+    An unstable trial that is stopped ends before a stable trial that started with it. Of all trials that have ended,
+    too many would therefore be unstable. A trial of a running sweep counts only if no trial of its cell with a smaller
+    seed is without a result. With a fixed number of seeds Blaker's exact interval holds or, if trials share pinned
+    seeds, an interval that allows for groups. An adaptive sweep looks at its results before it chooses the next seed,
+    which needs an anytime interval, unless its cells end by a rule that was fixed in advance: then the trials up to
+    this end count, with the rule's exact interval. More seeds after a look turn a fixed design into an adaptive one.
 
     Args:
         records: trials of one sweep, running ones too, and the first waiting trial of each cell (`attempts` is 0).
-        first_seed: smallest seed of the sweep; None: the smallest among ``records``.
+        history: how the sweep's seeds were chosen.
 
     Returns:
         The trials, with running and waiting ones, which rates do not count; and the kind of interval.
     """
     if not is_adaptive(records):
-        return _in_order_of_seeds(records), "clustered" if in_groups(records) else "wilson"
-    first = min(record.seed for record in records) if first_seed is None else first_seed
+        alone: IntervalKind = "anytime" if history.changed else "blaker"
+        return _in_order_of_seeds(records), "clustered" if in_groups(records) else alone
+    first = min(record.seed for record in records) if history.first_seed is None else history.first_seed
     running = [record for record in records if record.status == "running"]
-    return in_seed_order(records, first) + running, "anytime"
+    finished = in_seed_order(records, first)
+    if history.design is None:
+        return finished + running, "anytime"
+    return until_end(finished, history.design) + running, "sequential"
 
 
 def started(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -44,21 +59,12 @@ def started(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def default_label(records: Sequence[TrialRecord]) -> Label:
-    """The label whose rate is shown by default.
+    """The label whose rate is shown by default: the one that the sweep's design can answer.
 
-    It is *ever* for an adaptive sweep, because the sweep decides by this label: it means the same in stopped trials and
-    in audited ones.
+    How a stopped trial would have ended is unknown, but it was certainly unstable at some time. The label is therefore
+    *ever* if the protocol stops trials. It is *ever* for an adaptive sweep too, because the sweep decides by it.
     """
-    return "ever" if is_adaptive(records) else "any"
-
-
-def default_rates(records: Sequence[TrialRecord], first_seed: int | None = None) -> list[CellRate]:
-    """The rates of a sweep's cells with the default label and the interval that suits the sweep's design.
-
-    Arguments are those of `countable_trials`.
-    """
-    counted, interval = countable_trials(records, first_seed)
-    return cell_rates(counted, default_label(records), interval=interval)
+    return "ever" if is_adaptive(records) or any(map(can_be_stopped, records)) else "any"
 
 
 def _in_order_of_seeds(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -80,16 +86,22 @@ def is_adaptive(records: Sequence[TrialRecord]) -> bool:
     return any(record.allocation == "adaptive" for record in records)
 
 
-def interval_reason(interval: IntervalKind, records: Sequence[TrialRecord]) -> str:
+def interval_reason(interval: IntervalKind, records: Sequence[TrialRecord], history: SeedHistory = UNKNOWN) -> str:
     """The reason why this interval is shown for this sweep, or the flaw that it has here."""
+    if interval == "sequential":
+        return SEQUENTIAL
     if not is_adaptive(records):
+        if history.changed and not in_groups(records):
+            return CONTINUED if interval == "anytime" else f"it was asked for, but {CONTINUED}: it misses more often"
         if in_groups(records):
             return GROUPS if interval == "clustered" else f"it was asked for, but {GROUPS}: it is probably too narrow"
         if interval == "anytime":
-            return f"it was asked for; because {FIXED}, the narrower wilson interval holds too"
+            return f"it was asked for; because {FIXED}, the narrower blaker interval holds too"
+        if interval == "wilson":
+            return f"{FIXED}, and it was asked for: at rates near 0 and 1 it misses more often than its level says"
         return FIXED
     if interval == "anytime":
-        return ADAPTIVE
+        return CHANGED if history.changed else ADAPTIVE
     return (
         f"it was asked for, but {ADAPTIVE}: its coverage is lower than its level, unlike that of the anytime interval"
     )

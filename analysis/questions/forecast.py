@@ -121,7 +121,7 @@ def _check_effort(certainty: Certainty, cells: int, simulations: int) -> None:
     if goal.until_width is None or goal.max_trials is not None:
         return
     per_cell = 2
-    while certainty.width(per_cell // 2, per_cell) > goal.until_width:
+    while not certainty.reached(per_cell // 2, per_cell):
         per_cell *= 2
         if per_cell * cells * simulations > 2 * MAX_SIMULATED_TRIALS:
             raise ValueError(

@@ -52,7 +52,7 @@ class CellSurvival:
     """Number of trials that ended unstable without an onset: the detector missed them, and this curve misses them."""
 
     def probability_by(self, epoch: int) -> tuple[float | None, Interval]:
-        """P(event by the end of `epoch`) with its pointwise interval; None if no trial was observed that long."""
+        """P(event by the end of `epoch`) with its pointwise interval; None if it is not known that late."""
         survival, found = self.curve.survival_at(epoch)
         flipped = Interval(1 - found.high, 1 - found.low, found.level, found.kind)
         return (None if survival is None else 1 - survival), flipped

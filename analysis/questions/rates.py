@@ -13,14 +13,16 @@ from analysis.statistics import intervals
 from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
+from core.allocation import SequentialDesign
 from core.records import Measurement, TrialRecord, varying_options
 
 Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
 LABEL_QUESTIONS: dict[Label, str] = {
-    "any": "How likely is a trial unstable at its end?",
-    "overestimation": "How likely does PGD overestimate a trial's robustness at its end (Square is far lower)?",
+    "any": "How likely is a trial unstable at the end of training?",
+    "overestimation": "How likely does PGD overestimate a trial's robustness (Square is far lower) when it ends or is "
+    "stopped?",
     "onset": "How likely does a trial have an alarm of its detector at any time?",
-    "catastrophic": "How likely is a trial catastrophically overfitted to one-step attacks at its end?",
+    "catastrophic": "How likely is a trial catastrophically overfitted to one-step attacks when it ends or is stopped?",
     "ever": "How likely is a trial unstable at any time, also if it heals later?",
 }
 """The question that the rate of each label answers."""
@@ -39,11 +41,15 @@ class CellRate:
     """The values of the options that vary in the sweep."""
     label: Label
     unstable: int
-    """Number of counted trials for which the label holds."""
+    """Number of counted trials for which the label is known to hold."""
     trials: int
-    """Number of counted trials: finished, not censored, and with a measurement of the label."""
+    """Number of counted trials: finished and with a value of the label."""
+    unknown: int
+    """Number of counted trials whose label at the end of training is unknown, because they were stopped.
+
+    If it is not 0, `rate` and `interval` are corrected by audited trials, see `displayed_rates`."""
     censored: int
-    """Number of trials that crashed, diverged, timed out, or ended without a measurement of the label."""
+    """Number of uncounted trials: they crashed, diverged, timed out, or ended without a measurement of the label."""
     running: int
     waiting: bool
     """Whether trials of the cell have not started yet."""
@@ -51,7 +57,7 @@ class CellRate:
     stopped: int
     """Number of trials that were stopped early on a confirmed alarm."""
     rate: float | None
-    """unstable / trials; None without a counted trial."""
+    """unstable / trials, or a corrected rate; None if it cannot be estimated."""
     interval: Interval
     clean_accuracy: float | None
     pgd10_accuracy: float | None
@@ -72,14 +78,24 @@ class CellRate:
     device_seconds_saved: float
     """Device-seconds that these epochs would have cost at each trial's own pace."""
 
+    @property
+    def censoring_bounds(self) -> tuple[float, float] | None:
+        """The rates if the label held for no censored trial, and for every one; None without any trial."""
+        n = self.trials + self.censored
+        return (self.unstable / n, (self.unstable + self.unknown + self.censored) / n) if n else None
+
 
 def cell_rates(
     records: Sequence[TrialRecord],
     label: Label = "any",
     level: float = 0.95,
-    interval: IntervalKind = "wilson",
+    interval: IntervalKind = "blaker",
+    design: SequentialDesign | None = None,
 ) -> list[CellRate]:
     """One `CellRate` for each cell, ordered by the options that vary. Running trials count in `running` and the cost.
+
+    The kind ``sequential`` is the exact interval of `design` for the label *ever* in cells that have ended by this
+    design, and the anytime interval elsewhere.
 
     Raises:
         ValueError: `label`, `level` or `interval` is not one of those allowed.
@@ -88,7 +104,7 @@ def cell_rates(
         raise ValueError(f"label {label!r} must be one of {', '.join(LABEL_QUESTIONS)}")
     names = varying_factors(records)
     return [
-        _cell_rate(group, {name: group[0].cell.get(name) for name in names}, label, level, interval)
+        _cell_rate(group, {name: group[0].cell.get(name) for name in names}, label, level, interval, design)
         for group in group_by_cell(records).values()
     ]
 
@@ -113,10 +129,15 @@ def outcome(record: TrialRecord) -> str:
 
 
 def has_label(record: TrialRecord, label: Label) -> bool | None:
-    """Whether the label holds; None for a running or censored trial and for a label that was not measured."""
+    """Whether the label holds; None for a running trial and for a label that is not known.
+
+    An onset that was seen before a trial was censored is known. All other labels of a censored trial are not.
+    """
     verdict = record.verdict
-    if record.status == "running" or verdict is None or verdict.outcome == "censored":
+    if record.status == "running" or verdict is None:
         return None
+    if verdict.outcome == "censored":
+        return True if verdict.onset and label in ("ever", "onset") else None
     match label:
         case "any":
             return verdict.outcome == "unstable"
@@ -159,7 +180,12 @@ def device_seconds_saved(record: TrialRecord) -> float:
 
 
 def _cell_rate(
-    group: list[TrialRecord], factors: dict[str, Any], label: Label, level: float, kind: IntervalKind
+    group: list[TrialRecord],
+    factors: dict[str, Any],
+    label: Label,
+    level: float,
+    kind: IntervalKind,
+    design: SequentialDesign | None,
 ) -> CellRate:
     counted = [record for record in group if has_label(record, label) is not None]
     unstable = sum(has_label(record, label) is True for record in counted)
@@ -175,15 +201,14 @@ def _cell_rate(
         label=label,
         unstable=unstable,
         trials=len(counted),
+        unknown=0,
         censored=len(group) - len(counted) - len(unfinished),
         running=running,
         waiting=running < len(unfinished),
         healed=sum(record.verdict is not None and record.verdict.outcome == "healed" for record in group),
         stopped=sum(record.stopped_early for record in group),
         rate=unstable / len(counted) if counted else None,
-        interval=clustered(pinned_groups(counted, lambda record: has_label(record, label) is True), level)
-        if kind == "clustered"
-        else intervals.interval(kind, unstable, len(counted), level),
+        interval=_interval(counted, unstable, label, level, kind, design),
         clean_accuracy=_mean([selected_accuracy(r, "clean") for r in counted]),
         pgd10_accuracy=_mean(accuracies["pgd-10"]),
         pgd50_accuracy=_mean([selected_accuracy(r, "pgd-50x5") for r in counted]),
@@ -197,6 +222,23 @@ def _cell_rate(
         device_seconds=sum(record.device_seconds for record in group),
         device_seconds_saved=sum(device_seconds_saved(record) for record in group),
     )
+
+
+def _interval(
+    counted: list[TrialRecord],
+    unstable: int,
+    label: Label,
+    level: float,
+    kind: IntervalKind,
+    design: SequentialDesign | None,
+) -> Interval:
+    if kind == "clustered":
+        return clustered(pinned_groups(counted, lambda record: has_label(record, label) is True), level)
+    if kind != "sequential":
+        return intervals.interval(kind, unstable, len(counted), level)
+    if label == "ever" and design is not None and design.reached(unstable, len(counted)):
+        return Interval(*design.interval(unstable, len(counted), level), level, kind)
+    return intervals.confidence_sequence(unstable, len(counted), level)
 
 
 def _selected_measurements(record: TrialRecord) -> list[Measurement]:

@@ -20,8 +20,13 @@ PREDICATES = {
 """What is said of the trials for which the label holds."""
 
 
-def answer_sentence(cells: Sequence[CellRate]) -> str:
-    """The rate of the only cell, or the lowest and the highest rate and how many intervals lie on one side of 50 %."""
+def answer_sentence(cells: Sequence[CellRate], decisions: str = "") -> str:
+    """The rate of the only cell, or the lowest and the highest rate and how many intervals lie on one side of 50 %.
+
+    Args:
+        cells: the rates.
+        decisions: sentence of what the sweep itself decided, which is said instead of a comparison with 50 %.
+    """
     counted = [cell for cell in cells if cell.trials]
     running = sum(cell.running for cell in cells)
     if not counted:
@@ -30,7 +35,7 @@ def answer_sentence(cells: Sequence[CellRate]) -> str:
     still += ["others waiting" if running else "trials waiting"] if any(cell.waiting for cell in cells) else []
     so_far = f"So far, with {' and '.join(still)}: " if still else ""
     predicate = PREDICATES[counted[0].label].format(pgd=attack_name(measured_label(cells, "pgd-10")))
-    return so_far + (_one(counted[0], predicate) if len(cells) == 1 else _several(cells, counted, predicate))
+    return so_far + (_one(counted[0], predicate) if len(cells) == 1 else _several(cells, counted, predicate, decisions))
 
 
 def _one(cell: CellRate, predicate: str) -> str:
@@ -38,7 +43,7 @@ def _one(cell: CellRate, predicate: str) -> str:
     return f"{cell.unstable} of {cell.trials} trials were {predicate}: {_rate(cell)} ({level} {_ends(cell)})."
 
 
-def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: str) -> str:
+def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: str, decisions: str) -> str:
     names = distinct_factors(cells)
     low, high = (pick(counted, key=_order) for pick in (min, max))
 
@@ -52,7 +57,8 @@ def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: 
     span = f"the rate goes from {place(low)} to {place(high)}"
     if low.rate == high.rate:
         span = f"the rate is {_rate(low)} in every cell"
-    return f"{total} of {sum(cell.trials for cell in counted)} trials were {predicate}; {span}. {_decided(cells)}"
+    trials = sum(cell.trials for cell in counted)
+    return f"{total} of {trials} trials were {predicate}; {span}. {decisions or _decided(cells)}"
 
 
 def _decided(cells: Sequence[CellRate]) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from analysis.questions.countable_trials import countable_trials, default_label, started
+from analysis.questions.countable_trials import UNKNOWN, countable_trials, default_label, started
+from analysis.questions.displayed_rates import displayed_rates
 from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
 from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
-from analysis.questions.rates import CellRate, Label, cell_rates
+from analysis.questions.rates import CellRate, Label
 from analysis.report.facets import describe, distinct_factors
 from analysis.report.options import ReportOptions
 from analysis.statistics.intervals import IntervalKind
+from core.allocation import SeedHistory
 from core.records import TrialRecord
+
+NO_GOAL = {"until_width": None, "until_decided": None}
 
 if TYPE_CHECKING:
     from analysis.report.figures.paper import Panel
@@ -27,9 +32,10 @@ class ReportContext:
     Args:
         sweep: name of the sweep.
         records: all trials of the sweep that have started.
-        counted: the trials that give an unbiased rate, with running and waiting ones, see `countable_trials`.
+        counted: the trials that may be counted, with running and waiting ones, see `countable_trials`.
         label: label whose rate is shown.
         interval: kind of interval of a rate.
+        history: how the sweep's seeds were chosen.
         level: coverage of all intervals, in (0, 1).
         price: price of a device-hour; without it, costs are not shown as money.
         earlier: the earlier sweep whose trials this sweep trains again, if it does.
@@ -43,6 +49,7 @@ class ReportContext:
     counted: Sequence[TrialRecord]
     label: Label
     interval: IntervalKind
+    history: SeedHistory = UNKNOWN
     level: float = 0.95
     price: float | None = None
     earlier: EarlierRecords | None = None
@@ -57,12 +64,25 @@ class ReportContext:
         Raises:
             ValueError: the label, the level or the kind of interval is not one of those allowed.
         """
-        return cell_rates(self.counted, self.label, self.level, self.interval)
+        return displayed_rates(self.counted, self.label, self.level, self.interval, self.history.design)
+
+    @property
+    def other_interval(self) -> IntervalKind:
+        """Kind of interval of shares other than the rates by which cells end."""
+        return "anytime" if self.interval == "sequential" else self.interval
 
     @property
     def uncounted(self) -> int:
         """Number of finished trials that do not count before trials with smaller seeds have ended."""
-        return len(self.records) - len(started(self.counted))
+        return len(self.records) - len(started(self.counted)) - self.left_out
+
+    @cached_property
+    def left_out(self) -> int:
+        """Number of finished trials that do not count because their cell had ended with a smaller seed."""
+        ended = {cell.cell_id for cell in self.cells if cell.interval.kind == "sequential"}
+        counted = Counter(record.cell_id for record in self.counted if record.status == "finished")
+        finished = Counter(record.cell_id for record in self.records if record.status == "finished")
+        return sum(finished[cell] - counted[cell] for cell in ended)
 
     @cached_property
     def factors(self) -> list[str]:
@@ -79,7 +99,7 @@ class ReportContext:
     @cached_property
     def corrected(self) -> list[CorrectedRate]:
         """The rate of instability at the end of training, corrected for early stopping, of every cell."""
-        return corrected_rates(self.counted, self.level, "anytime" if self.interval == "anytime" else "melded")
+        return corrected_rates(self.counted, self.level, "anytime" if self.other_interval == "anytime" else "melded")
 
     @cached_property
     def healing(self) -> list[HealingComparison]:
@@ -92,7 +112,7 @@ def report_context(
     records: Sequence[TrialRecord],
     options: ReportOptions | None = None,
     *,
-    first_seed: int | None = None,
+    history: SeedHistory = UNKNOWN,
     earlier: EarlierRecords | None = None,
 ) -> ReportContext:
     """The context of a sweep's report, with the label and the interval that suit the sweep's design by default.
@@ -101,17 +121,23 @@ def report_context(
         sweep: name of the sweep.
         records: all trials of the sweep, running and waiting ones too; the report does not show waiting ones.
         options: choices of the reader.
-        first_seed: smallest seed of the sweep; None: the smallest among `records`.
+        history: how the sweep's seeds were chosen.
         earlier: the earlier sweep whose trials this sweep trains again, if it does.
     """
     chosen = options or ReportOptions()
-    counted, interval = countable_trials(records, first_seed)
+    if chosen.interval not in (None, "sequential"):
+        # another interval than the design's holds for all trials, not for those up to the design's end
+        history = replace(history, plans=[plan.model_copy(update=NO_GOAL) for plan in history.plans])
+    counted, interval = countable_trials(records, history)
+    if chosen.interval == "sequential" and interval != "sequential":
+        raise ValueError("--interval sequential: needs an adaptive sweep with one certainty goal from its beginning")
     return ReportContext(
         sweep=sweep,
         records=started(records),
         counted=counted,
         label=chosen.label or default_label(records),
         interval=chosen.interval or interval,
+        history=history,
         level=chosen.level,
         price=chosen.price,
         earlier=earlier,

@@ -44,6 +44,20 @@ def format_rate(rate: float | None, interval: Interval) -> str:
     return f"{estimate} [{format_ends(interval)}]"
 
 
+def format_count(cell: CellRate) -> str:
+    """The trials with the label, of all counted ones: ``3/10``; ``3–5/10`` if the label of two trials is not known."""
+    most = f"–{cell.unstable + cell.unknown}" if cell.unknown else ""
+    return f"{cell.unstable}{most}/{cell.trials}"
+
+
+def format_censored(cell: CellRate) -> str:
+    """Number of censored trials, and the rates in percent if none and if all of them had the label: ``2 (30–50)``."""
+    bounds = cell.censoring_bounds
+    if not cell.censored or bounds is None:
+        return NOTHING
+    return f"{cell.censored} ({100 * bounds[0]:.0f}–{100 * bounds[1]:.0f})"
+
+
 def format_gap(cell: CellRate) -> str:
     """PGD minus AutoAttack accuracy in points: ``14.7 ± 4.6``; with the number of trials, ``(7)``, if it is not all."""
     gap = cell.autoattack_gap

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.questions.countable_trials import interval_reason
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate, epochs_saved
 from analysis.report.answer_sentence import answer_sentence
 from analysis.report.context import ReportContext
+from analysis.report.decision_sentence import decision_sentence
 from analysis.report.definition import unstable_definition
+from analysis.report.end_of_training import end_sentence
 from analysis.report.facets import describe, facets
 from analysis.report.feasibility_note import feasibility_warnings
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
-from analysis.report.formatting import format_ends, format_seconds, format_value
+from analysis.report.formatting import format_count, format_ends, format_seconds, format_value
+from analysis.report.interval_sentence import interval_sentence
 from analysis.report.sections import SECTIONS
 from analysis.report.sections.trials import trial_rows
 from analysis.report.tables.cells_table import (
@@ -28,10 +30,10 @@ from analysis.report.tables.cells_table import (
     table_columns,
 )
 from analysis.report.tables.text_table import TextTable
-from analysis.statistics.intervals import INTERVAL_QUESTIONS, IntervalKind
+from analysis.statistics.intervals import IntervalKind
 from analysis.statistics.intervals import interval as interval_of
 
-OTHER_INTERVAL: dict[str, IntervalKind] = {"wilson": "clopper-pearson", "clopper-pearson": "wilson"}
+OTHER_INTERVAL: dict[str, IntervalKind] = {"blaker": "wilson", "wilson": "blaker", "clopper-pearson": "blaker"}
 """The second interval that the page shows for a number of trials that was fixed in advance."""
 
 
@@ -55,21 +57,20 @@ def write_report(context: ReportContext, path: Path, *, generated_at: datetime) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(value=format_value, ends=format_ends, describe=describe)
+    environment.filters.update(value=format_value, ends=format_ends, count=format_count, describe=describe)
     page = environment.get_template("report.html").render(
         sweep=context.sweep,
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
         warnings=feasibility_warnings(records),
-        answer=answer_sentence(cells),
-        interval=context.interval,
-        interval_question=INTERVAL_QUESTIONS[context.interval],
-        interval_reason=interval_reason(context.interval, records),
-        level=f"{100 * context.level:g} %",
+        answer=answer_sentence(cells, decision_sentence(context)),
+        at_the_end=end_sentence(context),
+        interval=interval_sentence(context),
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
         facts=_facts(context),
         facets=facets(cells),
         cells_table=_cells_table(cells),
+        all_anytime=all(cell.interval.kind == "anytime" for cell in cells),
         sections=[section for make in SECTIONS for section in make(context)] if records else [],
         trials=trial_rows(context),
         trial_factors=context.factors,
@@ -96,6 +97,7 @@ def _facts(context: ReportContext) -> list[tuple[str, str]]:
         "censored": sum(cell.censored for cell in cells),
         "running": sum(cell.running for cell in cells),
         "finished, but not counted before earlier seeds": context.uncounted,
+        "finished after the end of their cell, not counted": context.left_out,
     }
     facts = [(str(count), name) for name, count in (always | {n: c for n, c in optional.items() if c}).items()]
     if saved:

@@ -19,12 +19,16 @@ class ReportOptions(Options):
     format: Annotated[TableFormat | None, Unset("a table for the terminal")] = Field(
         None, description="print only the table of cells, in this format"
     )
-    label: Annotated[Label | None, Unset("any; ever where seeds were added while looking at results")] = Field(
-        None, description="event whose rate is shown; any: unstable at the end for any reason; ever: at any time"
+    label: Annotated[
+        Label | None, Unset("any if all trials train to their end and seeds were fixed in advance, else ever")
+    ] = Field(
+        None,
+        description="event whose rate is shown; ever: unstable at any time; any: unstable at the end of training for "
+        "any reason, corrected where trials were stopped",
     )
     interval: Annotated[
         IntervalKind | None,
-        Unset("wilson where the number of seeds was fixed, anytime where not, clustered where seeds are pinned"),
+        Unset("blaker where the number of seeds was fixed, anytime where not, clustered where seeds are pinned"),
     ] = Field(None, description="kind of interval of the rates")
     level: Number = Field(0.95, gt=0, lt=1, description="coverage of all intervals")
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(

@@ -27,13 +27,17 @@ class Curve:
     _happened: np.ndarray
 
     def survival_at(self, epoch: int) -> tuple[float | None, Interval]:
-        """P(no event by the end of `epoch`) and its pointwise interval; the estimate is None after `last_seen`."""
+        """P(no event by the end of `epoch`) and its pointwise interval.
+
+        The estimate is None after `last_seen`, unless it is 0 by then: what has happened to all stays so.
+        """
         passed = int(np.searchsorted(self.epochs, epoch, side="right"))
         estimate = float(self.survival[passed - 1]) if passed else 1.0
         # a subject that was observed to the end of this epoch without an event is at risk
         still = (self._times > epoch) | ((self._times == epoch) & ~self._happened)
         low, high = self._beta_product(passed, int(still.sum()))
-        return (estimate if epoch <= self.last_seen else None), Interval(low, high, self.level, "beta-product")
+        known = epoch <= self.last_seen or estimate == 0
+        return (estimate if known else None), Interval(low, high, self.level, "beta-product")
 
     def _beta_product(self, passed: int, still_at_risk: int) -> tuple[float, float]:
         """Fay, Brittain and Proschan (2013), *Pointwise confidence intervals for a survival distribution ...*, eq. 5.

@@ -8,7 +8,9 @@ from core.allocation.allocator import FINISHED, WAIT, SeedAllocator, Signal
 from core.allocation.audit import is_audited
 from core.allocation.certainty import Certainty
 from core.allocation.goal import AllocationGoal
-from core.allocation.replay import ever_unstable, in_seed_order, replay
+from core.allocation.plan import SeedHistory, SweepPlan, revised_plans
+from core.allocation.replay import ever_unstable, in_seed_order, replay, until_end
+from core.allocation.sequential_design import SequentialDesign, sequential_design
 from core.allocation.simulate import SimulatedSweep, StoppingPolicy, simulate
 from core.allocation.truth import CellTruth, SimulatedTrial, SyntheticTrials
 
@@ -19,14 +21,20 @@ __all__ = [
     "CellTruth",
     "Certainty",
     "SeedAllocator",
+    "SeedHistory",
+    "SequentialDesign",
     "Signal",
     "SimulatedSweep",
     "SimulatedTrial",
     "StoppingPolicy",
+    "SweepPlan",
     "SyntheticTrials",
     "ever_unstable",
     "in_seed_order",
     "is_audited",
     "replay",
+    "revised_plans",
+    "sequential_design",
     "simulate",
+    "until_end",
 ]

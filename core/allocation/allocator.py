@@ -36,9 +36,10 @@ class SeedAllocator:
     them does not have its nominal coverage. A cell's results *in the order of its seeds* are independent draws for
     any allocation, and an anytime interval covers all their prefixes simultaneously, including a prefix that was
     chosen after looking at the results. For this reason `counts` are those of the longest prefix of seeds that all
-    have a result, and a goal counts as reached only if no trial is pending and the prefix contains all results. The
-    argument requires that censoring does not depend on the outcome; a crash rate *per epoch* violates this, because a
-    trial that stops early is less likely to crash.
+    have a result. A sequential design ends at the first count of this prefix that is in its set; results behind it are
+    left out, and its error probabilities are exact. Without a design, a goal counts as reached only if no trial is
+    pending and the prefix contains all results. Both arguments require that censoring does not depend on the outcome; a
+    crash rate *per epoch* violates this, because a trial that stops early is less likely to crash.
 
     Args:
         cells: number of cells.
@@ -81,7 +82,7 @@ class SeedAllocator:
         """
         index = self._index(seed)
         if index not in self._cells[cell].resolved:
-            self._cells[cell].resolve(index, outcome, device_seconds)
+            self._cells[cell].resolve(index, outcome, device_seconds, self.certainty.reached)
             self._ranks[cell] = self._rank(self._cells[cell])
 
     def requeue(self, cell: int, seed: int) -> None:
@@ -90,8 +91,15 @@ class SeedAllocator:
         self._ranks[cell] = self._rank(self._cells[cell])
 
     def counts(self, cell: int) -> tuple[int, int]:
-        """(unstable, finished) over the seeds before the first one without a result. Intervals are valid for these."""
-        return self._cells[cell].prefix_unstable, self._cells[cell].prefix_finished
+        """(unstable, finished) for which intervals are valid.
+
+        They are taken at the end of the cell's sequential design, and otherwise over the seeds before the first one
+        without a result.
+        """
+        state = self._cells[cell]
+        if self.certainty.design is not None and state.first_reached is not None:
+            return state.first_reached
+        return state.prefix_unstable, state.prefix_finished
 
     def censored(self, cell: int) -> int:
         """Number of censored trials of a cell."""
@@ -102,7 +110,7 @@ class SeedAllocator:
         return sorted(self.first_seed + index for index in self._cells[cell].pending)
 
     def reached(self, cell: int) -> bool:
-        """True if `counts` of the cell reach the certainty goal."""
+        """True if the cell has ended by its sequential design, or `counts` of the cell reach the certainty goal."""
         return self.certainty.reached(*self.counts(cell))
 
     @property
@@ -125,7 +133,7 @@ class SeedAllocator:
 
     def _rank(self, cell: CellState) -> _Rank | None:
         """The cell's rank, of which the smallest is served first; None if the cell needs no seed now."""
-        if self._gave_up(cell):
+        if self._gave_up(cell) or (self.certainty.design is not None and cell.first_reached is not None):
             return None
         if cell.has_hole():
             return 0, 0.0, cell.issued

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from core.allocation.certainty import plausible_rate
+
+Reached = Callable[[int, int], bool]
+"""(unstable, finished) -> whether a cell with these counts ends."""
 
 
 class CellState:
@@ -15,6 +20,7 @@ class CellState:
         prefix: the first index that is not resolved.
         prefix_unstable, prefix_finished: counts over the seeds before `prefix`, except censored ones.
         censored_streak: number of censored seeds directly before `prefix`.
+        first_reached: the first counts of the prefix at which the cell ends; None before.
         seconds: device-seconds of all resolved seeds.
     """
 
@@ -27,6 +33,7 @@ class CellState:
         self.prefix_unstable = 0
         self.prefix_finished = 0
         self.censored_streak = 0
+        self.first_reached: tuple[int, int] | None = None
         self.seconds = 0.0
 
     @property
@@ -45,7 +52,7 @@ class CellState:
         """True if a seed that is neither resolved nor pending precedes a seed that is."""
         return self.next_index() < self.issued
 
-    def resolve(self, index: int, outcome: bool | None, seconds: float) -> None:
+    def resolve(self, index: int, outcome: bool | None, seconds: float, reached: Reached) -> None:
         """Note the result of a seed that has none yet."""
         self.pending.discard(index)
         self.resolved[index] = (outcome, seconds)
@@ -60,6 +67,9 @@ class CellState:
             if first is not None:
                 self.prefix_finished += 1
                 self.prefix_unstable += first
+                counts = self.prefix_unstable, self.prefix_finished
+                if self.first_reached is None and reached(*counts):
+                    self.first_reached = counts
 
     def completed(self) -> tuple[int, int]:
         """(unstable, finished) as if all pending trials had finished, unstable at the rate so far (rounded)."""

@@ -7,6 +7,7 @@ from functools import cache
 from math import inf
 
 from core.allocation.goal import AllocationGoal
+from core.allocation.sequential_design import sequential_design
 
 IntervalOf = Callable[[int, int], tuple[float, float]]
 """(unstable, finished) -> (low, high). Intervals must cover simultaneously, because the allocator looks at each result.
@@ -17,11 +18,16 @@ FARTHEST_PROJECTION = 4096
 
 
 class Certainty:
-    """A goal, and the interval that measures it. Results are cached; several allocators may share one object."""
+    """A goal, and what measures it. Results are cached; several allocators may share one object.
+
+    Attributes:
+        design: the sequential design by which cells end; None if they end by the anytime `interval`.
+    """
 
     def __init__(self, goal: AllocationGoal, interval: IntervalOf) -> None:
         self.goal = goal
         self._uncached = interval
+        self.design = sequential_design(goal)
         self.interval = cache(interval)
         self.reached = cache(self._reached)
         self.priority = cache(self._priority)
@@ -44,6 +50,8 @@ class Certainty:
     def _reached(self, unstable: int, finished: int) -> bool:
         """True if a cell with these counts needs no more seeds; always False if the goal is only a budget."""
         goal = self.goal
+        if self.design is not None:
+            return self.design.reached(unstable, finished)
         narrow = goal.until_width is not None and self.width(unstable, finished) <= goal.until_width
         return narrow or (goal.until_decided is not None and self.decided(unstable, finished))
 
@@ -63,7 +71,7 @@ class Certainty:
         rate = plausible_rate(unstable, finished)
 
         def decided_after(more: int) -> bool:
-            return self.decided(unstable + round(more * rate), finished + more)
+            return self.reached(unstable + round(more * rate), finished + more)
 
         enough = 1
         while not decided_after(enough):

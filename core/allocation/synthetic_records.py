@@ -91,7 +91,7 @@ def _verdict(trial: SimulatedTrial, onset: int | None, recovery: int | None, pro
         onset_epoch=onset,
         onset_epochs=() if onset is None else (onset,),
         recovery_epochs=() if recovery is None else (recovery,),
-        confirmed_epoch=trial.epochs if trial.stopped else None,
+        confirmed_epoch=trial.confirmed,
         censor_reason=None if ended else "crashed: simulated",
         evidence=evidence if ended else (),
     )

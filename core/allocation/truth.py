@@ -38,7 +38,11 @@ class CellTruth(Options):
 
 
 class SimulatedTrial(NamedTuple):
-    """The end of a simulated trial. `onset` is its true onset, even if the trial was censored before that epoch."""
+    """The end of a simulated trial. `onset` is its true onset, even if the trial was censored before that epoch.
+
+    `confirmed` is the epoch at which the alarm was confirmed, whether or not the trial was stopped then; None if the
+    trial ended earlier or has no onset.
+    """
 
     cell: int
     seed: int
@@ -47,11 +51,13 @@ class SimulatedTrial(NamedTuple):
     epochs: int
     audited: bool
     stopped: bool
+    confirmed: int | None
 
     @property
     def ever_unstable(self) -> bool | None:
-        """True if the trial had an onset; None if it was censored."""
-        return None if self.outcome == "censored" else self.onset is not None
+        """True if an onset of the trial was seen; None if it was censored before any."""
+        seen = self.onset is not None and self.onset <= self.epochs
+        return None if self.outcome == "censored" and not seen else seen
 
 
 class SyntheticTrials:
@@ -78,15 +84,18 @@ class SyntheticTrials:
         onset = self.onset(cell, index)
         stops = onset is not None and stop and not audited and onset + confirm_delay < truth.epochs
         epochs = onset + confirm_delay if onset is not None and stops else truth.epochs
+        confirmed = None if onset is None else onset + confirm_delay
         if crash < truth.censored:
             span = epochs if truth.censored_per == "trial" else truth.epochs
             crash_epoch = 1 + int(crash_time * span)
             if crash_epoch <= epochs:
-                return SimulatedTrial(cell, seed, "censored", onset, crash_epoch, audited, False)
+                seen = confirmed if confirmed is not None and confirmed <= crash_epoch else None
+                return SimulatedTrial(cell, seed, "censored", onset, crash_epoch, audited, False, seen)
         if onset is None:
-            return SimulatedTrial(cell, seed, "stable", None, epochs, audited, False)
-        healed = not stops and healing < truth.healing
-        return SimulatedTrial(cell, seed, "healed" if healed else "unstable", onset, epochs, audited, stops)
+            return SimulatedTrial(cell, seed, "stable", None, epochs, audited, False, None)
+        outcome: Literal["healed", "unstable"] = "healed" if not stops and healing < truth.healing else "unstable"
+        seen = confirmed if confirmed is not None and confirmed <= epochs else None
+        return SimulatedTrial(cell, seed, outcome, onset, epochs, audited, stops, seen)
 
     def _trial_draws(self, cell: int, index: int) -> list[float]:
         draws = self._draws[cell]

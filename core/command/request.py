@@ -112,6 +112,8 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if adaptive:
         goal = validated(AllocationGoal, _given(given, AllocationGoal.model_fields))
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
+    if "indifference" in given and "until_decided" not in given:
+        raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
     if not given.get("dry_run"):
         from core.sweep.inputs import with_inputs
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from core.allocation import SweepPlan
 from core.config import ProtocolOptions
 from core.config.problems import first_problem
 from core.storage import Store
@@ -28,6 +29,8 @@ class SweepDescription(BaseModel):
     """Version of each plug-in by its name. The files are stored beside the description, see `core.ledger.plugins`."""
     cells: dict[str, dict[str, Any]]
     """Flat options of each cell by the cell's id."""
+    plans: tuple[SweepPlan, ...] = ()
+    """How the number of seeds was planned, see `core.allocation.plan.revised_plans`."""
 
     def protocol_options(self) -> ProtocolOptions:
         """The protocol as typed options.

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
 from core.config.protocol import with_defaults
@@ -133,15 +134,33 @@ class Ledger:
             entries += [entry.model_copy(update={"cell": cell}) for cell in [*own, *earlier]]
         return sweep.model_copy(update={"entries": tuple(entries)})
 
-    def enter(self, sweep: Sweep) -> None:
-        """Store the sweep's description, which binds its name to these experiments, and the files of its plug-ins.
+    def enter(self, sweep: Sweep, goal: AllocationGoal | None = None) -> None:
+        """Store the sweep's description, which binds its name to these experiments, the plan of seeds and the plug-ins.
 
         Raises:
             ValueError: as in `describe`.
         """
-        description = self.describe(sweep)
+        description = {
+            **self.describe(sweep),
+            "plans": [plan.model_dump(mode="json") for plan in self.plans(sweep, goal)],
+        }
         write_plugins(self.store, plugins_in(sweep).values())
         self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
+
+    def plans(self, sweep: Sweep, goal: AllocationGoal | None = None) -> list[SweepPlan]:
+        """The history of the sweep's plans if it is now run with these seeds, or with an adaptive goal.
+
+        Raises:
+            ValueError: the stored description is damaged.
+        """
+        known = read_description(self.store)
+        groups = len(sweep.pin_groups)
+        seeds = {entry.cell.id: groups * len(entry.numbered(sweep.first_seed)) for entry in sweep.entries}
+        return revised_plans(known.plans if known else (), SweepPlan.of(seeds, goal), looked=self._has_record())
+
+    def _has_record(self) -> bool:
+        trials = self.store.child("trials")
+        return any(trials.child(key).read(RECORD) is not None for key in trials.folders())
 
     def reopen(self, key: str) -> None:
         """Delete the record of a trial that crashed, because the trial is about to be started again."""

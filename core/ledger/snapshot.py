@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from functools import cached_property
 
+from core.allocation import SeedHistory
 from core.ledger.description import SweepDescription, read_description
 from core.ledger.ledger import Ledger, crashed
 from core.records import SweepProgress, TrialRecord
@@ -36,9 +37,9 @@ class SweepSnapshot:
         return [*self.finished, *self.progress.open_trials(described.cells, described.protocol)]
 
     @property
-    def first_seed(self) -> int | None:
-        """The sweep's first seed; None if no driver has stored any progress."""
-        return self.progress.first_seed if self.progress else None
+    def history(self) -> SeedHistory:
+        """What is known of how the sweep's seeds were chosen."""
+        return SeedHistory(self.progress.first_seed if self.progress else None, self.description.plans)
 
 
 class SweepReader:

@@ -7,17 +7,17 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
-from core.config import Trial
+from core.config import ProtocolOptions, Trial
 from core.ledger.ledger import Ledger
 from core.ledger.progress_text import duration
-from core.records import TrialRecord
+from core.records import Row, TrialRecord
 from core.source import package_version
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
 from core.sweep.terminal import Display
 from core.sweep.watchdog import Watchdog
 from core.tracking import SweepTracker
-from core.verdict import censor
+from core.verdict import Detector, build_detector, censor
 
 OVERDUE_REPORTS = 5
 """Number of reports after the decision to stop a trial, above which Tune stops the trial."""
@@ -42,6 +42,7 @@ class SweepCallback(Callback):
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
         self._furthest: dict[str, float] = {}
+        self._detectors: dict[str, Detector] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, but a sweep is continued from its ledger.
@@ -65,12 +66,26 @@ class SweepCallback(Callback):
         if rows:
             key = self._keys[trial.trial_id]
             if rows[-1]["epoch"] > self._furthest.get(key, 0):
+                self._watch(key, rows)
                 self._furthest[key] = rows[-1]["epoch"]
                 # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
                 # resets the counter.
                 trial.run_metadata.num_failures = 0
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.live.advance(key, rows))
+
+    def _watch(self, key: str, rows: list[Row]) -> None:
+        """Note onsets, which the record of a trial must have even if its workers die.
+
+        A detector needs all epochs from the first one, which this driver has seen only if it started the trial.
+        """
+        if key not in self._furthest and rows[0]["epoch"] == 1:
+            self._detectors[key] = build_detector(ProtocolOptions.model_validate(self.protocol))
+        if detector := self._detectors.get(key):
+            for row in rows:
+                epoch = int(row["epoch"] or 0)
+                if epoch > self._furthest.get(key, 0):
+                    detector.update(epoch, row)
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         for line in self.watchdog.look():
@@ -104,7 +119,7 @@ class SweepCallback(Callback):
             sweep=self.ledger.name,
             **trial.record_fields(),
             protocol=self.protocol,
-            verdict=censor(reason),
+            verdict=censor(reason, self._detectors.get(trial.key)),
             epochs_run=state.epoch if state else 0,
             attempts=self.attempts.get(trial.key, 1),
             provenance={"commit": self.commit, "unmask": package_version("unmask")},

@@ -165,6 +165,7 @@ class Training:
         self.allocator: SeedAllocator | None = None
         if adaptive:
             self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, records.values())
+        self._goal = adaptive.goal if adaptive else None
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
@@ -176,7 +177,7 @@ class Training:
         The sweep's description is stored only when training can start.
         """
         if not self.pending and not self.allocator:
-            self.ledger.enter(self.sweep)
+            self._enter()
             return False
         table = LiveTable(self.live, output.tabulate)
         with Display(table, output.console) as display:
@@ -191,6 +192,9 @@ class Training:
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
         return sorted(missing | {record.key for record in self.live.finished if crashed(record)})
 
+    def _enter(self) -> None:
+        self.ledger.enter(self.sweep, self._goal)
+
     def _tune(self, display: Display, table: LiveTable) -> bool:
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
@@ -198,7 +202,7 @@ class Training:
             self.options = with_gpus_of_cluster(self.options)
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
             concurrent = fitting_trials(self.options, workers)
-            self.ledger.enter(self.sweep)
+            self._enter()
             metrics = RayMetrics(self.sweep.name)
             with Publisher(table, self.ledger, self.tracker, metrics):
                 self._tuner(concurrent, display, metrics).fit()

@@ -46,29 +46,35 @@ def test_seeds_are_paired_between_cells(allocate):
         assert seeds == list(range(100, 100 + len(seeds)))
 
 
-def test_seeds_go_to_the_cell_known_worst_and_end_at_the_width(allocate, anytime):
+def test_seeds_go_to_the_cell_known_worst_and_end_at_the_width(allocate):
     allocator = allocate(2, until_width=0.4)
     run(allocator, lambda cell, seed: cell == 1 and seed % 2 == 0)
-    assert allocator.counts(0) == (0, 11)
+    design = allocator.certainty.design
+    assert allocator.counts(0) == (0, 7)
+    assert allocator.counts(1) == design.end(seed % 2 == 0 for seed in range(100))
     for cell in range(2):
-        low, high = anytime(*allocator.counts(cell))
+        low, high = design.interval(*allocator.counts(cell))
         assert high - low <= 0.4
         assert allocator.reached(cell)
-    assert allocator.counts(1)[1] == min(n for n in range(100) if _width(anytime, (n + 1) // 2, n) <= 0.4)
 
 
-def test_pending_trials_count_as_if_finished(allocate, anytime):
+def test_pending_trials_count_as_if_finished(allocate):
     allocator = allocate(1, until_width=0.4)
-    for seed in range(8):
+    for seed in range(4):
         allocator.observe(0, seed, False, 1.0)
-    assert issue(allocator) == [
-        (0, 8),
-        (0, 9),
-        (0, 10),
-    ]  # 0/11 would be narrow enough, so that no twelfth trial starts yet.
+    assert issue(allocator) == [(0, 4), (0, 5), (0, 6)], "0/7 would be the end, so that no eighth trial starts yet"
     assert allocator.next_trial() is WAIT
-    allocator.observe(0, 8, True, 1.0)
-    assert issue(allocator)  # The result is 1/11, which is not narrow enough.
+    allocator.observe(0, 4, True, 1.0)
+    assert issue(allocator), "1/7 is no end"
+
+
+def test_results_behind_the_end_are_left_out(allocate):
+    allocator = allocate(1, until_width=0.684)
+    for seed in (3, 1, 4, 0, 2):
+        allocator.observe(0, seed, seed > 2, 1.0)
+    assert allocator.counts(0) == (0, 3)
+    assert allocator.reached(0)
+    assert allocator.next_trial() is FINISHED
 
 
 def test_concurrent_trials_spread_over_cells_of_equal_need(allocate):
@@ -143,8 +149,8 @@ def test_a_cell_that_only_crashes_is_given_up_and_the_rest_goes_on(allocate):
 def test_crashes_that_are_not_in_a_row_give_nothing_up(allocate):
     allocator = allocate(1, until_width=0.4, give_up=2)
     run(allocator, lambda cell, seed: None if seed % 2 else False)
-    assert allocator.counts(0) == (0, 11)
-    assert allocator.censored(0) == 10
+    assert allocator.counts(0) == (0, 7)
+    assert allocator.censored(0) == 6
 
 
 def test_the_trial_budget_is_spent_exactly(allocate):
@@ -167,15 +173,10 @@ def test_undecidable_cells_dont_swallow_the_budget(allocate):
     allocator = allocate(4, until_decided=0.5, max_trials=60)
     # Cell 0 alternates forever, and the other cells are clear.
     run(allocator, lambda cell, seed: seed % 2 == 0 if cell == 0 else cell == 1)
-    assert [allocator.counts(cell)[1] for cell in (1, 2, 3)] == [8, 8, 8]
-    assert allocator.counts(0) == (18, 36)
+    assert [allocator.counts(cell)[1] for cell in (1, 2, 3)] == [3, 3, 3]
+    assert allocator.counts(0) == (26, 51)
 
 
 def test_seeds_before_the_first_are_refused(allocate):
     with pytest.raises(ValueError, match="seed 3 must be at least the sweep's first seed 10"):
         allocate(1, max_trials=5, first_seed=10).observe(0, 3, True, 1.0)
-
-
-def _width(bounds, unstable, finished):
-    low, high = bounds(unstable, finished)
-    return high - low

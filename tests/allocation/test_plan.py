@@ -6,7 +6,15 @@ from scipy.stats import betabinom
 
 from analysis.questions.forecast import forecast
 from analysis.questions.forecast_assumptions import pilot_of
-from core.allocation import AllocationGoal, CellTruth, Certainty, StoppingPolicy, SyntheticTrials, simulate
+from core.allocation import (
+    AllocationGoal,
+    CellTruth,
+    Certainty,
+    StoppingPolicy,
+    SyntheticTrials,
+    sequential_design,
+    simulate,
+)
 from core.allocation.synthetic_records import synthetic_records
 from core.config import digest
 
@@ -16,11 +24,11 @@ def truth(rate: float, **options) -> CellTruth:
 
 
 def test_a_certain_outcome_is_forecast_exactly(anytime):
-    found = forecast([truth(0.0)], AllocationGoal(until_width=0.42), anytime, price_per_device_hour=3.0, simulations=5)
-    assert found.trials == (10, 10, 10, 10)  # 0/10 is 0.42 wide
-    assert found.epochs.mean == 1000
-    assert found.device_hours.mean == found.wall_hours.mean == pytest.approx(10.0)
-    assert found.money.mean == pytest.approx(30.0)
+    found = forecast([truth(0.0)], AllocationGoal(until_width=0.4), anytime, price_per_device_hour=3.0, simulations=5)
+    assert found.trials == (7, 7, 7, 7), "where the sequential design of this width ends"
+    assert found.epochs.mean == 700
+    assert found.device_hours.mean == found.wall_hours.mean == pytest.approx(7.0)
+    assert found.money.mean == pytest.approx(21.0)
     assert found.reached == 1
 
 
@@ -53,16 +61,16 @@ def test_true_rates_are_drawn_from_the_pilots_posterior(anytime):
 
 
 def test_a_continued_pilot_saves_its_trials(anytime):
-    goal = AllocationGoal(until_width=0.42)
+    goal = AllocationGoal(until_width=0.3)
     cells = [truth(0.5, onset_epochs=(100,))]
     anew = forecast(cells, goal, anytime, pilot=[(0, 6)], continue_pilot=False, simulations=400)
     continued = forecast(cells, goal, anytime, pilot=[(0, 6)], simulations=400)
-    assert continued.trials.low == 4
+    assert continued.trials.low == sequential_design(goal).end([False] * 99)[1] - 6
     assert 3 < anew.trials.mean - continued.trials.mean < 9
 
 
 def test_more_pilot_narrows_the_forecast(anytime):
-    goal = AllocationGoal(until_width=0.42)
+    goal = AllocationGoal(until_width=0.3)
     little, much = (
         forecast([truth(0.5)], goal, anytime, pilot=[pilot], continue_pilot=False, simulations=300).trials
         for pilot in ((1, 4), (100, 400))

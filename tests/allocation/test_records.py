@@ -18,7 +18,7 @@ from core.allocation import (
 )
 from core.allocation.synthetic_records import synthetic_records
 from core.config import ProtocolOptions, digest
-from core.records import TrialRecord
+from core.records import TrialRecord, Verdict
 from core.verdict import FoscDetector, is_overestimated
 
 CELLS = [{"beta": beta, "batch_size": 16} for beta in (1.0, 3.0, 6.0)]
@@ -72,10 +72,13 @@ def test_replaying_them_gives_the_counts_of_the_sweep(records, swept, anytime):
     assert allocator.device_hours == pytest.approx(swept.device_seconds / 3600)
 
 
-def test_ever_unstable_is_none_only_for_censored_trials(records):
+def test_ever_unstable_is_none_only_for_trials_that_were_censored_before_an_onset(records):
     for record in records:
-        expected = {"stable": False, "unstable": True, "healed": True, "censored": None}[record.verdict.outcome]
+        censored = True if record.verdict.onset else None
+        expected = {"stable": False, "unstable": True, "healed": True, "censored": censored}[record.verdict.outcome]
         assert ever_unstable(record) is expected
+    crashed = next(record for record in records if record.verdict.outcome == "censored")
+    assert ever_unstable(crashed.model_copy(update={"verdict": Verdict(outcome="censored", onset=True)})) is True
 
 
 def test_seed_order_keeps_what_the_allocator_counts(records, anytime):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from analysis.questions.early_stopping_bias import audit_stopper, corrected_rates
+from analysis.questions.early_stopping_bias import audit_stopper, corrected_rates, healing_of_stoppable
 from analysis.statistics.intervals import clopper_pearson, confidence_sequence
 from analysis.statistics.melded_interval import anytime_product, melded_product
 from core.records import TrialRecord
@@ -74,6 +74,25 @@ def test_without_a_followed_trial_only_bounds_are_known(trial: Callable) -> None
     assert found.rate is None
     assert found.interval.low == pytest.approx(0, abs=1e-9)
     assert found.interval.high == pytest.approx(clopper_pearson(4, 10).high, abs=1e-3)
+
+
+def test_audited_trials_of_all_cells_are_pooled(trial: Callable) -> None:
+    def cell(beta: float, healed: int, followed: int) -> list[TrialRecord]:
+        found = [trial("healed", True, True)] * healed + [trial("unstable", True, True)] * (followed - healed)
+        found += [trial("unstable", True, False)] * (10 - followed)
+        return [r.model_copy(update={"cell_id": str(beta), "cell": {**r.cell, "beta": beta}}) for r in found]
+
+    alike = [*cell(1, 1, 2), *cell(2, 1, 2), *cell(3, 0, 0)]
+    assert healing_of_stoppable(alike)[:2] == (2, 4)
+    assert [(found.rate, found.followed, found.representatives) for found in corrected_rates(alike)] == [
+        (0.5, 2, 4),
+        (0.5, 2, 4),
+        (0.5, 0, 4),
+    ]
+    assert corrected_rates(alike)[0].interval.width < corrected_rates(alike[:10])[0].interval.width
+    different = [*cell(1, 7, 7), *cell(2, 0, 7)]
+    assert not healing_of_stoppable(different).pooled
+    assert [found.rate for found in corrected_rates(different)] == [0.0, 1.0]
 
 
 def test_without_a_finished_trial_nothing_is_known(record: Callable) -> None:

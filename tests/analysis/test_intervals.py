@@ -21,7 +21,7 @@ def test_fixed_design_intervals_agree_with_statsmodels(k: int, n: int, level: fl
 
 
 @pytest.mark.parametrize("n", [1, 3, 10, 30])
-@pytest.mark.parametrize("kind", ["clopper-pearson", "anytime"])
+@pytest.mark.parametrize("kind", ["blaker", "clopper-pearson", "anytime"])
 def test_coverage_is_at_least_nominal_at_every_rate(kind: str, n: int) -> None:
     assert exact_coverage(kind, n, 0.95).min() >= 0.95
 
@@ -37,6 +37,22 @@ def exact_coverage(kind: str, n: int, level: float) -> np.ndarray:
     found = [interval(kind, k, n, level) for k in range(n + 1)]  # type: ignore[arg-type]
     covered = np.array([[rate in one for rate in RATES] for one in found])
     return (covered * binom.pmf(np.arange(n + 1)[:, None], n, RATES)).sum(axis=0)
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+@pytest.mark.parametrize("n", [1, 2, 5, 10, 23])
+def test_blakers_interval_is_where_its_acceptability_is_above_alpha(n: int, level: float) -> None:
+    rates = np.linspace(1e-4, 1 - 1e-4, 1501)
+    below, above = binom.cdf(np.arange(-1, n + 1)[:, None], n, rates), binom.sf(np.arange(-1, n + 1)[:, None], n, rates)
+    for k in range(n + 1):
+        small = np.minimum(below[k + 1], above[k])
+        other = np.where(below[k + 1] < above[k], above, below)
+        other = np.where(other <= small * (1 + 1e-12), other, 0).max(axis=0)
+        kept = rates[small + other > 1 - level]
+        found, wide = interval("blaker", k, n, level), clopper_pearson(k, n, level)
+        assert (found.low, found.high) == pytest.approx((kept[0], kept[-1]), abs=rates[1] - rates[0])
+        assert wide.low - 1e-12 <= found.low
+        assert found.high <= wide.high + 1e-12
 
 
 @pytest.mark.parametrize("k, n, expected", [(7, 10, (0.27, 0.96)), (0, 10, (0, 0.42)), (14, 20, (0.37, 0.93))])
@@ -82,7 +98,7 @@ def test_impossible_counts_and_levels_are_refused(kind: str, k: int, n: int, lev
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="'wald' must be one of wilson"):
+    with pytest.raises(ValueError, match="'wald' must be one of blaker"):
         interval("wald", 1, 3)  # type: ignore[arg-type]
 
 

@@ -63,6 +63,13 @@ def test_nothing_is_known_after_the_last_trial_was_seen() -> None:
     assert found.low == 0
 
 
+def test_what_has_happened_to_all_stays_so() -> None:
+    survival, found = kaplan_meier([3, 5, 5], [True, True, True]).survival_at(9)
+    exact = clopper_pearson(0, 3)
+    assert survival == 0
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=1e-9)
+
+
 def test_beta_product_agrees_with_a_large_random_sample() -> None:
     rng, n = np.random.default_rng(0), 1_000_000
     # 12 at risk, 2 events; 4 censored; 6 at risk, 1 event; 2 censored

@@ -51,14 +51,20 @@ def test_every_label_counts_what_it_asks_for(record: Callable) -> None:
         "any": (2, 4, 1),
         "overestimation": (1, 3, 2),
         "catastrophic": (1, 4, 1),
-        "onset": (2, 4, 1),
-        "ever": (3, 4, 1),
+        "onset": (3, 5, 0),
+        "ever": (4, 5, 0),
     }
 
 
 def test_a_cell_without_a_finished_trial_has_no_rate_and_the_whole_interval(record: Callable) -> None:
     (cell,) = cell_rates([record(0, None), record(1, "censored")])
     assert (cell.rate, cell.trials, cell.interval.low, cell.interval.high) == (None, 0, 0, 1)
+
+
+def test_censored_trials_bound_the_rate(record: Callable) -> None:
+    records = [record(0, "unstable"), record(1), record(2), record(3, "censored"), record(4, None)]
+    (cell,) = cell_rates(records)
+    assert cell.censoring_bounds == (1 / 4, 2 / 4)
 
 
 def test_a_crash_saves_nothing(record: Callable) -> None:

@@ -65,7 +65,7 @@ def report(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
 
     def write(records, **options):
-        defaults = {"sweep": "a sweep", "interval": "wilson", "label": "any"}
+        defaults = {"sweep": "a sweep", "interval": "blaker", "label": "ever"}
         context = ReportContext(records=records, counted=countable_trials(records)[0], **(defaults | options))
         return write_report(context, path, generated_at=WHEN).read_text(encoding="utf-8")
 
@@ -117,7 +117,7 @@ def test_address_must_be_a_web_address(report):
 def test_heat_map_shows_every_cell_s_count_and_interval(text, whole):
     heat_map = re.search(r'<table class="heat">.*?</table>', text, re.DOTALL)[0]
     page = Page(heat_map)
-    cells = cell_rates(whole, "any", 0.95, "wilson")
+    cells = cell_rates(whole, "ever", 0.95, "blaker")
     assert len(re.findall(r"<td", heat_map)) == len(cells)
     for cell in cells:
         low, high = round(100 * cell.interval.low), round(100 * cell.interval.high)
@@ -201,10 +201,10 @@ def running(make_trial, *, epochs_run):
         ("one running", "No trial counts yet: 1 running, 0 censored."),
         ("all running", "No trial counts yet: 9 running, 0 censored."),
         ("all censored", "No trial counts yet: 0 running, 9 censored."),
-        ("one trial", "of 1 trials were unstable at their end"),
-        ("one cell", "of 5 trials were unstable at their end"),
-        ("one factor", "of 6 trials were unstable at their end"),
-        ("no sgcs", "of 18 trials were unstable at their end"),
+        ("one trial", "of 1 trials were unstable at any time"),
+        ("one cell", "of 5 trials were unstable at any time"),
+        ("one factor", "of 6 trials were unstable at any time"),
+        ("no sgcs", "of 18 trials were unstable at any time"),
         ("half done", "So far, with 9 trials still running"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from rich.table import Table
 
-from analysis.questions.countable_trials import default_rates
+from analysis.report.context import report_context
 from analysis.report.tables.cells_table import main_table
 from core.config import Cell, SeededCell, Sweep, Trial
 from core.ledger.ledger import EVALUATION, DamagedRecordError, Ledger, unfinished
@@ -205,7 +205,7 @@ def test_a_record_that_is_taken_is_one_that_can_be_counted(data: st.DataObject, 
         changed = TrialRecord.model_validate_json(content)
     except ValidationError:
         return
-    counted = outcome(lambda: main_table(default_rates([*records[:2], changed, *records[3:]])))
+    counted = outcome(lambda: main_table(report_context("s", [*records[:2], changed, *records[3:]]).cells))
     assert isinstance(counted, (Table, ValueError))
 
 

@@ -142,7 +142,7 @@ def test_prints_the_table_and_logs_the_page_to_the_sweep_s_run(tracked: Tracked,
     said = capsys.readouterr().out
     assert "2 of 3 trials were unstable" in said
     assert re.search(r"1\s+1/1\s+100 %", said)
-    assert "Interval: wilson, 95 %, because the number of seeds was fixed in advance." in said
+    assert "Intervals: blaker, 95 %, because the number of seeds was fixed in advance." in said
     page = Path("tiny-report.html").resolve()
     assert f"Report: {page}" in said
     run = tracked.parent()
@@ -216,7 +216,7 @@ def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, ca
     live.ledger.write(live.done.model_copy(update={"seed": 2}))
     assert main([*live.options]) == 0
     said = capsys.readouterr().out
-    assert "Interval: anytime, 95 %, because this sweep looked at its results" in said
+    assert "Intervals: anytime, 95 %, because this sweep looked at its results" in said
     assert "1 finished trials count once those with earlier seeds have ended" in said
     assert main([*live.options, "--interval", "wilson"]) == 0
     assert "its coverage is lower than its level" in capsys.readouterr().out
@@ -245,7 +245,7 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
         (["--sweep", "tiny", "--storage", "empty"], "there is no such sweep in .*empty; known are none"),
         ([], "--sweep is missing"),
         (["--sweep", "tiny", "--label", "odd"], "--label odd: must be any, overestimation"),
-        (["--sweep", "tiny", "--interval", "wald"], "--interval wald: must be wilson"),
+        (["--sweep", "tiny", "--interval", "wald"], "--interval wald: must be blaker"),
         (["--sweep", "tiny", "--format", "pdf"], "--format pdf: must be csv"),
         (["--sweep", "tiny", "--level", "95"], "--level 95: must be less than 1"),
         (["--sweep", "tiny", "--price", "-1"], "--price -1: must be at least 0"),
@@ -374,9 +374,9 @@ def test_the_page_in_a_browser_has_the_records_numbers(tracked: Tracked, tmp_pat
     dumped = browse(tmp_path, "--dump-dom", f"file://{tmp_path}/tiny-report.html")
     text = visible_text(dumped)
     for k, n in ((1, 2), (1, 1)):
-        low, high = interval("wilson", k, n).low, interval("wilson", k, n).high
+        low, high = interval("blaker", k, n).low, interval("blaker", k, n).high
         assert f"{k}/{n} {100 * k / n:.0f} % [{100 * low:.0f}–{100 * high:.0f}]" in text
-        exact = clopper_pearson(k, n)
+        exact = interval("wilson", k, n)
         assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text
     seconds = sum(record.device_seconds for record in tracked.records)
     assert f"At 36 per device-hour, {seconds / 100:.2f} was spent" in text

@@ -152,7 +152,7 @@ def test_a_rate_leaves_out_trials_that_overtook_others() -> None:
     (cell,) = cells_of(live).cells
     assert (cell.done, cell.censored, cell.running, cell.pending) == (3, 1, 1, 1)
     assert (cell.unstable, cell.counted) == (1, 2), "seed 3 ended before seed 2, which still runs"
-    assert (cell.interval.low, cell.interval.high) == (interval("wilson", 1, 2).low, interval("wilson", 1, 2).high)
+    assert (cell.interval.low, cell.interval.high) == (interval("blaker", 1, 2).low, interval("blaker", 1, 2).high)
     live.finish(record_of(trials[2], "healed"))
     (cell,) = cells_of(live).cells
     assert (cell.unstable, cell.counted) == (2, 4)

@@ -25,7 +25,7 @@ def early_stopping_sections(context: ReportContext) -> list[Section]:
 
 
 def _audit(context: ReportContext) -> TextTable | None:
-    audit = audit_stopper(context.counted, context.level, context.interval)
+    audit = audit_stopper(context.counted, context.level, context.other_interval)
     answers = [answer for answer in (audit.false_alarms, audit.self_healing, audit.misses) if answer.n]
     if not answers:
         return None

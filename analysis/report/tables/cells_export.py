@@ -71,7 +71,8 @@ def to_csv(cells: Sequence[CellRate]) -> str:
     """
     names = list(cells[0].factors) if cells else []
     fields = [
-        *("label", "unstable", "trials", "rate", "interval_low", "interval_high", "interval_level", "interval_kind"),
+        *("label", "unstable", "unknown", "trials", "rate"),
+        *("interval_low", "interval_high", "interval_level", "interval_kind"),
         *("censored", "running", "healed", "stopped", *ACCURACIES.values(), "gap"),
         *("epochs_run", "epochs_saved", "device_seconds", "device_seconds_saved"),
     ]

@@ -12,7 +12,16 @@ from rich.table import Table
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate
 from analysis.report.attack_names import attack_name, short_label
 from analysis.report.facets import coupled_factors, distinct_factors
-from analysis.report.formatting import NOTHING, format_gap, format_percent, format_rate, format_value, time_unit
+from analysis.report.formatting import (
+    NOTHING,
+    format_censored,
+    format_count,
+    format_gap,
+    format_percent,
+    format_rate,
+    format_value,
+    time_unit,
+)
 
 SOFT_HYPHEN = "\u00ad"
 """Character of a header at which a narrow column may break it."""
@@ -62,10 +71,11 @@ def table_columns(cells: Sequence[CellRate]) -> list[CellColumn]:
         factors = [CellColumn("cell", lambda cell: cell.cell_id)]
     level = f"{100 * cells[0].interval.level:g} %" if cells else ""
     numbers = [
-        CellColumn("unstable\n/ trials", lambda cell: f"{cell.unstable}/{cell.trials}"),
-        CellColumn(f"{RATE_HEADER} {level}\ninterval", lambda cell: format_rate(cell.rate, cell.interval)),
+        CellColumn("unstable\n/ trials", format_count),
+        CellColumn(f"{RATE_HEADER} {level}\ninterval", lambda cell: _rate(cell, cells)),
+        CellColumn(f"cen{SOFT_HYPHEN}sored", format_censored),
     ]
-    counts = {f"cen{SOFT_HYPHEN}sored": "censored", f"hea{SOFT_HYPHEN}led": "healed"}
+    counts = {f"hea{SOFT_HYPHEN}led": "healed"}
     if any(cell.running for cell in cells):
         counts[f"run{SOFT_HYPHEN}ning"] = "running"
     numbers += [_field(header, field, lambda count: str(count or NOTHING)) for header, field in counts.items()]
@@ -101,11 +111,19 @@ def table_caption(cells: Sequence[CellRate]) -> str:
     if not cells:
         return "No trial yet."
     first = cells[0]
-    text = (
-        f"{LABEL_QUESTIONS[first.label]} {100 * first.interval.level:g} % interval: {first.interval.kind}. "
-        "Censored trials crashed, diverged, timed out or lack a measurement; no rate counts them. "
-        "Accuracies in %: selected checkpoint, test images."
+    level = f"{100 * first.interval.level:g} % interval"
+    text = f"{LABEL_QUESTIONS[first.label]} {level}: {first.interval.kind}. "
+    if len({cell.interval.kind for cell in cells}) > 1:
+        text = f"{LABEL_QUESTIONS[first.label]} {level}: sequential; with * anytime, because the cell has not ended. "
+    if any(cell.unknown for cell in cells):
+        text += "3–5/10: 3 were unstable at their end, and 2 were stopped, so that their end is unknown. "
+    text += "Censored trials crashed, diverged, timed out or lack a measurement; no rate counts them"
+    text += (
+        " (in brackets: the rate if none or all of them were unstable). "
+        if any(cell.censored for cell in cells)
+        else ". "
     )
+    text += "Accuracies in %: selected checkpoint, test images."
     if any(cell.autoattack_gap for cell in cells):
         pgd = attack_name(measured_label(cells, "pgd-10"))
         text += f" AA gap: {pgd} minus AutoAttack, mean ± sample sd (number of trials, unless all have it)."
@@ -113,6 +131,11 @@ def table_caption(cells: Sequence[CellRate]) -> str:
         if others:
             text += f" Changed together with {name}: {', '.join(others)}."
     return text
+
+
+def _rate(cell: CellRate, cells: Sequence[CellRate]) -> str:
+    mixed = cell.interval.kind == "anytime" and any(other.interval.kind != "anytime" for other in cells)
+    return format_rate(cell.rate, cell.interval) + "*" * mixed
 
 
 def _factor(name: str) -> CellColumn:

@@ -16,7 +16,7 @@ from core.config.attack import AwpOptions, HealOptions, InnerAttackOptions, give
 from core.config.base import Options, first_problem
 from core.config.data import DataOptions
 from core.config.later import AddedLater
-from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.base import MethodOptions, Passes, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
@@ -141,6 +141,11 @@ class Cell(Options):
     def plugins(self) -> tuple[Plugin, ...]:
         """The plug-ins that registered the cell's method, model or data set."""
         return plugins_of(self.method.method, self.model.model, self.data.dataset)
+
+    @property
+    def passes(self) -> Passes:
+        """Passes of one training batch through the network."""
+        return self.method.step_passes(self.attack, perturbs_weights=self.awp.awp_radius > 0)
 
     def options(self) -> dict[str, Any]:
         """All options by name, in JSON types."""

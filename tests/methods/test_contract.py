@@ -213,7 +213,7 @@ def test_passes_are_those_declared(row: str, radius: float, dataset: Dataset) ->
     trainer = make_trainer(cell, wrap=Counting)
     Counted.passes.update(forwards=0, backwards=0)
     trainer.run_epoch(dataset.train, 1)
-    declared: Passes = cell.method.step_passes(cell.attack, perturbs_weights=radius > 0)
+    declared: Passes = cell.passes
     backwards = declared.image_backwards + declared.weight_backwards
     assert Counted.passes == {"forwards": declared.forwards, "backwards": backwards}
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 from torch.nn import functional as F
 
 from core.attacks.losses import at_least_float32
-
-if TYPE_CHECKING:
-    from core.methods.base import Batch, Run
 
 
 def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
@@ -29,10 +24,15 @@ def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") 
     return divergence.sum(1) if reduction == "none" else divergence
 
 
-def flooded(run: Run, batch: Batch, losses: Tensor, level: float) -> Tensor:
-    """``|L - level| + level`` (Ishida et al. 2020) with the global batch's mean ``L`` of ``losses``, ``(slice,)``.
+def flooded(losses: Tensor, everyone: Tensor, level: float) -> Tensor:
+    """``|L - level| + level`` (Ishida et al. 2020), where ``L`` is the mean loss of the global batch.
 
     The mean over the ranks of what they return is the global batch's value.
+
+    Args:
+        losses: the losses of this rank's slice, ``(slice,)``.
+        everyone: the losses of the global batch, ``(size,)``, detached.
+        level: flood level b.
     """
-    sign = (run.everyone(batch, losses).mean() - level).sign()
+    sign = (everyone.mean() - level).sign()
     return sign * (losses.mean() - level) + level

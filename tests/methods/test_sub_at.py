@@ -44,6 +44,9 @@ class Training(PlainRun):
         self.steps_per_epoch = 4
         self.method: Any = None
 
+    def restart_average(self) -> None:
+        """No average is kept here."""
+
     def descend(self, batch: Batch, found: dict[str, Tensor]) -> Any:
         objective = self.method.objective(self, batch, found)
         self.optimizer.zero_grad()

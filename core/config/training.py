@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options
+from core.config.base import Number, Options, Unset, check_unused
 from core.config.later import AddedLater
+
+PEAK_SHARES = {"triangular": 0.5, "one-cycle": 0.3}
+"""Schedules whose learning rate rises and falls, with the usual share of the training that it rises."""
 
 
 class TrainingOptions(Options):
@@ -16,15 +19,25 @@ class TrainingOptions(Options):
     epochs: int = Field(50, ge=1, le=100_000, description="number of training epochs")
     batch_size: int = Field(128, ge=1, le=1_000_000, description="images per batch, summed over all workers")
     drop_last: bool = Field(False, description="drop the last batch of an epoch if it is smaller")
-    lr: Number = Field(0.1, gt=0, le=100, description="initial learning rate")
+    lr: Number = Field(
+        0.1, gt=0, le=100, description="initial learning rate; with schedule triangular or one-cycle the highest one"
+    )
     momentum: Number = Field(0.9, ge=0, lt=1, description="SGD momentum")
     nesterov: bool = Field(True, description="use Nesterov momentum")
     weight_decay: Number = Field(5e-4, ge=0, le=1, description="SGD weight decay")
-    schedule: Literal["constant", "step"] = Field("constant", description="learning-rate schedule")
+    schedule: Literal["constant", "step", "cosine", "triangular", "one-cycle"] = Field(
+        "constant", description="learning-rate schedule; all but constant and step change it with every update"
+    )
     milestones: tuple[int, ...] = Field(
         (), description="epochs after which the step schedule multiplies the learning rate by --lr-decay"
     )
     lr_decay: Number = Field(0.1, gt=0, le=1, description="factor of the learning rate at each milestone")
+    lr_peak: Annotated[Number | None, Unset("1/2 for triangular, 0.3 for one-cycle"), AddedLater(None)] = Field(
+        None, gt=0, lt=1, description="share of the training after which the learning rate is highest, such as 2/5"
+    )
+    peak_momentum: Annotated[Number | None, Unset("--momentum"), AddedLater(None)] = Field(
+        None, gt=0, lt=1, description="momentum while the learning rate of one-cycle is highest; 0.85 in PyTorch"
+    )
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
         "fp32", description="number format of training; verdicts are always measured in fp32"
     )
@@ -41,8 +54,11 @@ class TrainingOptions(Options):
     def _consistent(self) -> TrainingOptions:
         if self.schedule == "step" and not self.milestones:
             raise ValueError("schedule step needs milestones, such as 100 150")
-        if self.schedule == "constant" and self.milestones:
-            raise ValueError(f"milestones {self.milestones} need schedule step, not constant")
+        if self.schedule != "step" and self.milestones:
+            raise ValueError(f"milestones {self.milestones} need schedule step, not {self.schedule}")
+        peaks = self.schedule in PEAK_SHARES
+        check_unused(self, ("lr_peak",), "schedule triangular or one-cycle", needed=peaks)
+        check_unused(self, ("peak_momentum",), "schedule one-cycle", needed=self.schedule == "one-cycle")
         if list(self.milestones) != sorted(set(self.milestones)) or any(m < 1 for m in self.milestones):
             raise ValueError(f"milestones {self.milestones} must be positive and increasing")
         if self.batch_size < self.workers:
@@ -51,10 +67,11 @@ class TrainingOptions(Options):
             raise ValueError("nesterov needs momentum above 0")
         return self
 
+    @property
+    def peak_share(self) -> float:
+        """Share of the training after which the learning rate is highest, in schedules that rise and fall."""
+        return PEAK_SHARES[self.schedule] if self.lr_peak is None else self.lr_peak
+
     def count_batches(self, images: int) -> int:
         """Number of batches in an epoch over ``images`` images."""
         return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
-
-    def learning_rate(self, epoch: int) -> float:
-        """Learning rate of a 1-based epoch; milestone m takes effect in epoch m + 1."""
-        return self.lr * self.lr_decay ** sum(epoch > milestone for milestone in self.milestones)

@@ -12,6 +12,7 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
+from core.config.learning_rate import rates
 from core.data.image_set import ImageSet
 from core.engine.batches import iterate_epoch
 from core.engine.gradient_probe import GradientProbe
@@ -56,14 +57,14 @@ class Trainer:
             weight_decay=options.weight_decay,
             fused=True,
         )
-        if options.momentum:
+        if options.momentum or options.peak_momentum:
             # Fused SGD allocates the momentum in its first step, and leaves it uninitialised if fp16 overflows then.
             for parameter in self.model.parameters():
                 self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.perturbation: WeightPerturbation | None = None
         self.offsets: list[Tensor] = []
         self.probe: GradientProbe | None = None
-        self.epoch = self.step = self.steps_per_epoch = 0
+        self.epoch = self.step = self.steps_per_epoch = self.updates = 0
         self.average = WeightAverage(cell.averaging, self.model) if cell.averaging.averages else None
         self.method = build_method(cell)
         self.method.build(self, streams.generator("init", 1, device=CPU))
@@ -106,8 +107,6 @@ class Trainer:
         self.epoch, self.steps_per_epoch = epoch, self.count_steps(images)
         self.model.train()
         cell = self.cell.in_epoch(epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = cell.training.learning_rate(epoch)
         self.perturbation = weight_perturbation(cell.awp, epoch)
         self.method.enter(cell)
         self.method.begin_epoch(self)
@@ -152,7 +151,9 @@ class Trainer:
 
     def descend(self, batch: Batch, found: Found) -> Objective:
         """See `core.methods.Run`."""
+        self._set_rates()
         objective = self._descend_perturbed(batch, found) if self.perturbation else self._descend(batch, found)
+        self.updates += 1
         if self.average:
             self.average.after_update(self.model, self.epoch)
         return objective
@@ -179,6 +180,8 @@ class Trainer:
         for self.step, batch in enumerate(batches, start=first_step):
             probed = gradient_stride and self.step % gradient_stride == 0
             self.probe = self._probe(batch) if probed else None
+            self.updates = self.step * self.cell.method.updates_per_batch
+            self._set_rates()
             objective = self.method.step(self, batch)
             sums += _totals(objective, batch)
             if self.probe:
@@ -190,6 +193,13 @@ class Trainer:
         if objective.clean_logits is not None:
             row |= {"train/clean_acc": clean / count, "train/gap": (clean - adv) / count}
         return {**row, "train/lr": self.optimizer.param_groups[0]["lr"]}, gradients
+
+    def _set_rates(self) -> None:
+        """Give the optimiser the learning rate and the momentum of the next update."""
+        per_epoch = self.steps_per_epoch * self.cell.method.updates_per_batch
+        scheduled = rates(self.cell.training, self.updates, per_epoch, self.method.scheduled_epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"], group["momentum"] = self.method.learning_rate(scheduled.lr), scheduled.momentum
 
     def _descend_perturbed(self, batch: Batch, found: Found) -> Objective:
         perturbation = self.perturbation

@@ -161,6 +161,15 @@ class Method(ABC):
         """Update the weights by their gradients, which are those of the global batch and are scaled by ``scaler``."""
         scaler.step(run.optimizer)
 
+    @property
+    def scheduled_epochs(self) -> int:
+        """Number of epochs that the schedule of the learning rate covers, from the first one on."""
+        return self.cell.training.epochs
+
+    def learning_rate(self, scheduled: float) -> float:
+        """The learning rate of an update, given that of the schedule."""
+        return scheduled
+
     def build(self, run: Run, generator: torch.Generator) -> None:  # noqa: B027 - most methods have nothing to do
         """Create the method's own networks and buffers. The engine calls it once, before it loads any state.
 

@@ -116,7 +116,7 @@ class LasAt(Method):
         self.twin.load_state_dict(run.model.state_dict())
         with torch.no_grad(), attack_mode(self.twin):
             losses = cross_entropy(self.twin(x_adv), batch.y, reduction="none")
-        self._look_ahead(run.optimizer.param_groups[0]["lr"], run.everyone(batch, x_adv), run.everyone(batch, batch.y))
+        self._look_ahead(run, run.everyone(batch, x_adv), run.everyone(batch, batch.y))
         robust = _resists(self.inner, self.twin, batch)
         with torch.no_grad(), attack_mode(self.twin):
             clean = self.twin(batch.x).argmax(1) == batch.y
@@ -126,13 +126,13 @@ class LasAt(Method):
         options = self.options
         return min(loss, LARGEST_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
 
-    def _look_ahead(self, lr: float, x_adv: Tensor, y: Tensor) -> None:
+    def _look_ahead(self, run: Run, x_adv: Tensor, y: Tensor) -> None:
         """One step of the twin on the global batch, with the cell's optimiser but without momentum from before."""
-        training = self.cell.training
+        training, now = self.cell.training, run.optimizer.param_groups[0]
         optimizer = torch.optim.SGD(
             self.twin.parameters(),
-            lr=lr,
-            momentum=training.momentum,
+            lr=now["lr"],
+            momentum=now["momentum"],
             nesterov=training.nesterov,
             weight_decay=training.weight_decay,
         )

@@ -35,13 +35,22 @@ class SubAt(PgdAt):
         self.snapshots = [_flat(run.model)]
         self.buffers = [buffer.clone() for buffer in run.model.buffers()]
 
+    @property
+    def scheduled_epochs(self) -> int:
+        """The number of epochs of the first stage."""
+        return self.sampled_epochs
+
+    def learning_rate(self, scheduled: float) -> float:
+        """The schedule's in the first stage, and a constant in the second."""
+        return scheduled if self.directions is None else float(self.options.subspace_lr)
+
     def begin_epoch(self, run: Run) -> None:
         if run.epoch <= self.sampled_epochs:
             return
         if self.directions is None:
             self._enter_subspace(run)
         for group in run.optimizer.param_groups:
-            group["lr"], group["weight_decay"] = self.options.subspace_lr, 0.0
+            group["weight_decay"] = 0.0
 
     def step(self, run: Run, batch: Batch) -> Objective:
         objective = super().step(run, batch)

@@ -153,7 +153,7 @@ METHOD_OPTIONS = tuple(
 )
 """Options that methods alone have."""
 OWN = {option.name for option in METHOD_OPTIONS}
-DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "workers", "dataset"}
+DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "lr_peak", "peak_momentum", "workers", "dataset"}
 DEPENDENT_PROTOCOL = {"detector", "detector_threshold"}
 """Options whose valid values depend on others."""
 CELL_OPTIONS = (

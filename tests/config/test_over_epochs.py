@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
@@ -179,6 +179,7 @@ def test_other_texts_are_refused_with_option_value_and_form(text: str) -> None:
     assert REFUSED[text] in line
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789.@%/then -+e", max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -3,5 +3,8 @@
 RESUME = "resume.ckpt"
 """Checkpoint of an unfinished trial, stored with a checksum. It is deleted after the record is written."""
 
+ARTIFACT = "artifact-"
+"""Beginning of the name of a file with large state of the method, which the checkpoint names."""
+
 RECORD = "record.json"
 """Record of a finished trial. A trial is finished if and only if this file exists."""

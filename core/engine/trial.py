@@ -17,11 +17,12 @@ from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
 from core.engine.provenance import provenance
 from core.engine.ranks import Ranks
+from core.engine.resume import ResumeFiles
 from core.engine.seeding import Streams
 from core.engine.selection import Weights, copy_weights, is_masked
 from core.engine.starting_point import StartingPoint
 from core.engine.trainer import Trainer
-from core.engine.trial_state import TrialState, pack, unpack
+from core.engine.trial_state import TrialState, unpack
 from core.engine.verdict_measurement import VerdictMeasurement
 from core.models import build_model
 from core.records import Row, TrialRecord, Verdict, read_record
@@ -74,6 +75,8 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
         The record on the leading rank, and None on the other ranks.
     """
     finished = context.store.read(RECORD) if context.ranks.leads else None
+    if finished:
+        ResumeFiles(context.store).delete()
     if context.ranks.from_leader(finished is not None):
         return read_record(finished) if finished else None
     return TrialRun(trial, protocol, dataset, context).run()
@@ -87,6 +90,7 @@ class TrialRun:
         self.ranks = context.ranks
         device = self.ranks.device
         self.dataset = Dataset(dataset.train.to(device), dataset.validation.to(device), dataset.test.to(device))
+        self.files = ResumeFiles(context.store)
         self._build()
         self.state = self._resume()
         self.state.attempts += 1
@@ -181,7 +185,7 @@ class TrialRun:
             self._report()
         if save_due:
             if self.ranks.leads:
-                self.context.store.write_sealed(RESUME, pack(self.state, self.parts))
+                self.files.write(self.state, self.parts, self.trainer.method.artifacts())
             self._saved_at = now
 
     def _report(self) -> None:
@@ -196,24 +200,23 @@ class TrialRun:
 
     def _resume(self) -> TrialState:
         """Load the parts from the last checkpoint and return its state, or a new state if no checkpoint is usable."""
-        checkpoint = None
-        if self.ranks.leads:
-            try:
-                checkpoint = self.context.store.read_sealed(RESUME)
-            except CorruptFileError as error:
-                print(f"{error}; the trial starts again from its first epoch", flush=True)
-        checkpoint = self.ranks.from_leader(checkpoint)
-        if checkpoint is None:
-            return TrialState()
         try:
-            return unpack(checkpoint, self.parts)
+            found = self.files.read(self.ranks)
+            if found is None:
+                return TrialState()
+            state = unpack(found.checkpoint, self.parts)
+            self.trainer.method.load_artifacts(found.artifacts)
+            return state
+        except CorruptFileError as error:
+            reason = str(error)
         except Exception as error:
             # The checksum is valid, but the content is not ours (other version, edited file). All ranks come here.
             where = f"{self.context.store.root}/{RESUME}"
-            reason = f"is not a checkpoint of this trial ({type(error).__name__})"
-            print(f"{where} {reason}; the trial starts again from its first epoch", flush=True)
-            self._build()
-            return TrialState()
+            reason = f"{where} is not a checkpoint of this trial ({type(error).__name__})"
+        if self.ranks.leads:
+            print(f"{reason}; the trial starts again from its first epoch", flush=True)
+        self._build()
+        return TrialState()
 
     def _finish(self, verdict: Verdict, *, stopped_early: bool) -> TrialRecord | None:
         """Report the last rows. The leading rank also writes the weights and the record."""
@@ -242,7 +245,7 @@ class TrialRun:
             provenance=provenance(self.ranks, self.context.commit, trial.cell) | self._origin,
         )
         store.write(RECORD, record.model_dump_json().encode())
-        store.delete(RESUME)
+        self.files.delete()
         return record
 
     @property

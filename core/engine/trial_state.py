@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,13 +43,20 @@ class TrialState:
     attempts: int = 0
 
 
-def pack(state: TrialState, parts: dict[str, Any]) -> bytes:
-    """A checkpoint as bytes: the state and the ``state_dict`` of every part (model, optimizer, scaler, detector)."""
+def pack(state: TrialState, parts: dict[str, Any], artifacts: Iterable[str] = ()) -> bytes:
+    """A checkpoint as bytes: the state, the ``state_dict`` of every part, and the names of the method's artifacts."""
     plain = {**vars(state), "selected": vars(state.selected), "gated": vars(state.gated)}
     plain["alarms"] = [evidence.model_dump_json() for evidence in state.alarms]
     buffer = io.BytesIO()
-    torch.save({"progress": plain, "parts": {name: part.state_dict() for name, part in parts.items()}}, buffer)
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({"progress": plain, "parts": states, "artifacts": sorted(artifacts)}, buffer)
     return buffer.getvalue()
+
+
+def artifact_names(checkpoint: bytes) -> list[str]:
+    """Names of the artifacts that belong to a checkpoint. Those of earlier versions had none."""
+    names: list[str] = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu").get("artifacts", [])
+    return names
 
 
 def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:

@@ -185,8 +185,18 @@ class Method(ABC):
         """The engine calls it on every rank after each epoch. Afterwards `state_dict` must be equal on all ranks."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state that a checkpoint must contain for a bit-identical continuation."""
+        """The state that a checkpoint must contain for a bit-identical continuation, unless it is in `artifacts`."""
         return {}
+
+    def artifacts(self) -> dict[str, Tensor]:
+        """Large state by name, which belongs to a checkpoint and is stored apart from it.
+
+        The content of a name never changes: it is written once, and deleted after a checkpoint that lacks the name.
+        """
+        return {}
+
+    def load_artifacts(self, artifacts: dict[str, Tensor]) -> None:  # noqa: B027 - most methods have nothing to do
+        """Restore the artifacts of a checkpoint, after `load_state_dict`. The tensors are on the CPU."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027 - most methods have nothing to do
         """Restore a state that was returned by `state_dict`."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -21,7 +19,7 @@ class SubAt(PgdAt):
     average, and replaces every gradient
     ``g`` by ``P^T P g``. All parameters are projected; BatchNorm statistics are not.
 
-    A checkpoint of the first stage holds all snapshots, one of the second stage the components.
+    The artifacts of the first stage are its snapshots, those of the second stage are the components.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -71,16 +69,17 @@ class SubAt(PgdAt):
                 gradient.copy_(part.view_as(gradient))
         super().update(run, scaler)
 
-    def state_dict(self) -> dict[str, Any]:
+    def artifacts(self) -> dict[str, Tensor]:
         if self.directions is not None:
             return {"directions": self.directions}
-        return {"snapshots": torch.stack(self.snapshots)}
+        return {f"snapshot-{number}": weights for number, weights in enumerate(self.snapshots)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if "directions" in state:
-            self.directions, self.snapshots = state["directions"].to(self.device), []
+    def load_artifacts(self, artifacts: dict[str, Tensor]) -> None:
+        if "directions" in artifacts:
+            self.directions, self.snapshots = artifacts["directions"].to(self.device), []
         else:
-            self.snapshots = list(state["snapshots"])
+            numbers = range(max(1, len(artifacts)))
+            self.snapshots = [artifacts[f"snapshot-{number}"] for number in numbers]
 
     @torch.no_grad()
     def _enter_subspace(self, run: Run) -> None:

@@ -19,10 +19,12 @@ from core.data.image_set import Dataset
 from core.data.load import load_dataset
 from core.engine.batches import iterate_epoch
 from core.engine.ranks import Ranks
+from core.engine.resume import ResumeFiles
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
-from core.engine.trial_state import TrialState, pack, unpack
+from core.engine.trial_state import TrialState, unpack
 from core.models import build_model
+from core.storage import Store
 from tests import tiny
 from tests.engine.conftest import Float64
 
@@ -115,7 +117,8 @@ def tensors(state: Any) -> list[Tensor]:
 
 
 def bits(trainer: Trainer) -> list[Tensor]:
-    return tensors({name: part.state_dict() for name, part in trainer.parts.items()})
+    states = {name: part.state_dict() for name, part in trainer.parts.items()}
+    return tensors([states, trainer.method.artifacts()])
 
 
 def same(one: list[Tensor], other: list[Tensor]) -> bool:
@@ -139,16 +142,22 @@ def test_an_epoch_is_finite_and_moves_the_weights(row: str, composed: str, datas
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("composed", COMPOSED)
-def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(row: str, composed: str, dataset: Dataset) -> None:
+def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(
+    row: str, composed: str, dataset: Dataset, tmp_path: Path
+) -> None:
     cell = cell_of(row, **COMPOSED[composed])
     whole = make_trainer(cell)
+    files = ResumeFiles(Store(str(tmp_path)))
     checkpoints = []
     for epoch in range(1, EPOCHS + 1):
         train(whole, dataset, epoch)
-        checkpoints.append(pack(TrialState(epoch=epoch), whole.parts))
+        files.write(TrialState(epoch=epoch), whole.parts, whole.method.artifacts())
+        checkpoints.append(ResumeFiles(files.store).read(whole.ranks))
     for epoch, checkpoint in enumerate(checkpoints[:-1], start=1):
+        assert checkpoint is not None
         resumed = make_trainer(cell)
-        unpack(checkpoint, resumed.parts)
+        unpack(checkpoint.checkpoint, resumed.parts)
+        resumed.method.load_artifacts(checkpoint.artifacts)
         train(resumed, dataset, *range(epoch + 1, EPOCHS + 1))
         assert same(bits(resumed), bits(whole)), epoch
         assert same(tensors(resumed.measured.state_dict()), tensors(whole.measured.state_dict())), epoch

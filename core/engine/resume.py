@@ -1,0 +1,87 @@
+"""The files from which an unfinished trial goes on: a checkpoint, and the artifacts of its method that it names."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from core.engine.filenames import ARTIFACT, RESUME
+from core.engine.ranks import Ranks
+from core.engine.trial_state import TrialState, artifact_names, pack
+from core.storage import CorruptFileError, Store
+
+
+class Resumable(NamedTuple):
+    """What the files contain: a checkpoint for `core.engine.trial_state.unpack`, and the method's artifacts."""
+
+    checkpoint: bytes
+    artifacts: dict[str, Tensor]
+
+
+class ResumeFiles:
+    """The checkpoint and the artifacts of one trial.
+
+    An artifact is written once, before the first checkpoint that names it, and deleted after the first checkpoint that
+    does not. A kill between two of these steps leaves at most files that no checkpoint names; they are written again
+    or deleted at the trial's end.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._written: set[str] = set()
+
+    def write(self, state: TrialState, parts: dict[str, Any], artifacts: Mapping[str, Tensor]) -> None:
+        """Replace the checkpoint, and write the artifacts that are new."""
+        for name in sorted(artifacts.keys() - self._written):
+            buffer = io.BytesIO()
+            torch.save(artifacts[name], buffer)
+            self.store.write_sealed(_file(name), buffer.getvalue())
+        self.store.write_sealed(RESUME, pack(state, parts, artifacts))
+        for name in sorted(self._written - artifacts.keys()):
+            self.store.delete(_file(name))
+        self._written = set(artifacts)
+
+    def read(self, ranks: Ranks) -> Resumable | None:
+        """The content of the files on every rank; None if there is no checkpoint. Only the leading rank reads files.
+
+        Raises:
+            Exception: a file is damaged, missing, or not a checkpoint; on all ranks.
+        """
+        checkpoint = self._from_leader(ranks, RESUME)
+        if checkpoint is None:
+            return None
+        artifacts = {}
+        for name in artifact_names(checkpoint):
+            content = self._from_leader(ranks, _file(name))
+            if content is None:
+                raise CorruptFileError(f"{self.store.root}/{_file(name)} is missing")
+            artifacts[name] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+        self._written = set(artifacts)
+        return Resumable(checkpoint, artifacts)
+
+    def delete(self) -> None:
+        """Delete the checkpoint and all artifacts."""
+        self.store.delete(RESUME)
+        for name in self.store.names():
+            if name.startswith(ARTIFACT):
+                self.store.delete(name)
+
+    def _from_leader(self, ranks: Ranks, name: str) -> bytes | None:
+        content: bytes | CorruptFileError | None = None
+        if ranks.leads:
+            try:
+                content = self.store.read_sealed(name)
+            except CorruptFileError as error:
+                content = error
+        content = ranks.from_leader(content)
+        if isinstance(content, CorruptFileError):
+            raise content
+        return content
+
+
+def _file(artifact: str) -> str:
+    return f"{ARTIFACT}{artifact}.pt"

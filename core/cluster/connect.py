@@ -21,7 +21,9 @@ from core.config.names import cluster_address
 GROUP_BYTES = 1.2e9
 """Measured memory of the actors that control a trial of several workers; these actors run on the head node."""
 WORKER_BYTES = 0.7e9
-"""Measured memory of one training worker with a small model; large models need --max-concurrent."""
+"""Measured memory of one training worker on a CPU with a small model; large models need --max-concurrent."""
+GPU_WORKER_BYTES = 3.5e9
+"""Estimated memory of the machine, not of the GPU, for one training worker on a GPU: CUDA's libraries and context."""
 PORT_SECONDS = 20
 STATE_API_SECONDS = 120
 HEAD = "node:__internal_head__"
@@ -150,8 +152,9 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     """Number of trials of ``workers`` ranks each that the cluster can run at once.
 
     Raises:
-        ValueError: the cluster cannot run a single one.
+        ValueError: the cluster cannot run a single one, or several ranks would share a GPU.
     """
+    run.check_workers(workers)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     now = sum(_ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
@@ -165,7 +168,8 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
             f" on {len(nodes)} node(s){'' if now else '; if nodes are still to be started, give --max-concurrent'}"
         )
     grouped = workers > 1
-    by_memory = int(sum(map(_memory, nodes)) / (WORKER_BYTES * workers + GROUP_BYTES * grouped))
+    worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
+    by_memory = int(sum(map(_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped))
     # The memory of nodes that have not started yet is unknown.
     fitting = max(min(now // workers, by_memory), later // workers)
     if grouped:

@@ -107,6 +107,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         earlier=earlier,
     )
     _check_used(plugins, sweep)
+    run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
     goal = None
     if adaptive:

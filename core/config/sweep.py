@@ -95,7 +95,12 @@ class StorageOptions(Options):
     mlflow_uri: Annotated[str | None, Unset("$MLFLOW_TRACKING_URI, else the SQLite file ./mlflow.db")] = Field(
         None, description="MLflow tracking URI"
     )
-    checkpoint_s: Number = Field(20, ge=0, description="seconds between two checkpoints of a trial")
+    checkpoint_s: Number = Field(
+        20,
+        ge=0,
+        description="seconds between two checkpoints of a trial, or 50 times what one takes if that is more; 0: a "
+        "checkpoint after every epoch",
+    )
 
 
 class ClusterOptions(Options):
@@ -139,3 +144,15 @@ class RunOptions(StorageOptions, ClusterOptions):
         if self.cpus_per_worker == 0 and self.gpus_per_worker == 0:
             raise ValueError("cpus_per_worker 0 needs gpus_per_worker above 0")
         return self
+
+    def check_workers(self, workers: int) -> None:
+        """Check the resources of a trial of ``workers`` ranks.
+
+        Raises:
+            ValueError: several ranks would share a GPU, which NCCL refuses when they have started.
+        """
+        if workers > 1 and 0 < (self.gpus_per_worker or 0) < 1:
+            raise ValueError(
+                f"--gpus-per-worker {self.gpus_per_worker:g} is impossible with --workers {workers}, because ranks "
+                "cannot share a GPU; allowed are 1, or 0 for CPUs"
+            )

@@ -38,6 +38,10 @@ class Dataset:
     validation: ImageSet
     test: ImageSet
 
+    def to(self, device: torch.device | str) -> Dataset:
+        """The same sets on ``device``."""
+        return Dataset(self.train.to(device), self.validation.to(device), self.test.to(device))
+
 
 def to_float(images: Tensor) -> Tensor:
     """uint8 images as float32 in [0, 1], same shape and device."""

@@ -22,6 +22,20 @@ class Resumable(NamedTuple):
     artifacts: dict[str, Tensor]
 
 
+class Packed(NamedTuple):
+    """A checkpoint in bytes, as it is written.
+
+    Attributes:
+        checkpoint: see `core.engine.trial_state.pack`.
+        new: the artifacts by name that are not stored yet.
+        artifacts: names of all artifacts that the checkpoint names.
+    """
+
+    checkpoint: bytes
+    new: dict[str, bytes]
+    artifacts: frozenset[str]
+
+
 class ResumeFiles:
     """The checkpoint and the artifacts of one trial.
 
@@ -34,16 +48,23 @@ class ResumeFiles:
         self.store = store
         self._written: set[str] = set()
 
-    def write(self, state: TrialState, parts: dict[str, Any], artifacts: Mapping[str, Tensor]) -> None:
-        """Replace the checkpoint, and write the artifacts that are new."""
+    def pack(self, state: TrialState, parts: dict[str, Any], artifacts: Mapping[str, Tensor]) -> Packed:
+        """The content of the next checkpoint, which training can no longer change, with the artifacts that are new."""
+        new = {}
         for name in sorted(artifacts.keys() - self._written):
             buffer = io.BytesIO()
             torch.save(artifacts[name], buffer)
-            self.store.write_sealed(_file(name), buffer.getvalue())
-        self.store.write_sealed(RESUME, pack(state, parts, artifacts))
-        for name in sorted(self._written - artifacts.keys()):
+            new[name] = buffer.getvalue()
+        return Packed(pack(state, parts, artifacts), new, frozenset(artifacts))
+
+    def write(self, packed: Packed) -> None:
+        """Write the artifacts that are new, and replace the checkpoint."""
+        for name, content in packed.new.items():
+            self.store.write_sealed(_file(name), content)
+        self.store.write_sealed(RESUME, packed.checkpoint)
+        for name in sorted(self._written - packed.artifacts):
             self.store.delete(_file(name))
-        self._written = set(artifacts)
+        self._written = set(packed.artifacts)
 
     def read(self, ranks: Ranks) -> Resumable | None:
         """The content of the files on every rank; None if there is no checkpoint. Only the leading rank reads files.

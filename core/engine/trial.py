@@ -13,9 +13,11 @@ import torch
 from core.config import ProtocolOptions, Trial
 from core.data.feasibility import feasibility
 from core.data.image_set import Dataset
+from core.engine.checkpoint_writer import CheckpointWriter
+from core.engine.device import peak_memory
 from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
-from core.engine.provenance import provenance
+from core.engine.provenance import hardware, provenance
 from core.engine.ranks import Ranks
 from core.engine.resume import ResumeFiles
 from core.engine.seeding import Streams
@@ -37,7 +39,10 @@ All ranks call it at the same points of the trial."""
 
 @dataclass(frozen=True)
 class Cadence:
-    """Seconds between reports and between checkpoints. Several short epochs share one report."""
+    """Seconds between reports and between checkpoints. Several short epochs share one report.
+
+    `CheckpointWriter` explains ``checkpoint_s``.
+    """
 
     report_s: float = 1.0
     checkpoint_s: float = 20.0
@@ -55,6 +60,7 @@ class TrialContext:
         commit: git commit of the driver's code.
         cadence: times between reports and between checkpoints.
         timeout_s: seconds of training after which the trial is censored; None: never.
+        device_share: the part of a device that a rank has: below 1 if several trials share a GPU.
         start: initial weights; None: random weights.
     """
 
@@ -65,21 +71,54 @@ class TrialContext:
     commit: str
     cadence: Cadence = Cadence()
     timeout_s: float | None = None
+    device_share: float = 1.0
     start: StartingPoint | None = None
 
 
 def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
     """Train, monitor and judge one trial, starting from its last checkpoint if there is one.
 
+    A trial that runs out of memory is censored, because another attempt with the same share of the same device would
+    run out of memory again. Its checkpoint stays, and a later run of the sweep continues it.
+
     Returns:
         The record on the leading rank, and None on the other ranks.
+
+    Raises:
+        torch.OutOfMemoryError: on one of several ranks, whose group has to end. The record is written.
     """
     finished = context.store.read(RECORD) if context.ranks.leads else None
     if finished:
         ResumeFiles(context.store).delete()
     if context.ranks.from_leader(finished is not None):
         return read_record(finished) if finished else None
-    return TrialRun(trial, protocol, dataset, context).run()
+    try:
+        return TrialRun(trial, protocol, dataset, context).run()
+    except torch.OutOfMemoryError:
+        record = _out_of_memory(trial, protocol, context)
+        if context.ranks.workers > 1:
+            raise
+        return record
+
+
+def _out_of_memory(trial: Trial, protocol: ProtocolOptions, context: TrialContext) -> TrialRecord:
+    """Write the record of a trial that its device cannot hold."""
+    batch, share = trial.cell.training.batch_size, context.device_share
+    reason = f"crashed: out of memory with --batch-size {batch} on {hardware(context.ranks.device)}"
+    if share < 1:
+        reason += f" with --gpus-per-worker {share:g}: give a larger share"
+    else:
+        reason += ": give more --workers or a smaller --batch-size, under another --name"
+    record = TrialRecord(
+        sweep=context.sweep,
+        **trial.record_fields(),
+        protocol=protocol.model_dump(mode="json"),
+        verdict=censor(reason),
+        epochs_run=0,
+        provenance=provenance(context.ranks, context.commit, trial.cell),
+    )
+    context.store.write(RECORD, record.model_dump_json().encode())
+    return record
 
 
 class TrialRun:
@@ -88,15 +127,15 @@ class TrialRun:
     def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> None:
         self.trial, self.protocol, self.context = trial, protocol, context
         self.ranks = context.ranks
-        device = self.ranks.device
-        self.dataset = Dataset(dataset.train.to(device), dataset.validation.to(device), dataset.test.to(device))
+        self.dataset = dataset.to(self.ranks.device)
         self.files = ResumeFiles(context.store)
         self._build()
         self.state = self._resume()
         self.state.attempts += 1
         self._unreported: list[Row] = []
         self._decided = False
-        self._reported_at = self._saved_at = self._counted_at = time.monotonic()
+        self._writer = CheckpointWriter(self.files.write, context.cadence.checkpoint_s)
+        self._reported_at = self._counted_at = time.monotonic()
 
     def _build(self) -> None:
         """Create the trial's parts in their state before the first epoch."""
@@ -113,6 +152,10 @@ class TrialRun:
 
     def run(self) -> TrialRecord | None:
         """Train until the last epoch, or until a confirmed alarm decides the verdict."""
+        with self._writer:
+            return self._run()
+
+    def _run(self) -> TrialRecord | None:
         epochs = self.trial.cell.training.epochs
         while self.state.epoch < epochs:
             row = self._epoch()
@@ -148,7 +191,8 @@ class TrialRun:
         healing: Row = {"heal/noisy_batches": noisy_batches} if cell.heal.heal == "fosc" else {}
         model, epsilon = self.trainer.measured, cell.attack.epsilon
         validated = validation_row(model, self.dataset.validation, epsilon, protocol, self.ranks)
-        row = finite({"epoch": epoch, **trained, **healing, **validated, **gradient_means(gradients)})
+        memory = peak_memory(self.ranks.device)
+        row = finite({"epoch": epoch, **trained, **healing, **validated, **gradient_means(gradients), **memory})
         self.detector.update(epoch, row)
         masked = is_masked(row, protocol)
         accuracy = row["val/pgd10_acc"] or 0.0
@@ -171,22 +215,21 @@ class TrialRun:
             if row[name] is None:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
         limit = self.context.timeout_s
-        spent = self.state.device_seconds / self.ranks.workers
+        spent = self.state.device_seconds / (self.ranks.workers * self.context.device_share)
         if self.ranks.from_leader(limit is not None and spent > limit):
             return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None
 
     def _report_and_save(self) -> None:
         now = time.monotonic()
-        cadence = self.context.cadence
-        due = (now - self._reported_at >= cadence.report_s, now - self._saved_at >= cadence.checkpoint_s)
+        report = now - self._reported_at >= self.context.cadence.report_s
+        due = (report, self.ranks.leads and self._writer.due)
         report_due, save_due = self.ranks.from_leader(due)
         if report_due:
             self._report()
-        if save_due:
-            if self.ranks.leads:
-                self.files.write(self.state, self.parts, self.trainer.method.artifacts())
-            self._saved_at = now
+        if save_due and self.ranks.leads:
+            artifacts = self.trainer.method.artifacts()
+            self._writer.save(lambda: self.files.pack(self.state, self.parts, artifacts))
 
     def _report(self) -> None:
         self._reported_at = time.monotonic()
@@ -195,7 +238,7 @@ class TrialRun:
 
     def _count_device_seconds(self) -> None:
         now = time.monotonic()
-        self.state.device_seconds += (now - self._counted_at) * self.ranks.workers
+        self.state.device_seconds += (now - self._counted_at) * self.ranks.workers * self.context.device_share
         self._counted_at = now
 
     def _resume(self) -> TrialState:
@@ -245,6 +288,7 @@ class TrialRun:
             provenance=provenance(self.ranks, self.context.commit, trial.cell) | self._origin,
         )
         store.write(RECORD, record.model_dump_json().encode())
+        self._writer.wait()
         self.files.delete()
         return record
 

@@ -3,49 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
+from core.cluster.broken_gpus import open_assigned_device
 from core.config import RunOptions
 from core.evaluation.block_run import Correct
-from core.evaluation.task import BlockTask, evaluate_block_on_ray
+from core.evaluation.task import BlockTask, evaluate_block
 
 
 class EvaluationError(RuntimeError):
-    """An attack on a block failed."""
+    """An attack on a block failed, or no worker can use its GPU."""
+
+
+class BlockWorker:
+    """An actor that attacks one block after the other on the device that Ray assigned to it.
+
+    An actor keeps its process, and with it the GPU, the network and the images. Tasks would share processes, and a
+    process goes on using the GPU of its first task, whichever GPU Ray assigns to the next one.
+    """
+
+    def __init__(self, device_share: float) -> None:
+        self.device = open_assigned_device(device_share)
+
+    def ready(self) -> None:
+        """Return as soon as the actor has started."""
+
+    def evaluate(self, task: BlockTask) -> Correct:
+        """See `evaluate_block`."""
+        return evaluate_block(task, self.device.type)
 
 
 def run_on_ray(tasks: Sequence[BlockTask], run: RunOptions, slots: int) -> Iterator[tuple[int, Correct]]:
     """Evaluate blocks on the connected cluster, ``slots`` at once.
 
-    A block whose worker dies is started again and continues after its last finished attack.
+    A block whose worker dies is started again and continues after its last finished attack. A worker whose GPU cannot
+    be used gets no block.
 
     Yields:
         The index of each task and its results, in the order in which the tasks finish.
 
     Raises:
-        EvaluationError: an attack failed; the results of finished attacks are stored.
+        EvaluationError: an attack failed, or no worker can start; the results of finished attacks are stored.
     """
-    remote = ray.remote(evaluate_block_on_ray).options(
-        num_cpus=run.cpus_per_worker, num_gpus=run.gpus_per_worker, max_retries=run.max_failures
+    bare: Any = ray.remote(BlockWorker)
+    actor = bare.options(
+        num_cpus=run.cpus_per_worker,
+        num_gpus=run.gpus_per_worker,
+        max_restarts=run.max_failures,
+        max_task_retries=run.max_failures,
     )
-    sent = 0
-    running: dict[ray.ObjectRef, int] = {}
-    while sent < len(tasks) or running:
-        while len(running) < slots and sent < len(tasks):
-            running[remote.remote(tasks[sent])] = sent
-            sent += 1
-        done, _ = ray.wait(list(running), num_returns=1)
-        index = running.pop(done[0])
-        task = tasks[index]
+    workers = [actor.remote(float(run.gpus_per_worker or 1)) for _ in range(min(slots, len(tasks)))]
+    # A worker gets its first block when it has started: on a cluster that grows, some workers start much later.
+    running: dict[ray.ObjectRef, tuple[Any, int | None]] = {worker.ready.remote(): (worker, None) for worker in workers}
+    waiting = iter(range(len(tasks)))
+    left = len(tasks)
+    while left:
+        (done,), _ = ray.wait(list(running), num_returns=1)
+        worker, index = running.pop(done)
         try:
-            correct = ray.get(done[0])
+            correct = ray.get(done)
         except RayError as error:
-            cause = error.cause if isinstance(error, RayTaskError) else error
-            lines = str(cause).strip().splitlines() or [""]
-            raise EvaluationError(
-                f"images {task.block.start} to {task.block.stop - 1} of {task.store}/{task.file}: "
-                f"{type(cause).__name__}: {lines[0][:300]}"
-            ) from error
-        yield index, correct
+            if index is None and isinstance(error, ActorDiedError) and running:
+                continue
+            raise _explained(error, None if index is None else tasks[index]) from error
+        if (following := next(waiting, None)) is not None:
+            running[worker.evaluate.remote(tasks[following])] = (worker, following)
+        if index is not None:
+            left -= 1
+            yield index, correct
+
+
+def _explained(error: RayError, task: BlockTask | None) -> EvaluationError:
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    lines = str(cause).strip().splitlines() or [""]
+    if task is None:
+        # Ray shows the error of an actor's start in the last line of its message.
+        return EvaluationError(f"no worker can start: {lines[-1][:300]}")
+    where = f"images {task.block.start} to {task.block.stop - 1} of {task.store}/{task.file}"
+    more = ""
+    if type(cause).__name__ == "OutOfMemoryError":
+        more = "; give a larger --gpus-per-worker, or a smaller --block, which changes the attacks' random numbers"
+    return EvaluationError(f"{where}: {type(cause).__name__}: {lines[0][:300]}{more}")

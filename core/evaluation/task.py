@@ -1,4 +1,4 @@
-"""The Ray task that attacks one block of one checkpoint. The worker process caches the network and the test images."""
+"""One block of one checkpoint, and its evaluation. The process caches the network and the test images."""
 
 from __future__ import annotations
 
@@ -56,13 +56,6 @@ def evaluate_block(task: BlockTask, device_name: str) -> Correct:
     source = _network(*task.source, device_name) if task.source else None
     chosen = images.take(torch.arange(task.block.start, task.block.stop))
     return run_block(model, chosen, task.specs, task.results, source)
-
-
-def evaluate_block_on_ray(task: BlockTask) -> Correct:
-    """Run `evaluate_block` on the device that Ray assigned to this task."""
-    import ray
-
-    return evaluate_block(task, "cuda" if ray.get_gpu_ids() else "cpu")
 
 
 @lru_cache(maxsize=1)

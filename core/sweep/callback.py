@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
+from core.cluster.broken_gpus import BrokenGpus
 from core.config import ProtocolOptions, Trial
 from core.ledger.ledger import Ledger
 from core.ledger.progress_text import duration
@@ -43,6 +44,7 @@ class SweepCallback(Callback):
         self._keys: dict[str, str] = {}
         self._furthest: dict[str, float] = {}
         self._detectors: dict[str, Detector] = {}
+        self._broken_gpus = BrokenGpus()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, but a sweep is continued from its ledger.
@@ -53,7 +55,7 @@ class SweepCallback(Callback):
         key = self._keys[trial.trial_id] = mine.key
         attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
         self.tracker.start_trial(mine, attempt)
-        self.live.start(mine, key, attempt)
+        self.live.start(mine, key, attempt, trial.config["run"]["task"]["device_share"])
         self.metrics.started(attempt)
         self.display.say(f"{key} starts" + (f" (attempt {attempt})" if attempt > 1 else ""))
 
@@ -96,6 +98,12 @@ class SweepCallback(Callback):
         record = self.ledger.record(mine.key)
         self._finish(record or self._censored(mine, "crashed: the trial ended without a record"))
 
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        if line := self._broken_gpus.exclude(_last_failure(trial)):
+            self.display.say(line)
+            # The node failed, and not the trial.
+            trial.run_metadata.num_failures -= 1
+
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
         self._finish(self.ledger.record(mine.key) or self._censored(mine, f"crashed: {self._reason(mine.key, trial)}"))
@@ -110,7 +118,7 @@ class SweepCallback(Callback):
         state = self.live.running.get(key)
         if state and state.silenced_s is not None:
             return f"silent for {duration(state.silenced_s)} in attempt {state.attempt}"
-        lines = [line.strip() for line in str(trial.get_error()).splitlines() if line.strip()]
+        lines = [line.strip() for line in _last_failure(trial).splitlines() if line.strip()]
         return lines[-1][:300] if lines else "its workers died"
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
@@ -126,6 +134,11 @@ class SweepCallback(Callback):
         )
         self.ledger.write(record)
         return record
+
+
+def _last_failure(trial: TuneTrial) -> str:
+    """The text of a trial's last failure. Tune collects the texts of all failures in one file."""
+    return str(trial.get_error()).rpartition("Failure # ")[2]
 
 
 class Backstop(Stopper):

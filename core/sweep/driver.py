@@ -283,6 +283,7 @@ class Training:
             commit=self.commit,
             plugins=[asdict(plugin) for plugin in trial.cell.plugins],
             checkpoint_s=float(options.checkpoint_s),
+            device_share=float(options.gpus_per_worker or 1),
             timeout_s=None if options.trial_timeout_s is None else float(options.trial_timeout_s),
         )
         return {

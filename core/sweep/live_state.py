@@ -44,6 +44,8 @@ class Running:
     """Device-seconds of the epochs that were reported to this driver."""
     process: tuple[str, int] | None = None
     """Node id and process id of its Tune trial; None before they are reported."""
+    device_share: float = 1.0
+    """The part of a device that each of its workers has."""
     silenced_s: float | None = None
     """Seconds without a report for which the watchdog ended its process; None if that has not happened."""
 
@@ -106,12 +108,12 @@ class LiveState:
         self._started_at, self._clock = time.time(), time.monotonic()
         self._first_start: float | None = None
 
-    def start(self, trial: Trial, key: str, attempt: int) -> None:
+    def start(self, trial: Trial, key: str, attempt: int, device_share: float = 1.0) -> None:
         """Note that a trial started; ``attempt`` counts its starts from 1."""
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
-            self.running[key] = Running(trial, key, trial.cell.id, attempt)
+            self.running[key] = Running(trial, key, trial.cell.id, attempt, device_share=device_share)
             self._first_start = self._first_start or time.monotonic()
 
     def locate(self, key: str, node: str, pid: int) -> None:
@@ -137,7 +139,7 @@ class LiveState:
                 state.slowest_s = max(state.slowest_s, now - state.reported)
             state.row, state.reported = rows[-1], now
             seconds = sum(row.get(name) or 0.0 for row in rows for name in ("time/train_s", "time/eval_s"))
-            seconds *= state.trial.cell.training.workers
+            seconds *= state.trial.cell.training.workers * state.device_share
             state.device_seconds += seconds
             return seconds
 

@@ -38,15 +38,15 @@ class WorkerTask(TypedDict):
     plugins: list[dict[str, str]]
     checkpoint_s: float
     timeout_s: float | None
+    device_share: float
 
 
 def train_alone(task: WorkerTask) -> None:
     """Run the trial with a single worker in the process of the Tune trial."""
-    import torch
-
+    from core.cluster.broken_gpus import open_assigned_device
     from core.engine.ranks import Ranks
 
-    _train(task, Ranks(0, 1, torch.device(_device())), tune.report)
+    _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report)
 
 
 def train_rank(task: WorkerTask) -> None:
@@ -76,25 +76,28 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         commit=task["commit"],
         cadence=Cadence(checkpoint_s=task["checkpoint_s"]),
         timeout_s=task["timeout_s"],
+        device_share=task["device_share"],
         start=read_starting_point(trial, task["storage"]),
     )
-    dataset = load_dataset(trial.cell.data, task["data_dir"])
+    dataset = load_dataset(trial.cell.data, task["data_dir"]).to(ranks.device)
     run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)
 
 
 def _join_group() -> Any:
-    import torch
     import torch.distributed as dist
 
+    from core.cluster.broken_gpus import open_assigned_device
     from core.engine.ranks import Ranks
 
+    device = open_assigned_device()
     # By default gloo uses the address of the host name, which is 127.0.1.1 on Debian and Ubuntu.
     os.environ.setdefault("GLOO_SOCKET_IFNAME", interface_of(ray.util.get_node_ip_address()))
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     address = broadcast_from_rank_zero(_free_address() if rank == 0 else None)
     dist.init_process_group(
-        "nccl" if _device() == "cuda" else "gloo",
+        # Objects, such as verdicts and checkpoints, travel by gloo. A rank that waits for one does not occupy its GPU.
+        "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         init_method=f"tcp://{address}",
         rank=rank,
         world_size=workers,
@@ -102,17 +105,13 @@ def _join_group() -> Any:
     )
     hosts: list[str] = [""] * workers
     dist.all_gather_object(hosts, platform.node())
-    return Ranks(rank, workers, torch.device(_device()), tuple(hosts))
+    return Ranks(rank, workers, device, tuple(hosts))
 
 
 def interface_of(address: str) -> str:
     """The name of this machine's network interface that has the IP address."""
     interfaces = psutil.net_if_addrs().items()
     return next(name for name, addresses in interfaces if address in [entry.address for entry in addresses])
-
-
-def _device() -> str:
-    return "cuda" if ray.get_gpu_ids() else "cpu"
 
 
 def _free_address() -> str:

@@ -14,7 +14,7 @@ TINY = (
     *("--dataset", "fields", "--epsilon", "0.17"),
     *("--classes", "10", "--train-images", "260", "--validation-images", "60", "--test-images", "60"),
     *("--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
-    *("--checkpoint-s", "0.2"),
+    *("--checkpoint-s", "0"),
 )
 
 

@@ -57,6 +57,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
         report: Callable[..., None] = lambda epoch, rows, decided: None,
         timeout_s: float | None = None,
         cadence: Cadence | None = None,
+        device_share: float = 1.0,
         **trial: Any,
     ) -> TrialRecord:
         record = run_trial(
@@ -71,6 +72,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
                 commit="none",
                 cadence=cadence or Cadence(report_s=0, checkpoint_s=0),
                 timeout_s=timeout_s,
+                device_share=device_share,
             ),
         )
         assert record is not None

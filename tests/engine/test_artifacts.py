@@ -29,9 +29,9 @@ def inodes(folder: Path) -> dict[str, int]:
 def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: Path) -> None:
     tensors = {name: torch.full((3,), float(i)) for i, name in enumerate("abc")}
     files = ResumeFiles(Store(str(tmp_path)))
-    files.write(TrialState(), {}, {"a": tensors["a"]})
+    files.write(files.pack(TrialState(), {}, {"a": tensors["a"]}))
     first = inodes(tmp_path)
-    files.write(TrialState(), {}, {"a": tensors["a"], "b": tensors["b"]})
+    files.write(files.pack(TrialState(), {}, {"a": tensors["a"], "b": tensors["b"]}))
     second = inodes(tmp_path)
     assert first.keys() == {"artifact-a.pt"}
     assert second.keys() == {"artifact-a.pt", "artifact-b.pt"}
@@ -51,13 +51,14 @@ def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: 
 def test_a_file_that_no_checkpoint_names_is_not_read(tmp_path: Path) -> None:
     """A kill after the artifact and before the checkpoint leaves it."""
     store = Store(str(tmp_path))
-    ResumeFiles(store).write(TrialState(), {}, {"a": torch.zeros(3)})
+    files = ResumeFiles(store)
+    files.write(files.pack(TrialState(), {}, {"a": torch.zeros(3)}))
     store.write_sealed("artifact-b.pt", b"of a checkpoint that was never written")
     files = ResumeFiles(store)
     found = files.read(Ranks())
     assert found is not None
     assert found.artifacts.keys() == {"a"}
-    files.write(TrialState(), {}, {"a": torch.zeros(3), "b": torch.ones(3)})
+    files.write(files.pack(TrialState(), {}, {"a": torch.zeros(3), "b": torch.ones(3)}))
     again = ResumeFiles(store).read(Ranks())
     assert again is not None
     assert again.artifacts["b"].tolist() == [1, 1, 1]
@@ -65,7 +66,9 @@ def test_a_file_that_no_checkpoint_names_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
 def test_a_missing_or_damaged_one_is_an_error(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
-    ResumeFiles(Store(str(tmp_path))).write(TrialState(), {}, {"a": torch.zeros(3)})
+    ResumeFiles(Store(str(tmp_path))).write(
+        ResumeFiles(Store(str(tmp_path))).pack(TrialState(), {}, {"a": torch.zeros(3)})
+    )
     damage(tmp_path / "artifact-a.pt")
     with pytest.raises(CorruptFileError, match=r"artifact-a\.pt is (missing|damaged)"):
         ResumeFiles(Store(str(tmp_path))).read(Ranks())

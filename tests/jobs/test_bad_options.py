@@ -26,6 +26,7 @@ BAD = [
     ("--until-decided 0.5", ["until_decided 0.5", "until_width"]),
     ("--until-width 0.3 --seeds 4", ["--seeds 4", "--until-width"]),
     ("--gpus-per-worker 2", ["--gpus-per-worker 2", "must be at most 1"]),
+    ("--gpus-per-worker 0.5 --workers 2", ["--gpus-per-worker 0.5", "--workers 2", "cannot share a GPU"]),
     ("--validation-images 1437", ["validation_images 1437", "train_images 1437"]),
     ("--preset table4 --data-dir nowhere", ["cifar10", "nowhere", "--data-dir", "--download"]),
     ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),

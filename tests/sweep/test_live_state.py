@@ -103,6 +103,15 @@ def test_a_trial_that_goes_on_counts_for_what_this_driver_trained(clock: Clock) 
     assert live.progress().eta_seconds == pytest.approx(60 / 2 * 11)
 
 
+def test_a_quarter_of_a_gpu_costs_a_quarter(clock: Clock) -> None:
+    sweep = sweep_of(cells=1, seeds=1)
+    (trial,) = fixed_trials(sweep)
+    live = LiveState(sweep, {}, [trial])
+    live.start(trial, trial.key, 1, device_share=0.25)
+    assert live.advance(trial.key, rows(1, 4, seconds=10)) == 10
+    assert live.progress().device_seconds == 10
+
+
 def test_what_runs_and_who_is_silent(clock: Clock) -> None:
     sweep = sweep_of(cells=1, seeds=1)
     (trial,) = fixed_trials(sweep)

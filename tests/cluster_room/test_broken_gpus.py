@@ -1,0 +1,48 @@
+"""A GPU that cannot be used gets no further trial. Ray believes in two GPUs of this machine, which has none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import ray
+import torch
+
+from core.cluster.broken_gpus import BrokenGpus, open_assigned_device
+from core.cluster.connect import fitting_trials
+from core.config import RunOptions
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.cluster,
+    pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU that works"),
+]
+
+
+@pytest.fixture(scope="module")
+def two_gpus() -> Iterator[None]:
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def test_it_is_occupied_until_one_is_left(two_gpus: None) -> None:
+    broken = BrokenGpus()
+    with pytest.raises(ray.exceptions.RayTaskError) as raised:
+        ray.get(ray.remote(num_cpus=0, num_gpus=1)(open_assigned_device).remote())
+    line = broken.exclude(str(raised.value))
+    assert line is not None
+    assert "cannot be used" in line
+    deadline = time.monotonic() + 120
+    while ray.available_resources().get("GPU", 0) != 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert broken.exclude(str(raised.value)) is None, "the trial has to fail where it is the last one"
+    assert broken.exclude("ValueError: of another kind") is None
+
+
+def test_a_trial_on_a_gpu_needs_the_memory_of_cudas_libraries(two_gpus: None) -> None:
+    options = {"cpus_per_worker": 0.01, "gpus_per_worker": 0.001}
+    memory = sum(ray.cluster_resources()[name] for name in ("memory", "object_store_memory"))
+    assert fitting_trials(RunOptions(**options), 1) == int(memory / 3.5e9)

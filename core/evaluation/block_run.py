@@ -87,13 +87,25 @@ def run_block(
         for earlier in spec.after:
             unfooled &= torch.tensor(results[earlier], device=device)
         correct = unfooled.clone()
-        correct[unfooled] = _attack(model, spec, x[unfooled], y[unfooled], seed, source)
+        correct[unfooled] = attack_images(model, spec, x[unfooled], y[unfooled], seed, source)
         results[spec.name] = correct.tolist()
         file.add(spec, results[spec.name])
     return results
 
 
-def _attack(model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int, source: nn.Module | None) -> Tensor:
+def attack_images(
+    model: nn.Module, spec: AttackSpec, x: Tensor, y: Tensor, seed: int, source: nn.Module | None = None
+) -> Tensor:
+    """Which images are classified correctly after the attack, ``[n]`` bool.
+
+    Args:
+        model: network without a DDP or compile wrapper.
+        spec: the attack.
+        x: float images ``[n, C, H, W]`` in [0, 1] on the model's device.
+        y: ``[n]`` int64.
+        seed: 32-bit seed of the attack's random numbers.
+        source: network on which a transfer attack is made.
+    """
     if spec.library == "pyautoattack":
         return resists_auto_attack(model, spec, x, y, seed)
     return resists(model, _own_attack(spec, source), x, y, seed)

@@ -4,5 +4,6 @@ Plain torch stays available (``--fast false``): as the reference in tests, and f
 """
 
 from core.fast.folding import FoldedNetwork, by_autograd
+from core.fast.opaque import Opaque
 
-__all__ = ["FoldedNetwork", "by_autograd"]
+__all__ = ["FoldedNetwork", "Opaque", "by_autograd"]

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.fast.chain import Chain, chains
+from core.fast.opaque import Opaque
 
 
 class Fold(NamedTuple):
@@ -80,7 +81,9 @@ class FoldedNetwork(nn.Module):
 
     @classmethod
     def of(cls, model: nn.Module) -> nn.Module:
-        """The folded network, or the model itself if its forward branches on values."""
+        """The folded network, or the model itself if it is `Opaque` or its forward branches on values."""
+        if isinstance(model, Opaque):
+            return model
         try:
             return cls(model)
         except fx.proxy.TraceError:

@@ -16,7 +16,7 @@ from jobs.speed.result import Goal, Result, Settings
 
 JOBS = Path(jobs.__file__).parent
 GOAL = Goal("<=", 1.5)
-HELPS = ("sweep_trades", "report", "status", "evaluate", "sync_mlflow", "benchmark")
+HELPS = ("sweep_trades", "report", "status", "evaluate", "check", "sync_mlflow", "benchmark")
 
 
 def start_up_costs(settings: Settings) -> Iterator[Result]:

@@ -17,6 +17,7 @@ LINES = {
     "sweep_trades": ([b"--beta", b"1", b"\xff"], "--beta"),
     "report": ([b"--sweep", b"../\xc3\x28"], "--sweep"),
     "sync_mlflow": ([b"--sweep", b"../\xc3\x28"], "--sweep"),
+    "check": ([b"--weights", b"none.pt", b"--dataset", b"digits", b"--epsilon", b"0.1"], "none.pt"),
     "evaluate": ([b"--checkpoint", b"none.pt"], "none.pt"),
     "benchmark": ([b"--repeats", b"0"], "--repeats"),
 }

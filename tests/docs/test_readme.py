@@ -19,7 +19,7 @@ from core.config.methods.registry import METHODS
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
-from jobs import benchmark, evaluate, report, status, sweep_trades, sync_mlflow
+from jobs import benchmark, check, evaluate, report, status, sweep_trades, sync_mlflow
 from tests.plugin_tables import printed_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +33,7 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "report": report.read_request,
     "evaluate": lambda args: evaluate.read_options(read_flags(evaluate.GROUPS, args, "", evaluate.MOST_USED)),
     "sync_mlflow": sync_mlflow.read_request,
+    "check": check.read_request,
     "benchmark": benchmark.read_request,
 }
 """Reads a job's arguments, and raises ValueError or SystemExit for wrong ones."""
@@ -165,7 +166,7 @@ def section(page: str, heading: str) -> str:
 def flags() -> set[str]:
     """All flags of all jobs, from their help pages."""
     shown = io.StringIO()
-    for job in (sweep_trades, status, report, evaluate, sync_mlflow, benchmark):
+    for job in (sweep_trades, status, report, evaluate, sync_mlflow, check, benchmark):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             job.main(["--help", "all"])
     return set(re.findall(r"--[a-z][a-z0-9-]*", shown.getvalue()))

@@ -6,7 +6,13 @@ from typing import Any
 
 from analysis.questions.rates import CellRate
 from analysis.statistics.intervals import Interval
+from core.config import Passes
 
+PASSES = (
+    "Passes: gradient passes of a training batch, each a forward with its backward (PGD with K steps: K + 1), and F, "
+    "forwards without a backward. x clean: operations of training in those of training without an attack."
+)
+"""Explanation of `format_passes` and of the multiple of clean training."""
 NOTHING = "–"
 """Text of a table entry without a number."""
 
@@ -20,6 +26,14 @@ def format_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(format_value(v) for v in value) or NOTHING
     return str(value)
+
+
+def format_passes(passes: Passes | None) -> str:
+    """Gradient passes, and forwards without a backward: ``11``, ``12 + 1 F``."""
+    if passes is None:
+        return NOTHING
+    lone = f" + {passes.lone_forwards:.3g} F" if passes.lone_forwards else ""
+    return f"{passes.gradient_passes:.3g}{lone}"
 
 
 def time_unit(seconds: float) -> tuple[str, int]:

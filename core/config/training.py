@@ -51,6 +51,10 @@ class TrainingOptions(Options):
             raise ValueError("nesterov needs momentum above 0")
         return self
 
+    def count_batches(self, images: int) -> int:
+        """Number of batches in an epoch over ``images`` images."""
+        return images // self.batch_size if self.drop_last else -(-images // self.batch_size)
+
     def learning_rate(self, epoch: int) -> float:
         """Learning rate of a 1-based epoch; milestone m takes effect in epoch m + 1."""
         return self.lr * self.lr_decay ** sum(epoch > milestone for milestone in self.milestones)

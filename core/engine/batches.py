@@ -19,11 +19,6 @@ Draw = Callable[[Tensor, Tensor, torch.Generator], Drawn]
 """The type of `core.methods.Method.draw`: images, labels and generator -> random numbers of the batch."""
 
 
-def count_batches(images: int, batch_size: int, *, drop_last: bool) -> int:
-    """Number of batches in an epoch over ``images`` images."""
-    return images // batch_size if drop_last else -(-images // batch_size)
-
-
 def iterate_epoch(
     train: ImageSet, cell: Cell, draw: Draw, streams: Streams, ranks: Ranks, epoch: int, noisy_batches: int
 ) -> Iterator[Batch]:
@@ -47,7 +42,7 @@ def iterate_epoch(
     order = epoch_order(len(train), streams.generator("order", epoch, device=device))
     augment_rng = streams.generator("augmentation", epoch, device=device)
     attack_rng = streams.generator("attack", epoch, device=device)
-    for number in range(count_batches(len(train), options.batch_size, drop_last=options.drop_last)):
+    for number in range(options.count_batches(len(train))):
         chosen = order[number * options.batch_size : (number + 1) * options.batch_size]
         images, labels = train.images[chosen], train.labels[chosen]
         x = to_float(augment(images, augment_rng))

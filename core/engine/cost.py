@@ -5,23 +5,17 @@ from __future__ import annotations
 from functools import cache
 
 from core.config import Cell, ModelOptions, ProtocolOptions, Shape
+from core.config.methods.base import IMAGE_BACKWARD
+from core.config.passes import passes_per_batch
 
-BACKWARD = 2
-"""Cost of a full backward in forwards. It computes the gradients of the activations and of the weights."""
-INPUT_BACKWARD = 1
-"""Cost in forwards of a backward that computes only the gradient of the images."""
 SECONDS_PER_PASS = 5e-4
 """Shortest time of a forward or backward of a whole network. In small networks the kernel launches dominate."""
 
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, validation included, in forwards of one image per training image."""
-    step = cell.method.step_passes(cell.attack, cell.awp)
-    training = step.forwards + INPUT_BACKWARD * step.image_backwards + BACKWARD * step.weight_backwards
-    if cell.averaging.averages and cell.model.norm == "batch":
-        training += 1 - (cell.averaging.averaging_start - 1) / cell.training.epochs  # BatchNorm statistics
-    validation = (protocol.eval_steps + 2) * (1 + INPUT_BACKWARD) + 1
-    return training + validation * cell.data.validation_images / cell.data.kept_images
+    validation = (protocol.eval_steps + 2) * (1 + IMAGE_BACKWARD) + 1
+    return passes_per_batch(cell).in_forwards + validation * cell.data.validation_images / cell.data.kept_images
 
 
 def forward_flop(cell: Cell) -> int:

@@ -13,7 +13,7 @@ from core.attacks.base import attack_mode
 from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
 from core.data.image_set import ImageSet
-from core.engine.batches import count_batches, iterate_epoch
+from core.engine.batches import iterate_epoch
 from core.engine.gradient_probe import GradientProbe
 from core.engine.precision import Precision
 from core.engine.ranks import CPU, Ranks
@@ -114,7 +114,7 @@ class Trainer:
 
     def count_steps(self, images: int) -> int:
         """Number of training steps in an epoch over ``images`` images."""
-        return count_batches(images, self.cell.training.batch_size, drop_last=self.cell.training.drop_last)
+        return self.cell.training.count_batches(images)
 
     def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """See `core.methods.Run`."""

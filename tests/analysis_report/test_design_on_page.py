@@ -85,6 +85,12 @@ def test_cost_is_money_with_a_price(page, make_sweep):
     assert "per device-hour" not in page(records)
 
 
+def test_passes_of_each_cell_are_on_the_page(page, make_trial):
+    options = {"beta": 1, "attack_steps": 7, "train_images": 1000, "batch_size": 100, "epochs": 10}
+    text = page([make_trial(Cell.from_flat(options), 0, epochs=10)])
+    assert re.search(r"9 \+ 1 F\s+7.0\s+10\s+540\s", re.sub(r"<[^>]*>", " ", text)), "6 batches of 9 passes, 10 epochs"
+
+
 def test_the_paper_beside_it_in_a_terminal(make_trial):
     options = {"dataset": "cifar100", "model": "resnet18", "beta": 3, "batch_size": 256, "lr": 0.1, "epochs": 200}
     records = [make_trial(Cell.from_flat(options), seed, epochs=200) for seed in range(4)]

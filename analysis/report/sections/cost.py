@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from analysis.questions.rates import group_by_cell
 from analysis.questions.sweep_cost import sweep_cost
+from analysis.questions.training_passes import training_passes
 from analysis.report.context import ReportContext
-from analysis.report.formatting import NOTHING, format_seconds
+from analysis.report.formatting import NOTHING, PASSES, format_passes, format_seconds
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from core.records import TrialRecord
@@ -41,7 +42,28 @@ def cost_sections(context: ReportContext) -> list[Section]:
             f" At {context.price:g} per device-hour, {total.money:.2f} was spent and {total.money_saved:.2f} saved by "
             "stopping."
         )
-    return [Section("cost", "Cost", text, tables=[table.without_empty_columns()])]
+    return [Section("cost", "Cost", text, tables=[table.without_empty_columns(), _passes(context)])]
+
+
+def _passes(context: ReportContext) -> TextTable:
+    """The passes of each cell, and the device time that its trials took."""
+    header = ("cell", "passes / batch", "x clean", "epochs", "gradient passes", "device time", "device s / epoch")
+    rows = []
+    for cell in training_passes(context.records):
+        pace = cell.seconds_per_epoch
+        rows.append(
+            [
+                context.cell_names.get(cell.cell_id, cell.cell_id),
+                format_passes(cell.per_batch),
+                NOTHING if cell.per_batch is None else f"{cell.per_batch.times_clean:.1f}",
+                str(cell.epochs_run),
+                NOTHING if cell.gradient_passes is None else f"{cell.gradient_passes:.3g}",
+                format_seconds(cell.device_seconds),
+                NOTHING if pace is None else f"{pace:.3g}",
+            ]
+        )
+    caption = f"{PASSES} The measured device time has validation and verdicts, too."
+    return TextTable(header, rows, 1, caption)
 
 
 def _allocation(records: Sequence[TrialRecord], spent: float) -> list[list[str]]:

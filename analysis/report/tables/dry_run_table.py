@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from analysis.report.formatting import format_value
+from analysis.report.formatting import PASSES, format_passes, format_value
+from core.config import Passes
 from core.records import varying_options
 
 
@@ -18,6 +19,8 @@ class PlannedCell:
 
     options: Mapping[str, Any]
     """All options of the cell, flat."""
+    passes: Passes
+    """Passes of one training batch."""
     trials: int
     flop_per_trial: float
     """Floating-point operations of one trial; a multiply-add counts as two."""
@@ -26,16 +29,20 @@ class PlannedCell:
 
 
 def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
-    """The cells by the options that vary, with their trials, PFLOP per trial and device-hours."""
+    """The cells by the options that vary, with their trials, passes per batch, PFLOP per trial and device-hours."""
     table = Table(title=f"Sweep {sweep}: nothing is started", title_justify="left")
     factors = varying_options(cell.options for cell in cells) or ["dataset"]
-    for name in (*factors, "trials", "PFLOP / trial", "device-hours"):
+    for name in (*factors, "trials", "passes / batch", "x clean", "PFLOP / trial", "device-hours"):
         table.add_column(name, justify="right")
     for cell in cells:
         table.add_row(
             *(format_value(cell.options.get(name)) for name in factors),
             str(cell.trials),
+            format_passes(cell.passes),
+            f"{cell.passes.times_clean:.1f}",
             f"{cell.flop_per_trial / 1e15:.3g}",
             f"{cell.device_hours:.3g}",
         )
+    table.caption = PASSES
+    table.caption_justify = "left"
     return table

@@ -10,17 +10,23 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from analysis.questions.forecast import Forecast, Forecasted
-from analysis.report.formatting import format_value
+from analysis.report.formatting import PASSES, format_passes, format_value
+from core.config import Passes
 
 
 def forecast_tables(
-    forecast: Forecast, cells: Sequence[dict[str, Any]], assumed: Sequence[str], concurrency: int
+    forecast: Forecast,
+    cells: Sequence[dict[str, Any]],
+    passes: Sequence[Passes],
+    assumed: Sequence[str],
+    concurrency: int,
 ) -> RenderableType:
     """Two tables: what the whole sweep still needs, and the trials that each cell still needs.
 
     Args:
         forecast: forecast of the sweep.
         cells: values of the options that vary, one mapping for each cell.
+        passes: passes of one training batch of each cell.
         assumed: assumed rate of each cell, in words.
         concurrency: number of trials at a time that the forecast assumes.
     """
@@ -36,9 +42,11 @@ def forecast_tables(
         f"{forecast.simulations} simulated sweeps with the sweep's own allocation and stopping; "
         f"{100 * forecast.reached:.0f} % of them reach the goal in every cell. Verdicts and start-up are left out."
     )
-    each = _table("trials per cell", [*(cells[0] or {"cell": None}), "assumed rate"])
-    for options, rate, trials in zip(cells, assumed, forecast.trials_per_cell, strict=True):
-        each.add_row(*(map(format_value, options.values()) if options else ["all"]), rate, *_numbers(trials))
+    each = _table("trials per cell", [*(cells[0] or {"cell": None}), "passes / batch", "x clean", "assumed rate"])
+    each.caption = PASSES
+    for options, cost, rate, trials in zip(cells, passes, assumed, forecast.trials_per_cell, strict=True):
+        named = map(format_value, options.values()) if options else ["all"]
+        each.add_row(*named, format_passes(cost), f"{cost.times_clean:.1f}", rate, *_numbers(trials))
     return Group(whole, each)
 
 

@@ -13,8 +13,17 @@ if TYPE_CHECKING:
     from core.config.attack import AwpOptions, InnerAttackOptions
 
 
+IMAGE_BACKWARD = 1
+"""Cost in forwards of a backward that computes only the gradient of the images."""
+WEIGHT_BACKWARD = 2
+"""Cost in forwards of a full backward, which computes the gradients of the activations and of the weights."""
+
+
 class Passes(NamedTuple):
     """Passes of one batch through the network; a fraction where not every batch has the pass.
+
+    A gradient pass is a forward with its backward: clean training has 1 per batch, and PGD adversarial training with K
+    steps has K + 1.
 
     Attributes:
         forwards: forward passes.
@@ -30,9 +39,33 @@ class Passes(NamedTuple):
         """The sum of both numbers of passes."""
         return Passes(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
+    @property
+    def gradient_passes(self) -> float:
+        """Number of gradient passes. A second backward through one forward counts as a pass."""
+        return self.image_backwards + self.weight_backwards
+
+    @property
+    def lone_forwards(self) -> float:
+        """Number of forwards without a backward."""
+        return max(0, self.forwards - self.gradient_passes)
+
+    @property
+    def in_forwards(self) -> float:
+        """Operations of the passes in those of one forward."""
+        return self.forwards + IMAGE_BACKWARD * self.image_backwards + WEIGHT_BACKWARD * self.weight_backwards
+
+    @property
+    def times_clean(self) -> float:
+        """Operations of the passes in those of a step of clean training."""
+        return self.in_forwards / CLEAN_TRAINING.in_forwards
+
     def times(self, factor: float) -> Passes:
         """The passes multiplied by ``factor``."""
         return Passes(*(factor * mine for mine in self))
+
+
+CLEAN_TRAINING = Passes(1, 0, 1)
+"""Passes of a step of training without an attack."""
 
 
 class MethodOptions(Options):

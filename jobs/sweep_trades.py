@@ -23,6 +23,7 @@ from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
 from core.config.default_paths import tracking_uri
+from core.config.passes import passes_per_batch
 
 if TYPE_CHECKING:
     from analysis.report.context import ReportContext
@@ -63,7 +64,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         trials = len(sweep.pin_groups) * len(entry.numbered(sweep.first_seed))
         seconds = trials * entry.cell.training.epochs * seconds_per_epoch(entry.cell, sweep.protocol, tflops)
         flop = trial_flop(entry.cell, sweep.protocol)
-        planned.append(PlannedCell(entry.cell.flat(), entry.cell.passes, trials, flop, seconds / 3600))
+        planned.append(PlannedCell(entry.cell.flat(), passes_per_batch(entry.cell), trials, flop, seconds / 3600))
     console.print(dry_run_table(sweep.name, planned))
     hours = sum(cell.device_hours for cell in planned)
     console.print(
@@ -140,7 +141,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     factors = varying_options(cell.flat() for cell in cells) or ["dataset"]
     options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
-    console.print(forecast_tables(found, options, [cell.passes for cell in cells], assumed, run.max_concurrent or 1))
+    console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
     return DONE
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analysis.questions.rates import group_by_cell
 from core.config import Cell, Passes
+from core.config.passes import passes_per_batch
 from core.records import TrialRecord
 
 
@@ -42,4 +43,5 @@ def _cell_passes(cell_id: str, group: Sequence[TrialRecord]) -> CellPasses:
     except ValueError:
         return CellPasses(cell_id, None, None, epochs, seconds)
     batches = epochs * cell.training.count_batches(cell.data.kept_images)
-    return CellPasses(cell_id, cell.passes, batches * cell.passes.gradient_passes, epochs, seconds)
+    passes = passes_per_batch(cell)
+    return CellPasses(cell_id, passes, batches * passes.gradient_passes, epochs, seconds)

@@ -17,7 +17,7 @@ from core.config.averaging import AveragingOptions
 from core.config.base import Options
 from core.config.data import DataOptions
 from core.config.later import AddedLater, Located
-from core.config.methods.base import MethodOptions, Passes, options_of
+from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
 from core.config.over_epochs import OverEpochs, mapped, spelled
@@ -172,11 +172,6 @@ class Cell(Options):
     def plugins(self) -> tuple[Plugin, ...]:
         """The plug-ins that registered the cell's method, model or data set."""
         return plugins_of(self.method.method, self.model.model, self.data.dataset)
-
-    @property
-    def passes(self) -> Passes:
-        """Passes of one training batch through the network, without those that an average of the weights takes."""
-        return self.method.step_passes(self.attack, self.awp)
 
     def options(self) -> dict[str, Any]:
         """All options by name, in JSON types."""

@@ -6,6 +6,7 @@ from functools import cache
 
 from core.config import Cell, ModelOptions, ProtocolOptions, Shape
 from core.config.methods.base import IMAGE_BACKWARD
+from core.config.passes import passes_per_batch
 
 SECONDS_PER_PASS = 5e-4
 """Shortest time of a forward or backward of a whole network. In small networks the kernel launches dominate."""
@@ -13,11 +14,8 @@ SECONDS_PER_PASS = 5e-4
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, validation included, in forwards of one image per training image."""
-    training = cell.passes.in_forwards
-    if cell.averaging.averages and cell.model.norm == "batch":
-        training += 1 - (cell.averaging.averaging_start - 1) / cell.training.epochs  # BatchNorm statistics
     validation = (protocol.eval_steps + 2) * (1 + IMAGE_BACKWARD) + 1
-    return training + validation * cell.data.validation_images / cell.data.kept_images
+    return passes_per_batch(cell).in_forwards + validation * cell.data.validation_images / cell.data.kept_images
 
 
 def forward_flop(cell: Cell) -> int:

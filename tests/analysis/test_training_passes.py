@@ -17,7 +17,7 @@ def test_passes_are_those_of_all_epochs_that_were_run(record: Callable) -> None:
         record(0, cell=cells[1], epochs_run=4, fields={"device_seconds": 16.0}),
         record(0, None, cell={"method": "of-a-plug-in"}, epochs_run=0),
     ]
-    two, one, unknown = sorted(training_passes(records), key=lambda found: found.gradient_passes or 1e9)
-    assert (two.gradient_passes, two.epochs_run, two.seconds_per_epoch) == (4 * 6 * 4, 4, 4.0)
-    assert (one.gradient_passes, one.epochs_run, one.seconds_per_epoch) == (15 * 6 * 3, 15, 3.0)
+    one, two, unknown = sorted(training_passes(records), key=lambda found: found.gradient_passes or 1e9)
+    assert (one.gradient_passes, one.epochs_run, one.seconds_per_epoch) == (4 * 6 * 4, 4, 4.0)
+    assert (two.gradient_passes, two.epochs_run, two.seconds_per_epoch) == (15 * 6 * 3, 15, 3.0)
     assert (unknown.per_batch, unknown.gradient_passes, unknown.seconds_per_epoch) == (None, None, None)

@@ -6,6 +6,7 @@ import pytest
 
 from core.config import METHODS, Cell
 from core.config.methods.base import CLEAN_TRAINING, Passes
+from core.config.passes import passes_per_batch
 
 STEPS = 10
 COSTS = {
@@ -35,7 +36,7 @@ COSTS = {
 
 
 def passes_of(**options: object) -> Passes:
-    return Cell.from_flat(options).passes
+    return passes_per_batch(Cell.from_flat(options))
 
 
 def test_clean_training_is_the_unit() -> None:
@@ -68,6 +69,22 @@ def test_weight_perturbation_adds_what_it_ascends() -> None:
     assert passes_of(method="trades", awp_radius=0.01).gradient_passes == STEPS + 4
     assert passes_of(method="iseat", awp_radius=0).gradient_passes == STEPS + 2
     assert passes_of(method="free", replays=8, awp_radius=0.01).gradient_passes == 16
+
+
+def test_robust_weight_perturbation_adds_its_steps() -> None:
+    assert passes_of(method="pgd-at", rwp_radius=0.01, rwp_steps=10).gradient_passes == STEPS + 1 + 10
+
+
+def test_epochs_without_weight_perturbation_cost_less() -> None:
+    assert passes_of(method="pgd-at", awp_radius=0.01, epochs=10, awp_warmup=5).gradient_passes == STEPS + 1.5
+    assert passes_of(method="pgd-at", awp_radius="0then0.01@6", epochs=10).gradient_passes == STEPS + 1.5
+    assert passes_of(method="pgd-at", awp_radius=0.01, epochs=10, awp_warmup=20).gradient_passes == STEPS + 1
+
+
+def test_averaged_weights_need_a_forward_for_batch_normalisation() -> None:
+    averaged = {"method": "pgd-at", "weight_averaging": "swa", "epochs": 10, "averaging_start": 6}
+    assert passes_of(**averaged).lone_forwards == 0.5
+    assert passes_of(**averaged, norm="none").lone_forwards == 0
 
 
 def test_every_method_is_here() -> None:

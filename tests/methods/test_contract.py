@@ -235,7 +235,7 @@ def test_passes_are_those_declared(row: str, composed: str, dataset: Dataset) ->
     trainer = make_trainer(cell, wrap=Counting)
     Counted.passes.update(forwards=0, backwards=0)
     trainer.run_epoch(dataset.train, 1)
-    declared: Passes = cell.passes
+    declared: Passes = cell.method.step_passes(cell.attack, cell.awp)
     backwards = declared.image_backwards + declared.weight_backwards
     # BatchNorm's statistics of an averaged network take one forward of every batch.
     statistics = cell.averaging.weight_averaging != "none" and cell.averaging.averaging_start <= 1

@@ -177,10 +177,11 @@ class Trainer:
         sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
         gradients: list[Row] = []
         batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
+        before = (epoch - 1) * self.steps_per_epoch * self.cell.method.updates_per_batch
         for self.step, batch in enumerate(batches, start=first_step):
             probed = gradient_stride and self.step % gradient_stride == 0
             self.probe = self._probe(batch) if probed else None
-            self.updates = self.step * self.cell.method.updates_per_batch
+            self.updates = before + (self.step - first_step) * self.cell.method.updates_per_batch
             self._set_rates()
             objective = self.method.step(self, batch)
             sums += _totals(objective, batch)

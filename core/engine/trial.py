@@ -87,11 +87,12 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
     Raises:
         torch.OutOfMemoryError: on one of several ranks, whose group has to end. The record is written.
     """
-    finished = context.store.read(RECORD) if context.ranks.leads else None
-    if finished:
+    stored = context.store.read(RECORD) if context.ranks.leads else None
+    finished = read_record(stored) if stored else None
+    if finished and not finished.crashed:
         ResumeFiles(context.store).delete()
     if context.ranks.from_leader(finished is not None):
-        return read_record(finished) if finished else None
+        return finished
     try:
         return TrialRun(trial, protocol, dataset, context).run()
     except torch.OutOfMemoryError:

@@ -165,7 +165,7 @@ class Ledger:
     def reopen(self, key: str) -> None:
         """Delete the record of a trial that crashed, because the trial is about to be started again."""
         record = self.record(key)
-        if record is not None and crashed(record):
+        if record is not None and record.crashed:
             self.trial_store(key).delete(RECORD)
 
     def trial_store(self, key: str) -> Store:
@@ -259,13 +259,8 @@ class Ledger:
 
 def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:
     """The trials that have no record, and those that crashed, because a crash is no result of the trial's options."""
-    done = {key for key, record in records.items() if not crashed(record)}
+    done = {key for key, record in records.items() if not record.crashed}
     return [trial for trial in trials if trial.key not in done]
-
-
-def crashed(record: TrialRecord) -> bool:
-    """True if the trial was censored because its workers died."""
-    return record.verdict is not None and (record.verdict.censor_reason or "").startswith("crashed")
 
 
 def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from core.allocation import SeedHistory
 from core.ledger.description import SweepDescription, read_description
-from core.ledger.ledger import Ledger, crashed
+from core.ledger.ledger import Ledger
 from core.records import SweepProgress, TrialRecord
 from core.storage import Store
 
@@ -70,7 +70,7 @@ class SweepReader:
         """
         # The progress is read first: a trial that ends between the two reads has a record, and is not shown as running.
         progress = self._ledger.progress()
-        known = {key: record for key, record in self._finished.items() if not crashed(record)}
+        known = {key: record for key, record in self._finished.items() if not record.crashed}
         found = self._ledger.records(besides=known)
         self._finished = known | (
             found if self._traces else {key: record.without_traces() for key, record in found.items()}

@@ -155,6 +155,11 @@ class TrialRecord(_Plain):
     """Evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
 
     @property
+    def crashed(self) -> bool:
+        """True if the trial was censored because its workers died. A later run of the sweep starts it again."""
+        return self.verdict is not None and (self.verdict.censor_reason or "").startswith("crashed")
+
+    @property
     def key(self) -> str:
         """Identity of the trial within its sweep."""
         return trial_key(self.cell_id, self.seed, self.pins)

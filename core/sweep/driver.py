@@ -22,7 +22,7 @@ from core.config.default_paths import data_root
 from core.data.load import check_files, download_files
 from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
-from core.ledger.ledger import Ledger, crashed, unfinished
+from core.ledger.ledger import Ledger, unfinished
 from core.ledger.snapshot import SweepReader
 from core.records import TrialRecord
 from core.source import git_commit
@@ -190,7 +190,7 @@ class Training:
         """Sorted keys of the trials of this run that have no record or crashed."""
         by_key = {record.key: record for record in records}
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
-        return sorted(missing | {record.key for record in self.live.finished if crashed(record)})
+        return sorted(missing | {record.key for record in self.live.finished if record.crashed})
 
     def _enter(self) -> None:
         self.ledger.enter(self.sweep, self._goal)

@@ -10,7 +10,6 @@ from core.allocation.certainty import IntervalOf
 from core.config import Cell, Sweep, Trial
 from core.config.cell import Allocation
 from core.config.sweep import MAX_SEEDS
-from core.ledger.ledger import crashed
 from core.records import TrialRecord
 
 
@@ -39,5 +38,5 @@ def continued_allocator(
     """An allocator that knows the trials of earlier drivers, except for crashed ones, which are trained again."""
     allocator = SeedAllocator(len(sweep.entries), Certainty(goal, interval), sweep.first_seed)
     cells = {entry.cell.id: index for index, entry in enumerate(sweep.entries)}
-    replay(allocator, (record for record in records if not crashed(record)), cells)
+    replay(allocator, (record for record in records if not record.crashed), cells)
     return allocator

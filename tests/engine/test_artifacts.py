@@ -40,7 +40,7 @@ def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: 
     found = later.read(Ranks())
     assert found is not None
     assert {name: tensor.tolist() for name, tensor in found.artifacts.items()} == {"a": [0] * 3, "b": [1] * 3}
-    later.write(TrialState(), {}, {"b": tensors["b"], "c": tensors["c"]})
+    later.write(later.pack(TrialState(), {}, {"b": tensors["b"], "c": tensors["c"]}))
     third = inodes(tmp_path)
     assert third.keys() == {"artifact-b.pt", "artifact-c.pt"}
     assert third["artifact-b.pt"] == second["artifact-b.pt"]

@@ -42,6 +42,7 @@ def direct(trainer: Trainer, dataset: Dataset) -> Rows:
         model.load_state_dict(saved)
         return flat[0], flat[1]
 
+    trainer.begin_epoch(1, len(dataset.train))
     for step, batch in enumerate(batches):
         ce, kl = gradients(batch)
         trainer.method.step(trainer, batch)

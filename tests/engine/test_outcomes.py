@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from core.config import Cell, TrainingOptions
+from core.config import Cell
+from core.methods import Method
 from core.records import TrialRecord
 
 Runner = Callable[..., TrialRecord]
@@ -109,7 +110,7 @@ def test_weights_that_the_very_last_update_broke_are_censored(
     make_cell: Callable[..., Cell], run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss of the only batch is finite. Only validation can detect the weights after its update."""
-    monkeypatch.setattr(TrainingOptions, "learning_rate", lambda options, epoch: 1e38)
+    monkeypatch.setattr(Method, "learning_rate", lambda method, scheduled: 1e38)
     record = run(make_cell(norm="none", epochs=1, batch_size=61))
     assert record.trace[0]["train/loss"] is not None
     assert record.trace[0]["val/clean_loss"] is None

@@ -151,7 +151,7 @@ def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(
     checkpoints = []
     for epoch in range(1, EPOCHS + 1):
         train(whole, dataset, epoch)
-        files.write(TrialState(epoch=epoch), whole.parts, whole.method.artifacts())
+        files.write(files.pack(TrialState(epoch=epoch), whole.parts, whole.method.artifacts()))
         checkpoints.append(ResumeFiles(files.store).read(whole.ranks))
     for epoch, checkpoint in enumerate(checkpoints[:-1], start=1):
         assert checkpoint is not None

@@ -48,6 +48,7 @@ class Training(PlainRun):
         """No average is kept here."""
 
     def descend(self, batch: Batch, found: dict[str, Tensor]) -> Any:
+        self.optimizer.param_groups[0]["lr"] = self.method.learning_rate(0.1)
         objective = self.method.objective(self, batch, found)
         self.optimizer.zero_grad()
         objective.total.backward()

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.paper.compare_rates import (
-    Conclusion,
     is_setting,
     option_differences,
     unstable_by_rule,
     verdict_differences,
 )
+from analysis.paper.conclusions import MEAN_MARGIN, Conclusion, conclude
 from analysis.paper.tables import PaperRow, Published, paper_rows, paper_tables
 from analysis.questions.autoattack_gap import AutoAttackResult, autoattack_result
 from analysis.questions.rates import group_by_cell, has_label
@@ -56,9 +56,10 @@ def compare_means(records: Sequence[TrialRecord], level: float = 0.95) -> list[R
     """One comparison for each cell and each published row of its setting that some of its trials belong to.
 
     All means of a comparison are of the same trials and images: of the trials that `jobs/evaluate.py` attacked with
-    AutoAttack or, without such trials, of all trials as their verdicts measured them. The published deviations are
-    assumed to be sample standard deviations, which the paper does not say. It does not say either whether its PGD-10
-    accuracies are of validation or of test images; those of a sweep are of test images.
+    AutoAttack or, without such trials, of all trials as their verdicts measured them. A value is reproduced if two
+    one-sided t-tests at 1 - level find that the means differ by less than `MEAN_MARGIN`, with the paper's set-up. The
+    published deviations are assumed to be sample standard deviations, which the paper does not say. It does not say
+    either whether its PGD-10 accuracies are of validation or of test images; those of a sweep are of test images.
     """
     comparisons = []
     for cell_id, group in group_by_cell(records).items():
@@ -98,12 +99,15 @@ def _value(
     why = _untestable(name, ours, published, row)
     if why or ours is None or row.n is None:
         return ValueComparison(name, ours, published, None, None, why)
-    test = welch(ours, MeanStd(published.mean, published.deviation, row.n), level)
-    conclusion: Conclusion = "consistent"
-    if test.p_value < 1 - level:
-        conclusion = "differs"
-    elif same_setup and ours.trials >= row.n:
-        conclusion = "reproduced"
+    paper = MeanStd(published.mean, published.deviation, row.n)
+    test, narrow = welch(ours, paper, level), welch(ours, paper, 2 * level - 1)
+    conclusion = conclude(
+        different=test.p_value < 1 - level,
+        equivalent=narrow.low > -MEAN_MARGIN and narrow.high < MEAN_MARGIN,
+        same_setup=same_setup,
+        # the widths do not depend on the means: equivalence could be found, or a difference of two margins
+        possible=narrow.high - narrow.low < 2 * MEAN_MARGIN or test.high - test.low < 4 * MEAN_MARGIN,
+    )
     return ValueComparison(name, ours, published, test, conclusion, "")
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isclose
-from typing import Any, Literal
+from typing import Any
 
+from analysis.paper.conclusions import RATE_MARGIN, Conclusion, conclude
 from analysis.paper.tables import PaperCell, paper_cells, paper_tables
 from analysis.questions.effects import exact_test
 from analysis.questions.rates import group_by_cell, has_label, selected_accuracy
 from analysis.statistics.intervals import Interval, clopper_pearson
+from analysis.statistics.rate_difference import difference_ends
 from core.records import TrialRecord
 
-Conclusion = Literal["reproduced", "consistent", "differs", "no trials"]
-CONCLUSIONS: dict[Conclusion, str] = {
-    "reproduced": "no evidence of a difference, with the paper's set-up and at least as many trials",
-    "consistent": "no evidence of a difference, but with fewer trials than the paper or another set-up",
-    "differs": "evidence that the probabilities or means differ",
-    "no trials": "no finished trial yet",
-}
-"""The meaning of each conclusion."""
+Count = tuple[int, int]
+"""k of n."""
 MATCHED = ("dataset", "method", "beta", "batch_size", "lr", "schedule", "inner", "heal", "awp_radius")
 """Options that identify the published counterpart of a cell; differences in other options are listed."""
 
@@ -39,6 +36,8 @@ class Comparison:
     paper_interval: Interval
     p_value: float
     """`exact_test` that both counts come from the same probability; one test for each cell, not corrected."""
+    difference: tuple[float, float]
+    """Ends of the interval of the rate here minus the paper's."""
     differences: list[str]
     """Differences in the set-up, such as ``epochs 50 (paper: 200)``."""
     conclusion: Conclusion
@@ -49,7 +48,7 @@ def compare_with_paper(records: Sequence[TrialRecord], level: float = 0.95) -> l
 
     Trials are counted by the paper's own rule: the PGD minus Square accuracy of the selected checkpoint on test images
     is at least 0.08. Catastrophic overfitting, FOSC alarms and the last checkpoint do not count. A cell is reproduced
-    only with at least the paper's number of trials and with the paper's set-up.
+    if two one-sided tests at 1 - level find that the rates differ by less than `RATE_MARGIN`, with the paper's set-up.
     """
     comparisons = []
     for cell_id, group in group_by_cell(records).items():
@@ -58,7 +57,7 @@ def compare_with_paper(records: Sequence[TrialRecord], level: float = 0.95) -> l
         for cell in paper_cells():
             if not is_setting(group[0], cell.options):
                 continue
-            p_value = exact_test((k, n), (cell.k, cell.n)) if n else 1.0
+            ours, theirs = (k, n), (cell.k, cell.n)
             differences = [*option_differences(group, cell.options), *verdict_differences(group[0])]
             comparisons.append(
                 Comparison(
@@ -68,20 +67,45 @@ def compare_with_paper(records: Sequence[TrialRecord], level: float = 0.95) -> l
                     n=n,
                     interval=clopper_pearson(k, n, level),
                     paper_interval=clopper_pearson(cell.k, cell.n, level),
-                    p_value=p_value,
+                    p_value=exact_test(ours, theirs) if n else 1.0,
+                    difference=difference_ends(ours, theirs, level),
                     differences=differences,
-                    conclusion=_conclude(n, cell.n, p_value, level, same_setup=not differences),
+                    conclusion=_conclude(ours, theirs, level, same_setup=not differences),
                 )
             )
     return comparisons
 
 
-def _conclude(n: int, paper_n: int, p_value: float, level: float, *, same_setup: bool) -> Conclusion:
+def _conclude(ours: Count, theirs: Count, level: float, *, same_setup: bool) -> Conclusion:
+    n = ours[1]
     if not n:
         return "no trials"
-    if p_value < 1 - level:
-        return "differs"
-    return "reproduced" if n >= paper_n and same_setup else "consistent"
+    return conclude(
+        different=_different(ours, theirs, level),
+        equivalent=_equivalent(ours, theirs, level),
+        same_setup=same_setup,
+        possible=_possible(n, theirs, level),
+    )
+
+
+def _different(ours: Count, theirs: Count, level: float) -> bool:
+    return exact_test(ours, theirs) < 1 - level
+
+
+def _equivalent(ours: Count, theirs: Count, level: float) -> bool:
+    """Both one-sided tests at 1 - level: the interval at 1 - 2 (1 - level) lies within the margin."""
+    low, high = difference_ends(ours, theirs, 2 * level - 1)
+    return low > -RATE_MARGIN and high < RATE_MARGIN
+
+
+@lru_cache(maxsize=512)
+def _possible(n: int, theirs: Count, level: float) -> bool:
+    """Whether any count of n trials would find a difference or equivalence."""
+    # the extreme counts differ most, and the nearest ones least
+    near = round(n * theirs[0] / theirs[1])
+    if _different((0, n), theirs, level) or _different((n, n), theirs, level):
+        return True
+    return any(_equivalent((k, n), theirs, level) for k in range(max(near - 1, 0), min(near + 1, n) + 1))
 
 
 def unstable_by_rule(record: TrialRecord) -> bool | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv
 from scipy.stats import qmc
 
+from analysis.statistics.confidence_distribution import Count, confidence_draws
 from analysis.statistics.intervals import Interval, confidence_sequence
 
 POINTS = qmc.Sobol(3, scramble=False).random(4096).T + 0.5 / 4096
 """Sobol points ``[3, 4096]``: each coordinate is an even grid, and together they fill the cube evenly."""
-Count = tuple[int, int]
-"""k of n."""
 
 
 def melded_product(ever: Count, stoppable: Count, fine: Count, level: float) -> Interval:
@@ -41,15 +39,8 @@ def anytime_product(ever: Count, stoppable: Count, fine: Count, level: float) ->
 
 
 def _product(ever: Count, stoppable: Count, fine: Count, *, upper: bool) -> np.ndarray:
-    u = _draws(POINTS[0], *ever, upper=upper)
-    return u * (1 - _draws(POINTS[1], *stoppable, upper=not upper) * _draws(POINTS[2], *fine, upper=not upper))
-
-
-def _draws(points: np.ndarray, k: int, n: int, *, upper: bool) -> np.ndarray:
-    """Quantiles at `points` of the upper or the lower Clopper-Pearson confidence distribution of k of n."""
-    a, b = (k + 1, n - k) if upper else (k, n - k + 1)
-    if a == 0:
-        return np.zeros_like(points)
-    if b == 0:
-        return np.ones_like(points)
-    return betaincinv(a, b, points)
+    u = confidence_draws(POINTS[0], *ever, upper=upper)
+    return u * (
+        1
+        - confidence_draws(POINTS[1], *stoppable, upper=not upper) * confidence_draws(POINTS[2], *fine, upper=not upper)
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
-from analysis.paper.compare_rates import CONCLUSIONS, Comparison, compare_with_paper
+from analysis.paper.compare_rates import Comparison, compare_with_paper
+from analysis.paper.conclusions import CONCLUSIONS, MEAN_MARGIN, RATE_MARGIN
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING, format_ends
@@ -40,7 +41,11 @@ def paper_sections(context: ReportContext) -> list[Section]:
 def _note(conclusions: Iterable[str | None], means: Sequence[RowComparison]) -> str:
     found = set(conclusions)
     text = "; ".join(f"{name}: {meaning}" for name, meaning in CONCLUSIONS.items() if name in found)
-    text = f"{text}. P-values are not corrected for multiple testing. " if text else ""
+    if text:
+        text += (
+            f". Margins: {100 * RATE_MARGIN:.0f} points for rates, {100 * MEAN_MARGIN:.0f} points for mean accuracies. "
+        )
+        text += "Tests are not corrected for multiple testing. "
     if means:
         text += (
             "Means: test images, mean ± sample standard deviation (number of trials). The paper does not say which "
@@ -52,11 +57,11 @@ def _note(conclusions: Iterable[str | None], means: Sequence[RowComparison]) -> 
 
 def _count_table(counts: Sequence[Comparison], names: Mapping[str, str], shared: set[str], level: float) -> TextTable:
     return TextTable(
-        ("unstable trials of", "paper's table", "conclusion", "other differences", "here", "paper", "p"),
+        ("unstable trials of", "paper's table", "conclusion", "other differences", "here", "paper", "difference", "p"),
         [_count_row(comparison, names[comparison.cell_id], shared) for comparison in counts],
         4,
-        f"{100 * level:g} % Clopper–Pearson intervals. p: Boschloo's exact test that both counts come from the "
-        "same probability.",
+        f"{100 * level:g} % Clopper–Pearson intervals; difference: points, here minus paper, melded. p: Boschloo's "
+        "exact test that both counts come from the same probability.",
     )
 
 
@@ -69,8 +74,13 @@ def _count_row(comparison: Comparison, name: str, shared: set[str]) -> list[str]
         _besides(comparison.differences, shared) or NOTHING,
         _count(comparison.k, comparison.n, comparison.interval),
         _count(paper.k, paper.n, comparison.paper_interval),
+        _points(comparison.difference) if comparison.n else NOTHING,
         f"{comparison.p_value:.2g}" if comparison.n else NOTHING,
     ]
+
+
+def _points(ends: tuple[float, float]) -> str:
+    return f"{100 * ends[0]:+.0f} to {100 * ends[1]:+.0f}"
 
 
 def _count(k: int, n: int, interval: Interval) -> str:

@@ -1,0 +1,19 @@
+"""The Clopper-Pearson confidence distributions of a rate, from which intervals of several rates are melded."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import betaincinv
+
+Count = tuple[int, int]
+"""k of n."""
+
+
+def confidence_draws(points: np.ndarray, k: int, n: int, *, upper: bool) -> np.ndarray:
+    """Quantiles at `points` of the upper or the lower Clopper-Pearson confidence distribution of k of n."""
+    a, b = (k + 1, n - k) if upper else (k, n - k + 1)
+    if a == 0:
+        return np.zeros_like(points)
+    if b == 0:
+        return np.ones_like(points)
+    return betaincinv(a, b, points)

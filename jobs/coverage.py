@@ -1,0 +1,78 @@
+"""Print how often intervals contain the true rate, and how many trials sequential designs take.
+
+    python jobs/coverage.py            # a minute
+
+All numbers are exact sums over the results that a design can have.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from analysis.questions.interval_coverage import fixed_coverage, sequential_coverage
+from analysis.report.tables.text_table import TextTable, markdown_table
+from analysis.statistics.intervals import IntervalKind
+from core.allocation import AllocationGoal, SequentialDesign, sequential_design
+from core.command.exit_codes import DONE, run_job
+from core.command.help_page import read_flags
+from core.config.flags import FlagGroup
+
+FIXED: tuple[IntervalKind, ...] = ("blaker", "clopper-pearson", "wilson")
+TRIALS = (3, 4, 5, 10, 20, 50)
+GOALS = (
+    *(AllocationGoal(until_width=width) for width in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)),
+    *(AllocationGoal(until_decided=rate, max_trials=1) for rate in (0.5, 0.3, 0.1)),
+)
+RATES = (0.0, 0.1, 0.3, 0.5)
+
+
+def main(args: list[str]) -> int:
+    """Compute and print. Exit code: 0 done, 2 bad input."""
+
+    def job() -> int:
+        read_flags((FlagGroup("coverage", "there are no options", ()),), args, __doc__ or "")
+        for table in (fixed_table(), sequential_table()):
+            print(markdown_table(table))
+        return DONE
+
+    return run_job(job)
+
+
+def fixed_table() -> TextTable:
+    """Coverage and width of the intervals for a fixed number of trials."""
+    rows = [[str(n), *(text for kind in FIXED for text in _fixed(kind, n))] for n in TRIALS]
+    header = ["trials", *(f"{kind}: {part}" for kind in FIXED for part in ("lowest", "mean", "width"))]
+    return TextTable(header, rows, 1, "Nominal 0.95. Lowest: at the worst rate. Mean and mean width: over all rates.")
+
+
+def _fixed(kind: IntervalKind, n: int) -> Iterator[str]:
+    found = fixed_coverage(kind, n)
+    yield from (f"{found.lowest:.3f}", f"{found.mean:.3f}", f"{found.width:.2f}")
+
+
+def sequential_table() -> TextTable:
+    """Coverage of the sequential designs' intervals, and the number of trials that they take."""
+    header = ["goal", "lowest coverage", "mean", "largest n", *(f"trials at rate {rate:g}" for rate in RATES)]
+    rows = []
+    for goal in GOALS:
+        design = sequential_design(goal)
+        assert design is not None
+        rows.append([_goal(goal), *_sequential(design)])
+    return TextTable(header, rows, 1, "Nominal 0.95. Trials: expected number.")
+
+
+def _sequential(design: SequentialDesign) -> Sequence[str]:
+    found, ends = sequential_coverage(design.ends), design.ends
+    trials = ends.expected_trials(np.clip(RATES, 1e-12, 1))
+    return [f"{found.lowest:.3f}", f"{found.mean:.3f}", str(ends.n.max()), *(f"{number:.1f}" for number in trials)]
+
+
+def _goal(goal: AllocationGoal) -> str:
+    return f"width {goal.until_width}" if goal.until_width is not None else f"above or below {goal.until_decided}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

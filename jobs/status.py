@@ -29,6 +29,7 @@ from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 from core.ledger.progress_text import cost_line, duration, progress_line, running_line, running_summary
 from core.ledger.snapshot import SweepReader, stored_sweep
+from core.quantity import quantity
 from core.records import SweepProgress
 
 MAX_LISTED = 8
@@ -121,7 +122,7 @@ def states(request: StatusRequest) -> Iterator[tuple[RenderableType, bool]]:
 
 def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float) -> Iterator[str]:
     if progress is None:
-        yield f"Sweep {sweep}: {records} trials have ended; no driver has reported running or waiting trials."
+        yield f"Sweep {sweep}: {quantity(records, 'trial')} ended; no driver has reported running or waiting trials."
         return
     driver = f"the driver on {progress.host} (process {progress.pid})"
     age = f"{duration(max(0.0, progress.age_s(now)))} ago"

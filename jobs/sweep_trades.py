@@ -24,6 +24,7 @@ from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
 from core.config.default_paths import tracking_uri
 from core.config.passes import passes_per_batch
+from core.quantity import quantity
 
 if TYPE_CHECKING:
     from analysis.report.context import ReportContext
@@ -68,7 +69,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
     console.print(dry_run_table(sweep.name, planned))
     hours = sum(cell.device_hours for cell in planned)
     console.print(
-        f"{len(planned)} cells, {sweep.trials} trials, {hours:.3g} device-hours at "
+        f"{quantity(len(planned), 'cell')}, {quantity(sweep.trials, 'trial')}, {hours:.3g} device-hours at "
         f"{tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
         soft_wrap=True,
     )
@@ -162,7 +163,8 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     run, storage, goal = request.run, request.storage, request.goal
     sweep = Ledger(Store(storage).child(request.sweep.name), request.sweep.name).continued(request.sweep)
     console.print(
-        f"Sweep [bold]{sweep.name}[/bold]: {len(sweep.entries)} cells. Records: {escape(storage)}/{sweep.name}",
+        f"Sweep [bold]{sweep.name}[/bold]: {quantity(len(sweep.entries), 'cell')}. "
+        f"Records: {escape(storage)}/{sweep.name}",
         soft_wrap=True,
         highlight=False,
     )
@@ -211,7 +213,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     if result.interrupted or result.unfinished:
         saved = sum(record.key not in result.unfinished for record in result.records)
         console.print(
-            f"{saved} trials are saved, {len(result.unfinished)} are not finished or crashed; "
+            f"{quantity(saved, 'trial')} saved, {len(result.unfinished)} not finished or crashed; "
             f"to continue, run the same command again (--name {sweep.name}).",
             soft_wrap=True,
             highlight=False,

@@ -22,6 +22,7 @@ from core.config import StorageOptions
 from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
+from core.quantity import quantity
 
 GROUPS = (
     FlagGroup(
@@ -88,7 +89,7 @@ def sync(request: SyncRequest, console: Console) -> int:
             {EVALUATION_TABLE: evaluations} if evaluations else {},
             rewrite=request.rewrite,
         )
-    deleted = f"{synced.deleted} runs deleted, " if request.rewrite else ""
+    deleted = f"{quantity(synced.deleted, 'run')} deleted, " if request.rewrite else ""
     console.print(
         f"Sweep {request.sweep}: {deleted}{synced.written} of {len(snapshot.finished)} finished trials written to "
         f"{request.mlflow_uri}",

@@ -9,6 +9,7 @@ from analysis.report.attack_names import attack_name
 from analysis.report.facets import describe, distinct_factors
 from analysis.report.formatting import format_ends
 from analysis.report.tables.cells_table import measured_label
+from core.quantity import quantity
 
 PREDICATES = {
     "any": "unstable at their end",
@@ -31,7 +32,7 @@ def answer_sentence(cells: Sequence[CellRate], decisions: str = "") -> str:
     running = sum(cell.running for cell in cells)
     if not counted:
         return f"No trial counts yet: {running} running, {sum(c.censored for c in cells)} censored."
-    still = [f"{running} trials still running"] if running else []
+    still = [f"{quantity(running, 'trial')} still running"] if running else []
     still += ["others waiting" if running else "trials waiting"] if any(cell.waiting for cell in cells) else []
     so_far = f"So far, with {' and '.join(still)}: " if still else ""
     predicate = PREDICATES[counted[0].label].format(pgd=attack_name(measured_label(cells, "pgd-10")))

@@ -17,6 +17,7 @@ from core.evaluation.collect import measurements
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.pool import run_on_ray
 from core.evaluation.target import Target
+from core.quantity import quantity
 from core.records import Measurement
 from core.storage import Store
 
@@ -44,7 +45,7 @@ def run_targets(
     places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
     progress = Progress(console, len(places))
     known = sum(len(blocks) for blocks in results) - len(places)
-    console.print(f"{len(places)} blocks to attack, {known} blocks are stored already", highlight=False)
+    console.print(f"{quantity(len(places), 'block')} to attack, {known} stored already", highlight=False)
 
     def hand_over(number: int) -> None:
         whole = [correct for correct in results[number] if correct is not None]

@@ -24,6 +24,7 @@ from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger, unfinished
 from core.ledger.snapshot import SweepReader
+from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.storage import Store, StoreError
@@ -220,10 +221,8 @@ class Training:
     def _tuner(self, concurrent: int, display: Display, metrics: RayMetrics) -> tune.Tuner:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         allocator = self.allocator
-        display.say(
-            f"{'As many trials as the goal needs' if allocator else f'{len(self.pending)} trials to run'}, "
-            f"{concurrent} at a time"
-        )
+        planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
+        display.say(f"{planned}, {concurrent} at a time")
         protocol = self.sweep.protocol.model_dump(mode="json")
         watchdog = Watchdog(self.live, float(self.options.silence_s))
         callback = SweepCallback(

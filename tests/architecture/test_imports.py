@@ -9,7 +9,7 @@ import pytest
 from tests.architecture.imports import imports, reached, within
 
 SPEED = "jobs.speed"
-FOR_ANALYSIS = ("core.records", "core.config", "core.verdict", "core.allocation")
+FOR_ANALYSIS = ("core.quantity", "core.records", "core.config", "core.verdict", "core.allocation")
 
 WITHOUT_FRAMEWORKS = (
     "core.ledger",

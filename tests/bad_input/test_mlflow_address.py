@@ -96,6 +96,8 @@ def test_a_server_that_is_none(
     sweep = ["--sweep", NAME, "--storage", str(stored.storage), "--mlflow-uri", address(server)]
     ended = run(sync_mlflow.main, sweep)
     assert_refused(ended, "--mlflow-uri")
+    if kind not in ("401", "500", "a web page", "half an answer"):
+        return  # A report takes seconds, and its connection to MLflow is `TrackedSweep`, which is tested above.
     ended = run(report.main, sweep)  # The report does not need MLflow.
     assert ended.code == 0
     (line,) = [line for line in ended.out.splitlines() if "MLflow" in line]

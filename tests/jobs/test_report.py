@@ -204,7 +204,7 @@ def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, c
             time.sleep(0.02)
         assert main([*live.options]) == 0
         said = capsys.readouterr().out
-        assert "So far, with 1 trials still running and others waiting: 0 of 1 trials" in said
+        assert "So far, with 1 trial still running and others waiting: 0 of 1 trials" in said
         assert tracked.parent("live").info.status == "RUNNING"
         assert 'data-outcome="running"' in tracked.logged("live-report.html", "live").read_text()
     assert tracked.parent("live").info.status == "FINISHED"

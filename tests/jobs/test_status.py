@@ -119,7 +119,7 @@ def test_a_driver_that_ended_early(stored: Stored, capsys: Capture, state: str, 
 def test_a_sweep_whose_driver_never_spoke(stored: Stored, capsys: Capture) -> None:
     stored.ledger.store.delete("progress.json")
     said = stored.status(capsys)
-    assert "4 trials have ended; no driver has reported running" in said
+    assert "4 trials ended; no driver has reported running" in said
     assert "2/2 100 [34–100]" in said
 
 

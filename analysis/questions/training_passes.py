@@ -42,6 +42,6 @@ def _cell_passes(cell_id: str, group: Sequence[TrialRecord]) -> CellPasses:
         cell = Cell.stored(group[0].cell, f"trial {group[0].key}")
     except ValueError:
         return CellPasses(cell_id, None, None, epochs, seconds)
-    batches = epochs * cell.training.count_batches(cell.data.kept_images)
+    batches = epochs * cell.count_batches(cell.data.kept_images)
     passes = passes_per_batch(cell)
     return CellPasses(cell_id, passes, batches * passes.gradient_passes, epochs, seconds)

@@ -24,7 +24,7 @@ from core.config import (
     load_preset,
     validated,
 )
-from core.config.default_paths import storage_root
+from core.config.default_paths import data_root, storage_root
 from core.config.names import checked_name
 from core.config.plugins import Plugin, PluginError, load_plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
@@ -118,7 +118,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if not given.get("dry_run"):
         from core.sweep.inputs import with_inputs
 
-        sweep = with_inputs(sweep, storage)
+        sweep = with_inputs(sweep, storage, data_root(run.data_dir))
     dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
     if goal and dry_run:
         raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")

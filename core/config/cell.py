@@ -149,9 +149,29 @@ class Cell(Options):
         if start > epochs:
             raise ValueError(f"averaging_start {start} is impossible with epochs {epochs}; allowed: up to {epochs}")
         images, batch_size = self.data.kept_images, self.training.batch_size
-        if self.training.drop_last and batch_size > images:
+        if self.data.extra_data and not 0 < self.extra_per_batch < batch_size:
+            raise ValueError(
+                f"extra_share {self.data.extra_share:g} gives {self.extra_per_batch} extra images to a batch of "
+                f"{batch_size}; allowed: 1 to {batch_size - 1}"
+            )
+        if self.training.drop_last and self.labelled_per_batch > images:
             raise ValueError(f"batch_size {batch_size} with drop_last leaves no batch of {images} training images")
         return self
+
+    def count_batches(self, images: int) -> int:
+        """Number of batches in an epoch over ``images`` images of the data set itself."""
+        size = self.labelled_per_batch
+        return images // size if self.training.drop_last else -(-images // size)
+
+    @property
+    def extra_per_batch(self) -> int:
+        """Number of extra pseudo-labelled images in a whole batch."""
+        return round(self.training.batch_size * self.data.extra_share) if self.data.extra_data else 0
+
+    @property
+    def labelled_per_batch(self) -> int:
+        """Number of images of the data set itself in a whole batch. An epoch has each of these images once."""
+        return self.training.batch_size - self.extra_per_batch
 
     def in_epoch(self, epoch: int) -> Cell:
         """The cell in a 1-based epoch: an option that changes over the epochs has the number of this epoch."""

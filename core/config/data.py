@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Options
+from core.config.base import Number, Options, Unset
 from core.config.datasets import DATASETS, Shape, find_dataset
+from core.config.later import AddedLater, Located
+from core.config.names import SHA256
 from core.config.registered import Registered
 
 GENERATED_DEFAULTS = {
@@ -22,6 +25,9 @@ GENERATED_DEFAULTS = {
 
 SMALLEST_IDBH_IMAGE = 11
 """Smallest side of an image in pixels from which IDBH can remove up to 10 pixels."""
+
+EXTRA_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.(npz|pickle)")
+"""Name of a file of extra images, without a folder."""
 
 
 class DataOptions(Options):
@@ -51,6 +57,28 @@ class DataOptions(Options):
         description="training augmentation; crop-flip: random crop with 4-pixel padding and horizontal flip; idbh: "
         "flip, shifted crop, an operation on colour or shape, and random erasing (Li and Spratling 2023)",
     )
+
+    extra_data: Annotated[str | None, Unset("none"), AddedLater(None), Located("extra_sha256")] = Field(
+        None,
+        description="file of extra pseudo-labelled training images in --data-dir: .npz with image and label, or "
+        ".pickle with data and extrapolated_targets",
+    )
+    extra_share: Annotated[Number, AddedLater(0.5)] = Field(
+        0.5, gt=0, lt=1, description="share of extra images in each training batch"
+    )
+    extra_sha256: Annotated[str | None, Unset("computed"), AddedLater(None)] = Field(
+        None, pattern=SHA256, description="SHA-256 that the file of --extra-data must have"
+    )
+
+    @model_validator(mode="after")
+    def _uses_extra_options(self) -> DataOptions:
+        if self.extra_data is not None and not EXTRA_FILE.fullmatch(self.extra_data):
+            raise ValueError(f"extra_data {self.extra_data} must be the name of a .npz or .pickle file in --data-dir")
+        if self.extra_data is None and self.extra_sha256 is not None:
+            raise ValueError(f"extra_sha256 {self.extra_sha256} needs extra_data")
+        if self.extra_data is None and self.extra_share != type(self).model_fields["extra_share"].default:
+            raise ValueError(f"extra_share {self.extra_share:g} needs extra_data")
+        return self
 
     @model_validator(mode="before")
     @classmethod

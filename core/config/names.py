@@ -19,6 +19,9 @@ def _safe(name: str) -> str:
 SweepName = Annotated[str, AfterValidator(_safe)]
 """Name of a sweep. As it also names a folder, it can't contain a path to another folder."""
 
+SHA256 = "^[0-9a-f]{64}$"
+"""Pattern of a SHA-256 in hexadecimal digits."""
+
 CLUSTER = re.compile(r"auto|local|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 

@@ -10,12 +10,11 @@ from pydantic import Field, model_validator
 
 from core.config.base import Options, Unset
 from core.config.later import AddedLater, Located
-from core.config.names import SAFE_NAME
+from core.config.names import SAFE_NAME, SHA256
 from core.records.key import trial_key
 
 CELL_ID = re.compile(r"[0-9a-f]{12}")
 KEY = re.compile(r"[0-9a-f]{12}-[0-9].*")
-SHA256 = "^[0-9a-f]{64}$"
 FORMS = "SWEEP, SWEEP/OPTION=VALUE,..., SWEEP/CELL_ID, SWEEP/TRIAL_KEY, or the path of a .pt file"
 
 

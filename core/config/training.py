@@ -71,7 +71,3 @@ class TrainingOptions(Options):
     def peak_share(self) -> float:
         """Share of the training after which the learning rate is highest, in schedules that rise and fall."""
         return PEAK_SHARES[self.schedule] if self.lr_peak is None else self.lr_peak
-
-    def count_batches(self, images: int) -> int:
-        """Number of batches in an epoch over ``images`` images."""
-        return images // self.batch_size if self.drop_last else -(-images // self.batch_size)

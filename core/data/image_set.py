@@ -16,13 +16,16 @@ class ImageSet:
 
     images: Tensor
     labels: Tensor
+    extra: ImageSet | None = None
+    """Pseudo-labelled images, of which every training batch has a share; only of a training set."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> ImageSet:
         """The same set on ``device``."""
-        return ImageSet(self.images.to(device), self.labels.to(device))
+        extra = self.extra.to(device) if self.extra else None
+        return ImageSet(self.images.to(device), self.labels.to(device), extra)
 
     def take(self, indices: Tensor | NDArray[np.int64]) -> ImageSet:
         """The images at ``indices`` (int64 [n]), in that order."""

@@ -14,8 +14,9 @@ SECONDS_PER_PASS = 5e-4
 
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, validation included, in forwards of one image per training image."""
+    training = passes_per_batch(cell).in_forwards * cell.training.batch_size / cell.labelled_per_batch
     validation = (protocol.eval_steps + 2) * (1 + IMAGE_BACKWARD) + 1
-    return passes_per_batch(cell).in_forwards + validation * cell.data.validation_images / cell.data.kept_images
+    return training + validation * cell.data.validation_images / cell.data.kept_images
 
 
 def forward_flop(cell: Cell) -> int:

@@ -113,7 +113,7 @@ class Trainer:
 
     def count_steps(self, images: int) -> int:
         """Number of training steps in an epoch over ``images`` images."""
-        return self.cell.training.count_batches(images)
+        return self.cell.count_batches(images)
 
     def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """See `core.methods.Run`."""

@@ -79,7 +79,13 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         device_share=task["device_share"],
         start=read_starting_point(trial, task["storage"]),
     )
-    dataset = load_dataset(trial.cell.data, task["data_dir"]).to(ranks.device)
+    data = trial.cell.data
+    dataset = load_dataset(data, task["data_dir"])
+    if data.extra_data:
+        from core.data.extra import with_extra
+
+        dataset = with_extra(dataset, data, task["data_dir"])
+    dataset = dataset.to(ranks.device)
     run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)
 
 

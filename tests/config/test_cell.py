@@ -26,6 +26,7 @@ CHANGED = {
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "lr_peak": 0.4, "peak_momentum": 0.8,
     "precision": "bf16", "channels_last": True, "compile": True,
     "fast": False, "workers": 2, "start_from": "before", "start_checkpoint": "last", "start_sha256": "0" * 64,
+    "extra_data": "more.npz", "extra_share": 0.7, "extra_sha256": "1" * 64,
 }  # fmt: skip
 METHODS_CHANGED: dict[str, dict[str, object]] = {
     "trades": {"beta": 4, "clean_forwards": 2, "detach_target": True, "adversarial_first": True},
@@ -72,6 +73,8 @@ TOGETHER: dict[str, dict[str, object]] = {
     "averaging_interval": {"weight_averaging": "ema"},
     "start_checkpoint": {"start_from": "before"},
     "start_sha256": {"start_from": "file.pt"},
+    "extra_share": {"extra_data": "more.npz"},
+    "extra_sha256": {"extra_data": "more.npz"},
 }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Stream, Trial
+from core.data.extra import with_extra
 from core.data.image_set import Dataset
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
@@ -30,7 +31,7 @@ def make_cell() -> Callable[..., Cell]:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[[Cell], Dataset]:
-    return lambda cell: load_dataset(cell.data, tmp_path)
+    return lambda cell: with_extra(load_dataset(cell.data, tmp_path), cell.data, tmp_path)
 
 
 @pytest.fixture

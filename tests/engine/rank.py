@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from core.config import Cell, ProtocolOptions, Trial
+from core.data.extra import with_extra
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
@@ -29,7 +30,7 @@ def train_epochs(job: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
     cell = Cell.from_flat(job["cell"])
     streams = Streams.spawn(0, {})
     trainer = Trainer(cell, Float64(build_model(cell.model, cell.data.shape, streams.integer("init"))), streams, ranks)
-    train = load_dataset(cell.data, Path()).train
+    train = with_extra(load_dataset(cell.data, Path()), cell.data, job.get("data_dir", "")).train
     out: dict[str, Any] = {"rows": [], "gradients": []}
     for epoch in (1, 2):
         row, gradients = trainer.run_epoch(

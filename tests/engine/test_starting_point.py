@@ -31,6 +31,10 @@ def sweep_of(*cells: Cell, name: str = "tuned", seeds: int = 2, **fields: Any) -
     return Sweep(name=name, preset="none", entries=entries, protocol=PROTOCOL, **fields)
 
 
+def named(sweep: Sweep, storage: Path) -> Sweep:
+    return with_inputs(sweep, str(storage), str(storage))
+
+
 @pytest.fixture
 def train(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialRecord]:
     """A function that trains a trial as a worker does, in the storage ``tmp_path``."""
@@ -78,7 +82,7 @@ def test_each_seed_starts_from_its_counterpart(
     still = {"lr": 1e-30, "weight_decay": 0, "epochs": 1, "method": "pgd-at"}
     for checkpoint in ("selected", "last"):
         asked = make_cell(**still, start_from="before", start_checkpoint=checkpoint)
-        (entry,) = with_inputs(sweep_of(asked), str(tmp_path)).entries
+        (entry,) = named(sweep_of(asked), tmp_path).entries
         assert entry.cell.start.start_from == f"before/{before[0].cell_id}"
         for seed in (0, 1):
             record = train("tuned", Trial(cell=entry.cell, seed=seed))
@@ -99,8 +103,8 @@ def test_one_trial_or_its_file_for_all_seeds_gives_the_same_bits(
 ) -> None:
     shutil.copy(tmp_path / "before" / "trials" / before[1].key / "selected.pt", tmp_path / "mine.pt")
     asked = [make_cell(start_from=f"before/{before[1].key}"), make_cell(start_from=str(tmp_path / "mine.pt"))]
-    sweep = with_inputs(sweep_of(*asked), str(tmp_path))
-    assert with_inputs(sweep, str(tmp_path)) == sweep
+    sweep = named(sweep_of(*asked), tmp_path)
+    assert named(sweep, tmp_path) == sweep
     require_inputs(sweep)
     by_key, by_file = (train("tuned", Trial(cell=entry.cell, seed=0)) for entry in sweep.entries)
     assert by_key.checkpoints.keys() == by_file.checkpoints.keys()
@@ -130,7 +134,7 @@ def test_a_trial_that_was_interrupted_goes_on_to_the_same_bits(
 
     options = {"sampling_share": 0.34, "subspace_lr": 0.05} if method == "sub-at" else {}
     asked = make_cell(start_from="before", method=method, inner="ce" if method == "sub-at" else "kl", **options)
-    cell = with_inputs(sweep_of(asked), str(tmp_path)).entries[0].cell
+    cell = named(sweep_of(asked), tmp_path).entries[0].cell
     trial = Trial(cell=cell, seed=0)
     whole = train("whole", trial)
     with pytest.raises(RuntimeError, match="died"):
@@ -164,12 +168,12 @@ def test_what_cannot_be_started_from_is_one_clear_error(
         ({"start_from": str(folder / "last.pt"), "norm": "none"}, "it has norm batch, and"),
     ):
         with pytest.raises(ValueError, match=message) as caught:
-            with_inputs(sweep_of(make_cell(**options)), str(tmp_path))
+            named(sweep_of(make_cell(**options)), tmp_path)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=f"--start-from before: sweep before has no finished trial {cell_id}-2"):
-        with_inputs(sweep_of(make_cell(start_from="before"), seeds=3), str(tmp_path))
+        named(sweep_of(make_cell(start_from="before"), seeds=3), tmp_path)
     with pytest.raises(ValueError, match=f"no finished trial {cell_id}-0-init4"):
-        with_inputs(sweep_of(make_cell(start_from="before"), pin_groups=({"init": 4},)), str(tmp_path))
+        named(sweep_of(make_cell(start_from="before"), pin_groups=({"init": 4},)), tmp_path)
     with pytest.raises(ValueError, match=r"call core\.sweep\.inputs\.with_inputs"):
         require_inputs(sweep_of(make_cell(start_from="before")))
 
@@ -183,10 +187,10 @@ def test_a_failed_trial_or_a_missing_checkpoint_is_refused(
     ledger.write(before[1].model_copy(update={"checkpoints": kept}))
     message = f"--start-checkpoint gated: trial {before[1].key} of sweep before has only last, selected"
     with pytest.raises(ValueError, match=message):
-        with_inputs(asked, str(tmp_path))
+        named(asked, tmp_path)
     ledger.write(before[1].model_copy(update={"verdict": censor("diverged: loss")}))
     with pytest.raises(ValueError, match=f"trial {before[1].key} is censored .diverged: loss"):
-        with_inputs(asked, str(tmp_path))
+        named(asked, tmp_path)
 
 
 def test_a_sweep_of_several_cells_needs_one_of_them(
@@ -196,15 +200,15 @@ def test_a_sweep_of_several_cells_needs_one_of_them(
         sweep_of(make_cell(), make_cell(beta=6, lr=0.2), name="before")
     )
     with pytest.raises(ValueError, match=r"has 2 such cells; choose one, as in before/beta=3\.0,lr=0\.1"):
-        with_inputs(sweep_of(make_cell(start_from="before")), str(tmp_path))
-    sweep = with_inputs(sweep_of(make_cell(start_from="before/beta=3.0,lr=0.1,epsilon=1/10")), str(tmp_path))
+        named(sweep_of(make_cell(start_from="before")), tmp_path)
+    sweep = named(sweep_of(make_cell(start_from="before/beta=3.0,lr=0.1,epsilon=1/10")), tmp_path)
     assert sweep.entries[0].cell.start.part == before[0].cell_id
 
 
 def test_damaged_weights_are_never_started_from(
     tmp_path: Path, before: dict[int, TrialRecord], make_cell: Callable[..., Cell], train: Callable[..., TrialRecord]
 ) -> None:
-    cell = with_inputs(sweep_of(make_cell(start_from="before")), str(tmp_path)).entries[0].cell
+    cell = named(sweep_of(make_cell(start_from="before")), tmp_path).entries[0].cell
     file = tmp_path / "before" / "trials" / before[0].key / "selected.pt"
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(CorruptFileError, match="is damaged"):

@@ -18,6 +18,7 @@ EPOCHS = {
     "uneven": {"batch_size": 13},  # 61 images give slices of 6 and 7 images, and of 4 and 5 in the last batch.
     "last batch of one image": {"batch_size": 12},
     "idbh": {"augment": "idbh-strong", "image_size": 12},
+    "extra images": {"extra_data": "more.npz", "extra_share": 0.4, "batch_size": 13},
     "augmented and noised": {"augment": "crop-flip", "noisy_batches": 2},
     "awp": {"awp_radius": 0.02, "batch_size": 13},
     "pgd-at": {"method": "pgd-at", "inner": "ce", "attack_start": "uniform"},
@@ -63,6 +64,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, An
         options = {k: v for k, v in given.items() if k in ("norm", "weight_averaging")}
         jobs.append({"folder": name, "protocol": PROTOCOL, **given, "cell": {**CELL, **options, "workers": 2}})
     folder = tmp_path_factory.mktemp("ranks")
+    random = np.random.default_rng(0)
+    np.savez(folder / "more.npz", image=random.integers(0, 256, (30, 8, 8), np.uint8), label=random.integers(0, 5, 30))
+    jobs = [{**job, "data_dir": str(folder)} for job in jobs]
     (alone,), (first, second) = run_ranks(1, jobs, folder / "one"), run_ranks(2, jobs, folder / "two")
     return dict(zip([*EPOCHS, *TRIALS], zip(alone, first, second, strict=True), strict=True))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.report.facets import coupled_factors, distinct_factors, facets
+from analysis.report.facets import consequent_factors, coupled_factors, distinct_factors, facets, naming_options
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,17 @@ def test_missing_combinations_and_lists_as_values():
     # Each determines the other, and one factor suffices.
     (table,) = facets(cells)
     assert len(table.cells) == 2
+
+
+def test_what_a_method_implies_is_no_column():
+    """The attacks of the methods follow from their names, except where one method has two."""
+    attacks = {"trades": ("kl", "gaussian"), "mart": ("ce", "gaussian"), "pgd-at": ("ce", "uniform")}
+    cells = [
+        {"method": m, "inner": i, "attack_start": s, "attack_step_size": e / k, "epsilon": e, "attack_steps": k}
+        for (m, (i, s)), e, k in product(attacks.items(), (0.1, 0.2), (1, 10))
+    ]
+    assert naming_options(cells) == ["method", "epsilon", "attack_steps"]
+    other = {**cells[0], "inner": "ce"}
+    assert naming_options([*cells, other]) == ["method", "inner", "epsilon", "attack_steps"]
+    assert consequent_factors([Cell(cell) for cell in cells]) == ["inner", "attack_start", "attack_step_size"]
+    assert len({str([cell[name] for name in naming_options([*cells, other])]) for cell in [*cells, other]}) == 13

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from analysis.questions.rates import varying_factors
-from analysis.report.facets import describe, distinct_factors
+from analysis.report.facets import CellFactors, describe, distinct_factors
 from core.records import TrialRecord
 
 
@@ -17,13 +15,8 @@ class TrialNames:
     def __init__(self, records: Sequence[TrialRecord]) -> None:
         varying = varying_factors(records)
         cells = {record.cell_id: record.cell for record in records}.values()
-        self._options = distinct_factors([_CellFactors({name: cell.get(name) for name in varying}) for cell in cells])
+        self._options = distinct_factors([CellFactors({name: cell.get(name) for name in varying}) for cell in cells])
 
     def __call__(self, record: TrialRecord) -> str:
         """The name of one trial: ``beta 1, batch_size 16, seed 3``."""
         return describe({**{name: record.cell.get(name) for name in self._options}, "seed": record.seed})
-
-
-@dataclass(frozen=True)
-class _CellFactors:
-    factors: dict[str, Any]

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate
 from analysis.report.attack_names import attack_name, short_label
-from analysis.report.facets import coupled_factors, distinct_factors
+from analysis.report.facets import consequent_factors, coupled_factors, distinct_factors
 from analysis.report.formatting import (
     NOTHING,
     format_censored,
@@ -127,9 +127,12 @@ def table_caption(cells: Sequence[CellRate]) -> str:
     if any(cell.autoattack_gap for cell in cells):
         pgd = attack_name(measured_label(cells, "pgd-10"))
         text += f" AA gap: {pgd} minus AutoAttack, mean ± sample sd (number of trials, unless all have it)."
+    followers = consequent_factors(cells)
     for name, others in coupled_factors(cells).items():
-        if others:
+        if others and name not in followers:
             text += f" Changed together with {name}: {', '.join(others)}."
+    if followers:
+        text += f" Follow from the other columns: {', '.join(followers)}."
     return text
 
 

@@ -7,16 +7,24 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ray
 from ray.exceptions import AuthenticationError, RpcError
+from ray.util.accelerators import (
+    NVIDIA_TESLA_K80,
+    NVIDIA_TESLA_P4,
+    NVIDIA_TESLA_P100,
+    NVIDIA_TESLA_T4,
+    NVIDIA_TESLA_V100,
+)
 from ray.util.state import list_nodes
 
 from core.cluster.autoscaling import Autoscaling, autoscaling_limits
-from core.config import RunOptions
+from core.config import Cell, RunOptions
 from core.config.names import cluster_address
+from core.engine.cost import step_flop
 
 GROUP_BYTES = 1.2e9
 """Measured memory of the actors that control a trial of several workers; these actors run on the head node."""
@@ -24,6 +32,10 @@ WORKER_BYTES = 0.7e9
 """Measured memory of one training worker on a CPU with a small model; large models need --max-concurrent."""
 GPU_WORKER_BYTES = 3.5e9
 """Estimated memory of the machine, not of the GPU, for one training worker on a GPU: CUDA's libraries and context."""
+MIN_GPU_STEP_FLOP = 1e10
+"""Operations of a training step below which a GPU waits for its kernels to be launched, and a CPU is as fast."""
+OLD_GPUS = (NVIDIA_TESLA_T4, NVIDIA_TESLA_V100, NVIDIA_TESLA_P100, NVIDIA_TESLA_P4, NVIDIA_TESLA_K80)
+"""Ray's names of GPUs that have neither TF32 nor bfloat16."""
 PORT_SECONDS = 20
 STATE_API_SECONDS = 120
 HEAD = "node:__internal_head__"
@@ -140,12 +152,30 @@ def _await_state_api() -> None:
         time.sleep(1)
 
 
-def with_gpus_of_cluster(run: RunOptions) -> RunOptions:
-    """The options with a value for ``gpus_per_worker``; the default is 1 if the cluster has GPUs, and 0 otherwise."""
+def with_gpus_of_cluster(run: RunOptions, cells: Iterable[Cell] = ()) -> RunOptions:
+    """The options with a value for ``gpus_per_worker``.
+
+    The default is 1 if the cluster has GPUs and the largest training step of ``cells``, if there are any, is worth one.
+    """
     if run.gpus_per_worker is not None:
         return run
     has_gpus = bool(ray.cluster_resources().get("GPU", 0)) or autoscaling_limits().offered("GPU")
-    return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus else 0.0})
+    small = has_gpus and max(map(step_flop, cells), default=MIN_GPU_STEP_FLOP) < MIN_GPU_STEP_FLOP
+    return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus and not small else 0.0})
+
+
+def check_gpu_models(run: RunOptions, precisions: Iterable[str]) -> None:
+    """Raise ValueError if a node has a GPU that does not have one of the number formats of training."""
+    wanted = sorted({"tf32", "bf16"} & set(precisions))
+    if not wanted or not run.gpus_per_worker:
+        return
+    labels = {label for node in ray.nodes() if node["Alive"] for label in node["Resources"]}
+    for model in OLD_GPUS:
+        if f"accelerator_type:{model}" in labels:
+            raise ValueError(
+                f"--precision {wanted[0]} is impossible on the cluster's {model} GPUs; allowed are fp32 and fp16, or "
+                "--gpus-per-worker 0 for CPUs"
+            )
 
 
 def fitting_trials(run: RunOptions, workers: int) -> int:

@@ -110,9 +110,9 @@ class ClusterOptions(Options):
         ClusterAddress | None, Unset("$RAY_ADDRESS, else the cluster of the Ray job, else a new local cluster")
     ] = Field(None, description="address of the Ray cluster: HOST:PORT of its head node")
     cpus_per_worker: Number = Field(1, ge=0, le=1024, description="number of CPUs per DDP rank")
-    gpus_per_worker: Annotated[Number | None, Unset("1 if the cluster has GPUs, else 0")] = Field(
-        None, ge=0, le=1, description="number of GPUs per DDP rank; may be a fraction"
-    )
+    gpus_per_worker: Annotated[
+        Number | None, Unset("1 if the cluster has GPUs and a training step has 10 GFLOP or more, else 0")
+    ] = Field(None, ge=0, le=1, description="number of GPUs per DDP rank; may be a fraction")
     max_concurrent: Annotated[int | None, Unset("as many as fit")] = Field(
         None, ge=1, description="largest number of trials that run at once"
     )

@@ -19,6 +19,11 @@ def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     return training + validation * cell.data.validation_images / cell.data.kept_images
 
 
+def step_flop(cell: Cell) -> float:
+    """Number of floating-point operations of a training step on a whole batch."""
+    return cell.passes.in_forwards * cell.training.batch_size * forward_flop(cell)
+
+
 def forward_flop(cell: Cell) -> int:
     """Number of floating-point operations in the forward of one image. A multiply-add counts as two."""
     return _forward_flop(cell.model, cell.data.shape)

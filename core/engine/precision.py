@@ -9,6 +9,15 @@ import torch
 
 from core.attacks.float32 import float32_products
 
+TENSOR_FLOATS = (8, 0)
+"""Least compute capability of a GPU with TF32 and bfloat16. On an older GPU, torch emulates bfloat16 very slowly."""
+
+
+def check_capability(name: str, capability: tuple[int, int], gpu: str) -> None:
+    """Raise ValueError if a GPU of this compute capability does not have the number format."""
+    if name in ("tf32", "bf16") and capability < TENSOR_FLOATS:
+        raise ValueError(f"--precision {name} is impossible on a {gpu}; allowed are fp32 and fp16")
+
 
 class Precision:
     """Autocast and loss scaling of one trial.
@@ -17,9 +26,14 @@ class Precision:
         name: ``fp32 | tf32 | bf16 | fp16``. tf32 changes only CUDA matrix products and convolutions; on a CPU
             it equals fp32.
         device: device of the network.
+
+    Raises:
+        ValueError: the GPU does not have the number format.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
+        if device.type == "cuda":
+            check_capability(name, torch.cuda.get_device_capability(device), torch.cuda.get_device_name(device))
         self.name = name
         self.device = device
         dtypes = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
-from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.cluster.connect import check_gpu_models, fitting_trials, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
@@ -200,7 +200,9 @@ class Training:
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
             join_cluster(self.options.address, self.ledger.store, display.console)
-            self.options = with_gpus_of_cluster(self.options)
+            cells = [entry.cell for entry in self.sweep.entries]
+            self.options = with_gpus_of_cluster(self.options, cells)
+            check_gpu_models(self.options, (cell.training.precision for cell in cells))
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
             concurrent = fitting_trials(self.options, workers)
             self._enter()

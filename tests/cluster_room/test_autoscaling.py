@@ -12,10 +12,13 @@ from ray.autoscaler._private.util import prepare_config
 
 from core.cluster.autoscaling import CLUSTER_FILE
 from core.cluster.connect import fitting_trials, with_gpus_of_cluster
-from core.config import RunOptions
+from core.config import Cell, RunOptions
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 CLUSTER = Path(__file__).parents[2] / "raycluster.yaml"
+
+
+TINY = Cell.from_flat({"model": "small-cnn", "batch_size": 16})
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +39,10 @@ def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_trials_are_as_many_as_the_started_machines_will_hold(launched: None) -> None:
-    run = with_gpus_of_cluster(RunOptions())
+    run = with_gpus_of_cluster(RunOptions(), [Cell.from_flat({"model": "resnet18"}), TINY])
     assert run.gpus_per_worker == 1
+    assert with_gpus_of_cluster(RunOptions(), [TINY]).gpus_per_worker == 0, "a tiny network stays on CPUs"
+    assert with_gpus_of_cluster(RunOptions(gpus_per_worker=0.5), [TINY]).gpus_per_worker == 0.5
     # At most 16 machines start. tests/deploy/test_scaling.py checks their types with Ray's scheduler.
     assert fitting_trials(run, workers=1) == 16
     assert fitting_trials(run, workers=3) == 5

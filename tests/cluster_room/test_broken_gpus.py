@@ -10,7 +10,7 @@ import ray
 import torch
 
 from core.cluster.broken_gpus import BrokenGpus, open_assigned_device
-from core.cluster.connect import fitting_trials
+from core.cluster.connect import check_gpu_models, fitting_trials
 from core.config import RunOptions
 
 pytestmark = [
@@ -22,7 +22,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def two_gpus() -> Iterator[None]:
-    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    t4 = {"accelerator_type:T4": 1}
+    ray.init(address="local", num_cpus=2, num_gpus=2, resources=t4, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -46,3 +47,11 @@ def test_a_trial_on_a_gpu_needs_the_memory_of_cudas_libraries(two_gpus: None) ->
     options = {"cpus_per_worker": 0.01, "gpus_per_worker": 0.001}
     memory = sum(ray.cluster_resources()[name] for name in ("memory", "object_store_memory"))
     assert fitting_trials(RunOptions(**options), 1) == int(memory / 3.5e9)
+
+
+@pytest.mark.parametrize("name", ["tf32", "bf16"])
+def test_formats_that_the_clusters_gpus_lack_are_refused(two_gpus: None, name: str) -> None:
+    with pytest.raises(ValueError, match=f"--precision {name} is impossible on the cluster's T4 GPUs"):
+        check_gpu_models(RunOptions(gpus_per_worker=1), ["fp32", name])
+    check_gpu_models(RunOptions(gpus_per_worker=1), ["fp32", "fp16"])
+    check_gpu_models(RunOptions(gpus_per_worker=0), [name])

@@ -232,3 +232,8 @@ def test_any_values_make_a_sweep_or_a_value_error(
     else:
         message = f"{len(built.entries)} cells"
     assert message
+
+
+@pytest.mark.parametrize("name", ["table2-batch", "table2-lr", "table4", "table5", "table6", "table7"])
+def test_the_papers_presets_have_the_arithmetic_of_its_code(name: str, presets: Path) -> None:
+    assert {entry.cell.training.precision for entry in sweep(load_preset(name, presets)).entries} == {"tf32"}

@@ -15,7 +15,6 @@ from tests.deploy.conftest import ROOT
 PUBLISHED_IMAGES = "/aws/service/"
 CPUS_AND_GPUS = {
     # test_ray_up_on_moto.py compares the same with EC2's responses in moto 5.2.
-    "g4dn.xlarge": {"CPU": 4, "GPU": 1},
     "g6.xlarge": {"CPU": 4, "GPU": 1},
     "g5.xlarge": {"CPU": 4, "GPU": 1},
     "g6e.xlarge": {"CPU": 4, "GPU": 1},

@@ -45,7 +45,7 @@ def test_nothing_waits_nothing_is_started(prepared: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("trials", [1, 12, 16])
 def test_a_trial_on_one_gpu_gets_the_first_machine_with_one(prepared: dict[str, Any], trials: int) -> None:
-    assert started(prepared, trials, TRIAL) == {"g4dn.xlarge": trials}
+    assert started(prepared, trials, TRIAL) == {"g6.xlarge": trials}
 
 
 def test_no_more_are_started_than_the_file_allows(prepared: dict[str, Any]) -> None:
@@ -53,7 +53,7 @@ def test_no_more_are_started_than_the_file_allows(prepared: dict[str, Any]) -> N
 
 
 def test_where_aws_has_none_of_a_type_the_next_is_taken(prepared: dict[str, Any]) -> None:
-    assert started(prepared, 3, TRIAL, availability={"g4dn.xlarge": 0.0}) == {"g6.xlarge": 3}
+    assert started(prepared, 3, TRIAL, availability={"g6.xlarge": 0.0}) == {"g5.xlarge": 3}
 
 
 def test_a_group_that_fills_a_machine_with_four_gpus_gets_one(prepared: dict[str, Any]) -> None:

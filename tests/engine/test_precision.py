@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.image_set import Dataset
+from core.engine.precision import check_capability
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.trial import TrialContext, TrialRun
@@ -73,6 +74,15 @@ def test_tf32_is_float32_on_a_cpu(
     for trainer in trainers:
         trainer.run_epoch(load(trainer.cell).train, 1)
     assert torch.equal(*(weights(trainer.model) for trainer in trainers))
+
+
+def test_an_older_gpu_refuses_formats_that_it_would_emulate() -> None:
+    for name in ("tf32", "bf16"):
+        with pytest.raises(ValueError, match=f"--precision {name} is impossible on a Tesla T4; allowed are fp32"):
+            check_capability(name, (7, 5), "Tesla T4")
+        check_capability(name, (8, 0), "NVIDIA A100")
+    for name in ("fp32", "fp16"):
+        check_capability(name, (7, 5), "Tesla T4")
 
 
 @pytest.mark.parametrize(("name", "form"), [("fp32", "ieee"), ("tf32", "tf32"), ("bf16", "ieee")])

@@ -26,6 +26,7 @@ GOALS = (
     *(AllocationGoal(until_width=width) for width in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)),
     *(AllocationGoal(until_decided=rate, max_trials=1) for rate in (0.5, 0.3, 0.1)),
 )
+GROUPS = (FlagGroup("coverage", "there are no options", ()),)
 RATES = (0.0, 0.1, 0.3, 0.5)
 
 
@@ -33,7 +34,7 @@ def main(args: list[str]) -> int:
     """Compute and print. Exit code: 0 done, 2 bad input."""
 
     def job() -> int:
-        read_flags((FlagGroup("coverage", "there are no options", ()),), args, __doc__ or "")
+        read_flags(GROUPS, args, __doc__ or "")
         for table in (fixed_table(), sequential_table()):
             print(markdown_table(table))
         return DONE

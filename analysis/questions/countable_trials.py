@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.questions.early_stopping_bias import can_be_stopped
 from analysis.questions.rates import Label
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import SeedHistory, in_seed_order, until_end
@@ -64,7 +63,7 @@ def default_label(records: Sequence[TrialRecord]) -> Label:
     How a stopped trial would have ended is unknown, but it was certainly unstable at some time. The label is therefore
     *ever* if the protocol stops trials. It is *ever* for an adaptive sweep too, because the sweep decides by it.
     """
-    return "ever" if is_adaptive(records) or any(map(can_be_stopped, records)) else "any"
+    return "ever" if is_adaptive(records) or any(record.can_be_stopped for record in records) else "any"
 
 
 def _in_order_of_seeds(records: Sequence[TrialRecord]) -> list[TrialRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analysis.questions.early_stopping_bias import CorrectedRate, can_be_stopped, corrected_rates
+from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
 from analysis.questions.rates import CellRate, Label, cell_rates
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import SequentialDesign
@@ -24,7 +24,7 @@ def displayed_rates(
     Arguments and errors are those of `cell_rates`.
     """
     cells = cell_rates(records, label, level, interval, design)
-    stopping = {record.cell_id for record in records if can_be_stopped(record)}
+    stopping = {record.cell_id for record in records if record.can_be_stopped}
     if label != "any" or not stopping:
         return cells
     corrected = corrected_rates(records, level, "anytime" if interval in ("anytime", "sequential") else "melded")

@@ -91,7 +91,7 @@ def audit_stopper(
 
     With the kind ``clustered``, trials that share pinned seeds are one group.
     """
-    ran_on = [r for r in _finished(records) if not can_be_stopped(r)]
+    ran_on = [r for r in _finished(records) if not r.can_be_stopped]
     unstable = [r for r in ran_on if _unstable(r)]
     fine = [r for r in ran_on if not _unstable(r)]
     stoppable = [r for r in ran_on if _stoppable(r)]
@@ -166,7 +166,7 @@ def _corrected(
     n, known = len(trials), sum(_unstable(r) for r in trials if not _stoppable(r))
     either = known + stoppable
     plain: IntervalKind = "anytime" if kind == "anytime" else "clopper-pearson"
-    if any(can_be_stopped(r) for r in trials):
+    if any(r.can_be_stopped for r in trials):
         product = melded_product if kind == "melded" else anytime_product
         found = product((either, n), (stoppable, either), (fine, followed), level)
         ended = stoppable * (followed - fine) / followed if followed else None if stoppable else 0.0
@@ -194,11 +194,6 @@ def _finished(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def _unstable(record: TrialRecord) -> bool:
     return has_label(record, "any") is True
-
-
-def can_be_stopped(record: TrialRecord) -> bool:
-    """Whether the design lets the stopper end this trial: the protocol stops trials, and it is not audited."""
-    return bool(record.protocol.get("stop")) and not record.audit
 
 
 def _stoppable(record: TrialRecord) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.questions.early_stopping_bias import CorrectedRate, can_be_stopped, healing_of_stoppable
+from analysis.questions.early_stopping_bias import CorrectedRate, healing_of_stoppable
 from analysis.report.context import ReportContext
 from analysis.report.formatting import format_ends
 
@@ -12,7 +12,7 @@ def end_sentence(context: ReportContext) -> str:
     if context.label != "ever":
         return ""
     stopped = sum(record.stopped_early for record in context.counted)
-    if not any(map(can_be_stopped, context.counted)):
+    if not any(record.can_be_stopped for record in context.counted):
         return "Every trial trains to its end: --label any shows the rate of trials that are unstable at their end."
     if not stopped:
         return ""

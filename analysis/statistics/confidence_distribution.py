@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import betaincinv
 
 Count = tuple[int, int]
 """k of n."""
@@ -16,4 +15,6 @@ def confidence_draws(points: np.ndarray, k: int, n: int, *, upper: bool) -> np.n
         return np.zeros_like(points)
     if b == 0:
         return np.ones_like(points)
+    from scipy.special import betaincinv  # see `intervals` for why here
+
     return betaincinv(a, b, points)

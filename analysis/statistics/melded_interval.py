@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
-from scipy.stats import qmc
 
 from analysis.statistics.confidence_distribution import Count, confidence_draws
 from analysis.statistics.intervals import Interval, confidence_sequence
 
-POINTS = qmc.Sobol(3, scramble=False).random(4096).T + 0.5 / 4096
-"""Sobol points ``[3, 4096]``: each coordinate is an even grid, and together they fill the cube evenly."""
+
+@cache
+def sobol_points() -> np.ndarray:
+    """Sobol points ``[3, 4096]``: each coordinate is an even grid, and together they fill the cube evenly."""
+    from scipy.stats import qmc  # see `intervals` for why here
+
+    return qmc.Sobol(3, scramble=False).random(4096).T + 0.5 / 4096
 
 
 def melded_product(ever: Count, stoppable: Count, fine: Count, level: float) -> Interval:
@@ -39,8 +45,8 @@ def anytime_product(ever: Count, stoppable: Count, fine: Count, level: float) ->
 
 
 def _product(ever: Count, stoppable: Count, fine: Count, *, upper: bool) -> np.ndarray:
-    u = confidence_draws(POINTS[0], *ever, upper=upper)
-    return u * (
-        1
-        - confidence_draws(POINTS[1], *stoppable, upper=not upper) * confidence_draws(POINTS[2], *fine, upper=not upper)
-    )
+    first, second, third = sobol_points()
+    u = confidence_draws(first, *ever, upper=upper)
+    v = confidence_draws(second, *stoppable, upper=not upper)
+    c = confidence_draws(third, *fine, upper=not upper)
+    return u * (1 - v * c)

@@ -160,6 +160,11 @@ class TrialRecord(_Plain):
         return self.verdict is not None and (self.verdict.censor_reason or "").startswith("crashed")
 
     @property
+    def can_be_stopped(self) -> bool:
+        """True if this trial may be stopped early: the protocol stops trials, and the trial is not audited."""
+        return bool(self.protocol.get("stop")) and not self.audit
+
+    @property
     def key(self) -> str:
         """Identity of the trial within its sweep."""
         return trial_key(self.cell_id, self.seed, self.pins)

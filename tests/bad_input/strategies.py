@@ -153,7 +153,9 @@ METHOD_OPTIONS = tuple(
 )
 """Options that methods alone have."""
 OWN = {option.name for option in METHOD_OPTIONS}
-DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "lr_peak", "peak_momentum", "workers", "dataset"}
+DEPENDENT = {"nesterov", "drop_last", "schedule", "milestones", "lr_peak", "peak_momentum", "workers", "dataset"} | {
+    *("extra_data", "extra_share", "extra_sha256", "start_from", "start_checkpoint", "start_sha256", "train_epsilon")
+}
 DEPENDENT_PROTOCOL = {"detector", "detector_threshold"}
 """Options whose valid values depend on others."""
 CELL_OPTIONS = (

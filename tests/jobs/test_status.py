@@ -88,8 +88,8 @@ def test_cells_trials_cost_and_driver(stored: Stored, capsys: Capture) -> None:
     assert "cost 110.00 of about 160.00" in said
     assert f"{TRIALS[4].key} epoch 1/4 fosc 0.25" in said
     # The columns are done, running, waiting, censored, and unstable / counted.
-    assert "1 2 2 – – 2/2 100 [34–100]" in said
-    assert "6 1 1 1 1 0/1 0 [0–79]" in said
+    assert "1 2 2 – – 2/2 100 [22–100]" in said
+    assert "6 1 1 1 1 0/1 0 [0–95]" in said
 
 
 def test_records_count_at_once_and_the_price_may_be_another(stored: Stored, capsys: Capture) -> None:
@@ -120,7 +120,7 @@ def test_a_sweep_whose_driver_never_spoke(stored: Stored, capsys: Capture) -> No
     stored.ledger.store.delete("progress.json")
     said = stored.status(capsys)
     assert "4 trials ended; no driver has reported running" in said
-    assert "2/2 100 [34–100]" in said
+    assert "2/2 100 [22–100]" in said
 
 
 def test_wrong_input_is_one_line(stored: Stored, capsys: Capture) -> None:

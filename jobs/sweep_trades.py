@@ -157,10 +157,13 @@ def anytime(unstable: int, finished: int) -> tuple[float, float]:
 def run_and_print(request: SweepRequest, console: Console) -> int:
     """Run the sweep and print the table, the locations of results, and how to continue."""
     from core.allocation import SeedHistory
+    from core.data.load import require_files
     from core.ledger.ledger import Ledger
     from core.storage import Store
 
     run, storage, goal = request.run, request.storage, request.goal
+    for data in () if run.download else dict.fromkeys(entry.cell.data for entry in request.sweep.entries):
+        require_files(data, run.data_dir)
     sweep = Ledger(Store(storage).child(request.sweep.name), request.sweep.name).continued(request.sweep)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {quantity(len(sweep.entries), 'cell')}. "

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options, Unset
+from core.config.base import Number, Options, Unset, check_unused
 from core.config.datasets import DATASETS, Shape, find_dataset
 from core.config.later import AddedLater, Located
 from core.config.names import SHA256
@@ -74,10 +74,7 @@ class DataOptions(Options):
     def _uses_extra_options(self) -> DataOptions:
         if self.extra_data is not None and not EXTRA_FILE.fullmatch(self.extra_data):
             raise ValueError(f"extra_data {self.extra_data} must be the name of a .npz or .pickle file in --data-dir")
-        if self.extra_data is None and self.extra_sha256 is not None:
-            raise ValueError(f"extra_sha256 {self.extra_sha256} needs extra_data")
-        if self.extra_data is None and self.extra_share != type(self).model_fields["extra_share"].default:
-            raise ValueError(f"extra_share {self.extra_share:g} needs extra_data")
+        check_unused(self, ("extra_share", "extra_sha256"), "extra_data", needed=self.extra_data is not None)
         return self
 
     @model_validator(mode="before")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Options, Unset
+from core.config.base import Options, Unset, check_unused
 from core.config.later import AddedLater, Located
 from core.config.names import SAFE_NAME, SHA256
 from core.records.key import trial_key
@@ -36,10 +36,9 @@ class StartOptions(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> StartOptions:
-        if self.start_sha256 and not self.is_file:
-            raise ValueError(f"start_sha256 {self.start_sha256} needs a .pt file as start_from")
-        if self.start_checkpoint != "selected" and (self.start_from is None or self.is_file):
-            raise ValueError(f"start_checkpoint {self.start_checkpoint} needs a sweep's trial as start_from")
+        check_unused(self, ("start_sha256",), "start_from with a .pt file", needed=self.is_file)
+        of_trial = self.start_from is not None and not self.is_file
+        check_unused(self, ("start_checkpoint",), "start_from with the trial of a sweep", needed=of_trial)
         if self.start_from is not None and not self.is_file:
             sweep, _, part = self.start_from.partition("/")
             named = "=" in part or CELL_ID.fullmatch(part) or KEY.fullmatch(part) or self.start_from == sweep

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.config import DataOptions
+from core.config.datasets import find_dataset
 from core.data.reader import Reader, open_reader
 from core.data.split import stratified_split
 from core.storage.address import is_s3
@@ -52,6 +53,12 @@ def check_files(options: DataOptions, data_dir: Path | str) -> None:
     reader.require(folder)
     stratified_split(reader.training_labels(folder), options.validation_images)
     reader.warn_if_changed(folder)
+
+
+def require_files(options: DataOptions, data_dir: Path | str) -> None:
+    """Raise ValueError if a file of the data set is missing in a local folder. No file is read."""
+    if find_dataset(options.dataset).needs_files and not is_s3(str(data_dir)):
+        open_reader(options).require(Path(data_dir))
 
 
 def download_files(options: DataOptions, data_dir: Path | str) -> None:

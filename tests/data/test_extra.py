@@ -139,8 +139,8 @@ def test_a_cell_is_named_by_the_content_of_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"extra_data": None, "extra_share": 0.3}, "extra_share 0.3 needs extra_data"),
-        ({"extra_data": None, "extra_sha256": "0" * 64}, "extra_sha256 0+ needs extra_data"),
+        ({"extra_data": None, "extra_share": 0.3}, "extra_share 0.3 has no effect without extra_data"),
+        ({"extra_data": None, "extra_sha256": "0" * 64}, "extra_sha256 0+ has no effect without extra_data"),
         ({"extra_data": "../more.npz"}, r"extra_data ../more.npz must be the name of a .npz or .pickle file"),
         ({"extra_data": "more.zip"}, "must be the name of a .npz or .pickle file in --data-dir"),
         ({"extra_share": 1}, "less than 1"),

@@ -29,6 +29,14 @@ BAD = [
     ("--gpus-per-worker 0.5 --workers 2", ["--gpus-per-worker 0.5", "--workers 2", "cannot share a GPU"]),
     ("--validation-images 1437", ["validation_images 1437", "train_images 1437"]),
     ("--preset table4 --data-dir nowhere", ["cifar10", "nowhere", "--data-dir", "--download"]),
+    ("--augment idbh-weak", ["augment idbh-weak", "image_size 8", "at least 11 pixels"]),
+    ("--method las-at --train-epsilon 0.2", ["train_epsilon 0.2", "las-at"]),
+    ("--extra-share 0.3", ["extra_share 0.3", "extra_data"]),
+    ("--extra-data none.npz", ["--extra-data none.npz", "not found", "--data-dir"]),
+    ("--start-from nosuch", ["--start-from nosuch", "there is no sweep nosuch"]),
+    ("--start-from nosuch.pt", ["--start-from", "nosuch.pt", "no such file"]),
+    ("--start-checkpoint last", ["start_checkpoint last", "start_from"]),
+    ("--start-from a/0123456789ab --until-width 0.3", ["--start-from a/0123456789ab", "--until-width"]),
     ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),
     ("--mlflow-uri http://127.0.0.1:9", ["--mlflow-uri http://127.0.0.1:9"]),
     ("--mlflow-uri sqlite:///nowhere/mlflow.db", ["--mlflow-uri", "nowhere"]),
@@ -52,6 +60,16 @@ def test_bad_option_is_named_before_anything_starts(
         assert text in message
     assert "Traceback" not in printed.err
     assert "Ray" not in printed.out
+
+
+def test_missing_data_are_refused_before_anything_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--preset", "table4", "--data-dir", "nowhere"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: dataset cifar10 needs ")
 
 
 @pytest.mark.parametrize("options", ["--betta 1", "--no-such-flag"])

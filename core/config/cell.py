@@ -145,6 +145,8 @@ class Cell(Options):
                 raise ValueError(f"{option} {schedule} is {number} in every epoch of {epochs}; write {option} {number}")
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
+        if self.training.precision == "fp16" and self.method.is_second_order:
+            raise ValueError(f"precision fp16 is impossible with method {name}, which then learns nothing; use bf16")
         start, epochs = self.averaging.averaging_start, self.training.epochs
         if start > epochs:
             raise ValueError(f"averaging_start {start} is impossible with epochs {epochs}; allowed: up to {epochs}")

@@ -254,6 +254,8 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
     if given.get("method") in ("grad-align", "seat"):
         given.pop("compile", None)
+        if given.get("precision") == "fp16":
+            given["precision"] = "bf16"
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"
     if given.keys() & {"rwp_radius", "rwp_steps", "rwp_threshold"}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ import jobs
 from core.command.help_page import HelpPage
 from core.command.request import read_request
 from core.command.sweep_flags import MOST_USED, sweep_groups
-from core.config import OPTION_FIELDS, ProtocolOptions, RunOptions, load_preset
+from core.config import METHODS, OPTION_FIELDS, ProtocolOptions, RunOptions, load_preset
 from core.config.flags import Flag, FlagGroup
+from core.config.methods.base import options_of
 
 JOBS = Path(jobs.__file__).parent
 GROUPS = sweep_groups()
@@ -74,6 +76,14 @@ def test_all_is_the_groups_one_after_the_other(page: Page) -> None:
     assert "None" not in everything
     assert "()" not in everything
     assert "default: )" not in everything
+
+
+def test_the_methods_page_names_every_method_beside_its_options(page: Page) -> None:
+    shown = options(page("--help method"))
+    for name, entry in METHODS.items():
+        assert name in re.findall(r"[\w-]+", shown["--method"])
+        for option in options_of(entry.options):
+            assert name in re.findall(r"[\w-]+", shown[f"--{option.replace('_', '-')}"]), (name, option)
 
 
 def test_values_are_the_presets_or_the_defaults(page: Page) -> None:

@@ -218,6 +218,8 @@ def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
         ),
         ({"averaging_start": 2}, "averaging_start 2 has no effect without weight_averaging ema or swa"),
         ({"weight_averaging": "ema", "averaging_start": 51}, "averaging_start 51 is impossible with epochs 50"),
+        ({"method": "seat", "precision": "fp16"}, "precision fp16 is impossible with method seat, .* use bf16"),
+        ({"method": "grad-align", "precision": "fp16"}, "precision fp16 is impossible with method grad-align"),
         ({"bata": 3}, "unknown options: bata"),
         ({"method": "pgd"}, "must be one of trades, pgd-at"),
         (

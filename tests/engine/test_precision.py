@@ -16,6 +16,7 @@ from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.trial import TrialContext, TrialRun
 from core.storage import Store
+from tests import tiny
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,6 +45,32 @@ def test_an_overflow_in_the_first_step_leaves_clean_momentum(
     assert torch.equal(weights(ours.model), weights(theirs.model))
     momentum = [ours.optimizer.state[parameter]["momentum_buffer"] for parameter in ours.model.parameters()]
     assert max(buffer.abs().max().item() for buffer in momentum) < 10
+
+
+@pytest.mark.parametrize(
+    ("precision", "options"),
+    [
+        ("bf16", {"method": "grad-align"}),
+        ("bf16", {"method": "seat"}),
+        ("bf16", {"method": "seat", "linearity_form": "official"}),
+        ("fp16", {"method": "seat", "linearity_form": "official"}),
+    ],
+)
+def test_methods_that_contain_a_gradient_train_near_float32(
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    precision: str,
+    options: dict[str, str],
+) -> None:
+    """What is allowed, see `MethodOptions.is_second_order`: in fp16 the loss scale of the others falls to 0."""
+    fixed = ("attack_steps", "attack_step_size")
+    usual = {name: value for name, value in tiny.CELL.items() if name not in fixed}
+    half, full = (Cell.from_flat({**usual, "lr": 0.02, **options, **p}) for p in ({"precision": precision}, {}))
+    dataset = load(full)
+    trainer = make_trainer(half)
+    ours, theirs = train(trainer, dataset), train(make_trainer(full), dataset)
+    assert ours["train/loss"] == pytest.approx(theirs["train/loss"], rel=0.05)
+    assert trainer.precision.scaler.get_scale() >= 1
 
 
 @pytest.mark.parametrize("name", HALF)

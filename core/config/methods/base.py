@@ -103,6 +103,11 @@ class MethodOptions(Options):
         """
 
     @property
+    def is_second_order(self) -> bool:
+        """True if the weights follow the gradient of a gradient. In fp16 no step of it is finite at any loss scale."""
+        return False
+
+    @property
     def updates_per_batch(self) -> int:
         """Number of weight updates per batch."""
         return 1

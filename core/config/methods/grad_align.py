@@ -27,6 +27,11 @@ class GradAlignOptions(MethodOptions):
         """The attack of RS-FGSM."""
         return RsFgsmOptions.part_defaults(epsilon)
 
+    @property
+    def is_second_order(self) -> bool:
+        """The cosine's second gradient keeps its graph."""
+        return True
+
     def objective_passes(self) -> Passes:
         """Three forwards (start, random point, adversarial). The loss's backward passes twice through one of them."""
         return Passes(3, 2, 2)

@@ -49,6 +49,11 @@ class SeatOptions(MethodOptions):
         """The image gradient at the clean images, and the one at the start."""
         return Passes(2, 2)
 
+    @property
+    def is_second_order(self) -> bool:
+        """The paper's form follows the exact gradient of the error, which contains the clean loss's gradient."""
+        return self.linearity_form == "paper"
+
     def objective_passes(self) -> Passes:
         """One clean and one adversarial forward, each with its backward, and the image gradient at the clean images."""
         return Passes(2, 1, 2)

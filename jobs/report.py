@@ -139,7 +139,7 @@ def report(request: ReportRequest, console: Console) -> None:
     if options.format:
         sys.stdout.write(render(context.cells, options.format))
     else:
-        console.print(answer_sentence(context.cells, decision_sentence(context)), highlight=False)
+        console.print(answer_sentence(context.cells, decision_sentence(context), context.together), highlight=False)
         if at_the_end := end_sentence(context):
             console.print(at_the_end, highlight=False)
         console.print(main_table(context.cells))

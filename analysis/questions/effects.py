@@ -16,6 +16,7 @@ from scipy.stats import boschloo_exact, fisher_exact
 from analysis.questions.rates import Label, cell_rates, has_label, varying_factors
 from analysis.statistics.design_matrix import DesignColumn, design_matrix
 from analysis.statistics.multiple_testing import holm
+from analysis.statistics.rate_difference import difference_ends
 from core.records import TrialRecord
 
 
@@ -58,6 +59,8 @@ class PairTest:
     cells: tuple[str, str]
     counts: tuple[tuple[int, int], tuple[int, int]]
     """(k, n) of each cell."""
+    difference: tuple[float, float]
+    """Ends of the interval of the first rate minus the second, one for each pair, not corrected."""
     p_value: float
     adjusted: float
     """P-value with Holm's correction over all pairs."""
@@ -107,14 +110,17 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     return Effects(label, level, sorted(effects, key=lambda e: -abs(e.average_change)), len(trials), notes)
 
 
-def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any") -> list[PairTest]:
-    """One `exact_test` for each pair of cells with counted trials."""
+def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any", level: float = 0.95) -> list[PairTest]:
+    """One `exact_test` and one `difference_ends` for each pair of cells with counted trials.
+
+    Both assume independent trials, and numbers of trials that were fixed in advance.
+    """
     rates = [rate for rate in cell_rates(records, label) if rate.trials]
     pairs = list(combinations(rates, 2))
     counts = [((a.unstable, a.trials), (b.unstable, b.trials)) for a, b in pairs]
     p_values = [exact_test(*pair) for pair in counts]
     return [
-        PairTest((a.cell_id, b.cell_id), pair, p, adjusted)
+        PairTest((a.cell_id, b.cell_id), pair, difference_ends(*pair, level), p, adjusted)
         for (a, b), pair, p, adjusted in zip(pairs, counts, p_values, holm(p_values), strict=True)
     ]
 

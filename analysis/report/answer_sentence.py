@@ -21,12 +21,16 @@ PREDICATES = {
 """What is said of the trials for which the label holds."""
 
 
-def answer_sentence(cells: Sequence[CellRate], decisions: str = "") -> str:
+def answer_sentence(cells: Sequence[CellRate], decisions: str = "", together: Sequence[CellRate] = ()) -> str:
     """The rate of the only cell, or the lowest and the highest rate and how many intervals lie on one side of 50 %.
+
+    The cells with the extreme rates are named because of their results, and an interval of one cell does not allow for
+    this choice. With several cells the sentence should therefore be given intervals that hold for all of them together.
 
     Args:
         cells: the rates.
         decisions: sentence of what the sweep itself decided, which is said instead of a comparison with 50 %.
+        together: the same cells with intervals that hold together at the level of those in `cells`; default: `cells`.
     """
     counted = [cell for cell in cells if cell.trials]
     running = sum(cell.running for cell in cells)
@@ -36,7 +40,9 @@ def answer_sentence(cells: Sequence[CellRate], decisions: str = "") -> str:
     still += ["others waiting" if running else "trials waiting"] if any(cell.waiting for cell in cells) else []
     so_far = f"So far, with {' and '.join(still)}: " if still else ""
     predicate = PREDICATES[counted[0].label].format(pgd=attack_name(measured_label(cells, "pgd-10")))
-    return so_far + (_one(counted[0], predicate) if len(cells) == 1 else _several(cells, counted, predicate, decisions))
+    return so_far + (
+        _one(counted[0], predicate) if len(cells) == 1 else _several(cells, predicate, decisions, together or cells)
+    )
 
 
 def _one(cell: CellRate, predicate: str) -> str:
@@ -44,8 +50,9 @@ def _one(cell: CellRate, predicate: str) -> str:
     return f"{cell.unstable} of {cell.trials} trials were {predicate}: {_rate(cell)} ({level} {_ends(cell)})."
 
 
-def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: str, decisions: str) -> str:
+def _several(cells: Sequence[CellRate], predicate: str, decisions: str, together: Sequence[CellRate]) -> str:
     names = distinct_factors(cells)
+    counted = [cell for cell in together if cell.trials]
     low, high = (pick(counted, key=_order) for pick in (min, max))
 
     def place(cell: CellRate) -> str:
@@ -59,21 +66,24 @@ def _several(cells: Sequence[CellRate], counted: Sequence[CellRate], predicate: 
     if low.rate == high.rate:
         span = f"the rate is {_rate(low)} in every cell"
     trials = sum(cell.trials for cell in counted)
-    return f"{total} of {trials} trials were {predicate}; {span}. {decisions or _decided(cells)}"
+    decided = decisions or _decided(together, cells[0].interval.level)
+    return f"{total} of {trials} trials were {predicate}; {span}. {decided}"
 
 
-def _decided(cells: Sequence[CellRate]) -> str:
-    """How many cells have a rate above or below 50 % by their intervals."""
-    level = f"{100 * cells[0].interval.level:g} %"
+def _decided(cells: Sequence[CellRate], level: float) -> str:
+    """How many cells have a rate above or below 50 % by intervals that hold together at this level."""
     above = sum(cell.interval.low > 0.5 for cell in cells)
     below = sum(cell.interval.high < 0.5 for cell in cells)
     open_cells = len(cells) - above - below
     if open_cells == len(cells):
-        return f"The {level} interval of every cell contains 50 %."
+        return f"The interval of every cell contains 50 % (all intervals of this sentence together: {100 * level:g} %)."
     counts = {"above 50 %": above, "below 50 %": below, "undecided": open_cells}
     found = [f"{side} in {count}" for side, count in counts.items() if count]
     listed = f"{', '.join(found[:-1])} and {found[-1]}" if len(found) > 1 else found[0]
-    return f"By the {level} intervals, the rate is {listed} of {len(cells)} cells."
+    return (
+        f"By intervals that hold together at {100 * level:g} %, as all of this sentence, the rate is {listed} of "
+        f"{len(cells)} cells."
+    )
 
 
 def _order(cell: CellRate) -> tuple[float, float]:

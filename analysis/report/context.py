@@ -66,6 +66,12 @@ class ReportContext:
         """
         return displayed_rates(self.counted, self.label, self.level, self.interval, self.history.design)
 
+    @cached_property
+    def together(self) -> list[CellRate]:
+        """The rates with intervals that hold for all cells together at `level`, by Bonferroni's correction."""
+        level = 1 - (1 - self.level) / max(1, len(self.cells))
+        return displayed_rates(self.counted, self.label, level, self.interval, self.history.design)
+
     @property
     def other_interval(self) -> IntervalKind:
         """Kind of interval of shares other than the rates by which cells end."""

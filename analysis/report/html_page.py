@@ -63,7 +63,7 @@ def write_report(context: ReportContext, path: Path, *, generated_at: datetime) 
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
         warnings=feasibility_warnings(records),
-        answer=answer_sentence(cells, decision_sentence(context)),
+        answer=answer_sentence(cells, decision_sentence(context), context.together),
         at_the_end=end_sentence(context),
         interval=interval_sentence(context),
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),

@@ -12,7 +12,7 @@ from analysis.report.tables.cells_export import to_markdown
 def mlflow_description(context: ReportContext) -> str:
     """The answer in words, the table of cells, and what is known about the end of training, as Markdown."""
     parts = [
-        answer_sentence(context.cells, decision_sentence(context)),
+        answer_sentence(context.cells, decision_sentence(context), context.together),
         to_markdown(context.cells),
         end_sentence(context),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.questions.countable_trials import is_adaptive
 from analysis.questions.effects import Effect, factor_effects, pairwise_tests
 from analysis.report.context import ReportContext
 from analysis.report.figures.effects import forest
@@ -59,15 +60,30 @@ def _effect_row(effect: Effect) -> list[str]:
 
 
 def _pairs(context: ReportContext) -> TextTable | None:
-    tests = pairwise_tests(context.counted, context.label)
+    tests = pairwise_tests(context.counted, context.label, context.level)
     if not tests:
         return None
     different = sum(test.adjusted < 0.05 for test in tests)
     names = context.cell_names
     rows = [
-        [names[test.cells[0]], names[test.cells[1]], *(f"{k}/{n}" for k, n in test.counts), f"{test.adjusted:.2g}"]
+        [
+            *(names[cell] for cell in test.cells),
+            *(f"{k}/{n}" for k, n in test.counts),
+            f"{100 * test.difference[0]:+.0f} to {100 * test.difference[1]:+.0f}",
+            f"{test.adjusted:.2g}",
+        ]
         for test in sorted(tests, key=lambda test: test.p_value)[:MAX_PAIRS]
     ]
     caption = f"Boschloo's exact test: {different} of {len(tests)} pairs of cells differ at 5 % after Holm's correction"
     caption += f"; the {MAX_PAIRS} smallest p-values." if len(tests) > MAX_PAIRS else "."
-    return TextTable(("cell", "compared with", "unstable", "unstable", "p (Holm)"), rows, 2, caption)
+    caption += f" Difference: points, {100 * context.level:g} % melded interval of each pair." + _flaw(context)
+    return TextTable(("cell", "compared with", "unstable", "unstable", "difference", "p (Holm)"), rows, 2, caption)
+
+
+def _flaw(context: ReportContext) -> str:
+    """What the tests and intervals do not allow for in this sweep."""
+    if context.interval == "clustered":
+        return " Trials that share a pinned seed are treated as independent: equal cells are rejected too often."
+    if is_adaptive(context.records):
+        return " The numbers of trials depended on results, for which neither allows."
+    return ""

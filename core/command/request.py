@@ -31,6 +31,8 @@ from core.config.sweep import MAX_PIN_GROUPS
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
+SMALL_IMAGES = 16
+"""Pixels of an image's side up to which the default preset's radius and network make sense."""
 MANY_VALUES = """\
 An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
 combination of the values of a cell's options (the groups data, model, method, attack, awp, heal, training, start)."""
@@ -108,6 +110,8 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     )
     _check_used(plugins, sweep)
     run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
+    if "preset" not in given and earlier is None:
+        _check_scale(sweep, given)
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
     goal = None
     if adaptive:
@@ -195,6 +199,17 @@ def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset,
 
 def _default_name(preset_name: str) -> str:
     return "" if preset_name == "none" else Path(preset_name).stem
+
+
+def _check_scale(sweep: Sweep, given: Mapping[str, Any]) -> None:
+    """Refuse the default preset on another data set with larger images, whose radius and network must be chosen."""
+    missing = [f"--{name}" for name in ("epsilon", "model") if name not in given]
+    large = [entry.cell.data for entry in sweep.entries if entry.cell.data.image_size > SMALL_IMAGES]
+    if "dataset" in given and large and missing:
+        raise ValueError(
+            f"--dataset {large[0].dataset}: preset {DEFAULT_PRESET} has a radius and a network for 8x8 images; choose "
+            f"another --preset, such as cifar10 or table4 (--help presets), or give {' and '.join(missing)} too"
+        )
 
 
 def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:

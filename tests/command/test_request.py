@@ -79,6 +79,8 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
         ("--seeds-from before --where healed --name x", "--where healed: no trial of sweep before has such an outcome"),
         ("--seeds-from before --preset table2-lr", "gives the cells; leave out --preset table2-lr"),
         ("--where stable", "--where stable: needs --seeds-from"),
+        ("--dataset cifar10", "--dataset cifar10: preset quick has .* give --epsilon and --model too"),
+        ("--dataset svhn --epsilon 8/255", "--dataset svhn: .* or give --model too"),
         ("--preset heal-quick", "no sweep quick in"),
         ("--preset table3 --seeds-from before", r"no trial with {'beta': 3, 'batch_size': 256} of sweep before"),
         ("--seeds-from before --where stable unstable --beta 2 --name x", "two cells of sweep before become one"),

@@ -85,7 +85,7 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     os.kill(driver.pid, signal.SIGINT)
     assert driver.wait(timeout=60) == 130, sweep.text
-    assert "0 trials are saved, 1 are not finished or crashed" in sweep.text
+    assert "0 trials saved, 1 not finished or crashed" in sweep.text
     assert "--name long" in sweep.text
     sweep.wait_for(lambda: not sweep.processes("ray::"), seconds=60)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 import yaml
-from ray.autoscaler._private.util import prepare_config
+from ray.autoscaler.sdk import fillout_defaults
 
 from core.cluster.autoscaling import CLUSTER_FILE
 from core.cluster.connect import fitting_trials, with_gpus_of_cluster
@@ -34,7 +34,7 @@ def head() -> Iterator[None]:
 @pytest.fixture
 def launched(head: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The head's home contains the cluster file, as after ``ray up``."""
-    (tmp_path / CLUSTER_FILE).write_text(yaml.safe_dump(prepare_config(yaml.safe_load(CLUSTER.read_text()))))
+    (tmp_path / CLUSTER_FILE).write_text(yaml.safe_dump(fillout_defaults(yaml.safe_load(CLUSTER.read_text()))))
     monkeypatch.setenv("HOME", str(tmp_path))
 
 

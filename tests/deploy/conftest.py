@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ray.autoscaler._private.util import prepare_config
+from ray.autoscaler.sdk import fillout_defaults
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "jobs" / "deploy"
@@ -30,7 +30,7 @@ def cluster() -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def prepared(cluster: dict[str, Any]) -> dict[str, Any]:
     """The cluster file with Ray's defaults filled in, as ``ray up`` uses it."""
-    return prepare_config(cluster)
+    return fillout_defaults(cluster)
 
 
 @pytest.fixture(scope="session")

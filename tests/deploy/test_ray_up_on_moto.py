@@ -1,4 +1,8 @@
-"""Ray's AWS code with moto's EC2: resources of `ray up`, calls of its autoscaler. moto checks no credentials."""
+"""Ray's AWS code with moto's EC2: resources of `ray up`, calls of its autoscaler. moto checks no credentials.
+
+`AWSNodeProvider`, which makes the autoscaler's calls to AWS, has no public name in Ray. Its calls are what the stack's
+permissions are for, and neither `ray.autoscaler.sdk` nor a command makes them without a running cluster.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+from ray.autoscaler.sdk import bootstrap_config
 from ray.autoscaler.tags import TAG_RAY_NODE_KIND, TAG_RAY_NODE_NAME, TAG_RAY_USER_NODE_TYPE
 
 from tests.deploy.test_aws_stack import AUTOSCALER_CALLS
@@ -29,13 +34,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def bootstrapped(aws: None, prepared: dict[str, Any]) -> dict[str, Any]:
-    return AWSNodeProvider.bootstrap_config(AWSNodeProvider.fillout_available_node_types_resources(prepared))
+    return bootstrap_config(prepared, no_config_cache=True)
 
 
 def test_resources_are_those_that_ec2_tells(cluster: dict[str, Any], bootstrapped: dict[str, Any], aws: None) -> None:
-    from ray.autoscaler._private.aws.node_provider import list_ec2_instances
+    import boto3
 
-    told = {instance["InstanceType"]: instance for instance in list_ec2_instances("us-west-2", None)}
+    pages = boto3.client("ec2").get_paginator("describe_instance_types").paginate()
+    told = {instance["InstanceType"]: instance for page in pages for instance in page["InstanceTypes"]}
     for name, node in cluster["available_node_types"].items():
         if name != cluster["head_node_type"]:
             gpus = told[name].get("GpuInfo", {}).get("Gpus", [])
@@ -48,7 +54,10 @@ def test_security_group_lets_only_ssh_in(bootstrapped: dict[str, Any]) -> None:
 
     (group,) = boto3.client("ec2").describe_security_groups(GroupNames=["unmask"])["SecurityGroups"]
     from_outside = [rule for rule in group["IpPermissions"] if rule["IpRanges"] or rule["Ipv6Ranges"]]
-    assert [(rule["FromPort"], rule["ToPort"]) for rule in from_outside] == [(22, 22)]
+    assert [(rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) for rule in from_outside] == [(22, 22, "tcp")]
+    others = [rule for rule in group["IpPermissions"] if rule not in from_outside]
+    assert [[pair["GroupId"] for pair in rule["UserIdGroupPairs"]] for rule in others] == [[group["GroupId"]]]
+    assert not any(rule["PrefixListIds"] for rule in group["IpPermissions"])
     for node in bootstrapped["available_node_types"].values():
         assert node["node_config"]["SecurityGroupIds"] == [group["GroupId"]]
 

@@ -143,6 +143,11 @@ class Cell(Options):
             if schedule.is_constant(epochs):
                 number = spelled(schedule.at(1, epochs))
                 raise ValueError(f"{option} {schedule} is {number} in every epoch of {epochs}; write {option} {number}")
+        if self.training.label_smoothing != 0 and not method.smooths_labels:
+            smoothing = self.training.label_smoothing
+            raise ValueError(
+                f"label_smoothing {smoothing} is impossible with method {name}, whose loss does not use it"
+            )
         if self.training.compile and method.differentiates_twice:
             raise ValueError(f"compile is impossible with method {name}: a compiled gradient has no gradient")
         if self.training.precision == "fp16" and self.method.is_second_order:

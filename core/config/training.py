@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset, check_unused
 from core.config.later import AddedLater
+from core.config.over_epochs import NumberOverEpochs
 
 PEAK_SHARES = {"triangular": 0.5, "one-cycle": 0.3}
 """Schedules whose learning rate rises and falls, with the usual share of the training that it rises."""
@@ -25,6 +26,13 @@ class TrainingOptions(Options):
     momentum: Number = Field(0.9, ge=0, lt=1, description="SGD momentum")
     nesterov: bool = Field(True, description="use Nesterov momentum")
     weight_decay: Number = Field(5e-4, ge=0, le=1, description="SGD weight decay")
+    label_smoothing: Annotated[NumberOverEpochs, AddedLater(0.0)] = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the target that all classes get alike in the cross-entropy of the objective; attacks and "
+        "measurements use the labels themselves",
+    )
     schedule: Literal["constant", "step", "cosine", "triangular", "one-cycle"] = Field(
         "constant", description="learning-rate schedule; all but constant and step change it with every update"
     )

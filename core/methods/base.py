@@ -133,6 +133,15 @@ class Method(ABC):
             loss_scale=FP16_ATTACK_SCALE if cell.training.precision == "fp16" else 1.0,
         )
 
+    @property
+    def smoothing(self) -> float:
+        """The label smoothing of the objective, from 0 to below 1."""
+        return plain(self.cell.training.label_smoothing)
+
+    def cross_entropy(self, logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
+        """Cross-entropy to the labels as a term of the objective, smoothed as the cell says."""
+        return cross_entropy(logits, y, reduction, self.smoothing)
+
     def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
         """Draw the random numbers of a global batch. The engine slices them for the ranks."""
         return {"start": self.inner.start_points(x, rng)}
@@ -151,7 +160,7 @@ class Method(ABC):
 
     def losses(self, run: Run, batch: Batch, found: Found) -> Tensor:
         """The images' losses, ``(n,)``, that RWP ascends: the adversarial cross-entropy."""
-        return cross_entropy(run.forward(found["x"]), batch.y, reduction="none")
+        return self.cross_entropy(run.forward(found["x"]), batch.y, reduction="none")
 
     def step(self, run: Run, batch: Batch) -> Objective:
         """Train on one batch."""

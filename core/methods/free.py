@@ -9,7 +9,6 @@ from torch import Tensor
 
 from core.config import Cell
 from core.methods.base import Batch, Drawn, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class Free(Method):
@@ -37,7 +36,7 @@ class Free(Method):
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])
-        ce = cross_entropy(adv_logits, batch.y)
+        ce = self.cross_entropy(adv_logits, batch.y)
         return Objective(ce, {"ce": ce}, None, adv_logits)
 
     def step(self, run: Run, batch: Batch) -> Objective:

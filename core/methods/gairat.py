@@ -7,7 +7,6 @@ from torch import Tensor
 
 from core.attacks import Ascent
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class Gairat(Method):
@@ -30,7 +29,7 @@ class Gairat(Method):
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])
-        losses = cross_entropy(adv_logits, batch.y, reduction="none")
+        losses = self.cross_entropy(adv_logits, batch.y, reduction="none")
         if run.epoch >= self.options.reweighting_begin * self.cell.training.epochs:
             weights = self.weights(found["survived"])
             losses = losses * (weights / run.everyone(batch, weights).mean())

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from core.attacks import Ascent
 from core.attacks.losses import at_least_float32, guided_cross_entropy
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class Gat(Method):
@@ -30,7 +29,7 @@ class Gat(Method):
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])
         clean_logits = run.forward(batch.x)
-        ce = cross_entropy(clean_logits, batch.y)
+        ce = self.cross_entropy(clean_logits, batch.y)
         clean, adv = (F.softmax(at_least_float32(logits), dim=1) for logits in (clean_logits, adv_logits))
         guidance = self.guidance(run) * (clean - adv).square().sum(1).mean()
         return Objective(ce + guidance, {"ce": ce, "guidance": guidance}, clean_logits, adv_logits)

@@ -28,7 +28,7 @@ class GradAlign(Method):
         first = self._gradient(run, batch.drawn["start"], batch.y, create_graph=False)
         second = self._gradient(run, batch.drawn["point"], batch.y, create_graph=True)
         adv_logits = run.forward(found["x"])
-        ce = cross_entropy(adv_logits, batch.y)
+        ce = self.cross_entropy(adv_logits, batch.y)
         counts = (first.norm(dim=1) > 0) & (second.detach().norm(dim=1) > 0)
         # The engine combines means over slices. Division by `share` gives the mean over all images that count.
         share = run.everyone(batch, counts.double()).mean().clamp(min=1 / batch.size)

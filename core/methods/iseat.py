@@ -32,8 +32,11 @@ class Iseat(Method):
         else:
             clean_logits = original_logits = run.unperturbed(batch.x)
         stable_logits = run.unperturbed(found["x"]) if options.adv_at == "original" else adv_logits
-        losses = cross_entropy(adv_logits, batch.y, reduction="none")
-        vulnerability = losses.detach() - cross_entropy(original_logits.detach(), batch.y, reduction="none")
+        losses = self.cross_entropy(adv_logits, batch.y, reduction="none")
+        adv_loss, loss = (
+            cross_entropy(logits.detach(), batch.y, reduction="none") for logits in (adv_logits, original_logits)
+        )
+        vulnerability = adv_loss - loss
         weights = self.weights(run.everyone(batch, vulnerability))[batch.rows]
         if options.smooth_distance == "kl":
             distance = kl_divergence(clean_logits, stable_logits, reduction="none")
@@ -43,7 +46,7 @@ class Iseat(Method):
         return Objective(ce + smooth, {"ce": ce, "smooth": smooth}, clean_logits, adv_logits)
 
     def ascent(self, run: Run, batch: Batch, found: Found) -> Tensor:
-        return cross_entropy(run.forward(found["x"]), batch.y)
+        return self.cross_entropy(run.forward(found["x"]), batch.y)
 
     def weights(self, vulnerability: Tensor) -> Tensor:
         """Weights of the images of a global batch, ``(m,)``, from their vulnerability."""

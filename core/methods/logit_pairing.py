@@ -8,7 +8,6 @@ from torch import Tensor
 from core.attacks.base import gaussian
 from core.attacks.losses import at_least_float32
 from core.methods.base import Batch, Drawn, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class Alp(Method):
@@ -21,7 +20,7 @@ class Alp(Method):
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         clean_logits = run.forward(batch.x)
         adv_logits = run.forward(found["x"])
-        ce = (cross_entropy(clean_logits, batch.y) + cross_entropy(adv_logits, batch.y)) / 2
+        ce = (self.cross_entropy(clean_logits, batch.y) + self.cross_entropy(adv_logits, batch.y)) / 2
         difference = at_least_float32(clean_logits) - at_least_float32(adv_logits)
         pairing = self.options.pairing * difference.square().mean()
         return Objective(ce + pairing, {"ce": ce, "pairing": pairing}, clean_logits, adv_logits)
@@ -43,7 +42,7 @@ class Clp(Method):
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         logits = run.forward(found["x"])
         wide = at_least_float32(logits)
-        ce = cross_entropy(logits, batch.y)
+        ce = self.cross_entropy(logits, batch.y)
         pairs = batch.size // 2
         everyone = run.everyone(batch, wide)
         partner = torch.cat([everyone[pairs : 2 * pairs], everyone[:pairs], everyone[2 * pairs :]])[batch.rows]

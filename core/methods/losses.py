@@ -8,9 +8,12 @@ from torch.nn import functional as F
 from core.attacks.losses import at_least_float32
 
 
-def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean") -> Tensor:
-    """Cross-entropy to the labels: the batch's mean, or with ``reduction="none"`` one value per image."""
-    return F.cross_entropy(at_least_float32(logits), y, reduction=reduction)
+def cross_entropy(logits: Tensor, y: Tensor, reduction: str = "mean", smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy to the labels: the batch's mean, or with ``reduction="none"`` one value per image.
+
+    The targets are ``1 - smoothing`` on the label plus ``smoothing / classes`` on every class (Szegedy et al. 2016).
+    """
+    return F.cross_entropy(at_least_float32(logits), y, reduction=reduction, label_smoothing=smoothing)
 
 
 def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") -> Tensor:

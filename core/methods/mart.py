@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from core.attacks.losses import at_least_float32
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 LOG_FLOOR = 1e-12
 """Constant of the official code that is added to a probability before its logarithm.
@@ -27,7 +26,8 @@ class Mart(Method):
         clean_logits = run.forward(batch.x)
         adv_logits = run.forward(found["x"])
         clean, adv = (F.softmax(at_least_float32(logits), dim=1) for logits in (clean_logits, adv_logits))
-        bce = cross_entropy(adv_logits, batch.y) - torch.log(1.0001 - _best_wrong(adv, batch.y) + LOG_FLOOR).mean()
+        ce = self.cross_entropy(adv_logits, batch.y)
+        bce = ce - torch.log(1.0001 - _best_wrong(adv, batch.y) + LOG_FLOOR).mean()
         kl = F.kl_div(torch.log(adv + LOG_FLOOR), clean, reduction="none").sum(1)
         uncertain = 1.0000001 - clean.gather(1, batch.y[:, None])[:, 0]
         weighted = self.options.beta * (kl * uncertain).mean()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class Mixed(Method):
@@ -16,6 +15,6 @@ class Mixed(Method):
         share = self.options.clean_share
         clean_logits = run.forward(batch.x)
         adv_logits = run.forward(found["x"])
-        clean = share * cross_entropy(clean_logits, batch.y)
-        adv = (1 - share) * cross_entropy(adv_logits, batch.y)
+        clean = share * self.cross_entropy(clean_logits, batch.y)
+        adv = (1 - share) * self.cross_entropy(adv_logits, batch.y)
         return Objective(clean + adv, {"clean_ce": clean, "adv_ce": adv}, clean_logits, adv_logits)

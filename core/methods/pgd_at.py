@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy
 
 
 class PgdAt(Method):
@@ -11,5 +10,5 @@ class PgdAt(Method):
 
     def objective(self, run: Run, batch: Batch, found: Found) -> Objective:
         adv_logits = run.forward(found["x"])
-        ce = cross_entropy(adv_logits, batch.y)
+        ce = self.cross_entropy(adv_logits, batch.y)
         return Objective(ce, {"ce": ce}, None, adv_logits)

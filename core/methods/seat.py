@@ -39,7 +39,8 @@ class Seat(Method):
         adv_losses = cross_entropy(adv_logits, batch.y, reduction="none")
         errors = adv_losses - clean_losses - _products(found["x"] - batch.x, gradient) / scale
         linearity = self.options.linearity * (self._signs(run, batch, errors) * errors).mean()
-        ce = flooded(adv_losses, run.everyone(batch, adv_losses), self.options.flood)
+        fitted = self.cross_entropy(adv_logits, batch.y, reduction="none") if self.smoothing else adv_losses
+        ce = flooded(fitted, run.everyone(batch, fitted), self.options.flood)
         return Objective(ce + linearity, {"ce": ce, "linearity": linearity}, clean_logits, adv_logits)
 
     def _direction(self, run: Run, batch: Batch, model: nn.Module, x_adv: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from core.methods.base import Batch, Found, Method, Objective, Run
-from core.methods.losses import cross_entropy, kl_divergence
+from core.methods.losses import kl_divergence
 
 
 class Trades(Method):
@@ -27,7 +27,7 @@ class Trades(Method):
         target = run.forward(batch.x) if self.options.clean_forwards == 2 else clean_logits
         if self.options.detach_target:
             target = target.detach()
-        ce = cross_entropy(clean_logits, batch.y)
+        ce = self.cross_entropy(clean_logits, batch.y)
         kl = self.options.beta * kl_divergence(target, adv_logits)
         return Objective(ce + kl, {"ce": ce, "kl": kl}, clean_logits, adv_logits)
 
@@ -36,4 +36,4 @@ class Trades(Method):
         clean_logits, adv_logits = run.forward(batch.x), run.forward(found["x"])
         target = clean_logits.detach() if self.options.detach_target else clean_logits
         kl = kl_divergence(target, adv_logits, reduction="none")
-        return cross_entropy(clean_logits, batch.y, reduction="none") + self.options.beta * kl
+        return self.cross_entropy(clean_logits, batch.y, reduction="none") + self.options.beta * kl

@@ -20,6 +20,8 @@ from core.config.base import Options
 from core.config.flags import shown_value
 from core.config.over_epochs import NumberOverEpochs, OverEpochs, WholeOverEpochs
 
+BUSY = settings(deadline=None)
+"""A busy machine takes long for anything."""
 PLAIN = st.integers(0, 300).map(str) | st.floats(0, 100).map(repr) | st.integers(0, 254).map(lambda n: f"{n}/255")
 
 
@@ -66,6 +68,7 @@ def test_schedules_of_publications() -> None:
     assert factors == pytest.approx([0, 1 / 5, 2 / 5, 3 / 5, 4 / 5, 1, 1], abs=1e-15)
 
 
+@BUSY
 @given(written(how=("..",)), st.integers(1, 200))
 def test_linear_parts_are_those_of_numpy(text: str, epochs: int) -> None:
     schedule = OverEpochs.parse(text)
@@ -76,6 +79,7 @@ def test_linear_parts_are_those_of_numpy(text: str, epochs: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@BUSY
 @given(written(how=("then",)), st.integers(1, 200), st.integers(1, 200))
 def test_steps_have_the_last_value_whose_moment_has_come(text: str, epoch: int, epochs: int) -> None:
     expected = None
@@ -93,6 +97,7 @@ def test_steps_have_the_last_value_whose_moment_has_come(text: str, epoch: int, 
     assert OverEpochs.parse(text).at(epoch, epochs) == expected
 
 
+@BUSY
 @given(written())
 def test_a_schedule_is_printed_and_read_back_the_same(text: str) -> None:
     schedule = OverEpochs.parse(text)
@@ -101,6 +106,7 @@ def test_a_schedule_is_printed_and_read_back_the_same(text: str) -> None:
     assert shown_value("beta", schedule) == str(schedule)
 
 
+@BUSY
 @given(written(), st.integers(1, 60))
 def test_a_schedule_is_constant_if_all_epochs_have_one_value(text: str, epochs: int) -> None:
     schedule = OverEpochs.parse(text)
@@ -179,7 +185,7 @@ def test_other_texts_are_refused_with_option_value_and_form(text: str) -> None:
     assert REFUSED[text] in line
 
 
-@settings(deadline=None)
+@BUSY
 @given(st.text(alphabet="0123456789.@%/then -+e", max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

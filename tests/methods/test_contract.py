@@ -59,6 +59,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "trades, over the epochs": {"beta": "0..6@3", "attack_step_size": "0..0.05@3"},
     "gat, over the epochs": {"method": "gat", "guidance": "10then40@34%"},
     "fat, over the epochs": {"method": "fat", "tau": "0then1@2", "omega": "0..0.05@3"},
+    "seat, smoothed": {"method": "seat", "flood": 1.6, "label_smoothing": "0..0.3@3"},
     "trades, one-cycle": {"schedule": "one-cycle", "momentum": 0.95, "peak_momentum": 0.85},
     "free, triangular": {"method": "free", "replays": 3, "schedule": "triangular", "lr_peak": 0.4},
     "sub-at, cosine": {"method": "sub-at", "sampling_share": 0.67, "subspace_lr": 0.05, "schedule": "cosine"},

@@ -86,6 +86,9 @@ class MethodOptions(Options):
     differentiates_twice: ClassVar[bool] = False
     """True if the objective contains a gradient, which ``torch.compile`` cannot differentiate."""
 
+    smooths_labels: ClassVar[bool] = False
+    """True if the objective uses `core.methods.Method.cross_entropy`, which ``label_smoothing`` smooths."""
+
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
         """Defaults of the method's publication for the inner attack and the weight perturbation.

@@ -16,6 +16,7 @@ class FreeOptions(MethodOptions):
     method: Literal["free"] = Field("free", description="training method")
     replays: int = Field(8, ge=1, le=1000, description="number of replays of each batch (m): 8 on CIFAR, 4 on ImageNet")
 
+    smooths_labels: ClassVar = True
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps", "attack_bn"})
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,8 @@ class GairatOptions(MethodOptions):
     reweighting_begin: Number = Field(
         0.5, ge=0, le=1, description="share of the epochs after which images are reweighted; before, training is PGD-AT"
     )
+
+    smooths_labels: ClassVar = True
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class GatOptions(MethodOptions):
         0.86, ge=0, le=1, description="share of the epochs after which lambda is multiplied; 1: never"
     )
 
+    smooths_labels: ClassVar = True
     fixed: ClassVar = frozenset({"inner", "attack_start", "attack_steps"})
 
     @model_validator(mode="before")

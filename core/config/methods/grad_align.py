@@ -19,6 +19,7 @@ class GradAlignOptions(MethodOptions):
         0.2, ge=0, le=1e6, description="weight of the misalignment of gradients: 0.2 for epsilon 8/255, 2 for 16/255"
     )
 
+    smooths_labels: ClassVar = True
     fixed: ClassVar = frozenset({"inner"})
     differentiates_twice: ClassVar = True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -31,6 +31,8 @@ class IseatOptions(MethodOptions):
     clean_at: At = Field(
         "original", description="network weights at which the clean logits of the distance are computed"
     )
+
+    smooths_labels: ClassVar = True
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

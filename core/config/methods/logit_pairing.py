@@ -24,6 +24,7 @@ class ClpOptions(MethodOptions):
         0.5, ge=0, le=10, description="standard deviation of the noise on training images"
     )
 
+    smooths_labels: ClassVar = True
     fixed: ClassVar = frozenset(
         {"inner", "attack_start", "attack_steps", "attack_bn", "attack_step_size", "train_epsilon"}
     )
@@ -54,6 +55,8 @@ class AlpOptions(MethodOptions):
 
     method: Literal["alp"] = Field("alp", description="training method")
     pairing: Pairing = 0.5
+
+    smooths_labels: ClassVar = True
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ class MartOptions(MethodOptions):
 
     method: Literal["mart"] = Field("mart", description="training method")
     beta: Beta = 6.0
+
+    smooths_labels: ClassVar = True
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ class MixedOptions(MethodOptions):
 
     method: Literal["mixed-at"] = Field("mixed-at", description="training method")
     clean_share: NumberOverEpochs = Field(0.5, ge=0, le=1, description="weight of the clean images' cross-entropy")
+
+    smooths_labels: ClassVar = True
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:

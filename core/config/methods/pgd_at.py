@@ -12,6 +12,8 @@ from core.config.methods.base import MethodOptions, Passes
 class AdversarialOptions(MethodOptions):
     """Base of the methods that train on adversarial images only. They differ in their attacks."""
 
+    smooths_labels: ClassVar = True
+
     def objective_passes(self) -> Passes:
         """One forward and one backward of the adversarial batch."""
         return Passes(1, 0, 1)

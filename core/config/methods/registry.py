@@ -72,6 +72,8 @@ def lacks(method: str, option: str) -> bool:
     if method not in METHODS:
         return False
     options = METHODS[method].options
+    if option == "label_smoothing":
+        return not options.smooths_labels
     return option in options.fixed or (option not in options.model_fields and bool(methods_with(option)))
 
 

@@ -31,6 +31,7 @@ class SeatOptions(MethodOptions):
         0.0, ge=0, le=1000, description="flood level b of the cross-entropy L: |L - b| + b is minimised"
     )
 
+    smooths_labels: ClassVar = True
     fixed: ClassVar = frozenset({"inner", "attack_steps"})
     differentiates_twice: ClassVar = True
 

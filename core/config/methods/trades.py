@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,8 @@ class TradesLossOptions(MethodOptions):
     adversarial_first: Annotated[bool, AddedLater(False)] = Field(
         False, description="forward the adversarial batch before the clean one, as the official AWP code does"
     )
+
+    smooths_labels: ClassVar = True
 
     def objective_passes(self) -> Passes:
         """The clean forwards and the adversarial forward, each with its backward."""

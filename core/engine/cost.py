@@ -21,7 +21,7 @@ def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
 
 def step_flop(cell: Cell) -> float:
     """Number of floating-point operations of a training step on a whole batch."""
-    return cell.passes.in_forwards * cell.training.batch_size * forward_flop(cell)
+    return passes_per_batch(cell).in_forwards * cell.training.batch_size * forward_flop(cell)
 
 
 def forward_flop(cell: Cell) -> int:

@@ -67,6 +67,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         flop = trial_flop(entry.cell, sweep.protocol)
         planned.append(PlannedCell(entry.cell.flat(), passes_per_batch(entry.cell), trials, flop, seconds / 3600))
     console.print(dry_run_table(sweep.name, planned))
+    console.print(escape(request.description), style="dim", highlight=False)
     hours = sum(cell.device_hours for cell in planned)
     console.print(
         f"{quantity(len(planned), 'cell')}, {quantity(sweep.trials, 'trial')}, {hours:.3g} device-hours at "

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from analysis.questions.attack_labels import attack_labels
 from analysis.questions.autoattack_gap import GAP, autoattack_result
+from analysis.questions.square_labels import is_overestimated_by
 from analysis.statistics import intervals
 from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.intervals import Interval, IntervalKind
@@ -16,11 +17,15 @@ from analysis.statistics.means import MeanStd
 from core.allocation import SequentialDesign
 from core.records import Measurement, TrialRecord, varying_options
 
-Label = Literal["any", "overestimation", "onset", "catastrophic", "ever"]
+Label = Literal[
+    "any", "overestimation", "overestimation-rescaled", "overestimation-autoattack", "onset", "catastrophic", "ever"
+]
 LABEL_QUESTIONS: dict[Label, str] = {
     "any": "How likely is a trial unstable at the end of training?",
     "overestimation": "How likely does PGD overestimate a trial's robustness (Square is far lower) when it ends or is "
     "stopped?",
+    "overestimation-rescaled": "How likely does PGD overestimate a trial's robustness by the rescaled Square?",
+    "overestimation-autoattack": "How likely does PGD overestimate a trial's robustness by AutoAttack's Square?",
     "onset": "How likely does a trial have an alarm of its detector at any time?",
     "catastrophic": "How likely is a trial catastrophically overfitted to one-step attacks when it ends or is stopped?",
     "ever": "How likely is a trial unstable at any time, also if it heals later?",
@@ -147,6 +152,10 @@ def has_label(record: TrialRecord, label: Label) -> bool | None:
             return verdict.onset or verdict.outcome == "unstable"
         case "overestimation":
             return verdict.overestimation
+        case "overestimation-rescaled":
+            return is_overestimated_by(record, "rescaled")
+        case "overestimation-autoattack":
+            return is_overestimated_by(record, "autoattack")
         case "catastrophic":
             return verdict.catastrophic
 

@@ -10,12 +10,13 @@ NAMES = {
     "apgd-ce": "APGD-CE",
     "apgd-dlr": "APGD-DLR",
     "fab": "FAB",
+    "square-autoattack": "AutoAttack's Square",
     "autoattack": "AutoAttack",
     "autoattack-standard": "AutoAttack standard",
     "autoattack-plus": "AutoAttack plus",
 }
 PGD = re.compile(r"pgd(?=-\d)")
-SQUARE_QUERIES = re.compile(r"(?<=square)-\d+")
+SQUARE_QUERIES = re.compile(r"(?<=square)-\d+|(?<=square-autoattack)-\d+")
 
 
 def short_label(label: str) -> str:

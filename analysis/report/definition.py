@@ -14,11 +14,12 @@ def unstable_definition(protocol: Mapping[str, Any]) -> str:
     detector = DETECTORS[protocol.get("detector", "fosc")].title
     threshold = protocol.get("detector_threshold")
     threshold = protocol["fosc_threshold"] if threshold is None else threshold
+    square = "AutoAttack's Square" if protocol.get("square") == "autoattack" else "Square"
     patience, grace = protocol["fosc_patience"], protocol["fosc_grace"]
     epochs = f"{patience} epochs in a row" if patience > 1 else "an epoch"
     return (
         f"A trial is unstable at its end if the {pgd} accuracy of its selected or its last checkpoint is at least "
-        f"{100 * protocol['overestimation_gap']:g} points above the accuracy under Square "
+        f"{100 * protocol['overestimation_gap']:g} points above the accuracy under {square} "
         f"({protocol['square_queries']} queries), if the FGSM accuracy is at least "
         f"{100 * protocol['catastrophic_gap']:g} points above the {pgd} accuracy (catastrophic overfitting), or if the "
         f"alarm is still on. The alarm goes on after {epochs} with {detector} above {threshold:g}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from core.attacks.autoattack_square import AutoAttackSquare
 from core.attacks.base import Attack
 from core.attacks.deepfool import DeepFool
 from core.attacks.momentum import MiFgsm
@@ -26,6 +27,7 @@ _BUILDERS: dict[str, Callable[[float, float, int], Attack]] = {
     "cw": lambda epsilon, step, queries: Pgd(epsilon=epsilon, step_size=step, steps=30, start="uniform", loss="margin"),
     "deepfool": lambda epsilon, step, queries: DeepFool(epsilon=epsilon),
     "square": lambda epsilon, step, queries: Square(epsilon=epsilon, queries=queries),
+    "square-autoattack": lambda epsilon, step, queries: AutoAttackSquare(epsilon=epsilon, queries=queries),
 }
 
 ATTACKS = (*_BUILDERS, "pgd-STEPS", "pgd-STEPSxRESTARTS")

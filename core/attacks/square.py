@@ -24,7 +24,8 @@ class Square(Attack):
 
     The start is vertical stripes of +-epsilon. In each query every image gets one square of +-epsilon at a random place
     and with random colours, and keeps it if the margin grows. The schedule of the squares' side is rescaled to the
-    query budget, as in AutoAttack. Images that the model already misclassifies are returned unchanged.
+    query budget, as in the authors' code. AutoAttack's Square does not rescale it (`AutoAttackSquare`). Images that the
+    model already misclassifies are returned unchanged.
 
     Queries continue only for images that are not yet misclassified, and these are packed into full batches. Random
     numbers are drawn for every image in every query. The numbers of an image therefore do not depend on the results of

@@ -135,7 +135,14 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if changed:
         flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
         description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
+    if "method" in given and (others := _foreign_methods(preset, given["method"])):
+        description += f" Its attack is not used for {', '.join(others)}, which have their own at its radius."
     return SweepRequest(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
+
+
+def _foreign_methods(preset: Preset, methods: Iterable[str]) -> list[str]:
+    """The methods that a grid of the preset does not have."""
+    return [method for method in methods if any(method not in grid.methods for grid in preset.grids)]
 
 
 def _load_plugins(given: Iterable[str]) -> dict[str, Plugin]:

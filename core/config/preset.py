@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from core.config.attack import InnerAttackOptions
 from core.config.base import Options
-from core.config.cell import OPTION_FIELDS, Cell, Stream
+from core.config.cell import OPTION_FIELDS, OPTION_OWNER, Cell, Stream
 from core.config.data import GENERATED_DEFAULTS, fixed_shape
-from core.config.methods.registry import lacks
+from core.config.methods.registry import METHODS, lacks
 from core.config.plugins import load_plugin
 from core.config.problems import explain
 from core.config.protocol import ProtocolOptions
@@ -23,6 +24,8 @@ from core.config.sweep import MAX_SEEDS, Rerun, Seed, SeededCell, Sweep
 from core.config.yaml_file import read_yaml
 
 DEFAULT_METHOD = "trades"
+ATTACK_PARTS = ("attack", "awp")
+"""Parts of a cell whose options a preset chooses for its own methods."""
 LIST_OPTIONS = frozenset({"milestones"})
 """Options of which a single value is a list."""
 MAX_CELLS = 10_000
@@ -48,8 +51,9 @@ class Grid(Options):
         """All combinations of values; an override replaces an option's values.
 
         Where it replaces the data set by one whose shape is given, this grid's own shape no longer means anything.
-        Where it replaces the method, this grid's own options of other methods no longer do. In a grid of several
-        methods, an option is left out for those that lack it: some combinations are equal then.
+        Where it replaces the method, this grid's own options of other methods no longer do, nor does its attack, which
+        was chosen for them (`_own_attack`). In a grid of several methods, an option is left out for those that lack it:
+        some combinations are equal then.
 
         Raises:
             ValueError: an option has no value at all.
@@ -71,8 +75,28 @@ class Grid(Options):
             if "dataset" in overrides and fixed_shape(str(options["dataset"])):
                 options = {k: v for k, v in options.items() if k in overrides or k not in GENERATED_DEFAULTS}
             method = str(options.get("method", DEFAULT_METHOD))
+            if "method" in overrides and method not in self.methods:
+                options = _own_attack(method, options, overrides)
             found.append({k: v for k, v in options.items() if k not in spare or not lacks(method, k)})
         return found
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods of the grid's own cells."""
+        return [str(method) for method in _values("method", self.options.get("method", DEFAULT_METHOD))]
+
+
+def _own_attack(method: str, options: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The options for a method that the grid does not have: its own attack at the grid's radius.
+
+    Of the grid's options of the attack and of weight perturbation only the radius stays. The method alone is then what
+    its paper calls it. A step size that the method does not set is a quarter of the radius, as 2/255 is of 8/255.
+    """
+    kept = {k: v for k, v in options.items() if k in overrides or k == "epsilon" or OPTION_OWNER[k] not in ATTACK_PARTS}
+    entry = METHODS.get(method)
+    if entry and "attack_step_size" not in entry.options.part_defaults(InnerAttackOptions().epsilon):
+        kept.setdefault("attack_step_size", "epsilon/4")
+    return kept
 
 
 class Preset(Options):

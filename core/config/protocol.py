@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options
 
+SquareKind = Literal["rescaled", "autoattack"]
 DetectorName = Literal["fosc", "fosc-ratio", "fosc-cusum", "sgcs-drop", "pgd-rise", "one-step-gap"]
 """Detectors of `core.verdict.registry` whose metrics every trial measures in every epoch."""
 
@@ -55,6 +56,14 @@ class ProtocolOptions(Options):
         400, ge=1, description="number of images of a verdict attack (validation set for alarms, test set at the end)"
     )
     square_queries: int = Field(1000, ge=1, le=100_000, description="queries of the Square attack per image")
+    square: SquareKind = Field(
+        "rescaled",
+        description="Square attack of the label overestimation: rescaled to its queries and mostly stronger, or "
+        "autoattack, which AutoAttack runs and papers report",
+    )
+    both_squares: bool = Field(
+        False, description="measure the other Square, too; a report then has the rates of both labels"
+    )
     pgd50_restarts: int = Field(5, ge=1, le=100, description="number of restarts of the verdict's PGD-50")
     overestimation_gap: Number = Field(
         0.08, gt=0, le=1, description="PGD minus Square accuracy, 0 to 1, from which robustness counts as overestimated"

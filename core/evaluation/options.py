@@ -37,7 +37,13 @@ class EvaluationOptions(Options):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of all attacks")
     steps: Annotated[int | None, Unset("100")] = Field(None, ge=1, le=10_000, description="steps of APGD and FAB")
     restarts: Annotated[int | None, Unset("5")] = Field(None, ge=1, le=1000, description="restarts of APGD and FAB")
-    queries: Annotated[int | None, Unset("5000")] = Field(None, ge=1, le=1_000_000, description="queries of Square")
+    queries: Annotated[int | None, Unset("5000")] = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="queries of Square; its squares shrink as for 10,000 queries, whatever this number, as in "
+        "AutoAttack",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> EvaluationOptions:

@@ -8,8 +8,20 @@ from torch import Tensor, nn
 
 from core.attacks import Attack, build_attack, robust_accuracy
 from core.config import ProtocolOptions
+from core.config.protocol import SquareKind
 from core.records import Evidence, Measurement
 from core.source import code_version
+
+SQUARES: dict[SquareKind, str] = {"rescaled": "square", "autoattack": "square-autoattack"}
+"""Names of the Square attacks for `build_attack`."""
+
+
+def squares_of(protocol: ProtocolOptions) -> dict[str, SquareKind]:
+    """The Square attacks of a protocol: key in the record -> kind. The label's own has the key ``square``."""
+    found: dict[str, SquareKind] = {"square": protocol.square}
+    if protocol.both_squares:
+        found |= {f"square-{kind}": kind for kind in SQUARES if kind != protocol.square}
+    return found
 
 
 def collect_evidence(
@@ -28,7 +40,8 @@ def collect_evidence(
 
     All attacks run in float32 and eval mode, with one seed. ``pgd-10`` takes its number of steps from
     ``protocol.eval_steps`` and ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``; each measurement records the
-    numbers that were used.
+    numbers that were used. ``square`` is the Square attack of ``protocol.square``, and the measurement says which. With
+    ``protocol.both_squares`` the other one is measured, too, as ``square-rescaled`` or ``square-autoattack``.
 
     Args:
         model: bare network with the weights of ``checkpoint``.
@@ -48,7 +61,10 @@ def collect_evidence(
         "fgsm": build_attack("fgsm", epsilon),
         "pgd-10": build_attack(f"pgd-{protocol.eval_steps}", epsilon, fraction),
         "pgd-50x5": build_attack(f"pgd-50x{protocol.pgd50_restarts}", epsilon, fraction),
-        "square": build_attack("square", epsilon, queries=protocol.square_queries),
+        **{
+            name: build_attack(SQUARES[kind], epsilon, queries=protocol.square_queries)
+            for name, kind in squares_of(protocol).items()
+        },
     }
     return Evidence(
         checkpoint=checkpoint,
@@ -60,6 +76,7 @@ def collect_evidence(
                 steps=getattr(attack, "steps", None),
                 restarts=getattr(attack, "restarts", None),
                 queries=getattr(attack, "queries", None),
+                square=squares_of(protocol).get(name),
                 images=len(labels),
                 split=split,
                 epsilon=None if attack is None else epsilon,

@@ -40,6 +40,8 @@ class Measurement(_Plain):
     steps: int | None = None
     restarts: int | None = None
     queries: int | None = None
+    square: Literal["rescaled", "autoattack"] | None = None
+    """Kind of a verdict's Square attack; None for other attacks, and in records of earlier versions (``rescaled``)."""
     targets: int | None = None
     """Number of target classes of a targeted attack; each class has its own restarts."""
     images: int
@@ -62,7 +64,9 @@ class Measurement(_Plain):
         if (name := PGD_NAME.fullmatch(self.attack)) and self.steps is not None:
             restarts = f"x{self.restarts}" if name["restarts"] and self.restarts is not None else name["restarts"] or ""
             return f"{name['prefix']}-{self.steps}{restarts}"
-        if self.attack.rpartition("/")[2].endswith("square") and self.queries is not None:
+        if self.square == "autoattack" and self.queries is not None:
+            return f"square-autoattack-{self.queries}"
+        if self.attack.rpartition("/")[2].endswith(("square", "square-autoattack")) and self.queries is not None:
             return f"{self.attack}-{self.queries}"
         return self.attack
 

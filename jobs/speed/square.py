@@ -1,4 +1,7 @@
-"""Our Square attack against AutoAttack's, on the same images, network, budget and success criterion."""
+"""Our Square attack against that of pyautoattack, on the same images, network, budget and success criterion.
+
+pyautoattack's schedule is rescaled to the queries here, as ours is. AutoAttack runs the same attack without that.
+"""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ ATTACKS: dict[str, Attack] = {
             "cw",
             "deepfool",
             "square",
+            "square-autoattack",
         )
     },
     "tpgd": Pgd(epsilon=EPSILON, step_size=EPSILON / 4, steps=10, loss="kl"),

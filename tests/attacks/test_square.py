@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pyautoattack import AutoAttack
 from pyautoattack.square import SquareAttack
 
-from core.attacks import Square
+from core.attacks import Square, build_attack
 
 
 def generator(seed=5):
@@ -14,7 +15,7 @@ def generator(seed=5):
 
 
 @pytest.mark.parametrize(("size", "queries"), [(8, 1000), (32, 5000), (64, 100)])
-def test_sides_follow_autoattacks_schedule(size, queries):
+def test_sides_follow_the_rescaled_schedule(size, queries):
     reference = SquareAttack(None, n_queries=queries, eps=0.1)
     ours = Square(epsilon=0.1, queries=queries)
     for iteration in range(queries):
@@ -102,3 +103,28 @@ def test_agrees_with_autoattacks_square(network, batch):
     clean = (model(x).argmax(1) == y).float().mean().item()
     assert 0.2 < sum(ours) / 4 < clean - 0.2
     assert abs(sum(ours) - sum(theirs)) / 4 < 0.02, (clean, ours, theirs)
+
+
+@pytest.mark.parametrize("queries", [40, 300])
+def test_autoattacks_square_decides_as_autoattack_does(network, batch, queries):
+    """The whole of AutoAttack with Square alone and the same seed fools the same images."""
+    model = network(channels=3).eval()
+    x, _ = batch(60, channels=3)
+    y = model(x).argmax(1)
+    seed = int(torch.randint(2**31, (1,), generator=generator(3)))
+    reference = AutoAttack(model, version="custom", attacks=["square"], eps=0.02, seed=seed, device="cpu")
+    reference.square.n_queries = queries
+    with torch.random.fork_rng(), torch.no_grad():
+        theirs, _ = reference.run_standard_evaluation(x, y, batch_size=60)
+    before = torch.random.get_rng_state()
+    ours = build_attack("square-autoattack", 0.02, queries=queries).perturb(model, x, y, generator(3))
+    assert torch.equal(ours, theirs)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert 0 < int((model(ours).argmax(1) != y).sum()) < 60
+
+
+def test_autoattacks_square_keeps_the_schedule_of_ten_thousand_queries():
+    """With 1,000 queries the rescaled squares end with side 1, and AutoAttack's with side 7 on 32x32 images."""
+    reference = SquareAttack(None, n_queries=1000, eps=0.1, resc_schedule=False)
+    assert round((reference.p_selection(999) * 32 * 32) ** 0.5) == 7
+    assert Square(epsilon=0.1, queries=1000).side(999, 32, 32) == 1

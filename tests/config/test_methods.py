@@ -92,6 +92,44 @@ def test_a_method_alone_has_the_attack_of_its_publication() -> None:
     assert Cell.from_flat({"method": "pgd-at", "inner": "kl"}).attack.inner == "kl"
 
 
+TRADES_PRESET = {
+    "method": "trades",
+    "epsilon": 0.2,
+    "inner": "kl",
+    "attack_steps": 1,
+    "attack_step_size": "epsilon",
+    "attack_start": "none",
+    "awp_radius": 0.005,
+}
+"""A preset made for TRADES, with an attack and a weight perturbation of its own."""
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name != "trades"])
+def test_a_method_alone_is_its_own_on_top_of_a_preset_for_another(method: str) -> None:
+    (cell,) = cells(TRADES_PRESET, method=(method,))
+    alone = Cell.from_flat({"method": method, "epsilon": 0.2})
+    sized = "attack_step_size" in METHODS[method].options.part_defaults(0.2)
+    expected = alone.attack.model_copy(update={} if sized else {"attack_step_size": 0.05})
+    assert (cell.attack, cell.awp, cell.method) == (expected, alone.awp, alone.method)
+
+
+def test_pgd_at_on_top_of_a_preset_for_trades_is_madrys() -> None:
+    attack = cells(TRADES_PRESET, method=("pgd-at",))[0].attack
+    assert (attack.inner, attack.attack_start, attack.attack_steps, attack.attack_step_size) == (
+        *("ce", "uniform"),
+        *(10, 0.05),
+    )
+
+
+def test_flags_and_the_presets_own_methods_keep_its_attack() -> None:
+    one = cells(TRADES_PRESET, method=("pgd-at",), attack_steps=("3",), awp_radius=("0.01",))[0]
+    assert (one.attack.attack_steps, one.attack.attack_step_size, one.awp.awp_radius) == (3, 0.05, 0.01)
+    both = {cell.method.method: cell for cell in cells(TRADES_PRESET, method=("trades", "pgd-at"))}
+    assert (both["trades"].attack.attack_steps, both["pgd-at"].attack.attack_steps) == (1, 10)
+    in_the_file = cells({**TRADES_PRESET, "method": ["trades", "pgd-at"]}, lr=("0.3",))
+    assert [(cell.attack.attack_steps, cell.attack.inner) for cell in in_the_file] == [(1, "kl"), (1, "kl")]
+
+
 def test_an_old_sweep_is_continued_with_its_own_cells(tmp_path: Path) -> None:
     """PGD-AT over beta was the same experiment several times, under several ids: all of them stay."""
     old = [entry for entry in OLD if entry["given"] in ({"method": "pgd-at", "beta": 1}, {"method": "pgd-at"})]

@@ -39,7 +39,7 @@ SWEEPS: dict[str, tuple[str, ...]] = {
     ),
     "pgd": (
         *("--method", "pgd-at", "--inner", "ce", "--attack-start", "uniform", "--batch-size", "64", "--epochs", "3"),
-        *("--seeds", "2", *SMALL),
+        *("--attack-steps", "1", "--attack-step-size", "0.17", "--seeds", "2", *SMALL),
     ),
     "pinned": (
         *("--pin-seed", "init", "--pin-value", "0", "1", "--beta", "1", "--batch-size", "64", "--epochs", "2"),

@@ -151,7 +151,7 @@ def _field(header: str, field: str, form: Callable[[Any], str]) -> CellColumn:
 
 def _narrow(label: str) -> str:
     """A label that may break where forms of an attack, or its steps and restarts, meet."""
-    return label.replace("/", "/\n").replace("-50x", "-50\nx")
+    return label.replace("/", "/\n").replace("-50x", "-50\nx").replace("square-autoattack", "square\n(AA)")
 
 
 def _escape_rich(text: str) -> str:

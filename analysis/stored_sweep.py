@@ -9,8 +9,11 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from analysis.questions.countable_trials import countable_trials, default_label
-from analysis.questions.rates import Label, cell_rates, has_label, varying_factors
+from analysis.questions.countable_trials import UNKNOWN
+from analysis.questions.rates import Label, has_label, varying_factors
+from analysis.report.context import report_context
+from analysis.report.options import ReportOptions
+from core.allocation import SeedHistory
 from core.ledger.snapshot import read_snapshot, stored_sweep
 from core.records import TrialRecord
 
@@ -30,14 +33,14 @@ class StoredSweep:
         storage: absolute folder, or ``s3://`` address, that holds the sweep's folder.
         records: the records of all trials that have ended, with their traces.
         open_trials: trials that are running or wait; they decide which finished trials may be counted.
-        first_seed: the sweep's first seed; None if no driver has stored it.
+        history: the sweep's first seed and how its seeds were chosen, which decide what may be counted.
     """
 
     name: str
     storage: str
     records: Sequence[TrialRecord]
     open_trials: Sequence[TrialRecord] = ()
-    first_seed: int | None = None
+    history: SeedHistory = UNKNOWN
 
     @cached_property
     def factors(self) -> list[str]:
@@ -74,9 +77,9 @@ class StoredSweep:
             label: which label's rate; None: the one that the sweep's design can answer.
             level: coverage of the intervals, in (0, 1).
         """
+        options = ReportOptions(label=label, level=level)
         everything = [*self.records, *self.open_trials]
-        counted, kind = countable_trials(everything, self.first_seed)
-        rates = cell_rates(counted, label or default_label(everything), level, kind)
+        rates = report_context(self.name, everything, options, history=self.history).cells
         rows = [
             {
                 "cell": rate.cell_id,
@@ -173,7 +176,7 @@ def load_sweep(name: str, storage: str | Path = "results") -> StoredSweep:
     root = str(storage) if "://" in str(storage) else str(Path(storage).resolve())
     snapshot = read_snapshot(root, name)
     waiting = [trial for trial in snapshot.trials if trial.status == "running"]
-    return StoredSweep(name, root, snapshot.finished, waiting, snapshot.first_seed)
+    return StoredSweep(name, root, snapshot.finished, waiting, snapshot.history)
 
 
 def _frame(rows: list[dict[str, Any]], index: str | list[str]) -> pd.DataFrame:

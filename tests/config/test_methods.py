@@ -92,6 +92,12 @@ def test_a_method_alone_has_the_attack_of_its_publication() -> None:
     assert Cell.from_flat({"method": "pgd-at", "inner": "kl"}).attack.inner == "kl"
 
 
+@pytest.mark.parametrize("name", ["infoat", "info-at", "InfoAT"])
+def test_why_infoat_is_missing_is_said(name: str) -> None:
+    with pytest.raises(ValueError, match="InfoAT has no public formula or code"):
+        cells({}, method=(name,))
+
+
 TRADES_PRESET = {
     "method": "trades",
     "epsilon": 0.2,

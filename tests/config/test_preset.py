@@ -117,7 +117,10 @@ def test_ablations_are_the_default_cell_but_for_what_they_are_named_for(presets:
     assert modified.cell == Cell.from_flat({**default.flat(), "inner": "ce"})
     perturbed = [entry.cell for entry in sweep(load_preset("table7", presets)).entries]
     assert perturbed == [
-        Cell.from_flat({**default.flat(), "beta": beta, "awp_radius": 0.005, "awp_warmup": 9}) for beta in (1, 3)
+        Cell.from_flat(
+            {**default.flat(), "beta": beta, "awp_radius": 0.005, "awp_warmup": 9, "adversarial_first": True}
+        )
+        for beta in (1, 3)
     ]
     table3 = load_preset("table3", presets)
     assert table3.earlier

@@ -95,6 +95,8 @@ def method_options(given: Any) -> MethodOptions:
 
 
 def _known(name: str) -> str:
+    if name.lower().replace("-", "").replace("_", "") == "infoat":
+        raise ValueError("InfoAT has no public formula or code, and jobs/README.md has only its published accuracies")
     if name not in METHODS:
         raise ValueError(f"must be one of {', '.join(METHODS)}")
     return name

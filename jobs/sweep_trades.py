@@ -71,7 +71,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
     hours = sum(cell.device_hours for cell in planned)
     console.print(
         f"{quantity(len(planned), 'cell')}, {quantity(sweep.trials, 'trial')}, {hours:.3g} device-hours at "
-        f"{tflops:g} TFLOP/s sustained (--device-tflops), verdicts and early stopping left out.",
+        f"{tflops:g} TFLOP/s sustained (--device-tflops), with validation and verdicts, early stopping left out.",
         soft_wrap=True,
     )
     print_feasibility(request, console)

@@ -1,6 +1,6 @@
 """Attacks on a model's images, one family per file."""
 
-from core.attacks.accuracy import resists, robust_accuracy
+from core.attacks.accuracy import fastest_search, resists, robust_accuracy
 from core.attacks.base import Attack
 from core.attacks.deepfool import DeepFool
 from core.attacks.float32 import full_float32
@@ -21,6 +21,7 @@ __all__ = [
     "Square",
     "Transfer",
     "build_attack",
+    "fastest_search",
     "full_float32",
     "resists",
     "robust_accuracy",

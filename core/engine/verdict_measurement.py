@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from core.attacks import fastest_search
 from core.config import ProtocolOptions
 from core.data.image_set import Dataset, ImageSet
 from core.engine.ranks import Ranks
@@ -91,6 +92,7 @@ class VerdictMeasurement:
             checkpoint=checkpoint,
             epoch=epoch,
             split="validation" if checkpoint == "alarm" else "test",
+            search=fastest_search(self.ranks.device),
         )
         if current:
             self.model.load_state_dict(current)

@@ -80,12 +80,12 @@ class FoldedNetwork(nn.Module):
         self.refresh()
 
     @classmethod
-    def of(cls, model: nn.Module) -> nn.Module:
+    def of(cls, model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
         """The folded network, or the model itself if it is `Opaque` or its forward branches on values."""
         if isinstance(model, Opaque):
             return model
         try:
-            return cls(model)
+            return cls(model, dtype)
         except fx.proxy.TraceError:
             return model
 

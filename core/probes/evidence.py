@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from core.attacks import Attack, build_attack, robust_accuracy
@@ -12,6 +13,7 @@ from core.config.protocol import SquareKind
 from core.records import Evidence, Measurement
 from core.source import code_version
 
+_NAMES = {torch.bfloat16: "bf16"}
 SQUARES: dict[SquareKind, str] = {"rescaled": "square", "autoattack": "square-autoattack"}
 """Names of the Square attacks for `build_attack`."""
 
@@ -35,13 +37,15 @@ def collect_evidence(
     epoch: int,
     split: Literal["validation", "test"],
     batch_size: int = 512,
+    search: torch.dtype | None = None,
 ) -> Evidence:
     """Accuracy of ``model`` on clean images and under FGSM, PGD-10, PGD-50 with restarts and Square.
 
-    All attacks run in float32 and eval mode, with one seed. ``pgd-10`` takes its number of steps from
-    ``protocol.eval_steps`` and ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``; each measurement records the
-    numbers that were used. ``square`` is the Square attack of ``protocol.square``, and the measurement says which. With
-    ``protocol.both_squares`` the other one is measured, too, as ``square-rescaled`` or ``square-autoattack``.
+    All attacks run in eval mode with one seed, and all images are judged in float32; see `resists`. ``pgd-10`` takes
+    its number of steps from ``protocol.eval_steps`` and ``pgd-50x5`` its restarts from ``protocol.pgd50_restarts``.
+    Each measurement records the numbers that were used. ``square`` is the Square attack of ``protocol.square``, and the
+    measurement says which. With ``protocol.both_squares`` the other one is measured, too, as ``square-rescaled`` or
+    ``square-autoattack``.
 
     Args:
         model: bare network with the weights of ``checkpoint``.
@@ -54,6 +58,7 @@ def collect_evidence(
         epoch: 1-based epoch of the weights.
         split: the set that the images are from.
         batch_size: images per forward pass.
+        search: type in which the attacks look for adversarial images; None: float32.
     """
     fraction = protocol.eval_step_fraction
     attacks: dict[str, Attack | None] = {
@@ -72,7 +77,7 @@ def collect_evidence(
         measurements=tuple(
             Measurement(
                 attack=name,
-                accuracy=robust_accuracy(model, attack, images, labels, seed, batch_size),
+                accuracy=robust_accuracy(model, attack, images, labels, seed, batch_size, search),
                 steps=getattr(attack, "steps", None),
                 restarts=getattr(attack, "restarts", None),
                 queries=getattr(attack, "queries", None),
@@ -81,6 +86,7 @@ def collect_evidence(
                 split=split,
                 epsilon=None if attack is None else epsilon,
                 seed=None if attack is None else seed,
+                precision="fp32" if attack is None or search is None else f"{_NAMES[search]} search, fp32",
                 library=code_version(),
             )
             for name, attack in attacks.items()

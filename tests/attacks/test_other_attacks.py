@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from core.attacks import DeepFool, MiFgsm, Pgd, Transfer, build_attack, resists, robust_accuracy
+from core.fast import FoldedNetwork
 
 
 def generator(seed=5):
@@ -149,6 +150,57 @@ def test_accuracy_is_measured_in_eval_mode_and_float32(network, batch):
     assert robust_accuracy(model, None, images, y, seed=3) == 1
     assert torch.equal(recorder.seen[-1], images.float() / 255)
     assert model.training
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd-10", "pgd-10x3", "square"])
+def test_a_search_in_bfloat16_is_judged_in_float32_and_about_as_strong(network, batch, name):
+    """An image counts as fooled only if an image within its ball fools the float32 network."""
+    x, _ = batch(300)
+    model = network().eval()
+    y = model(x).argmax(1)
+    y[:50] = (y[:50] + 1) % 5
+    attack = build_attack(name, 0.01, queries=60)
+    exact = resists(model, attack, x, y, seed=3)
+    fast = resists(model, attack, x, y, seed=3, search=torch.bfloat16)
+    assert not fast[:50].any(), "images that are misclassified without an attack"
+    assert 20 < exact.sum() < 230
+    assert (fast != exact)[50:].double().mean() < 0.06
+    assert abs(fast.sum() - exact.sum()) <= 8
+
+
+class Rounded(nn.Module):
+    """Class 0 in float32, by a lead of 0.001 over gray images, and class 1 in bfloat16, which does not resolve it.
+
+    Pixels move the lead by ``slope`` each.
+    """
+
+    def __init__(self, slope):
+        super().__init__()
+        self.flatten, self.first, self.middle = nn.Flatten(), nn.Linear(4, 2), nn.Linear(2, 2)
+        self.last = nn.Linear(2, 2)
+        with torch.no_grad():
+            self.first.weight.zero_()
+            self.first.weight[0] = slope
+            self.first.bias.copy_(torch.tensor([1.001 - 2 * slope, 1.0]))
+            self.middle.weight.copy_(torch.eye(2))
+            self.middle.bias.zero_()
+            self.last.weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 1.0]]))
+            self.last.bias.copy_(torch.tensor([-0.0001, 0.0001]))
+
+    def forward(self, x):
+        return self.last(self.middle(self.first(self.flatten(x))))
+
+
+@pytest.mark.parametrize("name", ["pgd-10x3", "square"])
+@pytest.mark.parametrize("slope", [0.0, 0.005])
+def test_what_fools_only_the_searching_network_is_attacked_in_float32(name, slope):
+    """Within the radius 0.1, four pixels move the lead by 0.4 slopes: enough for the second network only."""
+    x, y = torch.full((6, 1, 2, 2), 0.5), torch.zeros(6, dtype=torch.long)
+    assert FoldedNetwork(Rounded(slope), torch.bfloat16)(x).argmax(1).all()
+    attack = build_attack(name, 0.1, queries=200)
+    robust = resists(Rounded(slope), attack, x, y, seed=0, search=torch.bfloat16)
+    assert torch.equal(robust, resists(Rounded(slope), attack, x, y, seed=0))
+    assert robust.all() if slope == 0 else not robust.any()
 
 
 @pytest.mark.parametrize("explicit", [False, True])

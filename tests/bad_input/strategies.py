@@ -212,6 +212,8 @@ PROTOCOL_OPTIONS = (
     number("eval_steps", wholes(1, 1000), words("0", "1001"), HUGE, FRACTIONAL),
     number("eval_step_fraction", reals(0, 2, open_low=True), words("0", "2.01")),
     choice("fosc_center", "natural", "start"),
+    choice("square", "rescaled", "autoattack"),
+    switch("both_squares"),
     number("fosc_threshold", reals(0, 1e6, open_low=True), words("0")),
     number("fosc_patience", wholes(1, 10**6), words("0"), FRACTIONAL),
     number("fosc_grace", wholes(0, 10**6), FRACTIONAL),

@@ -65,6 +65,18 @@ def test_aligned_median_is_that_of_the_trials_around_their_onsets(records):
         assert drawn_value == pytest.approx(np.median(values))
 
 
+
+def test_a_metric_that_few_methods_have_is_drawn_over_the_trials_that_have_it(records):
+    onset = [record for record in records if record.verdict.onset]
+    others = [
+        record.model_copy(update={"seed": 100 + i, "trace": [row | {"train/gap": None} for row in record.trace]})
+        for i, record in enumerate(onset * 3)
+    ]
+    alone, together = (drawn(aligned(some, "train/gap")).axes[0] for some in (records, [*records, *others]))
+    np.testing.assert_array_equal(alone.lines[0].get_xydata(), together.lines[0].get_xydata())
+    assert alone.get_xlabel() == together.get_xlabel() == f"epochs from onset ({len(onset)} trials)"
+
+
 def test_survival_without_censoring_is_the_share_of_onsets_so_far(make_sweep):
     records = make_sweep(betas=(1,), batch_sizes=(64,), seeds=12)
     patience = records[0].protocol["fosc_patience"]

@@ -78,12 +78,15 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
 
 
 def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
-    """Median and quartiles of the metric over all trials with an onset, by the number of epochs from the onset."""
+    """Median and quartiles of a metric by the number of epochs from the onset, over all trials with onset and metric.
+
+    Some methods do not have every metric; at least one trial with an onset must have it.
+    """
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
         offsets = np.arange(-ALIGNED_BEFORE, ALIGNED_AFTER + 1)
-        table = np.array([_around_onset(r, metric) for r in records if r.verdict and r.verdict.onset])
+        table = np.array([_around_onset(r, metric) for r in records if r.verdict and r.verdict.onset and has(r, metric)])
         enough = np.isfinite(table).sum(axis=0) >= max(1, len(table) / 2)
         low, middle, high = np.nanquantile(table[:, enough], (0.25, 0.5, 0.75), axis=0)
         look = LOOKS["unstable"]

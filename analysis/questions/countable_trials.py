@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.questions.early_stopping_bias import can_be_stopped
 from analysis.questions.rates import Label
+from analysis.questions.stoppable_trials import can_be_stopped
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import SeedHistory, in_seed_order, until_end
 from core.records import TrialRecord

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from analysis.questions.early_stopping_bias import CorrectedRate, can_be_stopped, corrected_rates
 from analysis.questions.rates import CellRate, Label, cell_rates
+from analysis.questions.stoppable_trials import can_be_stopped
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import SequentialDesign
 from core.records import TrialRecord
+
+if TYPE_CHECKING:
+    from analysis.questions.early_stopping_bias import CorrectedRate
 
 
 def displayed_rates(
@@ -27,6 +31,9 @@ def displayed_rates(
     stopping = {record.cell_id for record in records if can_be_stopped(record)}
     if label != "any" or not stopping:
         return cells
+    # scipy, which this module imports, takes a second that `status.py` needs only with trials to correct
+    from analysis.questions.early_stopping_bias import corrected_rates
+
     corrected = corrected_rates(records, level, "anytime" if interval in ("anytime", "sequential") else "melded")
     return [
         _corrected(cell, found) if cell.cell_id in stopping else cell

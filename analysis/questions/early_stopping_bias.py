@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from analysis.questions.rates import LABEL_QUESTIONS, group_by_cell, has_label, pinned_groups, varying_factors
+from analysis.questions.stoppable_trials import can_be_stopped
 from analysis.statistics.clustered_interval import clustered
 from analysis.statistics.homogeneity import homogeneity_test
 from analysis.statistics.intervals import Interval, IntervalKind, Proportion, interval, proportion
@@ -194,11 +195,6 @@ def _finished(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def _unstable(record: TrialRecord) -> bool:
     return has_label(record, "any") is True
-
-
-def can_be_stopped(record: TrialRecord) -> bool:
-    """Whether the design lets the stopper end this trial: the protocol stops trials, and it is not audited."""
-    return bool(record.protocol.get("stop")) and not record.audit
 
 
 def _stoppable(record: TrialRecord) -> bool:

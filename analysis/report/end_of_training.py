@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.questions.early_stopping_bias import CorrectedRate, can_be_stopped, healing_of_stoppable
+from analysis.questions.early_stopping_bias import CorrectedRate, healing_of_stoppable
+from analysis.questions.stoppable_trials import can_be_stopped
 from analysis.report.context import ReportContext
 from analysis.report.formatting import format_ends
 

@@ -1,4 +1,4 @@
-"""Friendly adversarial training (Zhang et al. 2020), as its official code has it."""
+"""Friendly adversarial training (Zhang et al. 2020), following its official code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guided adversarial training (Sriramanan et al. 2020), as its official code has it."""
+"""Guided adversarial training (Sriramanan et al. 2020), following its official code."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Gat(Method):
     """``CE(f(x), y) + lambda ||p(x) - p(x_adv)||_2^2``, ``p`` the softmax, a mean over the batch (eq. 4).
 
     The attack ascends ``CE(f(x'), y) + lambda ||p(x) - p(x')||_2^2`` in the second, fourth, ... batch of an epoch and
-    the cross-entropy alone in the others. Its ``p(x)`` is of a train-mode forward, which BatchNorm's statistics follow
-    before the attack reads them. Late in training lambda is larger in the attack and in the loss: in the official code
-    it is 4 times as large after epoch 86 of 100.
+    the cross-entropy alone in the others. Its ``p(x)`` comes from a train-mode forward, which updates BatchNorm's
+    statistics before the attack uses them. Late in training lambda is larger in the attack and in the loss. In the
+    official code it is 4 times as large after epoch 86 of 100.
     """
 
     def attack(self, run: Run, batch: Batch) -> Found:
@@ -35,7 +35,7 @@ class Gat(Method):
         return Objective(ce + guidance, {"ce": ce, "guidance": guidance}, clean_logits, adv_logits)
 
     def guidance(self, run: Run) -> float:
-        """Lambda in the epoch that runs."""
+        """Lambda in the current epoch."""
         options = self.options
         late = run.epoch > options.guidance_begin * self.cell.training.epochs
         return float(options.guidance * (options.guidance_factor if late else 1.0))

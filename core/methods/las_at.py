@@ -1,4 +1,4 @@
-"""LAS-AT, adversarial training with a learnable attack strategy (Jia et al. 2022), as its official code has it."""
+"""LAS-AT, adversarial training with a learnable attack strategy (Jia et al. 2022), following its official code."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from core.methods.losses import cross_entropy
 from core.models import build_model
 
 PIXEL = 1 / 255
-"""Distance of two radii or step sizes that the policy can choose."""
+"""Difference between neighbouring radii, and between neighbouring step sizes, that the policy can choose."""
 LARGEST_LOSS = 10.0
-"""The reward's cross-entropy counts up to here."""
+"""Upper limit of the cross-entropy in the reward."""
 CLIPPED_NORM = 1.0
 """Largest norm of a gradient of the policy."""
 
@@ -45,8 +45,8 @@ class LasAt(Method):
     are its accuracies under PGD and on clean images. ``R`` has no baseline, as in the official code. That code's PGD
     for ``R2`` runs in train mode; this one runs in the cell's mode, eval by default.
 
-    Every rank updates the policy by the whole global batch: all ranks have one policy. Policy and reward are computed
-    without autocast.
+    Every rank updates the policy by the whole global batch, and the policy is therefore the same on all ranks. Policy
+    and reward are computed without autocast.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -158,7 +158,7 @@ class LasAt(Method):
         return [F.log_softmax(part, dim=1) for part in logits]
 
     def _strategy(self, chosen: Tensor) -> Strategy:
-        """The attacks of chosen numbers ``(n, 3)``."""
+        """The attacks that belong to the chosen indices, ``(n, 3)``."""
         return Strategy(*(values.to(chosen.device)[c] for values, c in zip(self.choices, chosen.t(), strict=True)))
 
 
@@ -185,7 +185,7 @@ def _sampled(log_probabilities: list[Tensor], numbers: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _resists(attack: Any, twin: nn.Module, batch: Batch) -> Tensor:
-    """Which images are classified correctly at the strongest of the attack's results, one per start.
+    """For each image, True if it is classified correctly at the strongest of the attack's results, one per start.
 
     An image that is misclassified stays where it is, as in the official code.
     """

@@ -30,7 +30,7 @@ def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") 
 def flooded(losses: Tensor, everyone: Tensor, level: float) -> Tensor:
     """``|L - level| + level`` (Ishida et al. 2020), where ``L`` is the mean loss of the global batch.
 
-    The mean over the ranks of what they return is the global batch's value.
+    The mean of the ranks' results is the value of the global batch.
 
     Args:
         losses: the losses of this rank's slice, ``(slice,)``.

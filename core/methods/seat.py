@@ -44,7 +44,7 @@ class Seat(Method):
         return Objective(ce + linearity, {"ce": ce, "linearity": linearity}, clean_logits, adv_logits)
 
     def _direction(self, run: Run, batch: Batch, model: nn.Module, x_adv: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits at ``x_adv``, and the gradient there of what the inner step ascends."""
+        """Logits at ``x_adv``, and the gradient at ``x_adv`` of the loss that the inner step ascends."""
         y, scale, weight = batch.y, self.inner.loss_scale, self.options.linearity
         clean_logits, clean_gradient = image_gradient(model, batch.x, losses.cross_entropy(y, scale))
         known = cross_entropy(clean_logits, y, "none") + _products(x_adv - batch.x, clean_gradient) / scale

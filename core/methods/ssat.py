@@ -1,4 +1,4 @@
-"""Stable single-step adversarial training (Kim et al. 2021), as its official code has it."""
+"""Stable single-step adversarial training (Kim et al. 2021), following its official code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subspace adversarial training (Li et al. 2022), as its official code has it."""
+"""Subspace adversarial training (Li et al. 2022), following its official code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ class SubAt(PgdAt):
 
     The first stage keeps its weights several times per epoch, the initial ones included. The subspace is spanned by
     the leading principal components ``P`` (orthonormal rows) of these snapshots. The second stage starts from the
-    initial weights and BatchNorm statistics with a new optimiser without weight decay and a new weight
-    average, and replaces every gradient
-    ``g`` by ``P^T P g``. All parameters are projected; BatchNorm statistics are not.
+    initial weights and BatchNorm statistics with a new optimiser without weight decay and a new weight average. It
+    replaces every gradient ``g`` by ``P^T P g``. All parameters are projected; BatchNorm statistics are not.
 
-    The artifacts of the first stage are its snapshots, those of the second stage are the components.
+    The artifacts of the first stage are its snapshots. The artifacts of the second stage are the components.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -39,7 +38,7 @@ class SubAt(PgdAt):
         return self.sampled_epochs
 
     def learning_rate(self, scheduled: float) -> float:
-        """The schedule's in the first stage, and a constant in the second."""
+        """The scheduled rate in the first stage, and the constant ``subspace_lr`` in the second."""
         return scheduled if self.directions is None else float(self.options.subspace_lr)
 
     def begin_epoch(self, run: Run) -> None:

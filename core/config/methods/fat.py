@@ -26,8 +26,8 @@ Omega = Annotated[
 class EarlyStopOptions(MethodOptions):
     """PGD that leaves an image ``tau`` steps after it was first misclassified (Zhang et al. 2020, Algorithm 1).
 
-    The attack computes all of its steps for every image, and an image that stopped does not follow them: it costs what
-    PGD costs. The official code packs the images that go on into smaller batches.
+    The attack computes all of its steps for every image, including images that have stopped. Its cost is therefore that
+    of PGD. The official code continues with smaller batches instead.
     """
 
     tau: WholeOverEpochs = Field(

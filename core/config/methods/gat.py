@@ -19,7 +19,7 @@ class GatOptions(MethodOptions):
     guidance: NumberOverEpochs = Field(
         10.0, ge=0, le=1000, description="weight of the squared distance of clean and adversarial softmax: lambda"
     )
-    guidance_factor: Number = Field(4.0, ge=0, le=1000, description="what lambda is multiplied by late in training")
+    guidance_factor: Number = Field(4.0, ge=0, le=1000, description="factor of lambda late in training")
     guidance_begin: Number = Field(
         0.86, ge=0, le=1, description="share of the epochs after which lambda is multiplied; 1: never"
     )
@@ -46,7 +46,7 @@ class GatOptions(MethodOptions):
 
     @classmethod
     def part_defaults(cls, epsilon: float) -> dict[str, Any]:
-        """One step of the radius from half a radius away, in each pixel to either side."""
+        """One step of size epsilon from a random corner of the ball of half the radius."""
         return {
             "inner": "ce",
             "attack_start": "rademacher",

@@ -57,10 +57,10 @@ class LasAtOptions(MethodOptions):
         for name in ("policy_radius", "policy_steps", "policy_size"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             if low > high:
-                raise ValueError(f"{name}_min {low:g} is impossible with {name}_max {high:g}; allowed: up to it")
+                raise ValueError(f"{name}_min {low:g} is impossible with {name}_max {high:g}; allowed: at most that")
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
-        """All images are attacked in the most steps; those that have fewer stay where they are."""
+        """The attack computes the largest number of steps for every image; an image with fewer steps stops moving."""
         return Passes(self.policy_steps_max, self.policy_steps_max)
 
     def objective_passes(self) -> Passes:

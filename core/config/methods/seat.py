@@ -14,8 +14,8 @@ from core.config.over_epochs import NumberOverEpochs
 class SeatOptions(MethodOptions):
     """SEAT, stable and efficient adversarial training; with a flood level above 0 it is SEAT-FL.
 
-    The official code attacks in train mode, which is ``attack_bn train`` but for BatchNorm's running statistics. The
-    published flood level is unknown.
+    The official code attacks in train mode. ``attack_bn train`` is the same, except that the attack does not update the
+    running statistics of BatchNorm. The published flood level is unknown.
     """
 
     method: Literal["seat"] = Field("seat", description="training method")

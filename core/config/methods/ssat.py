@@ -14,8 +14,8 @@ from core.config.methods.pgd_at import AdversarialOptions, RsFgsmOptions
 class SsatOptions(AdversarialOptions):
     """Stable single-step adversarial training (Kim et al. 2021): RS-FGSM whose step ends where it first fools.
 
-    The official code computes the step in train mode, which is ``attack_bn train`` but for BatchNorm's running
-    statistics.
+    The official code computes the step in train mode. ``attack_bn train`` is the same, except that the attack does not
+    update the running statistics of BatchNorm.
     """
 
     method: Literal["ssat"] = Field("ssat", description="training method")

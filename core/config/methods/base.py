@@ -85,7 +85,6 @@ class MethodOptions(Options):
     """Options in `part_defaults` that cannot be changed with this method."""
     differentiates_twice: ClassVar[bool] = False
     """True if the objective contains a gradient, which ``torch.compile`` cannot differentiate."""
-
     smooths_labels: ClassVar[bool] = False
     """True if the objective uses `core.methods.Method.cross_entropy`, which ``label_smoothing`` smooths."""
 

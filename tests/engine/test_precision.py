@@ -71,7 +71,7 @@ def test_methods_that_contain_a_gradient_learn_in_half_precision(
     ours, theirs = train(trainer, dataset), train(make_trainer(full), dataset)
     assert ours["train/loss"] is not None
     assert theirs["train/loss"] is not None
-    assert ours["train/loss"] < 1.3 * theirs["train/loss"] < 1.1  # a network that learns nothing has 1.6
+    assert max(ours["train/loss"], theirs["train/loss"]) < 1  # a network that learns nothing has 1.6
     assert trainer.precision.scaler.get_scale() >= 1
 
 

@@ -65,7 +65,6 @@ def test_aligned_median_is_that_of_the_trials_around_their_onsets(records):
         assert drawn_value == pytest.approx(np.median(values))
 
 
-
 def test_a_metric_that_few_methods_have_is_drawn_over_the_trials_that_have_it(records):
     onset = [record for record in records if record.verdict.onset]
     others = [

@@ -86,7 +86,8 @@ def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
         offsets = np.arange(-ALIGNED_BEFORE, ALIGNED_AFTER + 1)
-        table = np.array([_around_onset(r, metric) for r in records if r.verdict and r.verdict.onset and has(r, metric)])
+        found = [r for r in records if r.verdict and r.verdict.onset and has(r, metric)]
+        table = np.array([_around_onset(r, metric) for r in found])
         enough = np.isfinite(table).sum(axis=0) >= max(1, len(table) / 2)
         low, middle, high = np.nanquantile(table[:, enough], (0.25, 0.5, 0.75), axis=0)
         look = LOOKS["unstable"]

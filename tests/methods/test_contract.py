@@ -74,6 +74,8 @@ COMPOSED: dict[str, dict[str, Any]] = {
     | {"weight_averaging": "swa", "averaging_start": 2},
 }
 """What the engine combines with every method."""
+COMPOSITIONS = ["alone", *(pytest.param(name, marks=pytest.mark.slow) for name in COMPOSED if name != "alone")]
+"""The names in `COMPOSED`. The quick tests take each method alone."""
 EPOCHS = 3
 NOT_IN_THE_BALL = {"clp"}
 """Rows whose method trains on other images than those of an attack."""
@@ -129,7 +131,7 @@ def test_every_method_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("composed", COMPOSED)
+@pytest.mark.parametrize("composed", COMPOSITIONS)
 def test_an_epoch_is_finite_and_moves_the_weights(row: str, composed: str, dataset: Dataset) -> None:
     trainer = make_trainer(cell_of(row, **COMPOSED[composed]))
     before = tensors(dict(trainer.model.named_parameters()))
@@ -140,7 +142,7 @@ def test_an_epoch_is_finite_and_moves_the_weights(row: str, composed: str, datas
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("composed", COMPOSED)
+@pytest.mark.parametrize("composed", COMPOSITIONS)
 def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(
     row: str, composed: str, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -228,7 +230,7 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("composed", COMPOSED)
+@pytest.mark.parametrize("composed", COMPOSITIONS)
 def test_passes_are_those_declared(row: str, composed: str, dataset: Dataset) -> None:
     cell = cell_of(row, batch_size=61, fast=False, **COMPOSED[composed])
     trainer = make_trainer(cell, wrap=Counting)

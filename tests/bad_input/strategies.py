@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -213,7 +214,6 @@ PROTOCOL_OPTIONS = (
     number("eval_step_fraction", reals(0, 2, open_low=True), words("0", "2.01")),
     choice("fosc_center", "natural", "start"),
     choice("square", "rescaled", "autoattack"),
-    switch("both_squares"),
     number("fosc_threshold", reals(0, 1e6, open_low=True), words("0")),
     number("fosc_patience", wholes(1, 10**6), words("0"), FRACTIONAL),
     number("fosc_grace", wholes(0, 10**6), FRACTIONAL),
@@ -244,6 +244,16 @@ RUN_OPTIONS = (
 OPTIONS = (*CELL_OPTIONS, *PROTOCOL_OPTIONS, *RUN_OPTIONS)
 
 
+def needed(names: Iterable[str]) -> dict[str, str]:
+    """Values of other options without which an option among ``names`` is refused, because it has no effect."""
+    others: dict[str, str] = {}
+    if {"rwp_radius", "rwp_steps", "rwp_threshold"} & {*names}:
+        others |= {"rwp_radius": "0.01", "awp_radius": "0"}
+    if {"averaging_decay", "averaging_start", "averaging_interval"} & {*names}:
+        others |= {"weight_averaging": "ema", "epochs": "50"}
+    return others
+
+
 @st.composite
 def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[str, str]:
     """Combinations of valid values. The dependencies between options are written here a second time."""
@@ -261,10 +271,9 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
             given["precision"] = "bf16"
     if draw(st.booleans()) and given.get("batch_size", "16").strip() not in ("1", "3/3", "1.0", f"{1:.17e}"):
         given["workers"] = "2"
-    if given.keys() & {"rwp_radius", "rwp_steps", "rwp_threshold"}:
-        given |= {"rwp_radius": "0.01", "awp_radius": "0"}
-    if given.keys() & {"averaging_decay", "averaging_start", "averaging_interval"}:
-        given |= {"weight_averaging": "ema", "epochs": "50"}
+        given.pop("gpus_per_worker", None)  # ranks cannot share a GPU
+        given.pop("gpus_per_worker", None)  # ranks cannot share a GPU
+    given |= needed(given)
     if draw(st.booleans()):
         given |= {"schedule": "step", "milestones": draw(st.sampled_from(["1", "5 10", "2 3 99"]))}
     return given

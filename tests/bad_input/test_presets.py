@@ -20,11 +20,11 @@ from core.config import Sweep, build_sweep, load_preset
 from core.config.methods.registry import lacks
 from jobs.sweep_trades import main
 from tests.bad_input.harness import JARGON, assert_refused, cases, mentions, run, snapshot
-from tests.bad_input.strategies import CELL_OPTIONS, JSON, PROTOCOL_OPTIONS, OptionCase, changed_json, damaged
+from tests.bad_input.strategies import CELL_OPTIONS, JSON, PROTOCOL_OPTIONS, OptionCase, changed_json, damaged, needed
 
 PRESETS = Path(jobs.__file__).parent / "presets"
-QUICK_OPTIONS = [option for option in CELL_OPTIONS if option.method in (None, "trades")]
-"""Options that a cell of the preset fields-quick may have."""
+QUICK_OPTIONS = [option for option in CELL_OPTIONS if option.method in (None, "trades") and option.name != "method"]
+"""Options that a cell of the preset fields-quick may have. A flag for the method drops the preset's attack."""
 QUICK = yaml.safe_load((PRESETS / "fields-quick.yaml").read_text())
 
 
@@ -139,7 +139,8 @@ def test_what_the_file_says_is_what_is_trained(
     base = {name: values for name, values in {"beta": (1,), "batch_size": (16,)}.items() if not lacks(method, name)}
     options = content["grids"][0]["options"] | {name: [*values] for name, values in base.items()}
     options = {name: there for name, there in options.items() if not lacks(method, name)}
-    content["grids"][0]["options"] = options | {option.name: value}
+    others = {name: there for name, there in needed([option.name]).items() if name != option.name}
+    content["grids"][0]["options"] = options | others | {option.name: value}
     content["protocol"][rule.name] = data.draw(rule.valid)
     file.write_text(yaml.safe_dump(content))
     sweep = load(file)
@@ -149,7 +150,11 @@ def test_what_the_file_says_is_what_is_trained(
         load_preset("fields-quick", PRESETS),
         preset_name="mine",
         name="mine",
-        cell_overrides={**base, option.name: (given[option.name],)},
+        cell_overrides={
+            **base,
+            **{name: (there,) for name, there in others.items()},
+            option.name: (given[option.name],),
+        },
         protocol_overrides={rule.name: given[rule.name]},
     )
     assert sweep == by_flags.model_copy(update={"entries": sweep.entries})

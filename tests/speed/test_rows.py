@@ -58,7 +58,7 @@ def test_every_row_is_found() -> None:
 
 @pytest.mark.slow
 def test_start_up(settings: MakeSettings) -> None:
-    check(list(start_up_costs(settings())), "start-up", 8)
+    check(list(start_up_costs(settings())), "start-up", 9)
 
 
 def test_trades_small_cnn(settings: MakeSettings) -> None:

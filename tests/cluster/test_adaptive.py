@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,15 @@ from tests.cluster.conftest import Sweep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 REPORT = Path(__file__).parents[2] / "jobs" / "report.py"
-ADAPTIVE = ("--name", "adaptive", "--epochs", "12", "--until-width", "0.75", "--max-trials", "8", "--audit", "0.5")
+MAX_TRIALS = 8
+ADAPTIVE = (
+    *("--name", "adaptive", "--epochs", "12", "--audit", "0.5"),
+    *("--until-width", "0.75", "--max-trials", str(MAX_TRIALS)),
+)
+INTERVAL = re.compile(r"95 %\s+interval:\s+(\w[\w-]*)")
 
 
-def test_killed_twice_it_trains_every_seed_once_and_reports_an_anytime_interval(sweep: Sweep) -> None:
+def test_killed_twice_it_trains_every_seed_once_and_reports_an_interval_for_its_rule(sweep: Sweep) -> None:
     for finished in (1, 2):
         driver = sweep.start(*ADAPTIVE)
         sweep.wait_for(lambda finished=finished: len(sweep.records("adaptive")) >= finished)
@@ -29,9 +35,14 @@ def test_killed_twice_it_trains_every_seed_once_and_reports_an_anytime_interval(
     assert sorted(record["seed"] for record in records.values()) == list(range(len(records)))
     assert {record["allocation"] for record in records.values()} == {"adaptive"}
     assert {record["protocol"]["audit"] for record in records.values()} == {0.5}
-    assert "anytime" in printed
+    # A verdict may differ between processors. A cell that used its whole budget of trials may not have reached its
+    # width; only then does the interval without a rule of stopping apply.
+    kinds = {"sequential"} if len(records) < MAX_TRIALS else {"sequential", "anytime"}
+    shown_kinds = INTERVAL.findall(printed)
+    assert shown_kinds, printed
+    assert set(shown_kinds) <= kinds
     report = [sys.executable, str(REPORT), "--sweep", "adaptive"]
     shown = subprocess.run(report, cwd=sweep.folder, capture_output=True, text=True, timeout=200, check=False)
     assert shown.returncode == 0, shown.stderr
-    assert "anytime" in shown.stdout
+    assert INTERVAL.findall(shown.stdout) == shown_kinds
     assert (sweep.folder / "adaptive-report.html").exists()

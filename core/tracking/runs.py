@@ -94,18 +94,16 @@ class SweepRuns:
         for time, row in rows:
             if row["epoch"] not in stored:
                 missing.setdefault(int(row["epoch"] or 0), (time, row))
-        batch: list[Metric] = []
-        waiting: set[int] = set()
-        for epoch, (time, row) in missing.items():
-            if len(batch) + len(row) > METRICS_PER_BATCH:
-                self._log(run_id, batch)
-                stored |= waiting
-                batch, waiting = [], set()
-            batch += [Metric(name, finite_or_nan(value), time, epoch) for name, value in row.items()]
-            waiting.add(epoch)
-        if batch:
-            self._log(run_id, batch)
-            stored |= waiting
+        epochs = list(missing)
+        size = METRICS_PER_BATCH // max((len(row) for _, row in missing.values()), default=1)
+        for first in range(0, len(epochs), size):
+            batch = epochs[first : first + size]
+            entries = [(epoch, *missing[epoch]) for epoch in batch]
+            self._log(
+                run_id,
+                [Metric(name, finite_or_nan(v), t, epoch) for epoch, t, row in entries for name, v in row.items()],
+            )
+            stored.update(batch)
 
     def finish_trial(self, record: TrialRecord, time: int) -> None:
         """Store artifacts, missing epochs, outcome metrics, tags and the final status, in this order."""
@@ -137,46 +135,45 @@ class SweepRuns:
         self._log(run_id, tags={"outcome": "interrupted"})
         self.client.set_terminated(run_id, "KILLED", time)
 
-    def left_running(self) -> list[str]:
-        """Keys of the trials whose run has the status RUNNING."""
-        found = self.search("tags.role = 'trial' and attributes.status = 'RUNNING'")
-        return [run.data.tags["trial_key"] for run in found]
-
-    def outdated(self, digests: Mapping[str, str]) -> list[str]:
-        """Keys of the finished trials that have no finished run, or one that was written from another record.
+    def outdated(self, digests: Mapping[str, str]) -> tuple[list[str], list[str]]:
+        """Keys of the finished trials without a finished run of their present record, and of others left RUNNING.
 
         Args:
             digests: `record_digest` of each finished trial's record by key.
         """
-        self._known()  # deletes the later run of a trial with two runs
-        written = {
-            run.data.tags["trial_key"]: run.data.tags.get(RECORD_TAG)
-            for run in self.search("tags.role = 'trial'")
-            if run.info.status in FINAL_STATUS.values()
-        }
-        return [key for key, digest in digests.items() if written.get(key) != digest]
+        found = self._trial_runs()
+        ended = FINAL_STATUS.values()
+        written = {key: run.data.tags.get(RECORD_TAG) for key, run in found.items() if run.info.status in ended}
+        outdated = {key: None for key, digest in digests.items() if written.get(key) != digest}
+        return [*outdated], [k for k, run in found.items() if run.info.status == "RUNNING" and k not in outdated]
 
     def delete_all(self) -> int:
         """Delete the runs of the sweep and of its trials, and return their number. MLflow can restore deleted runs."""
-        runs = [*self.search("tags.role = 'trial'"), *self.search("tags.role = 'sweep'")]
+        runs = [run for role in ("trial", "sweep") for run in self._search(role)]
         for run in runs:
             self.client.delete_run(run.info.run_id)
         self.forget()
         return len(runs)
 
-    def log_sweep(self, time: int, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
-        """Write changed metrics and all tags of the parent run. A metric's step is the time since its creation in s."""
+    def log_sweep(
+        self,
+        time: int,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write changed metrics, tags and text files of the parent run. A metric's step is the run's age in s."""
         from mlflow.entities import Metric
 
         run_id, start = self._parent(time).info.run_id, self._parent(time).info.start_time
-        logged = self.client.get_run(run_id).data.metrics
+        logged = self.client.get_run(run_id).data.metrics if metrics else {}
         step = max(0, time - start) // 1000
-        changed = [Metric(name, value, time, step) for name, value in metrics.items() if logged.get(name) != value]
-        self._log(run_id, changed, tags)
-
-    def log_sweep_text(self, name: str, text: str, time: int) -> None:
-        """Write a text file of the parent run."""
-        self.client.log_text(self._parent(time).info.run_id, text, name)
+        changed = [Metric(k, value, time, step) for k, value in (metrics or {}).items() if logged.get(k) != value]
+        if changed or tags:
+            self._log(run_id, changed, tags)
+        for name, text in (files or {}).items():
+            self.client.log_text(run_id, text, name)
 
     def close_sweep(self, status: str, time: int) -> None:
         """Set the final status of the parent run."""
@@ -184,13 +181,13 @@ class SweepRuns:
         if self.client.get_run(run_id).info.status != status:
             self.client.set_terminated(run_id, status, time)
 
-    def search(self, condition: str) -> list[Run]:
-        """The sweep's runs that match MLflow's filter ``condition``, oldest first."""
-        return list(search_runs(self.client, f"{condition} and tags.sweep = '{self._sweep}'"))
+    def _search(self, role: str) -> list[Run]:
+        """The sweep's runs with this role, oldest first."""
+        return list(search_runs(self.client, f"tags.role = '{role}' and tags.sweep = '{self._sweep}'"))
 
     def _parent(self, time: int) -> Run:
         if self._parent_run is None:
-            found = self._first(self.search("tags.role = 'sweep'"))
+            found = self._first(self._search("sweep"))
             if found is None:
                 found = self._create(self._sweep, {"role": "sweep", "sweep": self._sweep, **self._tags}, time)
                 self.client.set_terminated(found.info.run_id, "FINISHED", time)  # `open_sweep` marks it RUNNING
@@ -207,15 +204,16 @@ class SweepRuns:
         self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0, tags: Mapping[str, str] | None = None
     ) -> str:
         """Id of the trial's run. With ``trial``, a missing run is created, and params and ``tags`` are written."""
-        run_id = self._known().get(key)
+        known = self._known()
         if trial is None:
-            if run_id is None:
+            if key not in known:
                 raise LookupError(f"trial {key} of sweep {self._sweep} has no run")
-            return run_id
-        if run_id is None:
+            return known[key]
+        if key not in known:
             parent = {"mlflow.parentRunId": self._parent(time).info.run_id}
             created = self._create(key, {**parent, **identity_tags(trial, self._sweep), **self._tags}, time)
-            run_id = self._known()[key] = created.info.run_id
+            known[key] = created.info.run_id
+        run_id = known[key]
         # An earlier driver may have died after it created the run and before it wrote the params.
         params = {} if key in self._described else {**trial["cell"], **self._protocol}
         if params or tags:
@@ -226,11 +224,14 @@ class SweepRuns:
     def _known(self) -> dict[str, str]:
         """Ids of all trials' runs by key, found by one search, because a search per trial would slow a large sweep."""
         if self._run_ids is None:
-            found: dict[str, list[Run]] = defaultdict(list)
-            for run in self.search("tags.role = 'trial'"):
-                found[run.data.tags["trial_key"]].append(run)
-            self._run_ids = {key: kept.info.run_id for key, runs in found.items() if (kept := self._first(runs))}
+            self._run_ids = {key: run.info.run_id for key, run in self._trial_runs().items()}
         return self._run_ids
+
+    def _trial_runs(self) -> dict[str, Run]:
+        found: dict[str, list[Run]] = defaultdict(list)
+        for run in self._search("trial"):
+            found[run.data.tags["trial_key"]].append(run)
+        return {key: kept for key, runs in found.items() if (kept := self._first(runs))}
 
     def _create(self, name: str, tags: dict[str, str], time: int) -> Run:
         return self.client.create_run(experiment_id_of(self.client), time, tags, name)

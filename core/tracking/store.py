@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -79,36 +81,31 @@ def _create_experiment(client: MlflowClient, database: Path | None) -> None:
 
 
 def _prepare_database(uri: str, database: Path) -> None:
-    from mlflow.store.db import utils
-
     name = hashlib.sha256(str(database).encode()).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"unmask-mlflow-{os.getuid()}-{name}.lock"), explained(uri):
-        if not database.exists():
-            _create_database(database)
+        if database.exists():
+            _upgrade(uri)
             return
-        engine = utils.create_sqlalchemy_engine_with_retry(uri)
+        # The database is created under another name and renamed, because a driver may be killed during the creation.
+        draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
         try:
-            if not utils._all_tables_exist(engine):
-                utils._initialize_tables(engine)
-            elif utils._get_schema_version(engine) != utils._get_latest_schema_revision():
-                utils._upgrade_db(engine)
+            open_client(f"sqlite:///{draft}").search_experiments(max_results=1)
+            draft.replace(database)
         finally:
-            engine.dispose()
+            draft.unlink(missing_ok=True)
 
 
-def _create_database(database: Path) -> None:
-    from mlflow.store.db import utils
+def _upgrade(uri: str) -> None:
+    """Bring the schema of an earlier MLflow to that of this version. A file without tables gets them."""
+    from mlflow.exceptions import MlflowException
 
-    # The database is created under another name and renamed, because a driver may be killed during the creation.
-    draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
-    engine = utils.create_sqlalchemy_engine(f"sqlite:///{draft}")
     try:
-        utils._initialize_tables(engine)
-        engine.dispose()
-        draft.replace(database)
-    finally:
-        engine.dispose()
-        draft.unlink(missing_ok=True)
+        open_client(uri).search_experiments(max_results=1)
+    except MlflowException as error:
+        if "mlflow db upgrade" not in str(error):
+            raise
+        command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
+        subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def sync_sweep(
     progress = snapshot.progress
     with explained(runs.uri):
         deleted = runs.delete_all() if rewrite else 0
-        outdated = runs.outdated({record.key: record_digest(record) for record in snapshot.finished})
+        outdated, _ = runs.outdated({record.key: record_digest(record) for record in snapshot.finished})
     with SweepTracker(runs, ledger.record, snapshot.finished, training=False) as tracker:
         tracker.set_summary(summary)
         for name, text in files.items():

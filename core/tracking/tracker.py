@@ -5,15 +5,16 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from core.config import ProtocolOptions, Trial
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.source import git_commit
 from core.tracking.encode import describe, record_digest
-from core.tracking.entries import FindRecord, SweepEntry, TrialEntry
+from core.tracking.entries import Entry, FindRecord
 from core.tracking.runs import SweepRuns
 from core.tracking.store import prepare_store
 from core.tracking.writer import Writer
@@ -61,34 +62,37 @@ class SweepTracker:
 
     def start_trial(self, trial: Trial, attempt: int) -> None:
         """Note that a trial started; ``attempt`` counts its starts from 1."""
-        self._writer.add(trial.key, TrialEntry(start=(_now(), describe(trial, attempt))))
+        self._writer.add(trial.key, Entry(start=(_now(), describe(trial, attempt))))
 
     def log_epochs(self, trial_key: str, rows: Sequence[Mapping[str, float | None]]) -> None:
         """Write rows of the trial's trace, given oldest first. Epochs that MLflow has already are skipped."""
         now = _now()
-        self._writer.add(trial_key, TrialEntry(rows=tuple((now, dict(row)) for row in rows)))
+        self._writer.add(trial_key, Entry(rows=tuple((now, dict(row)) for row in rows)))
 
     def finish_trial(self, record: TrialRecord) -> None:
         """Write a trial whose record with a verdict is stored; its run becomes FINISHED, or FAILED if censored."""
         if record.verdict is None:
             raise ValueError(f"trial {record.key} has no verdict; use interrupt_trial for a trial that did not finish")
-        self._writer.add(record.key, TrialEntry(end=(_now(), "finished")))
+        self._writer.add(record.key, Entry(end=(_now(), "finished")))
 
     def interrupt_trial(self, trial_key: str) -> None:
         """Mark a trial KILLED that stopped without a verdict and may be continued."""
-        self._writer.add(trial_key, TrialEntry(end=(_now(), "interrupted")))
+        self._writer.add(trial_key, Entry(end=(_now(), "interrupted")))
 
     def set_summary(self, markdown: str) -> None:
         """Set the description of the sweep's run."""
-        self._writer.add("summary", SweepEntry(_now(), tags={NOTE: markdown}))
+        self._write_sweep("summary", tags={NOTE: markdown})
 
     def set_progress(self, metrics: Mapping[str, float]) -> None:
         """Write the sweep's progress as metrics of its run."""
-        self._writer.add("progress", SweepEntry(_now(), metrics=metrics))
+        self._write_sweep("progress", metrics=metrics)
 
     def log_sweep_text(self, name: str, text: str) -> None:
         """Write a text file of the sweep's run."""
-        self._writer.add(name, SweepEntry(_now(), files={name: text}))
+        self._write_sweep(name, files={name: text})
+
+    def _write_sweep(self, key: str, **values: Mapping[str, Any]) -> None:
+        self._writer.add(key, Entry(of_sweep=partial(self._runs.log_sweep, _now(), **values)))
 
     def close(self, status: Status | None, deadline_s: float = 60.0) -> str:
         """Write all waiting entries and the final status of the sweep's run.
@@ -117,12 +121,11 @@ class SweepTracker:
         now = _now()
         if self._training:
             self._runs.open_sweep(now)
-        left = self._runs.left_running()  # none belongs to this driver, which has not written any trial yet
-        outdated = self._runs.outdated(self._digests)
-        for key in {*left} - {*outdated}:
-            writer.add(key, TrialEntry(end=(now, "interrupted")), oldest=True)
+        outdated, left_running = self._runs.outdated(self._digests)
         for key in outdated:
-            writer.add(key, TrialEntry(end=(now, "finished")), oldest=True)
+            writer.add(key, Entry(end=(now, "finished")), oldest=True)
+        for key in left_running:  # none belongs to this driver, which has not written any trial yet
+            writer.add(key, Entry(end=(now, "interrupted")), oldest=True)
 
 
 def open_tracker(

@@ -5,28 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, Self
 
-from core.tracking.entries import FindRecord
+from core.tracking.entries import Entry, FindRecord
 from core.tracking.runs import SweepRuns
 
 MAX_ROWS = 50_000
 """Largest number of waiting rows of traces, about 60 MB. MLflow receives further rows with the trial's record."""
 FIRST_DELAY_S, MAX_DELAY_S, MAX_CLOSING_DELAY_S = 0.25, 15.0, 1.0
 _logger = logging.getLogger(__name__)
-
-
-class Entry(Protocol):
-    """A `TrialEntry` or `SweepEntry`."""
-
-    @property
-    def rows(self) -> tuple[Any, ...]: ...
-
-    def followed_by(self, newer: Any) -> Self: ...
-
-    def after(self, written: Any) -> Self | None: ...
-
-    def write(self, runs: SweepRuns, key: str, find_record: FindRecord) -> None: ...
 
 
 class Writer:
@@ -47,6 +33,7 @@ class Writer:
         self._opening: Callable[[Writer], None] | None = opening
         self._ending: Callable[[], None] | None = None
         self._entries: dict[str, Entry] = {}
+        self._writing: set[str] = set()
         self._rows = self._written = 0
         self._mutex = threading.Lock()
         self._wake, self._closing, self._stop = threading.Event(), threading.Event(), threading.Event()
@@ -59,19 +46,22 @@ class Writer:
     def add(self, key: str, entry: Entry, oldest: bool = False) -> None:
         """Add an entry; with ``oldest`` it is written before the waiting entry with the same key."""
         with self._mutex:
-            if entry.rows and self._rows >= MAX_ROWS:
+            if entry.rows and self._rows >= MAX_ROWS and not oldest:
                 return
             known = self._entries.get(key)
             if known is not None:
+                self._rows -= len(known.rows)
                 entry = entry.followed_by(known) if oldest else known.followed_by(entry)
-            self._keep(key, entry)
+            self._rows += len(entry.rows)
+            self._entries[key] = entry
         self._wake.set()
 
     @property
     def left(self) -> int:
         """Number of entries that are not written yet."""
         with self._mutex:
-            return len(self._entries) + (self._opening is not None) + (self._ending is not None)
+            waiting = {*self._entries, *self._writing}
+        return len(waiting) + (self._opening is not None) + (self._ending is not None)
 
     def finish(self, ending: Callable[[], None] | None, deadline_s: float, patient: bool) -> None:
         """Write the waiting entries and end the thread.
@@ -123,6 +113,10 @@ class Writer:
             self._opening = None
         with self._mutex:
             key, entry = next(iter(self._entries.items()), ("", None))
+            if entry is not None:
+                del self._entries[key]
+                self._rows -= len(entry.rows)
+                self._writing = {key}
         if entry is None:
             if self._closing.is_set() and self._ending is not None:
                 self._ending()
@@ -131,17 +125,8 @@ class Writer:
         try:
             entry.write(self._runs, key, self._find_record)
         except Exception:
-            with self._mutex:
-                self._entries[key] = self._entries.pop(key)
+            self.add(key, entry, oldest=True)
             raise
-        with self._mutex:
-            self._keep(key, self._entries[key].after(entry))
+        finally:
+            self._writing = set()
         return True
-
-    def _keep(self, key: str, entry: Entry | None) -> None:
-        known = self._entries.get(key)
-        self._rows += (len(entry.rows) if entry else 0) - (len(known.rows) if known else 0)
-        if entry is None:
-            del self._entries[key]
-        else:
-            self._entries[key] = entry

@@ -14,42 +14,63 @@ NEGATIVE = re.compile(r"-\.?\d", re.ASCII)
 """Beginning of a negative number."""
 
 
-def parse(groups: Iterable[FlagGroup], args: Sequence[str], *, others: bool = False) -> dict[str, Any]:
+GivenOption = tuple[str, list[str]]
+"""An option as it is written, such as ``--no-stop``, and the words that follow it."""
+
+
+def parse(groups: Iterable[FlagGroup], args: Sequence[str]) -> dict[str, Any]:
     """Values of the flags in ``args``: True or False of a switch, a text of one value, a tuple of texts of many values.
 
     A flag that takes at most one value has the value ``""`` if it is given without one. The entry ``help`` is the name
     of a page, or ``""`` for the first page.
 
-    Args:
-        groups: the known flags.
-        args: the words.
-        others: pass over unknown options. Plug-ins add flags, and must be read before all flags are known.
-
     Raises:
         ValueError: an option is unknown, missing or given twice, or has too many values, none, or an empty one.
     """
-    flags = [HELP, *(flag for group in groups for flag in group.flags)]
-    known = {"-h": HELP} | {flag.spelling: flag for flag in flags}
-    known |= {f"--no-{flag.spelling[2:]}": flag for flag in flags if flag.takes == "switch"}
-    values: dict[str, Any] = {}
-    for option, words in _options(args):
-        flag = known.get(option)
-        if flag is None and others:
-            continue
-        if flag is None:
-            raise ValueError(_unknown(option, [flag.spelling for flag in flags if flag is not HELP]))
-        value = _value(flag, option, words)
-        if flag.name in values:
-            how = f"; write all its values after one {option}, as in {option} 1 3" if flag.takes == "many" else ""
-            raise ValueError(f"{option} is given twice{how}")
-        values[flag.name] = value
-    for flag in flags:
+    groups = tuple(groups)
+    values, unknown = parse_known(groups, split_options(args))
+    refuse_unknown(unknown, groups)
+    for flag in _flags(groups):
         if flag.required and flag.name not in values and "help" not in values:
             raise ValueError(f"{flag.spelling} is missing: {flag.text}")
     return values
 
 
-def _options(args: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+def parse_known(
+    groups: Iterable[FlagGroup], options: Iterable[GivenOption]
+) -> tuple[dict[str, Any], list[GivenOption]]:
+    """Values of the known flags as in `parse`, and the options that are not among ``groups``.
+
+    Raises:
+        ValueError: a known option is given twice, or has too many values, none, or an empty one.
+    """
+    flags = _flags(groups)
+    known = {"-h": HELP} | {flag.spelling: flag for flag in flags}
+    known |= {f"--no-{flag.spelling[2:]}": flag for flag in flags if flag.takes == "switch"}
+    values: dict[str, Any] = {}
+    unknown: list[GivenOption] = []
+    for option, words in options:
+        flag = known.get(option)
+        if flag is None:
+            unknown.append((option, words))
+            continue
+        value = _value(flag, option, words)
+        if flag.name in values:
+            how = f"; write all its values after one {option}, as in {option} 1 3" if flag.takes == "many" else ""
+            raise ValueError(f"{option} is given twice{how}")
+        values[flag.name] = value
+    return values, unknown
+
+
+def refuse_unknown(unknown: Iterable[GivenOption], groups: Iterable[FlagGroup]) -> None:
+    """Raise ValueError for the first unknown option, with the known option that looks most like it."""
+    for option, _ in unknown:
+        close = difflib.get_close_matches(option, [flag.spelling for flag in _flags(groups) if flag is not HELP], n=1)
+        hint = f"did you mean {close[0]}?" if close else "--help all lists them"
+        raise ValueError(f"{option}: there is no such option; {hint}")
+
+
+def split_options(args: Iterable[str]) -> Iterator[GivenOption]:
     """The options of a command line, each with the words that follow it. ``--a=1`` and ``--a 1`` mean the same.
 
     A word that begins with a dash is an option unless a digit follows, as in ``-1e-9`` and ``-.5``.
@@ -74,6 +95,10 @@ def _options(args: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
         yield option, words
 
 
+def _flags(groups: Iterable[FlagGroup]) -> list[Flag]:
+    return [HELP, *(flag for group in groups for flag in group.flags)]
+
+
 def _value(flag: Flag, option: str, words: list[str]) -> Any:
     """The value of a flag that is written as ``option`` and followed by ``words``."""
     for word in words:
@@ -95,8 +120,3 @@ def _value(flag: Flag, option: str, words: list[str]) -> Any:
     if len(words) > 1:
         raise ValueError(f"{option} {' '.join(words)}: takes one value")
     return words[0] if words else ""
-
-
-def _unknown(option: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(option, known, n=1)
-    return f"{option}: there is no such option; {f'did you mean {close[0]}?' if close else '--help all lists them'}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
-from core.command.parser import parse
+from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
 from core.config import (
     OPTION_FIELDS,
@@ -76,15 +76,19 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
-    first = parse(sweep_groups(), args, others=True)
-    plugins = _load_plugins(first.get("plugin", ()))
-    preset_name, preset, trials = _preset(first, presets)
-    storage = storage_root(first.get("storage"))
-    if trials and "help" not in first:
+    given, of_plugins = parse_known(sweep_groups(), split_options(args))
+    plugins = _load_plugins(given.get("plugin", ()))
+    preset_name, preset, trials = _preset(given, presets)
+    storage = storage_root(given.get("storage"))
+    if trials and "help" not in given:
         from core.ledger.earlier import use_earlier_plugins
 
         use_earlier_plugins(storage, trials.sweep)
-    given = parse(sweep_groups(), args)
+    if of_plugins:  # flags that are known since the plug-ins are loaded
+        groups = sweep_groups()
+        more, unknown = parse_known(groups, of_plugins)
+        refuse_unknown(unknown, groups)
+        given |= more
     if "help" in given:
         _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
     earlier = _earlier(trials, storage)

@@ -24,7 +24,7 @@ from core.check.options import CheckOptions, NetworkOptions
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
 from core.command.paths import can_be_file
-from core.config import Cell, StorageOptions, explain
+from core.config import Cell, StorageOptions, explain, validated
 from core.config.data import fixed_shape
 from core.config.default_paths import data_root
 from core.config.flags import Flag, FlagGroup, model_flags
@@ -51,7 +51,7 @@ SHOWN = 3
 """Loss landscapes in the figure."""
 
 
-class Request(NamedTuple):
+class CheckRequest(NamedTuple):
     """What the command line asks for."""
 
     network: NetworkOptions
@@ -68,18 +68,15 @@ def main(args: list[str]) -> int:
     return run_job(lambda: check(read_request(args), console))
 
 
-def read_request(args: list[str]) -> Request:
+def read_request(args: list[str]) -> CheckRequest:
     """Read the request from the command line.
 
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
     given = read_flags(GROUPS, args, __doc__ or "")
-    try:
-        network = NetworkOptions.model_validate(_known(given, NetworkOptions))
-        options = CheckOptions.model_validate(_known(given, CheckOptions))
-    except ValidationError as error:
-        raise ValueError("\n".join(explain(error))) from error
+    network = validated(NetworkOptions, _known(given, NetworkOptions))
+    options = validated(CheckOptions, _known(given, CheckOptions))
     files = {name: Path(given[name]) if name in given else None for name in ("json", "figure")}
     for name, file in files.items():
         if file and not can_be_file(file):
@@ -87,10 +84,10 @@ def read_request(args: list[str]) -> Request:
     if files["figure"] and files["figure"].suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--figure {files['figure']}: must end in .png, .svg or .pdf")
     data_dir = data_root(given.get("data_dir", StorageOptions().data_dir))
-    return Request(network, options, data_dir, given.get("download", False), files["json"], files["figure"])
+    return CheckRequest(network, options, data_dir, given.get("download", False), files["json"], files["figure"])
 
 
-def check(request: Request, console: Console) -> int:
+def check(request: CheckRequest, console: Console) -> int:
     """Load the network and the images, attack, and print the answer."""
     from analysis.report.check_sentence import check_notes, check_sentence
     from analysis.report.tables.check_table import check_table
@@ -138,7 +135,7 @@ def cell_of(network: Network, options: CheckOptions) -> Cell:
         raise ValueError("\n".join(explain(error))) from error
 
 
-def _write(request: Request, measured: ModelCheck, landscape: Landscape, say: Any) -> None:
+def _write(request: CheckRequest, measured: ModelCheck, landscape: Landscape, say: Any) -> None:
     if request.json:
         request.json.write_text(measured.model_dump_json(indent=1))
         say(f"Measurements: {request.json}")

@@ -116,6 +116,11 @@ def read_request(args: list[str]) -> ReportRequest:
 
 def report(request: ReportRequest, console: Console) -> None:
     """Print the table and further results, write the report and the figures, and log them to MLflow."""
+    from core.ledger.snapshot import read_snapshot
+    from core.tracking.address import absolute_uri
+
+    absolute_uri(request.mlflow_uri)  # an invalid address is an error before any work
+    snapshot = read_snapshot(request.storage, request.sweep)  # before the imports of statistics, which take seconds
     from analysis.questions.countable_trials import started
     from analysis.report.answer_sentence import answer_sentence
     from analysis.report.context import report_context
@@ -127,12 +132,8 @@ def report(request: ReportRequest, console: Console) -> None:
     from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
     from analysis.report.terminal_section import section_for_terminal
-    from core.ledger.snapshot import read_snapshot
-    from core.tracking.address import absolute_uri
 
     options = request.options
-    absolute_uri(request.mlflow_uri)  # an invalid address is an error before any work
-    snapshot = read_snapshot(request.storage, request.sweep)
     say = _line_printer(console)
     earlier = _earlier(request, started(snapshot.trials), say)
     context = report_context(request.sweep, snapshot.trials, options, history=snapshot.history, earlier=earlier)

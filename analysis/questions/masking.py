@@ -7,17 +7,15 @@ from typing import Literal
 
 from analysis.statistics.intervals import Interval
 from analysis.statistics.paired_proportions import paired_difference
+from core.config import ProtocolOptions
 from core.records import ModelCheck
+from core.verdict import reaches
 
 Kind = Literal["catastrophic", "masked", "weak-attack", "confirmed", "none"]
-GAP = 0.08
-"""PGD-10 minus a stronger attack from which robustness counts as overestimated (paper, Table 2)."""
-CATASTROPHIC_GAP = 0.2
-"""FGSM minus PGD-10 from which overfitting counts as catastrophic."""
+RULE = ProtocolOptions()
+"""The protocol whose thresholds the answer uses: those of a sweep that does not change them."""
 NO_ROBUSTNESS = 0.05
 """Accuracy under PGD-10 up to which there is no robustness that could be an illusion."""
-ROUNDING = 1e-9
-"""The rules hold at their thresholds, and 0.30 - 0.22 is slightly below 0.08."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Masking:
     @property
     def threshold(self) -> float:
         """Gap from which robustness is called an illusion."""
-        return CATASTROPHIC_GAP if self.kind == "catastrophic" else GAP
+        return RULE.catastrophic_gap if self.kind == "catastrophic" else RULE.overestimation_gap
 
     @property
     def undecided(self) -> bool:
@@ -57,12 +55,12 @@ def masking(check: ModelCheck) -> Masking:
     strong = min(others, key=lambda m: m.accuracy).attack
     left = check.accuracy(strong)
     kind: Kind = "confirmed"
-    if fgsm - pgd10 >= CATASTROPHIC_GAP - ROUNDING:
+    if reaches(fgsm - pgd10, RULE.catastrophic_gap):
         return _masking(check, "catastrophic", "fgsm", "pgd-10")
     if pgd10 <= NO_ROBUSTNESS:
         kind = "none"
-    elif pgd10 - left >= GAP - ROUNDING:
-        kind = "masked" if pgd50 - left >= GAP - ROUNDING else "weak-attack"
+    elif reaches(pgd10 - left, RULE.overestimation_gap):
+        kind = "masked" if reaches(pgd50 - left, RULE.overestimation_gap) else "weak-attack"
     return _masking(check, kind, "pgd-10", strong)
 
 

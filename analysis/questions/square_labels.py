@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from core.config.protocol import SquareKind
 from core.records import Evidence, Measurement, TrialRecord
-
-ROUNDING = 1e-9
-"""The published rule is >=, but 0.30 - 0.22 is slightly below 0.08 in binary floating point."""
+from core.verdict import reaches
 
 
 def is_overestimated_by(record: TrialRecord, kind: SquareKind) -> bool | None:
@@ -16,7 +14,7 @@ def is_overestimated_by(record: TrialRecord, kind: SquareKind) -> bool | None:
     """
     evidence = record.verdict.evidence if record.verdict else ()
     gaps = [gap for e in evidence if e.checkpoint in ("selected", "last") and (gap := _gap(e, kind)) is not None]
-    return max(gaps) >= record.protocol["overestimation_gap"] - ROUNDING if gaps else None
+    return reaches(max(gaps), record.protocol["overestimation_gap"]) if gaps else None
 
 
 def _gap(evidence: Evidence, kind: SquareKind) -> float | None:

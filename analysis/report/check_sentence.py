@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.questions.masking import CATASTROPHIC_GAP, GAP, masking
+from analysis.questions.masking import RULE, masking
 from analysis.report.attack_names import attack_name
 from core.records import ModelCheck
 
@@ -31,8 +31,8 @@ def check_notes(check: ModelCheck) -> list[str]:
     """The rule of the answer, and what may invalidate it."""
     found = masking(check)
     notes = [
-        f"Rule: an illusion is a gap of {_points(GAP)} points or more between PGD-10 and the strongest of Square and "
-        f"AutoAttack, or of {_points(CATASTROPHIC_GAP)} points between FGSM and PGD-10."
+        f"Rule: an illusion is a gap of {_points(RULE.overestimation_gap)} points or more between PGD-10 and the "
+        f"strongest of Square and AutoAttack, or of {_points(RULE.catastrophic_gap)} points between FGSM and PGD-10."
     ]
     if found.kind == "confirmed":
         notes.append("The least accuracy is an upper bound: an attack that is made for this network may find more.")

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from core.attacks.base import Attack, attack_mode, forward
-from core.attacks.float32 import float32_products, full_float32
+from core.attacks.float32 import TENSOR_FLOATS, float32_products, full_float32
 from core.data.image_set import to_float
 from core.fast import FoldedNetwork
 
 
 def fastest_search(device: torch.device) -> torch.dtype | None:
     """The type in which attacks search fastest on ``device``: bfloat16 on GPUs that have it; None: float32."""
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= TENSOR_FLOATS:
         return torch.bfloat16
     return None
 

@@ -10,10 +10,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.attacks.losses import LogitGradient
 from core.fast import FoldedNetwork, by_autograd
+from core.fast.batch_norm import BATCH_NORMS
 
 BnMode = Literal["eval", "train"]
 
@@ -56,7 +56,7 @@ def attack_mode(model: nn.Module, bn: BnMode = "eval") -> Iterator[None]:
     training = [module for module in model.modules() if module.training]
     for module in training:
         module.training = False
-    normed = [m for m in model.modules() if isinstance(m, _BatchNorm)] if bn == "train" else []
+    normed = [m for m in model.modules() if isinstance(m, BATCH_NORMS)] if bn == "train" else []
     tracked = [layer.track_running_stats for layer in normed]
     for layer in normed:
         layer.training, layer.track_running_stats = True, False

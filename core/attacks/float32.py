@@ -16,6 +16,9 @@ Before torch 2.12 the default of ``cudnn.conv`` and ``cudnn.rnn``, ``tf32``, was
 ``cudnn``. In any version a value that was set for ``cudnn.conv`` overrides that of ``cudnn``.
 """
 
+TENSOR_FLOATS = (8, 0)
+"""Least compute capability of a GPU with TF32 and bfloat16. On an older GPU, torch emulates bfloat16 very slowly."""
+
 
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:

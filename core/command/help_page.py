@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -25,13 +25,13 @@ class HelpPage:
         about: what the job does, with examples; it is printed unchanged.
         groups: all flags.
         first: names of the most used flags, which the first page shows; if empty, the first page shows all flags.
-        lists: further pages by name; each has a heading, and texts by name.
+        lists: further pages by name; each has a heading, and a function that returns texts by name.
     """
 
     about: str
     groups: Sequence[FlagGroup]
     first: Sequence[str] = ()
-    lists: Mapping[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, Callable[[], Mapping[str, str]]]] = field(default_factory=dict)
 
     def show(self, topic: str) -> NoReturn:
         """Print the page ``topic``, the first page if it is empty, and end the program with exit code 0.
@@ -58,7 +58,7 @@ class HelpPage:
             yield _group(groups[topic])
         elif topic in self.lists:
             heading, texts = self.lists[topic]
-            yield _section(f"{heading}:", texts.items())
+            yield _section(f"{heading}:", texts().items())
         else:
             raise ValueError(
                 f"--help {topic}: there is no such page; allowed are {', '.join([*groups, *self.lists])}, all"

@@ -199,11 +199,14 @@ def _earlier(trials: EarlierTrials | None, storage: str) -> EarlierSweep | None:
 
 def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
     """Print the help page ``topic`` with the values of the preset, and end the program."""
-    known = {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
+
+    def known() -> dict[str, str]:
+        return {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
+
     groups = with_values(name, preset, _default_name(name), earlier)
     lists = {
         "presets": ("the presets that come with the project", known),
-        "over-epochs": ("numbers that change over the epochs, one word each", OVER_EPOCHS),
+        "over-epochs": ("numbers that change over the epochs, one word each", lambda: OVER_EPOCHS),
     }
     HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(topic)
 

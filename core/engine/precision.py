@@ -7,10 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
-from core.attacks.float32 import float32_products
-
-TENSOR_FLOATS = (8, 0)
-"""Least compute capability of a GPU with TF32 and bfloat16. On an older GPU, torch emulates bfloat16 very slowly."""
+from core.attacks.float32 import TENSOR_FLOATS, float32_products
 
 
 def check_capability(name: str, capability: tuple[int, int], gpu: str) -> None:

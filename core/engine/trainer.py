@@ -83,7 +83,7 @@ class Trainer:
         return self.average.model if self.average else self.model
 
     def run_epoch(
-        self, train: ImageSet, epoch: int, *, noisy_batches: int = 0, gradient_stride: int = 0, first_step: int = 0
+        self, train: ImageSet, epoch: int, *, noisy_batches: int = 0, gradient_stride: int = 0
     ) -> tuple[Row, list[Row]]:
         """Train one 1-based epoch.
 
@@ -92,14 +92,13 @@ class Trainer:
             epoch: 1-based.
             noisy_batches: number of batches at the start of the epoch that get healing noise.
             gradient_stride: training steps between two measurements of Appendix G's norms; 0: no measurement.
-            first_step: global 0-based number of the epoch's first step.
 
         Returns:
             The epoch's ``train/...`` row, averaged over all ranks, and its batch-level gradient rows.
         """
         started = time.perf_counter()
         with self.precision.float32_products():
-            row, gradients = self._run_epoch(train, epoch, noisy_batches, gradient_stride, first_step)
+            row, gradients = self._run_epoch(train, epoch, noisy_batches, gradient_stride)
         return {**row, "time/train_s": time.perf_counter() - started}, gradients
 
     def begin_epoch(self, epoch: int, images: int) -> None:
@@ -171,18 +170,18 @@ class Trainer:
         return self.ranks.sum(whole)
 
     def _run_epoch(
-        self, train: ImageSet, epoch: int, noisy_batches: int, gradient_stride: int, first_step: int
+        self, train: ImageSet, epoch: int, noisy_batches: int, gradient_stride: int
     ) -> tuple[Row, list[Row]]:
         self.begin_epoch(epoch, len(train))
         sums = torch.zeros(4, dtype=torch.float64, device=self.ranks.device)
         gradients: list[Row] = []
         batches = iterate_epoch(train, self.cell, self.method.draw, self.streams, self.ranks, epoch, noisy_batches)
-        before = (epoch - 1) * self.steps_per_epoch * self.cell.method.updates_per_batch
+        first_step = (epoch - 1) * self.steps_per_epoch
         for self.step, batch in enumerate(batches, start=first_step):
             probed = gradient_stride and self.step % gradient_stride == 0
             self.probe = self._probe(batch) if probed else None
-            self.updates = before + (self.step - first_step) * self.cell.method.updates_per_batch
-            self._set_rates()
+            self.updates = self.step * self.cell.method.updates_per_batch
+            self._set_rates()  # a method may read them before its first update
             objective = self.method.step(self, batch)
             sums += _totals(objective, batch)
             if self.probe:

@@ -187,7 +187,6 @@ class TrialRun:
             epoch,
             noisy_batches=noisy_batches,
             gradient_stride=protocol.gradient_stride,
-            first_step=state.step,
         )
         healing: Row = {"heal/noisy_batches": noisy_batches} if cell.heal.heal == "fosc" else {}
         model, epsilon = self.trainer.measured, cell.attack.epsilon
@@ -203,7 +202,6 @@ class TrialRun:
         elif cell.heal.heal == "fosc":
             state.noisy_batches = cell.heal.heal_batches
         state.epoch = epoch
-        state.step += steps
         state.rows.append(row)
         state.gradients += [finite(gradient) for gradient in gradients]
         self._unreported.append(row)

@@ -20,7 +20,6 @@ class TrialState:
 
     Attributes:
         epoch: last finished epoch, 0 before the first.
-        step: training steps up to now.
         rows: the record's trace up to now.
         gradients: the record's batch-level gradient table up to now.
         selected: best epoch by PGD validation accuracy.
@@ -32,7 +31,6 @@ class TrialState:
     """
 
     epoch: int = 0
-    step: int = 0
     rows: list[Row] = field(default_factory=list)
     gradients: list[Row] = field(default_factory=list)
     selected: Best = field(default_factory=Best)
@@ -71,6 +69,7 @@ def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:
         # Checkpoints of earlier versions have no part for the method, because methods had no state then.
         part.load_state_dict(copy.deepcopy(stored["parts"].get(name, {})))
     plain = stored["progress"]
+    plain.pop("step", None)  # earlier versions stored it; it follows from the epoch
     plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])
     plain["alarms"] = [Evidence.model_validate_json(text) for text in plain["alarms"]]
     state = TrialState(**plain)

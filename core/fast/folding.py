@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from core.fast.batch_norm import BATCH_NORMS
 from core.fast.chain import Chain, chains
 from core.fast.opaque import Opaque
 
@@ -60,7 +60,7 @@ class FoldedNetwork(nn.Module):
         names = [node.target for node in called]
         norms = [node for node in called if _follows_convolution(node, modules, names)]
         learnt = [node for node in called if _tensors(modules[node.target]) and node not in norms]
-        inner = {n.target for n in learnt[1:-1] if not isinstance(modules[n.target], _BatchNorm)} if dtype else set()
+        inner = {n.target for n in learnt[1:-1] if not isinstance(modules[n.target], BATCH_NORMS)} if dtype else set()
         self._sources = [_Source(modules[name], tensor) for name in names for tensor in _tensors(modules[name])]
         self._copies: list[tuple[Tensor, Tensor]] = []
         layers = {name: self._twin(modules[name], dtype if name in inner else None) for name in names}
@@ -195,7 +195,7 @@ def _follows_convolution(node: fx.Node, modules: dict[str, nn.Module], called: l
     """True for a foldable BatchNorm layer: the only user of a convolution's output, each of the two called once."""
     norm, before = modules[str(node.target)], node.args[0]
     return (
-        isinstance(norm, _BatchNorm)
+        isinstance(norm, BATCH_NORMS)
         and norm.affine
         and norm.track_running_stats
         and isinstance(before, fx.Node)

@@ -2,7 +2,7 @@
 
 from core.verdict.detector import Detector, FoscDetector, ScoredDetector
 from core.verdict.registry import DETECTORS, DetectorSpec, build_detector
-from core.verdict.rule import censor, confirms_alarm, is_catastrophic, is_overestimated, judge
+from core.verdict.rule import censor, confirms_alarm, is_catastrophic, is_overestimated, judge, reaches
 from core.verdict.scored import Cusum, FromMedian, Level, OneStepGap
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "is_catastrophic",
     "is_overestimated",
     "judge",
+    "reaches",
 ]

@@ -6,16 +6,23 @@ from core.config import ProtocolOptions
 from core.records import Evidence, Outcome, Verdict
 from core.verdict.detector import Detector
 
+ROUNDING = 1e-9
+"""Tolerance of the thresholds: 0.30 - 0.22 is slightly below 0.08 in binary floating point."""
+
+
+def reaches(gap: float, threshold: float) -> bool:
+    """Whether a difference of accuracies is at least ``threshold``. The published rule is >=."""
+    return gap >= threshold - ROUNDING
+
 
 def is_overestimated(evidence: Evidence, protocol: ProtocolOptions) -> bool:
     """PGD accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
-    # The published rule is >=, but 0.30 - 0.22 is slightly below 0.08 in binary floating point.
-    return evidence.accuracy("pgd-10") - evidence.accuracy("square") >= protocol.overestimation_gap - 1e-9
+    return reaches(evidence.accuracy("pgd-10") - evidence.accuracy("square"), protocol.overestimation_gap)
 
 
 def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
     """One-step (FGSM) accuracy at least `catastrophic_gap` above PGD's on the same images."""
-    return evidence.accuracy("fgsm") - evidence.accuracy("pgd-10") >= protocol.catastrophic_gap - 1e-9
+    return reaches(evidence.accuracy("fgsm") - evidence.accuracy("pgd-10"), protocol.catastrophic_gap)
 
 
 def confirms_alarm(evidence: Evidence, protocol: ProtocolOptions) -> bool:

@@ -26,6 +26,7 @@ def start_up_costs(settings: Settings) -> Iterator[Result]:
         commands = {f"{name}.py --help": (0, [f"{name}.py", "--help"]) for name in HELPS}
         commands["sweep_trades.py with a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
         commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "quick", "--storage", folder]
+        commands["report.py of an unknown sweep"] = 2, ["report.py", "--sweep", "other", "--storage", folder]
         for what, (code, command) in commands.items():
             settings.say(f"start-up: {what}")
             values = tuple(cpu_seconds(command, code) for _ in range(settings.repeats))

@@ -174,6 +174,7 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
         ("sweep_trades", ["--epochs", "0"], 2),
         ("sweep_trades", ["--preset", "nosuch"], 2),
         ("report", ["--sweep", "../x"], 2),
+        ("report", ["--sweep", "nosuch"], 2),
         ("status", ["--sweep", "nosuch"], 2),
         ("evaluate", ["--sweep", "x", "--restarts", "0"], 2),
         ("benchmark", ["--repeats", "0"], 2),

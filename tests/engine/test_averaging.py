@@ -44,7 +44,7 @@ def trained(trainer: Trainer, dataset: Dataset, epochs: int) -> list[Tensor]:
 
     trainer.method.step = recorded  # type: ignore[method-assign]
     for epoch in range(1, epochs + 1):
-        trainer.run_epoch(dataset.train, epoch, first_step=STEPS * (epoch - 1))
+        trainer.run_epoch(dataset.train, epoch)
     assert len(seen) == STEPS * epochs
     return seen
 

@@ -53,7 +53,7 @@ def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[li
     return [json.loads(out.read_text()) for out in outs]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any, Any]]:
     """Results of a job by name: of one worker, and of the first and second of two workers."""
     jobs: list[dict[str, Any]] = []
@@ -72,6 +72,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, An
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ranks of the engine")
 @pytest.mark.parametrize("name", EPOCHS)
 def test_weights_and_rows_are_one_workers(results: dict[str, tuple[Any, Any, Any]], name: str) -> None:
     alone, first, second = results[name]
@@ -85,6 +86,7 @@ def test_weights_and_rows_are_one_workers(results: dict[str, tuple[Any, Any, Any
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ranks of the engine")
 def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple[Any, Any, Any]]) -> None:
     alone, first, second = results["whole"]
     assert second is None
@@ -95,6 +97,7 @@ def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ranks of the engine")
 @pytest.mark.parametrize(
     ("died", "resumed_as", "undisturbed"),
     [("died", "resumed", "whole"), ("average died", "average resumed", "average")],
@@ -110,6 +113,7 @@ def test_a_trial_of_two_workers_goes_on_bit_for_bit(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ranks of the engine")
 def test_ranks_with_batch_norm_measure_one_model(results: dict[str, tuple[Any, Any, Any]]) -> None:
     record = results["batch norm"][1]
     assert record["verdict"]["outcome"] in ("stable", "unstable", "healed")

@@ -332,6 +332,7 @@ def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path:
     assert "No trial without healing to compare with" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_without_weights_all_but_the_first_figure(tracked: Tracked, tmp_path: Path, capsys: Capture) -> None:
     shutil.copytree(tracked.storage, tmp_path / "results", ignore=shutil.ignore_patterns("*.pt"))
     flags = ["--sweep", "tiny", "--mlflow-uri", tracked.uri, "--storage", "results", "--figures", "out"]

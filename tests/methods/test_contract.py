@@ -104,9 +104,8 @@ def make_trainer(cell: Cell, *, float64: bool = False, wrap: Callable[[nn.Module
 
 
 def train(trainer: Trainer, dataset: Dataset, *epochs: int, **how: Any) -> None:
-    steps = trainer.count_steps(len(dataset.train))
     for epoch in epochs:
-        trainer.run_epoch(dataset.train, epoch, first_step=steps * (epoch - 1), **how)
+        trainer.run_epoch(dataset.train, epoch, **how)
 
 
 def tensors(state: Any) -> list[Tensor]:
@@ -251,7 +250,7 @@ def test_a_cell_has_one_id_in_every_process() -> None:
     assert out.stdout.strip() == str([cell.id for cell in cells])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any, Any]]:
     """By name: what one worker, the first and the second of two workers made of two epochs in float64."""
     from tests.engine.test_two_workers import run_ranks
@@ -270,6 +269,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any,
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ranks of the methods")
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("composed", COMPOSED)
 def test_two_ranks_train_what_one_does(row: str, composed: str, ranks: dict[str, tuple[Any, Any, Any]]) -> None:

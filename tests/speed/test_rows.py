@@ -58,9 +58,10 @@ def test_every_row_is_found() -> None:
 
 @pytest.mark.slow
 def test_start_up(settings: MakeSettings) -> None:
-    check(list(start_up_costs(settings())), "start-up", 9)
+    check(list(start_up_costs(settings())), "start-up", 10)
 
 
+@pytest.mark.slow
 def test_trades_small_cnn(settings: MakeSettings) -> None:
     results = list(small_cnn_steps(settings()))
     check(results, "trades-small-cnn", 6)
@@ -189,6 +190,7 @@ def test_analysis(settings: MakeSettings) -> None:
     check(list(analysis_costs(settings())), "analysis", 5)
 
 
+@pytest.mark.slow
 def test_analysis_measures_time_and_memory_of_the_analysis_alone() -> None:
     def hungry(records: object, path: object) -> None:
         time.sleep(0.2)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator
 
 from core.config.base import Options
-from core.config.methods.base import MethodOptions, options_of
+from core.config.methods.base import MethodOptions
 from core.config.methods.fat import FatOptions, FatTradesOptions
 from core.config.methods.free import FreeOptions
 from core.config.methods.gairat import GairatOptions
@@ -64,7 +64,9 @@ METHODS: dict[str, MethodEntry] = {
 
 def methods_with(option: str) -> tuple[str, ...]:
     """Names of the methods that have ``option`` among their own options."""
-    return tuple(name for name, entry in METHODS.items() if option in options_of(entry.options))
+    if option == "method":
+        return ()
+    return tuple(name for name, entry in METHODS.items() if option in entry.options.model_fields)
 
 
 def lacks(method: str, option: str) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 
 from core.config.averaging import AveragingOptions
+from core.fast.batch_norm import BATCH_NORMS
 
 
 class WeightAverage:
@@ -75,7 +75,7 @@ def _mean(average: PARAM_LIST, weights: PARAM_LIST, averaged: Tensor | int) -> N
 @torch.no_grad()
 def estimate_statistics(model: nn.Module, images: Iterable[Tensor]) -> None:
     """Replace BatchNorm's running statistics by the mean of those of the batches, weighted by their sizes."""
-    layers = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    layers = [module for module in model.modules() if isinstance(module, BATCH_NORMS) and module.track_running_stats]
     if not layers:
         return
     momenta = [layer.momentum for layer in layers]

@@ -50,7 +50,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class TrialContext:
-    """Surroundings of a trial: its sweep, store, ranks, callback and limits.
+    """The context of a trial: its sweep, store, ranks, callback and limits.
 
     Attributes:
         sweep: name of the sweep.

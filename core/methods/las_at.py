@@ -21,7 +21,7 @@ from core.models import build_model
 
 PIXEL = 1 / 255
 """Difference between neighbouring radii, and between neighbouring step sizes, that the policy can choose."""
-LARGEST_LOSS = 10.0
+MAX_LOSS = 10.0
 """Upper limit of the cross-entropy in the reward."""
 CLIPPED_NORM = 1.0
 """Largest norm of a gradient of the policy."""
@@ -124,7 +124,7 @@ class LasAt(Method):
             run.everyone(batch, values.double()).mean().item() for values in (losses, robust, clean)
         )
         options = self.options
-        return min(loss, LARGEST_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
+        return min(loss, MAX_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
 
     def _look_ahead(self, run: Run, x_adv: Tensor, y: Tensor) -> None:
         """One step of the twin on the global batch, with the cell's optimiser but without momentum from before."""

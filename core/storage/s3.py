@@ -20,7 +20,7 @@ OUTAGE_S = 600.0
 """Seconds for which a request is repeated while the server is unreachable, stalled or overloaded."""
 PROBE_S = 15.0
 """The same limit at start-up, where a user waits."""
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 20.0
+FIRST_DELAY_S, MAX_DELAY_S = 0.5, 20.0
 CONNECT_S, ANSWER_S = 10, 60
 _jitter = random.Random()
 _logger = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ class Bucket:
                     raise problem.as_error(self.at(path), action, waited) from error
                 self._warn(problem, waited)
             time.sleep(delay * _jitter.uniform(0.5, 1.0))
-            delay = min(2 * delay, LONGEST_DELAY_S)
+            delay = min(2 * delay, MAX_DELAY_S)
 
     def _call_or(self, code: str, answer: Answer, action: str, path: str, request: Callable[[], Answer]) -> Answer:
         """The same as `_call`, but with the result ``answer`` if the server answers with the error ``code``."""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 SMALLEST = 0.02
 """Smallest area of a rectangle before rounding, as a share of the image."""
-LARGEST_RATIO = 3.3
-SMALLEST_RATIO = 0.3
+MAX_RATIO = 3.3
+MIN_RATIO = 0.3
 """Bounds of height divided by width. The logarithm of the ratio is uniform."""
 ATTEMPTS = 10
 """Rectangles that are drawn for an image. The first that fits is used, and none if none fits."""
@@ -43,7 +43,7 @@ def draw_rectangles(
     """
     numbers = torch.rand((n, 3 + 2 * ATTEMPTS), generator=generator, device=generator.device, dtype=torch.float64)
     area = height * width * (SMALLEST + (largest - SMALLEST) * numbers[:, 3 : 3 + ATTEMPTS])
-    logarithms = torch.tensor([SMALLEST_RATIO, LARGEST_RATIO], dtype=torch.float64, device=generator.device).log()
+    logarithms = torch.tensor([MIN_RATIO, MAX_RATIO], dtype=torch.float64, device=generator.device).log()
     ratio = (logarithms[0] + (logarithms[1] - logarithms[0]) * numbers[:, 3 + ATTEMPTS :]).exp()
     heights, widths = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
     fits = (heights < height) & (widths < width)

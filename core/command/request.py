@@ -140,7 +140,8 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
         description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
     if "method" in given and (others := _foreign_methods(preset, given["method"])):
-        description += f" Its attack is not used for {', '.join(others)}, which have their own at its radius."
+        own = "has its own" if len(others) == 1 else "have their own"
+        description += f" Its attack is not used for {', '.join(others)}, which {own} at its radius."
     return SweepRequest(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Another command may keep the machine busy, and then an example takes any time.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # One thread unless the environment says otherwise: small networks gain nothing from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

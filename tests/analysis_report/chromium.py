@@ -31,7 +31,7 @@ def browse(folder: Path, *arguments: str) -> str:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
     )
     try:
-        return process.communicate(timeout=120)[0]
+        return process.communicate(timeout=600)[0]
     finally:  # This ends its helper processes, too.
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

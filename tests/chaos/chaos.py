@@ -19,9 +19,9 @@ GAP_S = (0.2, 1.4)
 SAY_EVERY = 20
 SAVES_BETWEEN = 2
 """Number of saves that must be seen between two faults that cost work."""
-MOST_AT_ONCE = 10
+MAX_AT_ONCE = 10
 """Largest number of faults without a save. Further faults wait for a save."""
-LONGEST_STANDSTILL_S = 400
+MAX_STANDSTILL_S = 900
 """Seconds without a save after which the sweeps count as hanging."""
 LATE_S = 1.0
 """Seconds after the end of a fault in which a save does not count, because it may have started before."""
@@ -133,7 +133,7 @@ class Chaos:
             while self._planned:
                 self._await(self._pace.uniform(*GAP_S))
                 self._look_after_hosts()
-                if sum(blow.began > self.progress.saved_at for blow in self.blows) < MOST_AT_ONCE:
+                if sum(blow.began > self.progress.saved_at for blow in self.blows) < MAX_AT_ONCE:
                     self._strike()
             self.supervisor.enough.set()
             while self.supervisor.is_alive():
@@ -207,8 +207,8 @@ class Chaos:
                 blow.recovered = saved
                 blow.drivers.append(self.supervisor.starts)
                 blow.attempts.append(self.progress.attempts)
-        if time.monotonic() - saved > LONGEST_STANDSTILL_S:
+        if time.monotonic() - saved > MAX_STANDSTILL_S:
             raise RuntimeError(
-                f"the sweep has saved nothing for {LONGEST_STANDSTILL_S} s; broken now: {self._broken or 'nothing'}; "
+                f"the sweep has saved nothing for {MAX_STANDSTILL_S} s; broken now: {self._broken or 'nothing'}; "
                 f"its drivers printed last:\n{self.site.log.read_text()[-6000:]}"
             )

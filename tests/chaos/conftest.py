@@ -17,7 +17,7 @@ from tests.chaos.table import driver_table, fault_table
 from tests.hosts.network import missing
 from tests.servers.daemon import MissingProgramError
 
-FAULTS, SEED = 40, 0
+FAULTS, SEED = 24, 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,7 @@ KEPT_ON_DISK = ("driver", "home", "ray")
 TITLES = (LONE_WORKER, GROUP_WORKER, "ray::TrainController", "ray::TunerInternal", str(JOB))
 RAYS_OWN = ("_AutoscalingCoordinatorActor",)
 """Detached actors that Ray Train starts once per cluster and keeps for later drivers."""
-ENDS_WITHIN_S = 60
+ENDS_WITHIN_S = 300
 CODE = """
 import json, sys, ray
 from ray.util.state import list_actors, list_placement_groups

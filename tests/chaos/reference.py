@@ -18,7 +18,7 @@ TIMELESS = ("device_seconds", "attempts", "provenance")
 
 
 class Reference:
-    """A context manager that trains in processes of the lowest priority, while the sweeps run."""
+    """A context manager that trains in processes of a low priority, while the sweeps run."""
 
     def __enter__(self) -> Reference:
         """Start the processes."""
@@ -50,7 +50,7 @@ def timeless(record: Record) -> Record:
 
 
 def _prepare() -> None:
-    os.nice(19)
+    os.nice(5)
     import torch
 
     torch.set_num_threads(1)

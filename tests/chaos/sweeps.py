@@ -42,5 +42,5 @@ class SweepCommand:
         return fixed_trials(sweep), sweep.protocol
 
 
-ALONE = SweepCommand("alone", ("--beta", "1", "6", "--epochs", "40"), seeds_per_round=8)
+ALONE = SweepCommand("alone", ("--beta", "1", "6", "--epochs", "40"), seeds_per_round=4)
 GROUPS = SweepCommand("groups", ("--beta", "1", "--epochs", "20", "--workers", "2"), seeds_per_round=1)

@@ -1,6 +1,6 @@
 """Many faults on two real sweeps: no result is lost or counted twice, and nothing is left behind.
 
-pytest tests/chaos -s                                     # 40 faults, as in CI, with the table of faults
+pytest tests/chaos -s                                     # 24 faults, as in CI, with the table of faults
 pytest tests/chaos -s --faults 1000 --chaos-seed 7        # more faults in another order
 """
 

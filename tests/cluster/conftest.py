@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -15,6 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.servers.marked_processes import kill_marked, marked
+from tests.servers.shared_ray import SharedRay
+
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
 TINY = (
     *("--dataset", "fields", "--epsilon", "0.17"),
@@ -22,6 +24,8 @@ TINY = (
     *("--beta", "1", "--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
     *("--checkpoint-s", "0"),
 )
+LIMIT_S = 900
+"""Seconds within which everything that a test waits for must happen, also on a slow and busy machine."""
 MARK = "UNMASK_TEST_SWEEP"
 """Environment variable that marks all processes which a test's sweep starts."""
 
@@ -34,6 +38,7 @@ class Sweep:
         self.folder = folder
         self.log = folder / "log.txt"
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", MARK: str(folder)}
+        self._marks = [(MARK, str(folder))]
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         """Start the job in a new process group."""
@@ -51,7 +56,7 @@ class Sweep:
         """Run the job to its end, check its exit code, and return what it printed."""
         before = len(self.text)
         process = self.start(*options)
-        assert process.wait(timeout=400) == code, self.text[before:]
+        assert process.wait(timeout=LIMIT_S) == code, self.text[before:]
         return self.text[before:]
 
     @property
@@ -59,7 +64,7 @@ class Sweep:
         """The output of the jobs up to now."""
         return self.log.read_text() if self.log.exists() else ""
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 200) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = LIMIT_S) -> None:
         """Wait until ``condition`` holds."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -67,20 +72,21 @@ class Sweep:
             time.sleep(0.05)
 
     def processes(self, title: str = "") -> list[psutil.Process]:
-        """Live processes that this sweep's jobs started and whose command line contains ``title``."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error):
-                mine = process.environ().get(MARK) == str(self.folder)
-                if mine and title in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
+        """Live processes of this sweep's jobs and of its cluster whose command line contains ``title``."""
+        return [process for mark in self._marks for process in marked(*mark, title)]
+
+    def newest(self, title: str) -> psutil.Process:
+        """The process of `processes` that started last. The shared cluster may still end those of an earlier test."""
+        return max(self.processes(title), key=lambda process: process.create_time())
 
     def kill_all(self) -> None:
         """Kill all processes that still run."""
-        for process in self.processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        kill_marked(MARK, str(self.folder))
+
+    def join(self, cluster: SharedRay) -> None:
+        """Run the following jobs on this cluster."""
+        self.environment |= cluster.environment
+        self._marks.append(cluster.mark)
 
     def records(self, name: str) -> dict[str, dict[str, Any]]:
         """The stored records by key, without fields that depend on the clock, the machine or the number of attempts."""
@@ -96,16 +102,23 @@ def _timeless(path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Iterator[Sweep]:
-    """A sweep in a new folder. Its processes are killed after the test."""
+def local_sweep(tmp_path: Path) -> Iterator[Sweep]:
+    """A sweep in a new folder, of which each job starts a cluster. All its processes are killed after the test."""
     sweep = Sweep(tmp_path)
     yield sweep
     sweep.kill_all()
 
 
+@pytest.fixture
+def sweep(local_sweep: Sweep, shared_ray: SharedRay) -> Sweep:
+    """A sweep in a new folder, whose jobs run on the shared cluster."""
+    local_sweep.join(shared_ray)
+    return local_sweep
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """The finished sweep ``tiny`` of two trials of 40 epochs, which had no fault."""
+    """The finished sweep ``tiny`` of two trials of 40 epochs, which had no fault, on a local cluster."""
     sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
     sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "40")
     yield sweep

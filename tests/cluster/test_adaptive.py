@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 REPORT = Path(__file__).parents[2] / "jobs" / "report.py"
@@ -27,7 +27,6 @@ def test_killed_twice_it_trains_every_seed_once_and_reports_an_interval_for_its_
         sweep.wait_for(lambda finished=finished: len(sweep.records("adaptive")) >= finished)
         driver.kill()
         driver.wait()
-        sweep.kill_all()
     before = sweep.records("adaptive")
     printed = sweep.run(*ADAPTIVE)
     records = sweep.records("adaptive")
@@ -42,7 +41,7 @@ def test_killed_twice_it_trains_every_seed_once_and_reports_an_interval_for_its_
     assert shown_kinds, printed
     assert set(shown_kinds) <= kinds
     report = [sys.executable, str(REPORT), "--sweep", "adaptive"]
-    shown = subprocess.run(report, cwd=sweep.folder, capture_output=True, text=True, timeout=200, check=False)
+    shown = subprocess.run(report, cwd=sweep.folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert shown.returncode == 0, shown.stderr
     assert INTERVAL.findall(shown.stdout) == shown_kinds
     assert (sweep.folder / "adaptive-report.html").exists()

@@ -32,15 +32,14 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
 
 def test_seeds_start_from_the_weights_of_their_counterparts(sweep: Sweep) -> None:
     sweep.run("--name", "before", "--seeds", "2", "--epochs", "2")
-    tuned = ("--name", "tuned", "--seeds", "2", "--epochs", "1", "--lr", "0.05", "--start-from", "before/beta=1")
-    sweep.run(*tuned, "--workers", "2")
-    records = sweep.records("tuned").values()
+    tuned = ("--name", "tuned", "--first-seed", "1", "--epochs", "1", "--lr", "0.05", "--workers", "2")
+    tuned += ("--start-from", "before/beta=1")
+    sweep.run(*tuned, "--seeds", "1")
+    (record,) = sweep.records("tuned").values()
     (before,) = {record["cell_id"] for record in sweep.records("before").values()}
-    assert {(record["seed"], record["cell"]["start_from"]) for record in records} == {
-        (seed, f"before/{before}") for seed in (0, 1)
-    }
-    assert "starts" not in sweep.run(*tuned, "--workers", "2")
-    refused = sweep.run(*tuned[:2], "--seeds", "3", *tuned[4:], "--workers", "2", code=2)
+    assert (record["seed"], record["cell"]["start_from"]) == (1, f"before/{before}")
+    assert "starts" not in sweep.run(*tuned, "--seeds", "1")
+    refused = sweep.run(*tuned, "--seeds", "2", code=2)
     assert f"--start-from before/beta=1: sweep before has no finished trial {before}-2" in " ".join(refused.split())
 
 

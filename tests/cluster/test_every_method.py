@@ -6,10 +6,11 @@ All trials of a sweep share one cluster. Those of one worker also share a proces
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +18,46 @@ import pytest
 import yaml
 
 from core.config import METHODS
-from tests.cluster.conftest import JOB, Sweep
+from tests.cluster.conftest import JOB, LIMIT_S, Sweep
+from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-HOUR = 3600
+Options = dict[str, Any]
 SMALL = {"dataset": "digits", "validation_images": 1337, "batch_size": 32, "epsilon": 0.1}
 PROTOCOL = {"eval_steps": 2, "verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "stop": False}
-OWN = {
+OWN: dict[str, Options] = {
     "las-at": {"policy_model": "small-cnn", "policy_interval": 1, "policy_steps_max": 3},
     "sub-at": {"sampling_share": 0.5, "subspace_lr": 0.05},
     "gairat": {"attack_steps": 2},
 }
 """Options by method that make its trial small, or reach all of its parts."""
-STATEFUL = [
+TWO_WORKERS = tuple(os.environ.get("UNMASK_TWO_WORKERS", "las-at seat sub-at").split())
+"""Methods that two workers train. Without the variable, those whose ranks exchange more than gradients."""
+SHORT, LONG = {"epochs": 2}, {"epochs": 20}
+STATEFUL: list[Options] = [
     {"method": "free"},
     {"method": "las-at"},
     {"method": "sub-at", "weight_averaging": "swa"},
-    {"method": "fat", "weight_averaging": "ema", "averaging_decay": 0.9},
     {"method": "gat", "heal": "fosc"},
-    {"method": "ssat", "weight_averaging": "swa", "averaging_start": 3},
     {"method": "trades", "rwp_radius": 0.01, "rwp_steps": 2, "weight_averaging": "ema", "averaging_interval": 7},
     {"method": "trades", "precision": "fp16"},
 ]
 """Cells whose checkpoint holds more than weights and momentum, or whose steps depend on the epoch or the batch."""
 
 
-def preset(folder: Path, cells: list[dict[str, Any]], **common: Any) -> Path:
+def preset(folder: Path, cells: Sequence[Options]) -> Path:
     """The file of a preset with one trial of each cell."""
-    grids = [{"options": {**SMALL, **common, **OWN.get(cell["method"], {}), **cell}} for cell in cells]
+    grids = [{"options": {**SMALL, **OWN.get(cell["method"], {}), **cell}} for cell in cells]
     path = folder / "methods.yaml"
     path.write_text(yaml.safe_dump({"description": "", "seeds": 1, "protocol": PROTOCOL, "grids": grids}))
     return path
 
 
-def start(sweep: Sweep, path: Path) -> subprocess.Popen[bytes]:
+def start(sweep: Sweep, cells: Sequence[Options]) -> subprocess.Popen[bytes]:
     with sweep.log.open("ab") as log:
         return subprocess.Popen(
             [
-                *(sys.executable, str(JOB), "--preset", str(path), "--name", "methods"),
+                *(sys.executable, str(JOB), "--preset", str(preset(sweep.folder, cells)), "--name", "methods"),
                 *("--checkpoint-s", "0", "--max-concurrent", "1", "--max-failures", "100"),
             ],
             cwd=sweep.folder,
@@ -70,45 +73,54 @@ def attempts(sweep: Sweep) -> dict[str, int]:
     return {path.parent.name: json.loads(path.read_text())["attempts"] for path in paths}
 
 
-@pytest.fixture
-def disturbed(tmp_path: Path) -> Iterator[Sweep]:
-    """A second sweep, of which each trial is killed once."""
-    sweep = Sweep(tmp_path / "disturbed")
+@pytest.fixture(scope="module")
+def trained(shared_ray: SharedRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """A sweep without faults: two epochs of every method, and all epochs of the cells with state."""
+    sweep = Sweep(tmp_path_factory.mktemp("trained"))
+    sweep.join(shared_ray)
+    cells = [{"method": name, **SHORT} for name in METHODS] + [{**cell, **LONG} for cell in STATEFUL]
+    assert start(sweep, cells).wait(timeout=LIMIT_S) == 0, sweep.text
     yield sweep
     sweep.kill_all()
 
 
-@pytest.mark.parametrize(("workers", "methods"), [(1, tuple(METHODS)), (2, ("las-at", "seat", "sub-at"))])
-def test_every_method_trains_and_is_judged(sweep: Sweep, workers: int, methods: tuple[str, ...]) -> None:
-    """A group of two workers starts in 15 s. Two of them train the methods whose ranks exchange more than gradients."""
-    path = preset(sweep.folder, [{"method": name} for name in methods], epochs=2, workers=workers)
-    assert start(sweep, path).wait(timeout=HOUR) == 0, sweep.text
-    records = sweep.records("methods").values()
-    assert {record["cell"]["method"] for record in records} == {*methods}
+def assert_trained_and_judged(records: Sequence[Options], methods: Sequence[str]) -> None:
+    assert sorted(record["cell"]["method"] for record in records) == sorted(methods)
     for record in records:
         assert [row["epoch"] for row in record["trace"]] == [1, 2]
         assert record["verdict"]["outcome"] in ("stable", "unstable", "healed"), record["cell"]["method"]
 
 
-def test_killed_trials_with_state_go_on_to_the_same_bits(sweep: Sweep, disturbed: Sweep) -> None:
-    path = preset(sweep.folder, STATEFUL, epochs=30)
-    assert start(sweep, path).wait(timeout=HOUR) == 0, sweep.text
-    driver = start(disturbed, path)
-    trials = disturbed.folder / "results" / "methods" / "trials"
+def test_every_method_trains_and_is_judged(trained: Sweep) -> None:
+    records = trained.records("methods").values()
+    assert_trained_and_judged([r for r in records if r["cell"]["epochs"] == SHORT["epochs"]], list(METHODS))
+
+
+def test_two_workers_train_methods_whose_ranks_exchange_more_than_gradients(sweep: Sweep) -> None:
+    cells = [{"method": name, "workers": 2, **SHORT} for name in TWO_WORKERS]
+    assert start(sweep, cells).wait(timeout=LIMIT_S) == 0, sweep.text
+    assert_trained_and_judged(list(sweep.records("methods").values()), TWO_WORKERS)
+
+
+def test_killed_trials_with_state_go_on_to_the_same_bits(trained: Sweep, sweep: Sweep) -> None:
+    driver = start(sweep, [{**cell, **LONG} for cell in STATEFUL])
+    trials = sweep.folder / "results" / "methods" / "trials"
     killed: set[str] = set()
-    deadline = time.monotonic() + HOUR
+    deadline = time.monotonic() + LIMIT_S
     while driver.poll() is None:
-        assert time.monotonic() < deadline, disturbed.text
+        assert time.monotonic() < deadline, sweep.text
         new = {checkpoint.parent.name for checkpoint in trials.glob("*/resume.ckpt")} - killed
         if new:
-            for worker in disturbed.processes("ray::ImplicitFunc"):
+            for worker in sweep.processes("ray::ImplicitFunc"):
                 worker.kill()
             killed |= new
         time.sleep(0.02)
-    assert driver.returncode == 0, disturbed.text
-    assert disturbed.records("methods") == sweep.records("methods")
-    assert set(attempts(sweep).values()) == {1}
-    assert min(attempts(disturbed).values()) >= 2
-    assert len(killed) == len(STATEFUL)
+    assert driver.returncode == 0, sweep.text
+    records, expected = sweep.records("methods"), trained.records("methods")
+    assert len(records) == len(STATEFUL)
+    assert records == {key: expected[key] for key in records}
+    assert {attempts(trained)[key] for key in records} == {1}
+    assert min(attempts(sweep).values()) >= 2
+    assert killed == records.keys()
     left = [file.name for file in trials.glob("*/*") if file.name.startswith(("resume", "artifact"))]
     assert left == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 
 pytestmark = [
     pytest.mark.cluster,
@@ -37,7 +37,7 @@ def test_a_full_disk_is_a_clear_error_and_space_lets_the_sweep_go_on(sweep: Swee
     with filler.open("wb", buffering=0) as file:
         while free := os.statvfs(small_disk).f_bavail:
             file.write(bytes(free * os.statvfs(small_disk).f_bsize))
-    assert driver.wait(timeout=300) in (2, 3), sweep.text
+    assert driver.wait(timeout=LIMIT_S) in (2, 3), sweep.text
     assert "the disk is full (No space left on device)" in sweep.text
     assert "Traceback" not in sweep.text
     after = sweep.records("tiny")

@@ -81,19 +81,18 @@ def test_storage_that_hosts_do_not_share_is_refused(cluster: LaunchedCluster, jo
 
 
 def test_a_lost_host_changes_no_record(
-    cluster: LaunchedCluster, jobs: str, undisturbed: Sweep, sweep: Sweep, tmp_path: Path
+    cluster: LaunchedCluster, jobs: str, undisturbed: Sweep, local_sweep: Sweep, tmp_path: Path
 ) -> None:
     trials = tmp_path / "results" / "tiny" / "trials"
     stores = ("--storage", f"{tmp_path}/results", "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db")
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(submit, cluster, jobs, *stores, "--name", "tiny", "--seeds", "2", "--epochs", "40")
-        sweep.wait_for(lambda: job.done() or len(list(trials.glob("*/resume.ckpt"))) == 2)
+        local_sweep.wait_for(lambda: job.done() or len(list(trials.glob("*/resume.ckpt"))) == 2)
         lost = next(worker for worker in cluster.workers if worker.processes("ray::ImplicitFunc"))
         lost.kill()
         printed = job.result()
     assert "(attempt 2)" in printed
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
-    assert sweep.records("tiny") == expected
+    assert local_sweep.records("tiny") == undisturbed.records("tiny")
     # The head notices the lost trial at once, but the lost host only after a long silence.
     cluster.wait_for(lambda: cluster.alive() == {host.address for host in cluster.hosts if host is not lost})
     cluster.switch_on(lost)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.plugin_tables import printed_plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -31,7 +31,13 @@ def test_a_plugin_travels_with_its_sweep(sweep: Sweep) -> None:
     def run(job: str, *words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *words]
         return subprocess.run(
-            command, cwd=sweep.folder, env=sweep.environment, capture_output=True, text=True, timeout=400, check=False
+            command,
+            cwd=sweep.folder,
+            env=sweep.environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
         )
 
     trained = run("sweep_trades", "--preset", "mine.yaml")

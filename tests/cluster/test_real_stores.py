@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.servers import MlflowServer, ObjectStore, Postgres
 from tests.servers.daemon import MissingProgramError
 
@@ -38,7 +38,7 @@ class Stores:
         """The output of another command of the project."""
         command = [sys.executable, str(JOBS / name), "--sweep", "tiny", *self.options, *options]
         done = subprocess.run(
-            command, cwd=self.sweep.folder, env=self.sweep.environment, capture_output=True, text=True, timeout=300
+            command, cwd=self.sweep.folder, env=self.sweep.environment, capture_output=True, text=True, timeout=LIMIT_S
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -64,7 +64,7 @@ class Stores:
 
 @pytest.fixture
 def stores(
-    sweep: Sweep, object_store: ObjectStore, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
+    local_sweep: Sweep, object_store: ObjectStore, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stores]:
     """Real stores. Only the MLflow server has the keys of the artifact bucket; its clients do not have them."""
     artifacts = object_store.make_bucket()
@@ -79,7 +79,7 @@ def stores(
     except MissingProgramError as missing:
         pytest.skip(str(missing))
     with server:
-        yield Stores(sweep, object_store, server, artifacts)
+        yield Stores(local_sweep, object_store, server, artifacts)
 
 
 def test_a_sweep_on_s3_and_postgresql_is_whole_everywhere_and_tells_no_secret(
@@ -130,9 +130,13 @@ def test_a_sweep_on_s3_and_postgresql_is_whole_everywhere_and_tells_no_secret(
         assert not any(secret.encode() in content for content in [*seen, database])
 
 
-def test_wrong_keys_are_one_line_before_anything_starts(stores: Stores) -> None:
-    stores.sweep.environment["AWS_SECRET_ACCESS_KEY"] = "wrong"
-    printed = stores.sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2", *stores.options, code=2)
+def test_wrong_keys_are_one_line_before_anything_starts(local_sweep: Sweep, object_store: ObjectStore) -> None:
+    local_sweep.environment |= object_store.environment | {
+        "AWS_SECRET_ACCESS_KEY": "wrong",
+        "HOME": str(local_sweep.folder),
+    }
+    storage = f"s3://{object_store.make_bucket()}/results"
+    printed = local_sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2", "--storage", storage, code=2)
     (line,) = [line for line in printed.splitlines() if "error:" in line]
     assert "does not accept the secret key" in line
     assert "Traceback" not in printed

@@ -10,7 +10,8 @@ import sys
 import pytest
 from mlflow import MlflowClient
 
-from tests.cluster.conftest import JOB, TINY, Sweep
+from tests.cluster.conftest import JOB, LIMIT_S, TINY, Sweep
+from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
@@ -21,7 +22,7 @@ LONE_WORKER = "ray::ImplicitFunc"
 def test_sweep_prints_its_table_and_where_to_look(undisturbed: Sweep) -> None:
     assert "/ trials" in undisturbed.text
     assert f"mlflow ui --backend-store-uri sqlite:///{undisturbed.folder}/mlflow.db" in undisturbed.text
-    undisturbed.wait_for(lambda: not undisturbed.processes(), seconds=60)
+    undisturbed.wait_for(lambda: not undisturbed.processes())
 
 
 def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
@@ -43,28 +44,26 @@ def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
         assert logged == pytest.approx({row["epoch"]: row["val/fosc"] for row in record["trace"]})
 
 
-def test_running_again_trains_nothing_and_more_seeds_only_the_new_ones(undisturbed: Sweep) -> None:
+def test_running_again_trains_nothing(undisturbed: Sweep) -> None:
     before = undisturbed.records("tiny")
     assert "starts" not in undisturbed.run(*TWO_TRIALS)
-    printed = undisturbed.run("--name", "tiny", "--seeds", "3", "--epochs", "40")
-    assert printed.count(" starts") == 1
-    after = undisturbed.records("tiny")
-    assert len(after) == 3
-    assert {key: after[key] for key in before} == before
+    assert undisturbed.records("tiny") == before
 
 
-def test_killed_worker_and_driver_change_no_record(sweep: Sweep, undisturbed: Sweep) -> None:
-    driver = sweep.start(*TWO_TRIALS)
-    trials = sweep.folder / "results" / "tiny" / "trials"
-    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    sweep.processes(LONE_WORKER)[0].kill()
+def test_killed_worker_and_driver_change_no_record(
+    local_sweep: Sweep, undisturbed: Sweep, shared_ray: SharedRay
+) -> None:
+    driver = local_sweep.start(*TWO_TRIALS)
+    trials = local_sweep.folder / "results" / "tiny" / "trials"
+    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    local_sweep.newest(LONE_WORKER).kill()
     driver.kill()
     driver.wait()
-    sweep.kill_all()
-    sweep.run(*TWO_TRIALS)
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
-    assert sweep.records("tiny") == expected
-    client = MlflowClient(f"sqlite:///{sweep.folder}/mlflow.db")
+    local_sweep.kill_all()
+    local_sweep.join(shared_ray)
+    local_sweep.run(*TWO_TRIALS)
+    assert local_sweep.records("tiny") == undisturbed.records("tiny")
+    client = MlflowClient(f"sqlite:///{local_sweep.folder}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
     assert sorted(run.info.status for run in runs) == ["FINISHED"] * 3
 
@@ -73,21 +72,20 @@ def test_worker_killed_alone_is_restarted_in_the_same_run(sweep: Sweep, undistur
     driver = sweep.start(*TWO_TRIALS)
     trials = sweep.folder / "results" / "tiny" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    sweep.processes(LONE_WORKER)[0].kill()
-    assert driver.wait(timeout=300) == 0, sweep.text
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
-    assert sweep.records("tiny") == expected
+    sweep.newest(LONE_WORKER).kill()
+    assert driver.wait(timeout=LIMIT_S) == 0, sweep.text
+    assert sweep.records("tiny") == undisturbed.records("tiny")
 
 
-def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
-    driver = sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
-    trials = sweep.folder / "results" / "long" / "trials"
-    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+def test_interrupt_says_what_is_saved_and_how_to_continue(local_sweep: Sweep) -> None:
+    driver = local_sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
+    trials = local_sweep.folder / "results" / "long" / "trials"
+    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     os.kill(driver.pid, signal.SIGINT)
-    assert driver.wait(timeout=60) == 130, sweep.text
-    assert "0 trials saved, 1 not finished or crashed" in sweep.text
-    assert "--name long" in sweep.text
-    sweep.wait_for(lambda: not sweep.processes("ray::"), seconds=60)
+    assert driver.wait(timeout=LIMIT_S) == 130, local_sweep.text
+    assert "0 trials saved, 1 not finished or crashed" in local_sweep.text
+    assert "--name long" in local_sweep.text
+    local_sweep.wait_for(lambda: not local_sweep.processes("ray::"))
 
 
 def test_ctrl_c_counts_when_training_is_over(sweep: Sweep) -> None:
@@ -113,21 +111,21 @@ sys.exit(main(sys.argv[1:]))
         env={**sweep.environment, "PYTHONPATH": str(JOB.parents[1])},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=LIMIT_S,
     )
     assert ended.returncode == 0, ended.stderr
     assert "interruptible: True" in ended.stdout
 
 
 def test_two_ddp_workers_make_one_trial_also_when_one_is_killed(sweep: Sweep) -> None:
-    driver = sweep.start("--name", "ddp", "--seeds", "1", "--epochs", "30", "--workers", "2", "--norm", "none")
+    driver = sweep.start("--name", "ddp", "--seeds", "1", "--epochs", "20", "--workers", "2", "--norm", "none")
     trials = sweep.folder / "results" / "ddp" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    sweep.processes("ray::RayTrainWorker")[0].kill()
-    assert driver.wait(timeout=300) == 0, sweep.text
+    sweep.newest("ray::RayTrainWorker").kill()
+    assert driver.wait(timeout=LIMIT_S) == 0, sweep.text
     (record,) = sweep.records("ddp").values()
     assert record["cell"]["workers"] == 2
-    assert [row["epoch"] for row in record["trace"]] == list(range(1, 31))
+    assert [row["epoch"] for row in record["trace"]] == list(range(1, 21))
 
 
 def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> None:
@@ -136,25 +134,21 @@ def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> No
     assert "protocol fosc_threshold: 1.5 stored, 2.0 given" in printed
 
 
-def test_more_workers_than_the_cluster_has_are_refused(sweep: Sweep) -> None:
-    printed = sweep.run("--name", "big", "--seeds", "1", "--workers", "20", code=2)
-    assert "--workers 20" in printed
-    assert "the cluster has" in printed
-
-
 def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks_no_name(
     sweep: Sweep, undisturbed: Sweep
 ) -> None:
     one = ("--name", "tiny", "--seeds", "1", "--epochs", "40")
-    sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "7", "--workers", "20", code=2)
+    refused = sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "7", "--workers", "20", code=2)
+    assert "--workers 20" in refused
+    assert "the cluster has" in refused
     driver = sweep.start(*one, "--max-failures", "0")
     trials = sweep.folder / "results" / "tiny" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    sweep.processes(LONE_WORKER)[0].kill()
-    assert driver.wait(timeout=300) == 3, sweep.text
+    sweep.newest(LONE_WORKER).kill()
+    assert driver.wait(timeout=LIMIT_S) == 3, sweep.text
     (censored,) = sweep.records("tiny").values()
     assert censored["verdict"]["outcome"] == "censored"
     assert "crashed" in censored["verdict"]["censor_reason"]
     sweep.run(*one)
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 1}
+    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] == 0}
     assert sweep.records("tiny") == expected

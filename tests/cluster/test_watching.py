@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.cluster.test_sweep import LONE_WORKER, TWO_TRIALS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -44,25 +44,24 @@ def metrics(sweep: Sweep) -> dict[str, float]:
     return values
 
 
-def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed: Sweep, tmp_path: Path) -> None:
-    driver = sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
-    trials = sweep.folder / "results" / "tiny" / "trials"
-    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+def test_a_worker_that_hangs_is_seen_ended_and_goes_on(local_sweep: Sweep, undisturbed: Sweep, tmp_path: Path) -> None:
+    driver = local_sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
+    trials = local_sweep.folder / "results" / "tiny" / "trials"
+    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     time.sleep(2)  # A trial reports within a second after its checkpoint. Before, longer silence is allowed.
-    hung = sweep.processes(LONE_WORKER)[0]
+    hung = local_sweep.newest(LONE_WORKER)
     hung.send_signal(signal.SIGSTOP)
-    sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)
-    said = status(sweep, tmp_path)
+    local_sweep.wait_for(lambda: metrics(local_sweep).get("trials_running", 0) > 0)
+    said = status(local_sweep, tmp_path)
     assert "is running; last report" in said
     assert re.search(r"\d of 2 trials done, [12] running", said)
-    assert driver.wait(timeout=300) == 0, sweep.text
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
     assert not hung.is_running()
-    assert len(re.findall(r"was silent for \d+ s: its process is ended", sweep.text)) == 1
-    assert sweep.text.count("(attempt 2)") == 1
+    assert len(re.findall(r"was silent for \d+ s: its process is ended", local_sweep.text)) == 1
+    assert local_sweep.text.count("(attempt 2)") == 1
 
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] < 2}
-    assert sweep.records("tiny") == expected
-    said = status(sweep, tmp_path)
+    assert local_sweep.records("tiny") == undisturbed.records("tiny")
+    said = status(local_sweep, tmp_path)
     assert "Sweep tiny: finished" in said
     assert "2 of 2 trials done, 0 running, 0 waiting" in said
     seconds = sum(json.loads(path.read_text())["device_seconds"] for path in trials.glob("*/record.json"))

@@ -46,7 +46,7 @@ def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[li
         for rank, out in enumerate(outs)
     ]
     try:
-        assert [process.wait(300) for process in processes] == [0] * workers
+        assert [process.wait(900) for process in processes] == [0] * workers
     finally:
         for process in processes:
             process.kill()

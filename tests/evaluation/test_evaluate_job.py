@@ -19,6 +19,7 @@ from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import Planner
 from core.evaluation.task import BlockTask, evaluate_block
 from jobs.evaluate import main
+from tests.servers.shared_ray import SharedRay
 
 from .conftest import TinySweep
 
@@ -61,7 +62,7 @@ def test_no_such_checkpoint_and_no_such_option(trained: TinySweep, capsys: pytes
 @pytest.mark.slow
 @pytest.mark.cluster
 def test_a_sweep_on_ray_equals_blocks_in_sequence(
-    trained: TinySweep, elsewhere: Callable[..., BlockTask], tmp_path: Path
+    trained: TinySweep, elsewhere: Callable[..., BlockTask], tmp_path: Path, shared_ray: SharedRay
 ) -> None:
     flags = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, str(JOB), "--sweep", "tiny", *flags, "--which", "selected", "last"]
@@ -69,9 +70,9 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
     command += ["--storage", trained.storage, "--mlflow-uri", uri]
 
     def run() -> str:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **shared_ray.environment}
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

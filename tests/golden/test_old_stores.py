@@ -24,6 +24,7 @@ from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
 from core.storage import Store
 from tests.golden.same_bits import KILLED, SMALL
+from tests.servers.shared_ray import SharedRay
 
 STORES = Path(__file__).parent / "stores"
 SWEEPS = sorted(path.parent for path in STORES.glob("*/*/sweep.json"))
@@ -76,9 +77,11 @@ def test_the_report_is_written(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_sweep_that_an_old_driver_left_half_done_goes_on_from_its_checkpoints(tmp_path: Path) -> None:
+def test_a_sweep_that_an_old_driver_left_half_done_goes_on_from_its_checkpoints(
+    tmp_path: Path, shared_ray: SharedRay
+) -> None:
     shutil.copytree(STORES / "v0.1.0" / "golden-killed", tmp_path / "golden-killed")
-    printed = _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *KILLED)
+    printed = _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *KILLED, **shared_ray.environment)
     assert "anew" not in printed
     for file in sorted(tmp_path.glob("golden-killed/trials/*/record.json")):
         record = json.loads(file.read_text())
@@ -89,12 +92,14 @@ def test_a_sweep_that_an_old_driver_left_half_done_goes_on_from_its_checkpoints(
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_finished_sweep_gets_more_seeds_and_keeps_its_records(tmp_path: Path) -> None:
+def test_a_finished_sweep_gets_more_seeds_and_keeps_its_records(tmp_path: Path, shared_ray: SharedRay) -> None:
     shutil.copytree(STORES / "v0.1.0" / "golden-fixed", tmp_path / "golden-fixed")
     before = _digests(tmp_path / "golden-fixed")
     options = ("--name", "golden-fixed", "--beta", "1", "6", "--batch-size", "16", "--epochs", "4", "--no-stop")
     threshold = ("--fosc-threshold", "0.3")
-    _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *options, *threshold, "--seeds", "3", *SMALL)
+    more = (*options, *threshold, "--seeds", "3", *SMALL)
+    printed = _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *more, **shared_ray.environment)
+    assert printed.count(" starts") == 2
     after = _digests(tmp_path / "golden-fixed")
     assert len(before) == 4
     assert len(after) == 6
@@ -106,14 +111,14 @@ def _digests(sweep: Path) -> dict[str, str]:
     return {file.parent.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def _run(folder: Path, job: str, *options: str) -> str:
+def _run(folder: Path, job: str, *options: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, str(JOBS / job), *options],
         cwd=folder,
-        env={**os.environ, "COLUMNS": "120"},
+        env={**os.environ, "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -75,7 +75,7 @@ class LaunchedCluster:
             [RAY, *arguments],
             env={**self.environment, **(env or {})},
             cwd=CHECKOUT,
-            timeout=500,
+            timeout=900,
             text=True,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -128,7 +128,7 @@ class LaunchedCluster:
             os.killpg(forward.pid, 15)
             forward.wait(timeout=30)
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 150) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 900) -> None:
         """Wait until ``condition`` holds."""
         deadline = time.monotonic() + seconds
         while not condition():

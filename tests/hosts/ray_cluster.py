@@ -87,7 +87,7 @@ class RayCluster:
         program = self.head.run(sys.executable, "-c", code, env={**self.environment, "RAY_ADDRESS": self.dashboard})
         return list(json.loads(program.stdout.splitlines()[-1]))
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 120) -> None:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 900) -> None:
         """Wait until ``condition`` holds."""
         deadline = time.monotonic() + seconds
         while not condition():

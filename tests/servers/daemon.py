@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-STARTS_WITHIN = 120
+STARTS_WITHIN = 300
 
 
 class Daemon:

@@ -11,6 +11,7 @@ from tests.servers.daemon import MissingProgramError
 from tests.servers.mlflow_server import MlflowServer
 from tests.servers.object_store import ObjectStore
 from tests.servers.postgres import Postgres
+from tests.servers.shared_ray import SharedRay
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,10 @@ def mlflow_server(postgres: Postgres, tmp_path: Path) -> Iterator[MlflowServer]:
         pytest.skip(str(missing))
     with server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[SharedRay]:
+    """A Ray cluster shared by all tests. A test must not kill its processes and must let its own drivers end."""
+    with SharedRay() as cluster:
+        yield cluster

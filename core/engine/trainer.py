@@ -45,8 +45,8 @@ class Trainer:
         self.precision = Precision(options.precision, ranks.device)
         folds = options.fast and cell.attack.attack_bn == "eval"
         # A single step from a start at distance 0.001 ascends a difference that is close to the resolution of bfloat16.
-        # It therefore uses float32.
-        attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
+        # It therefore uses float32, and the whole trial does if any epoch has a single step.
+        attack_dtype = self.precision.dtype if cell.attack.attack_steps >= 2 else None
         self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
         self.optimizer: torch.optim.Optimizer = torch.optim.SGD(

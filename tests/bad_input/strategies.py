@@ -127,6 +127,7 @@ METHOD_OPTIONS = tuple(
         "seat": (
             number("linearity", reals(0, 1e6), reals(1.1e6, 1e300)),
             choice("linearity_form", "paper", "official"),
+            choice("attack_objective", "margin", "ce"),
             number("flood", reals(0, 1000), reals(1000.1, 1e300)),
         ),
         "sub-at": (

@@ -58,7 +58,7 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
         "reward_clean": 1,
         "soft_label": 0.9,
     },
-    "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
+    "seat": {"linearity": 0.6, "linearity_form": "official", "attack_objective": "ce", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER: dict[str, dict[str, object]] = {

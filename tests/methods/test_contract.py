@@ -54,6 +54,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
     "seat": {"method": "seat"},
     "seat, as its code, flooded": {"method": "seat", "linearity_form": "official", "flood": 1.6},
+    "seat, cross-entropy in its attack": {"method": "seat", "attack_objective": "ce"},
     "sub-at": {"method": "sub-at", "sampling_share": 0.34, "subspace_lr": 0.05},
     "sub-at, two sampled epochs": {"method": "sub-at", "sampling_share": 0.67, "subspace_dimensions": 3},
     "trades, over the epochs": {"beta": "0..6@3", "attack_step_size": "0..0.05@3"},

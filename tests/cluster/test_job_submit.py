@@ -16,6 +16,7 @@ import pytest
 
 from core.source.tree import tree_id
 from tests.cluster.conftest import TINY, Sweep
+from tests.plugin_tables import printed_plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 CHECKOUT = Path(__file__).parents[2]
@@ -52,6 +53,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     )
     provenance = code / "core" / "engine" / "provenance.py"
     provenance.write_text(provenance.read_text().replace('PACKAGES = ("unmask",', 'PACKAGES = ("unmask", "psutil",'))
+    (code / "my_method.py").write_text(printed_plugin())
     port, dashboard, agent, client, metrics = free_ports(5)
     temporary = tmp_path_factory.mktemp("r")
     cluster = [
@@ -74,6 +76,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     ):
         assert_token_is_asked_for({**environment, **change}, f"127.0.0.1:{port}", sweep)
     job = [sys.executable, "jobs/sweep_trades.py", *TINY, "--name", "job", "--seeds", "1", "--epochs", "3"]
+    job += ["--plugin", "my_method.py", "--method", "trades", "squeezing"]
     stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
     submit = [str(RAY), "job", "submit", f"--address=http://127.0.0.1:{dashboard}", f"--working-dir={code}", "--"]
     deadline = time.monotonic() + 90
@@ -86,7 +89,10 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
         time.sleep(2)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert "/ trials" in submitted.stdout
-    (path,) = sweep.folder.glob("results/job/trials/*/record.json")
-    made_by = json.loads(path.read_text())["provenance"]
-    assert "psutil" in made_by
-    assert made_by["commit"] == f"core-tree-{made_by['core']}" == f"core-tree-{tree_id(code / 'core')[:12]}"
+    records = [json.loads(path.read_text()) for path in sweep.folder.glob("results/job/trials/*/record.json")]
+    assert sorted(record["cell"]["method"] for record in records) == ["squeezing", "trades"]
+    for record in records:
+        assert record["verdict"]["outcome"] != "censored", record["verdict"]
+        made_by = record["provenance"]
+        assert "psutil" in made_by
+        assert made_by["commit"] == f"core-tree-{made_by['core']}" == f"core-tree-{tree_id(code / 'core')[:12]}"

@@ -30,7 +30,7 @@ OWN = {
     "gairat": {"attack_steps": 2},
 }
 """Options by method that make its trial small, or reach all of its parts."""
-TWO_WORKERS = tuple(METHODS) if "UNMASK_ALL_METHODS" in os.environ else ("las-at", "seat", "sub-at")
+TWO_WORKERS = tuple(os.environ.get("UNMASK_TWO_WORKERS", "las-at seat sub-at").split())
 """Methods that two workers train."""
 STATEFUL = [
     {"method": "free"},

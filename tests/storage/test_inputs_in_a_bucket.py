@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,10 @@ def bucket(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.Monkey
     s3._client.cache_clear()
 
 
+def tiny_cell(**options: Any) -> Cell:
+    return Cell.from_flat({**tiny.CELL, **options})
+
+
 def trained(sweep: str, cell: Cell, place: str) -> dict[str, torch.Tensor]:
     """The last weights of a trial of ``cell`` whose storage and data are at ``place``."""
     ledger = Ledger(Store(place).child(sweep), sweep)
@@ -58,9 +63,7 @@ def trained(sweep: str, cell: Cell, place: str) -> dict[str, torch.Tensor]:
     return torch.load("last.pt", weights_only=True)["model"]
 
 
-def test_a_bucket_gives_the_bits_of_a_folder(
-    bucket: str, tmp_path: Path, make_cell: Callable[..., Cell], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bucket_gives_the_bits_of_a_folder(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     local = tmp_path / "files"
     local.mkdir()
@@ -69,26 +72,26 @@ def test_a_bucket_gives_the_bits_of_a_folder(
     Store(bucket).write(EXTRA, (local / EXTRA).read_bytes())
     found = []
     for place in (str(local), bucket):
-        before = trained("before", make_cell(extra_data=EXTRA), place)
-        after = trained("after", make_cell(start_from="before"), place)
+        before = trained("before", tiny_cell(extra_data=EXTRA), place)
+        after = trained("after", tiny_cell(start_from="before"), place)
         shutil.copy("last.pt", local / "mine.pt")
         Store(place).write("mine.pt", (local / "mine.pt").read_bytes())
-        again = trained("again", make_cell(start_from=f"{place}/mine.pt"), place)
+        again = trained("again", tiny_cell(start_from=f"{place}/mine.pt"), place)
         found.append([before, after, again])
     for one, other in zip(*found, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
-    plain = trained("plain", make_cell(), str(local))
+    plain = trained("plain", tiny_cell(), str(local))
     for used in found[0]:
         assert not all(torch.equal(used[name], plain[name]) for name in plain)
 
 
-def test_what_the_bucket_lacks_is_named(bucket: str, make_cell: Callable[..., Cell]) -> None:
+def test_what_the_bucket_lacks_is_named(bucket: str) -> None:
     for options, message in (
         ({"extra_data": EXTRA}, f"--extra-data {EXTRA}: .* needs {EXTRA} in s3://.*, not found"),
         ({"start_from": f"{bucket}/none.pt"}, r"--start-from s3://.*/none.pt: there is no such file"),
         ({"start_from": "nosuch"}, "--start-from nosuch: there is no sweep nosuch in s3://"),
     ):
         with pytest.raises(ValueError, match=message):
-            trained("tuned", make_cell(**options), bucket)
+            trained("tuned", tiny_cell(**options), bucket)
     with pytest.raises(ValueError, match=r"must be the name of a \.npz or \.pickle file in --data-dir"):
-        make_cell(extra_data=f"{bucket}/{EXTRA}")
+        tiny_cell(extra_data=f"{bucket}/{EXTRA}")

@@ -26,6 +26,7 @@ CHANGING: dict[str, tuple[dict[str, Any], str, tuple[float, ...]]] = {
     "steps of gairat": ({"method": "gairat", "attack_steps": "2then4@2"}, "attack_steps", (2, 4, 4)),
     "steps of fat": ({"method": "fat", "attack_steps": "1then2@3"}, "attack_steps", (1, 1, 2)),
     "steps in a policy's reward": (LAS_AT, "attack_steps", (1, 3, 3)),
+    "flooding": ({"method": "pgd-at", "flood_loss": "0then1.6@2"}, "flood_loss", (0, 1.6, 1.6)),
     "awp": ({"awp_radius": "0then0.02@2"}, "awp_radius", (0, 0.02, 0.02)),
     "clean share": ({"method": "mixed-at", "clean_share": "1..0@3"}, "clean_share", (1, 0.5, 0)),
     "alignment": ({"method": "grad-align", "alignment": "0..2@3"}, "alignment", (0, 1, 2)),

@@ -51,7 +51,7 @@ def test_an_epoch_minimises_the_flooded_loss_and_reports_the_loss_itself(
     row, _ = ours.run_epoch(dataset.train, 1)
     losses = by_hand(theirs, dataset, level)
     assert min(losses) < level < max(losses), "one side of the level is not tried"
-    assert (weights(ours.model) - weights(theirs.model)).norm() < 1e-9 * weights(theirs.model).norm()
-    assert row["train/loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-12)
+    assert (weights(ours.model) - weights(theirs.model)).norm() < 1e-7 * weights(theirs.model).norm()
+    assert row["train/loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-7)
     unflooded.run_epoch(dataset.train, 1)
     assert (weights(ours.model) - weights(unflooded.model)).norm() > 1e-3

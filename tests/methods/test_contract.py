@@ -72,7 +72,7 @@ COMPOSED: dict[str, dict[str, Any]] = {
     "alone": {"awp_radius": 0},
     "awp and ema": {"awp_radius": 0.01, "weight_averaging": "ema", "averaging_decay": 0.7},
     "rwp and swa": {"awp_radius": 0, "rwp_radius": 0.01, "rwp_steps": 2, "rwp_threshold": 1.6}
-    | {"flood_loss": 1.5}
+    | {"flood_loss": 1.62}
     | {"weight_averaging": "swa", "averaging_start": 2},
 }
 """What the engine combines with every method."""

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset, as_number, check_unused
 from core.config.later import AddedLater
-from core.config.over_epochs import NumberOverEpochs, OverEpochs, is_over_epochs, mapped
+from core.config.over_epochs import NumberOverEpochs, OverEpochs, WholeOverEpochs, is_over_epochs, mapped
 
 SHARE_OF_EPSILON = re.compile(r"\s*epsilon\s*(?:/\s*(\d+(?:\.\d+)?)\s*)?")
 """A step size that is relative to the radius of the training attack: ``epsilon`` or ``epsilon/4``."""
@@ -32,7 +32,7 @@ class InnerAttackOptions(Options):
         description="l-infinity radius of the inner attack, if it is not that of the threat model; validation, FOSC "
         "and verdict always use epsilon",
     )
-    attack_steps: int = Field(10, ge=1, le=1000, description="number of steps of the inner attack")
+    attack_steps: WholeOverEpochs = Field(10, gt=0, le=1000, description="number of steps of the inner attack")
     attack_step_size: NumberOverEpochs = Field(
         2 / 255, gt=0, le=2, description="step size of the inner attack: a number, epsilon, or a part of it: epsilon/4"
     )

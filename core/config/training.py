@@ -33,6 +33,13 @@ class TrainingOptions(Options):
         description="share of the target that all classes get alike in the cross-entropy of the objective; attacks and "
         "measurements use the labels themselves",
     )
+    flood_loss: Annotated[NumberOverEpochs, AddedLater(0.0)] = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="flood level b of the whole loss L of a batch, with any method: |L - b| + b is minimised; 0: no "
+        "flooding",
+    )
     schedule: Literal["constant", "step", "cosine", "triangular", "one-cycle"] = Field(
         "constant", description="learning-rate schedule; all but constant and step change it with every update"
     )

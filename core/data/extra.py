@@ -122,7 +122,10 @@ def _other_content(path: Path, expected: str | None) -> ValueError:
 
 def _local(name: str, data_dir: Path | str) -> Path:
     """The local path of the file; a file in a bucket is fetched first."""
-    folder = staged(str(data_dir), "extra-data", {name: ""}) if is_s3(str(data_dir)) else Path(data_dir)
+    try:
+        folder = staged(str(data_dir), "extra-data", {name: ""}) if is_s3(str(data_dir)) else Path(data_dir)
+    except ValueError as error:
+        raise ValueError(f"--extra-data {name}: {error}") from error
     if not (folder / name).is_file():
         raise ValueError(f"--extra-data {name}: {folder / name} is not found; put the file into --data-dir")
     return folder / name

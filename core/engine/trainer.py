@@ -13,6 +13,7 @@ from core.attacks.base import attack_mode
 from core.attacks.pgd import USUAL, Ascent
 from core.config import Cell
 from core.config.learning_rate import rates
+from core.config.over_epochs import plain
 from core.data.image_set import ImageSet
 from core.engine.batches import iterate_epoch
 from core.engine.gradient_probe import GradientProbe
@@ -45,8 +46,8 @@ class Trainer:
         self.precision = Precision(options.precision, ranks.device)
         folds = options.fast and cell.attack.attack_bn == "eval"
         # A single step from a start at distance 0.001 ascends a difference that is close to the resolution of bfloat16.
-        # It therefore uses float32.
-        attack_dtype = self.precision.dtype if cell.attack.attack_steps > 1 else None
+        # It therefore uses float32, and the whole trial does if any epoch has a single step.
+        attack_dtype = self.precision.dtype if cell.attack.attack_steps >= 2 else None
         self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
         self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
@@ -65,6 +66,7 @@ class Trainer:
         self.offsets: list[Tensor] = []
         self.probe: GradientProbe | None = None
         self.epoch = self.step = self.steps_per_epoch = self.updates = 0
+        self.flood_level = 0.0
         self.average = WeightAverage(cell.averaging, self.model) if cell.averaging.averages else None
         self.method = build_method(cell)
         self.method.build(self, streams.generator("init", 1, device=CPU))
@@ -107,6 +109,7 @@ class Trainer:
         self.model.train()
         cell = self.cell.in_epoch(epoch)
         self.perturbation = weight_perturbation(cell.awp, epoch)
+        self.flood_level = plain(cell.training.flood_loss)
         self.method.enter(cell)
         self.method.begin_epoch(self)
 
@@ -223,8 +226,13 @@ class Trainer:
             self.probe.before(objective)
         self.optimizer.zero_grad(set_to_none=True)
         # The loss is this rank's share of the global mean. The sum over ranks is the gradient of a single rank.
-        self.precision.scaler.scale(objective.total * (batch.weight / self.ranks.workers)).backward()
-        self.ranks.sum_all([weight.grad for weight in self.model.parameters() if weight.grad is not None])
+        share = objective.total * (batch.weight / self.ranks.workers)
+        self.precision.scaler.scale(share).backward()
+        gradients = [weight.grad for weight in self.model.parameters() if weight.grad is not None]
+        self.ranks.sum_all(gradients)
+        if self.flood_level and self.ranks.sum(share.detach().clone()) < self.flood_level:
+            # the gradient of |L - b| + b by the weights (Ishida et al. 2020); that by the images stays the loss's
+            torch._foreach_neg_(gradients)
         self.method.update(self, self.precision.scaler)
         self.precision.scaler.update()
         return objective

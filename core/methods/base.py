@@ -125,7 +125,7 @@ class Method(ABC):
         self.inner = Pgd(
             epsilon=plain(options.training_radius),
             step_size=plain(options.attack_step_size),
-            steps=options.attack_steps,
+            steps=int(plain(options.attack_steps)),
             loss=options.inner,
             start=options.attack_start,
             rademacher_scale=options.rademacher_share * plain(options.training_radius),

@@ -16,7 +16,8 @@ class Seat(Method):
     """``|CE(f(x_adv), y) - b| + b + lambda mean(|e|)``, ``e`` the error of the loss's linear approximation.
 
     ``e = l(x_adv) - l(x) - <x_adv - x, grad l(x)>`` with an image's cross-entropy ``l`` (eq. 4). The inner step ascends
-    ``max_{j != y} p_j - p_y + lambda |e|`` with softmax probabilities ``p``. In the paper's form each image has its own
+    ``max_{j != y} p_j - p_y + lambda |e|`` with softmax probabilities ``p``, or ``l(x_adv) + lambda |e|`` where
+    ``attack_objective`` is ``ce``. In the paper's form each image has its own
     error, and both the step and the weights follow the exact gradient of ``|e|``. The official code's form has
     ``|mean(e)|`` over the global batch, where errors of opposite signs cancel, and treats the scalar product as a
     number without a gradient. ``b`` is the flood level: the cross-entropy is the mean of the global batch.
@@ -49,11 +50,13 @@ class Seat(Method):
         clean_logits, clean_gradient = image_gradient(model, batch.x, losses.cross_entropy(y, scale))
         known = cross_entropy(clean_logits, y, "none") + _products(x_adv - batch.x, clean_gradient) / scale
         signs = torch.zeros_like(known)
+        by_margin = self.options.attack_objective == "margin"
+        own = (losses.probability_margin if by_margin else losses.cross_entropy)(y, scale)
 
         def ascent(logits: Tensor) -> Tensor:
             signs.copy_(self._signs(run, batch, cross_entropy(logits, y, "none") - known))
             by_error = losses.cross_entropy(y, scale)(logits) * (weight * signs)[:, None]
-            return losses.probability_margin(y, scale)(logits) + by_error.to(logits.dtype)
+            return own(logits) + by_error.to(logits.dtype)
 
         logits, gradient = image_gradient(model, x_adv, ascent)
         if self.options.linearity_form == "paper":

@@ -73,7 +73,7 @@ class TextbookTrades:
         options = self.cell.attack
         self.model.eval()
         x_adv = start.detach()
-        for _ in range(options.attack_steps):
+        for _ in range(int(plain(options.attack_steps))):
             x_adv = x_adv.detach().requires_grad_()
             loss = F.kl_div(F.log_softmax(self.model(x_adv), dim=1), F.softmax(self.model(x), dim=1), reduction="sum")
             x_adv = x_adv.detach() + plain(options.attack_step_size) * torch.sign(self._image_gradient(loss, x_adv))

@@ -127,6 +127,7 @@ METHOD_OPTIONS = tuple(
         "seat": (
             number("linearity", reals(0, 1e6), reals(1.1e6, 1e300)),
             choice("linearity_form", "paper", "official"),
+            choice("attack_objective", "margin", "ce"),
             number("flood", reals(0, 1000), reals(1000.1, 1e300)),
         ),
         "sub-at": (
@@ -187,6 +188,7 @@ CELL_OPTIONS = (
     number("momentum", reals(0, 1, open_low=True, open_high=True), words("1", "1.5")),
     number("weight_decay", reals(0, 1), ABOVE_ONE),
     number("lr_decay", reals(0, 1, open_low=True), ABOVE_ONE, words("0")),
+    number("flood_loss", reals(0, 1000), reals(1000.1, 1e300)),
     number("label_smoothing", reals(0, 1, open_high=True), words("1"), ABOVE_ONE),
     choice("precision", "fp32", "tf32", "bf16", "fp16"),
     choice("norm", "batch", "none"),

@@ -17,6 +17,7 @@ from tests.hosts.host import DISK
 from tests.hosts.launched_cluster import CHECKOUT, LaunchedCluster
 from tests.hosts.network import Network, missing
 from tests.hosts.ssh import missing_ssh
+from tests.plugin_tables import printed_plugin
 from tests.servers import MlflowServer, ObjectStore, Postgres
 from tests.servers.daemon import MissingProgramError
 
@@ -123,12 +124,18 @@ def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
         )
         storage = f"s3://{name}/results?endpoint={bucket.endpoint}&region={bucket.region}"
         stores = ("--storage", storage, "--mlflow-uri", server.uri)
-        two_ranks = ("--workers", "2", *WHOLE_HOST, "--norm", "none")
+        # Only the head, where the driver runs, has the plug-in's file.
+        (cluster.head.disk / "my_method.py").write_text(printed_plugin())
+        methods = ("--plugin", f"{DISK}/my_method.py", "--method", "trades", "squeezing")
+        two_ranks = ("--workers", "2", *WHOLE_HOST, "--norm", "none", *methods)
         submit(cluster, jobs, *stores, "--name", "ddp", "--seeds", "1", "--epochs", "3", *two_ranks)
         objects = bucket.client().list_objects_v2(Bucket=name)["Contents"]
-        (key,) = [entry["Key"] for entry in objects if entry["Key"].endswith("record.json")]
-        record = json.loads(bucket.client().get_object(Bucket=name, Key=key)["Body"].read())
-        assert set(record["provenance"]["host"].split(", ")) == {worker.name for worker in cluster.workers}
+        keys = [entry["Key"] for entry in objects if entry["Key"].endswith("record.json")]
+        records = [json.loads(bucket.client().get_object(Bucket=name, Key=key)["Body"].read()) for key in keys]
+        assert sorted(record["cell"]["method"] for record in records) == ["squeezing", "trades"]
+        for record in records:
+            assert record["verdict"]["outcome"] != "censored", record["verdict"]
+            assert set(record["provenance"]["host"].split(", ")) == {worker.name for worker in cluster.workers}
         with pytest.MonkeyPatch.context() as environment:
             for variable, value in server.environment.items():
                 environment.setenv(variable, value)
@@ -137,6 +144,7 @@ def test_ranks_on_two_hosts_with_mlflow_on_postgresql_and_s3(
             runs = client.search_runs([experiment.experiment_id])
         assert sorted((run.data.tags["role"], run.info.status) for run in runs) == [
             ("sweep", "FINISHED"),
+            ("trial", "FINISHED"),
             ("trial", "FINISHED"),
         ]
 

@@ -14,6 +14,7 @@ import pytest
 
 from core.source.tree import tree_id
 from tests.cluster.conftest import LIMIT_S, TINY, Sweep
+from tests.plugin_tables import printed_plugin
 from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -53,6 +54,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     )
     provenance = code / "core" / "engine" / "provenance.py"
     provenance.write_text(provenance.read_text().replace('PACKAGES = ("unmask",', 'PACKAGES = ("unmask", "psutil",'))
+    (code / "my_method.py").write_text(printed_plugin())
     wrong = sweep.folder / "wrong-token"
     wrong.write_text(secrets.token_hex(32))
     for change in (
@@ -62,6 +64,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     ):
         assert_token_is_asked_for({**sweep.environment, **change}, shared_ray.address, sweep)
     job = [sys.executable, "jobs/sweep_trades.py", *TINY, "--name", "job", "--seeds", "1", "--epochs", "3"]
+    job += ["--plugin", "my_method.py", "--method", "trades", "squeezing"]
     stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
     submit = [str(RAY), "job", "submit", f"--address={shared_ray.dashboard}", f"--working-dir={code}", "--"]
     environment = {name: value for name, value in sweep.environment.items() if name != "RAY_ADDRESS"}
@@ -83,7 +86,10 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
         time.sleep(2)
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
     assert "/ trials" in submitted.stdout
-    (path,) = sweep.folder.glob("results/job/trials/*/record.json")
-    made_by = json.loads(path.read_text())["provenance"]
-    assert "psutil" in made_by
-    assert made_by["commit"] == f"core-tree-{made_by['core']}" == f"core-tree-{tree_id(code / 'core')[:12]}"
+    records = [json.loads(path.read_text()) for path in sweep.folder.glob("results/job/trials/*/record.json")]
+    assert sorted(record["cell"]["method"] for record in records) == ["squeezing", "trades"]
+    for record in records:
+        assert record["verdict"]["outcome"] != "censored", record["verdict"]
+        made_by = record["provenance"]
+        assert "psutil" in made_by
+        assert made_by["commit"] == f"core-tree-{made_by['core']}" == f"core-tree-{tree_id(code / 'core')[:12]}"

@@ -24,7 +24,7 @@ CHANGED = {
     "weight_averaging": "swa", "averaging_decay": 0.99, "averaging_start": 2, "averaging_interval": 5, "epochs": 51,
     "batch_size": 129, "drop_last": True, "lr": 0.2, "momentum": 0.8, "nesterov": False, "weight_decay": 0,
     "schedule": "step", "milestones": [1], "lr_decay": 0.2, "lr_peak": 0.4, "peak_momentum": 0.8,
-    "label_smoothing": 0.1, "precision": "bf16", "channels_last": True, "compile": True,
+    "label_smoothing": 0.1, "flood_loss": 0.3, "precision": "bf16", "channels_last": True, "compile": True,
     "fast": False, "workers": 2, "start_from": "before", "start_checkpoint": "last", "start_sha256": "0" * 64,
     "extra_data": "more.npz", "extra_share": 0.7, "extra_sha256": "1" * 64,
 }  # fmt: skip
@@ -58,7 +58,7 @@ METHODS_CHANGED: dict[str, dict[str, object]] = {
         "reward_clean": 1,
         "soft_label": 0.9,
     },
-    "seat": {"linearity": 0.6, "linearity_form": "official", "flood": 0.3},
+    "seat": {"linearity": 0.6, "linearity_form": "official", "attack_objective": "ce", "flood": 0.3},
 }
 """A value other than the default for every option that a method alone has."""
 TOGETHER: dict[str, dict[str, object]] = {

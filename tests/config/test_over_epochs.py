@@ -258,7 +258,8 @@ def test_bounds_hold_for_all_values_and_an_excluded_end_for_some(name: str, valu
 def test_a_number_of_a_method_may_change_wherever_it_is_one() -> None:
     """A weight in one method's loss may not be a constant by accident."""
     weights = {"beta", "pairing", "alignment", "guidance", "smooth", "linearity", "flood", "clean_share"}
-    for name in weights | {"reweighting_shift", "omega", "input_noise", "awp_radius", "attack_step_size", "tau"}:
+    attack = {"attack_step_size", "attack_steps", "train_epsilon"}
+    for name in weights | attack | {"reweighting_shift", "omega", "input_noise", "awp_radius", "tau"}:
         method = next((m for m, entry in METHODS.items() if name in entry.options.model_fields), "trades")
         cell = Cell.from_flat({"method": method, name: "0then1@2"})
         assert math.isclose(cell.in_epoch(2).flat()[name], 1), name

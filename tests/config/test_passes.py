@@ -81,6 +81,11 @@ def test_epochs_without_weight_perturbation_cost_less() -> None:
     assert passes_of(method="pgd-at", awp_radius=0.01, epochs=10, awp_warmup=20).gradient_passes == STEPS + 1
 
 
+def test_a_curriculum_of_attack_steps_costs_the_mean_of_its_epochs() -> None:
+    assert passes_of(method="pgd-at", attack_steps="0then10@6", epochs=10).gradient_passes == 1 + 5
+    assert passes_of(method="trades", attack_steps="1then3@51%", epochs=10).gradient_passes == pytest.approx(3.8)
+
+
 def test_averaged_weights_need_a_forward_for_batch_normalisation() -> None:
     averaged = {"method": "pgd-at", "weight_averaging": "swa", "epochs": 10, "averaging_start": 6}
     assert passes_of(**averaged).lone_forwards == 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,77 @@ def test_epoch_is_the_one_by_hand(
     assert (weights(ours.model) - weights(theirs.model)).norm() < 1e-9 * weights(theirs.model).norm()
     plain.run_epoch(dataset.train, 1)
     assert (weights(ours.model) - weights(plain.model)).norm() > 1e-3
+
+
+def official_epochs(trainer: Trainer, dataset: Dataset, warmup: int) -> None:
+    """TRADES-AWP as in the loop of the official code (train_trades_cifar.py, utils_awp.py), without this project's."""
+    cell, model, options = trainer.cell, trainer.model, trainer.cell.training
+    cpu = torch.device("cpu")
+    proxy = copy.deepcopy(model)
+    proxy_optimizer = torch.optim.SGD(proxy.parameters(), lr=0.01)
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=options.lr, momentum=options.momentum, weight_decay=options.weight_decay
+    )
+
+    def perturb(differences: dict[str, Tensor], factor: float) -> None:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in differences:
+                    parameter.add_(factor * differences[name])
+
+    for epoch in range(1, options.epochs + 1):
+        order = torch.randperm(len(dataset.train), generator=trainer.streams.generator("order", epoch, device=cpu))
+        noise = trainer.streams.generator("attack", epoch, device=cpu)
+        for batch in order.split(options.batch_size):
+            x, y = dataset.train.images[batch].float() / 255, dataset.train.labels[batch]
+            start = x + 0.001 * torch.randn(x.shape, generator=noise)
+            x_adv = trainer.method.inner.perturb_from(model, x, y, start)
+            model.train()
+            if epoch >= warmup:
+                proxy.load_state_dict(model.state_dict())
+                proxy.train()
+                natural = F.cross_entropy(proxy(x), y)
+                robust = F.kl_div(F.log_softmax(proxy(x_adv), 1), F.softmax(proxy(x), 1), reduction="batchmean")
+                proxy_optimizer.zero_grad()
+                (-1.0 * (natural + cell.method.beta * robust)).backward()
+                proxy_optimizer.step()
+                differences = {}
+                for name, old in model.state_dict().items():
+                    if old.dim() > 1 and "weight" in name:
+                        step = proxy.state_dict()[name] - old
+                        differences[name] = old.norm() / (step.norm() + 1e-20) * step
+                perturb(differences, RADIUS)
+            robust = F.kl_div(F.log_softmax(model(x_adv), 1), F.softmax(model(x), 1), reduction="batchmean")
+            natural = F.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            (natural + cell.method.beta * robust).backward()
+            optimizer.step()
+            if epoch >= warmup:
+                perturb(differences, -RADIUS)
+
+
+def test_trades_awp_is_the_official_loop_with_its_order_of_forwards_and_its_warm_up(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+) -> None:
+    """BatchNorm's statistics depend on the order. The official code starts in its 1-based epoch ``warmup``."""
+    official: dict[str, Any] = {"clean_forwards": 2, "adversarial_first": True, "nesterov": False, "beta": 6}
+    common: dict[str, Any] = {"lr": 0.05, "epochs": 3, "awp_radius": RADIUS, "awp_warmup": 1}
+    dataset = load(make_cell(**common))
+
+    def trained(**options: Any) -> Tensor:
+        trainer = make_trainer(make_cell(**common, **{**official, **options}), float64=True)
+        for epoch in (1, 2, 3):
+            trainer.run_epoch(dataset.train, epoch)
+        return weights(trainer.model)
+
+    theirs = make_trainer(make_cell(**common, **official), float64=True)
+    official_epochs(theirs, dataset, warmup=2)
+    expected = weights(theirs.model)
+    assert (trained() - expected).norm() < 1e-8 * expected.norm()
+    assert (trained(adversarial_first=False) - expected).norm() > 1e-6 * expected.norm()
 
 
 def test_warm_up_epochs_train_without_it(

@@ -54,6 +54,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "ssat, in eval mode": {"method": "ssat", "attack_bn": "eval", "checkpoints": 4},
     "seat": {"method": "seat"},
     "seat, as its code, flooded": {"method": "seat", "linearity_form": "official", "flood": 1.6},
+    "seat, cross-entropy in its attack": {"method": "seat", "attack_objective": "ce"},
     "sub-at": {"method": "sub-at", "sampling_share": 0.34, "subspace_lr": 0.05},
     "sub-at, two sampled epochs": {"method": "sub-at", "sampling_share": 0.67, "subspace_dimensions": 3},
     "trades, over the epochs": {"beta": "0..6@3", "attack_step_size": "0..0.05@3"},
@@ -71,6 +72,7 @@ COMPOSED: dict[str, dict[str, Any]] = {
     "alone": {"awp_radius": 0},
     "awp and ema": {"awp_radius": 0.01, "weight_averaging": "ema", "averaging_decay": 0.7},
     "rwp and swa": {"awp_radius": 0, "rwp_radius": 0.01, "rwp_steps": 2, "rwp_threshold": 1.6}
+    | {"flood_loss": 1.62}
     | {"weight_averaging": "swa", "averaging_start": 2},
 }
 """What the engine combines with every method."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from scipy.optimize import brentq
 from torch import Tensor, nn
 
 from core.config import Cell
 from core.methods import Objective, build_method
-from tests.methods.lookup import Lookup, logits, objective_of
+from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
 Y = torch.tensor([0, 2, 1])
 
@@ -120,3 +123,23 @@ def test_the_cell_describes_the_inner_attack() -> None:
     ).inner
     assert (attack.steps, attack.loss, attack.start, attack.bn_mode) == (7, "ce", "uniform", "eval")
     assert (attack.epsilon, attack.step_size) == (4 / 255, 1 / 255)
+
+
+@pytest.mark.parametrize(("method", "share"), [("fgsm-at", 1.0), ("rs-fgsm", 1.25)])
+def test_single_step_training_takes_the_step_of_its_paper(method: str, share: float) -> None:
+    """A step of ``share * epsilon``: from the image (Goodfellow et al.), or from the ball at random (Wong et al.)."""
+    epsilon, y = 0.1, torch.tensor([0, 2, 1, 1])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(9, 12), nn.Tanh(), nn.Linear(12, 3)).double()
+    chosen = build_method(Cell.from_flat({"method": method, "epsilon": epsilon}))
+    x = torch.rand(4, 1, 3, 3, dtype=torch.float64)
+    drawn = chosen.draw(x, y, torch.Generator().manual_seed(1))
+    run: Any = PlainRun(model)
+    moved = chosen.attack(run, whole_batch(x, y, **drawn))["x"]
+    delta = torch.zeros_like(x) if method == "fgsm-at" else drawn["start"] - x
+    assert (delta.abs().max() > epsilon / 2) == (method == "rs-fgsm")
+    assert delta.abs().max() <= epsilon
+    at = (x + delta).requires_grad_()
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(at), y), at)
+    expected = x + (delta + share * epsilon * gradient.sign()).clamp(-epsilon, epsilon)
+    torch.testing.assert_close(moved, expected.clamp(0, 1), rtol=0, atol=1e-15)

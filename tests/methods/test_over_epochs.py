@@ -13,6 +13,7 @@ from core.engine.trial_state import TrialState, pack, unpack
 from tests.methods.test_contract import bits, make_trainer, same, tiny_options, train
 
 GAIRAT = {"method": "gairat", "reweighting_begin": 0, "reweighting_shift": "2..0@3"}
+LAS_AT = {"method": "las-at", "policy_model": "small-cnn", "policy_interval": 1, "attack_steps": "1then3@2"}
 CHANGING: dict[str, tuple[dict[str, Any], str, tuple[float, ...]]] = {
     "beta": ({"beta": "1..5@3"}, "beta", (1, 3, 5)),
     "beta of mart": ({"method": "mart", "beta": "1then6@3"}, "beta", (1, 1, 6)),
@@ -21,6 +22,11 @@ CHANGING: dict[str, tuple[dict[str, Any], str, tuple[float, ...]]] = {
     "radius": ({"train_epsilon": "0..0.2@3"}, "train_epsilon", (1e-300, 0.1, 0.2)),
     "radius and step size": ({"method": "rs-fgsm", "train_epsilon": "0.1then0.2@3"}, "train_epsilon", (0.1, 0.1, 0.2)),
     "radius of free": ({"method": "free", "train_epsilon": "0.1..0.3@3"}, "train_epsilon", (0.1, 0.2, 0.3)),
+    "steps": ({"method": "pgd-at", "attack_steps": "1then2@2then3@3"}, "attack_steps", (1, 2, 3)),
+    "steps of gairat": ({"method": "gairat", "attack_steps": "2then4@2"}, "attack_steps", (2, 4, 4)),
+    "steps of fat": ({"method": "fat", "attack_steps": "1then2@3"}, "attack_steps", (1, 1, 2)),
+    "steps in a policy's reward": (LAS_AT, "attack_steps", (1, 3, 3)),
+    "flooding": ({"method": "pgd-at", "flood_loss": "0then1.6@2"}, "flood_loss", (0, 1.6, 1.6)),
     "awp": ({"awp_radius": "0then0.02@2"}, "awp_radius", (0, 0.02, 0.02)),
     "clean share": ({"method": "mixed-at", "clean_share": "1..0@3"}, "clean_share", (1, 0.5, 0)),
     "alignment": ({"method": "grad-align", "alignment": "0..2@3"}, "alignment", (0, 1, 2)),
@@ -61,6 +67,18 @@ def test_training_is_that_of_the_epochs_numbers_one_by_one(name: str, dataset: D
         train(constant, dataset, epoch)
         assert same(bits(changing), bits(one_epoch)), epoch
     assert not same(bits(changing), bits(constant))
+
+
+def test_a_curriculum_from_no_attack_step_begins_with_clean_images(dataset: Dataset) -> None:
+    options = {"method": "pgd-at", "attack_start": "none"}
+    begun = make_trainer(cell_of({**options, "attack_steps": "0then2@2"}))
+    clean = make_trainer(cell_of({**options, "train_epsilon": 1e-300}))
+    for trainer in (begun, clean):
+        train(trainer, dataset, 1)
+    assert same(bits(begun), bits(clean))
+    for trainer in (begun, clean):
+        train(trainer, dataset, 2)
+    assert not same(bits(begun), bits(clean))
 
 
 def test_gairats_begin_is_a_shift_that_makes_all_weights_one_before(dataset: Dataset) -> None:

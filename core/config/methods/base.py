@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pydantic import Field
 
 from core.config.base import Options
+from core.config.over_epochs import plain
 
 if TYPE_CHECKING:
     from core.config.attack import AwpOptions, InnerAttackOptions
@@ -115,8 +116,9 @@ class MethodOptions(Options):
         return 1
 
     def attack_passes(self, attack: InnerAttackOptions) -> Passes:
-        """Passes of the inner attack on one batch."""
-        return Passes(attack.attack_steps + (attack.inner == "kl"), attack.attack_steps)
+        """Passes of the inner attack on one batch, in an epoch."""
+        steps = plain(attack.attack_steps)
+        return Passes(steps + (attack.inner == "kl"), steps)
 
     def objective_passes(self) -> Passes:
         """Passes of one evaluation of the objective and its backward."""
@@ -131,11 +133,11 @@ class MethodOptions(Options):
         return Passes(1, 0, 1)
 
     def step_passes(self, attack: InnerAttackOptions, weights: AwpOptions) -> Passes:
-        """All passes of one batch, in an epoch that perturbs the weights if any epoch does."""
+        """All passes of one batch, in an epoch with these options; a radius of 0 perturbs no weights."""
         update = self.objective_passes()
-        if weights.rwp_radius > 0:
+        if plain(weights.rwp_radius) > 0:
             update = update.plus(self.losses_passes().times(weights.rwp_steps))
-        elif weights.awp_radius > 0:
+        elif plain(weights.awp_radius) > 0:
             update = update.plus(self.ascent_passes())
         return self.attack_passes(attack).plus(update.times(self.updates_per_batch))
 

@@ -35,8 +35,11 @@ class GairatOptions(MethodOptions):
 
     def check_attack(self, attack: InnerAttackOptions) -> None:
         """Reject a single-step attack, because the weights divide by half of its number of steps, rounded down."""
-        if attack.attack_steps == 1 and self.reweighting != "discrete":
-            raise ValueError(f"attack_steps 1 is impossible with reweighting {self.reweighting}; allowed: 2 or more")
+        steps = attack.attack_steps
+        if not steps >= 2 and self.reweighting != "discrete":
+            raise ValueError(
+                f"attack_steps {steps} is impossible with reweighting {self.reweighting}; allowed: 2 or more"
+            )
 
     def objective_passes(self) -> Passes:
         """One forward and one backward of the adversarial batch."""

@@ -10,6 +10,7 @@ from core.config.attack import AwpOptions, InnerAttackOptions
 from core.config.base import Number
 from core.config.methods.base import MethodOptions, Passes
 from core.config.models import MODELS, find_model
+from core.config.over_epochs import plain
 from core.config.registered import Registered
 
 RESTARTS = 2
@@ -71,6 +72,7 @@ class LasAtOptions(MethodOptions):
         """All passes of one batch, with its share of an update of the policy."""
         training_attack = self.attack_passes(attack)
         looked_ahead = Passes(2, 0, 1)
-        measured = Passes(attack.attack_steps + 1, attack.attack_steps).times(RESTARTS).plus(Passes(1))
+        steps = plain(attack.attack_steps)
+        measured = Passes(steps + 1, steps).times(RESTARTS).plus(Passes(1))
         policy = training_attack.plus(looked_ahead).plus(measured).times(1 / self.policy_interval)
         return super().step_passes(attack, weights).plus(policy)

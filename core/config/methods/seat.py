@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from core.config.attack import InnerAttackOptions
+from core.config.later import AddedLater
 from core.config.methods.base import MethodOptions, Passes
 from core.config.over_epochs import NumberOverEpochs
 
@@ -26,6 +27,11 @@ class SeatOptions(MethodOptions):
         "paper",
         description="paper: mean of the images' errors, image gradient differentiated; official: the code's error of "
         "the batch's mean, image gradient held fixed",
+    )
+    attack_objective: Annotated[Literal["margin", "ce"], AddedLater("margin")] = Field(
+        "margin",
+        description="loss that the inner step ascends beside the linearity error: the margin of the probabilities, or "
+        "cross-entropy (ablation A1)",
     )
     flood: NumberOverEpochs = Field(
         0.0, ge=0, le=1000, description="flood level b of the cross-entropy L: |L - b| + b is minimised"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -12,6 +13,7 @@ CUBLAS_VARIABLE = "CUBLAS_WORKSPACE_CONFIG"
 """Environment variable of cuBLAS, which is read when a process uses the GPU for the first time."""
 CUBLAS_WORKSPACE = ":4096:8"
 """A workspace per stream of fixed size (8 buffers of 4 MiB), with which cuBLAS is deterministic."""
+_MEMORY: Any = torch.utils.deterministic
 
 
 def prepare_determinism() -> None:
@@ -31,11 +33,11 @@ def deterministic(device: torch.device) -> Iterator[None]:
         yield
         return
     mode = torch.get_deterministic_debug_mode()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    filled = _MEMORY.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    _MEMORY.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        _MEMORY.fill_uninitialized_memory = filled

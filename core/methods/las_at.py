@@ -53,7 +53,7 @@ class LasAt(Method):
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         options = self.options
-        self.choices = (
+        self.choices: tuple[Tensor, ...] = (
             _choices(options.policy_radius_min, options.policy_radius_max, PIXEL),
             _choices(options.policy_steps_min, options.policy_steps_max, 1),
             _choices(options.policy_size_min, options.policy_size_max, PIXEL),

@@ -83,9 +83,9 @@ def compare_steps(
         if "fp32" in name:
             note += f"; losses of {steps} fp32 steps from equal weights differ by {statistics.median(differences):.0e}"
             note += f" (median) to {max(differences):.0e}"
-        compared = f"engine {name}; {setting}"
-        yield Result(row, f"{OFFICIAL} / {compared}", ratios(seconds, OFFICIAL, name), "x", goal, note)
-        yield Result(row, f"{TEXTBOOK} / {compared}", ratios(seconds, TEXTBOOK, name), "x")
+        engine = f"engine {name}; {setting}"
+        yield Result(row, f"{OFFICIAL} / {engine}", ratios(seconds, OFFICIAL, name), "x", goal, note)
+        yield Result(row, f"{TEXTBOOK} / {engine}", ratios(seconds, TEXTBOOK, name), "x")
 
 
 def _float32_variants(goal: Goal | None) -> Variants:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -18,7 +19,7 @@ TYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "
 
 def rounding(bench: Bench) -> None:
     """Errors of a product, of a convolution and of its gradients relative to float64, then rates of products."""
-    contexts = {
+    contexts: dict[str, Callable[[], AbstractContextManager[None]]] = {
         "IEEE float32 (verdicts)": lambda: full_float32(bench.device),
         "precision fp32": lambda: float32_products("ieee"),
         "precision tf32": lambda: float32_products("tf32"),

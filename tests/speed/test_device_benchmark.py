@@ -19,6 +19,7 @@ from jobs.speed.device.bench import Bench, row_file
 from jobs.speed.device.peak import peak_tflops
 from jobs.speed.device.rows import ROWS, function
 from jobs.speed.device.sizes import ROBUST_SMALL, Sizes, sizes_for
+from jobs.speed.device.subjects import resnet_cell
 from jobs.speed.device.table import table
 from jobs.speed.device.timing import pace_of
 
@@ -147,6 +148,13 @@ def test_the_table_has_a_column_per_device(make_bench: Any, tmp_path: Path) -> N
     assert [str(column.header)[:5] for column in made.columns[2:]] == ["cuda:", "cpu: "]
     assert cells[2][0] == "400 TFLOP/s; batch 128; mfu 0.4"
     assert cells[3] == ["2 TFLOP/s; batch 8", "3 TFLOP/s; batch 16"]
+
+
+def test_a_gpu_is_measured_at_the_papers_sizes() -> None:
+    sizes = sizes_for(torch.device("cuda"))
+    assert sizes.batches == (128, 256, 512, 1024)
+    assert set(sizes.precisions) == {"bf16", "tf32", "fp16", "fp32"}
+    assert resnet_cell(batch_size=1024).data.kept_images == 1024
 
 
 def test_time_per_call_is_a_median_of_whole_repeats() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from core.config.methods.base import IMAGE_BACKWARD
@@ -13,7 +12,7 @@ from jobs.speed.device.bench import Bench
 from jobs.speed.device.peak import peak_tflops
 from jobs.speed.device.step import COMPILE_SECONDS
 from jobs.speed.device.subjects import random_batch, resnet_cell, trainer_on
-from jobs.speed.device.timing import captured, pace_of
+from jobs.speed.device.timing import Call, captured, pace_of
 
 
 def attack_loops(bench: Bench) -> None:
@@ -42,7 +41,7 @@ def _measure(bench: Bench, what: str, way: str, precision: str, batch: int) -> N
         with deterministic(bench.device), trainer.precision.float32_products():
             return trainer.method.attack(trainer, images)
 
-    call: Callable[[], object] = captured(attack) if way == "graph" else attack
+    call: Call = captured(attack) if way == "graph" else attack
     pace = pace_of(call, bench.device, bench.sizes.seconds / 2)
     steps = cell.attack.attack_steps
     rate = (1 + steps * (1 + IMAGE_BACKWARD)) * batch * forward_flop(cell) / pace.seconds / 1e12

@@ -13,7 +13,7 @@ from core.engine.provenance import hardware
 from jobs.speed.device.bench import Bench
 from jobs.speed.device.peak import peak_tflops
 from jobs.speed.device.subjects import resnet_cell, stepper, trainer_on
-from jobs.speed.device.timing import captured, pace_of
+from jobs.speed.device.timing import Call, captured, pace_of
 
 COMPILE_SECONDS = 150.0
 """Time that must be left before a network is compiled."""
@@ -45,7 +45,7 @@ def _attempt(
     way: str,
     precision: str,
     batch: int,
-    made: Callable[[Callable[[], object]], Callable[[], object]],
+    made: Callable[[Call], Call],
     needs: float = 15.0,
     **options: Any,
 ) -> None:
@@ -59,7 +59,7 @@ def _measure(
     what: str,
     precision: str,
     batch: int,
-    made: Callable[[Callable[[], object]], Callable[[], object]],
+    made: Callable[[Call], Call],
     **options: Any,
 ) -> None:
     device = bench.device

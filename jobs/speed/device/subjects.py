@@ -22,6 +22,7 @@ from core.methods import Batch
 from core.models import build_model
 from jobs.speed.device.bench import Bench
 from jobs.speed.device.sizes import RESNET
+from jobs.speed.device.timing import Call
 
 Settings = Callable[[torch.device], AbstractContextManager[None]]
 
@@ -55,7 +56,7 @@ def random_batch(trainer: Trainer) -> Batch:
     return Batch(x, y, trainer.method.draw(x, y, generator), 1.0, slice(0, size), size, 0)
 
 
-def stepper(trainer: Trainer, settings: Settings = deterministic) -> Callable[[], object]:
+def stepper(trainer: Trainer, settings: Settings = deterministic) -> Call:
     """A call that trains on one batch of random images, without the data path.
 
     Args:

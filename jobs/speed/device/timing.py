@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 
 REPEATS = 5
+Call = Callable[[], object]
+"""The work that is timed."""
 
 
 class Pace(NamedTuple):
@@ -42,7 +44,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def pace_of(call: Callable[[], object], device: torch.device, seconds: float) -> Pace:
+def pace_of(call: Call, device: torch.device, seconds: float) -> Pace:
     """Time ``call`` for at least ``seconds`` in all, after it was called twice."""
     call()
     once = _run(call, 1, device)[0]
@@ -52,7 +54,7 @@ def pace_of(call: Callable[[], object], device: torch.device, seconds: float) ->
     return Pace(statistics.median(whole), min(whole), max(whole), statistics.median(run[1] for run in runs))
 
 
-def _run(call: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:
+def _run(call: Call, calls: int, device: torch.device) -> tuple[float, float]:
     synchronize(device)
     started = time.perf_counter()
     for _ in range(calls):
@@ -62,7 +64,7 @@ def _run(call: Callable[[], object], calls: int, device: torch.device) -> tuple[
     return (time.perf_counter() - started) / calls, (issued - started) / calls
 
 
-def captured(call: Callable[[], object]) -> Callable[[], object]:
+def captured(call: Call) -> Call:
     """``call`` as a CUDA graph, which computes on the memory that ``call`` used when it was captured."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

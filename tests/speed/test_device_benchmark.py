@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 
+from core.config import METHODS, Cell
 from jobs import device_benchmark
 from jobs.speed.device import bench as bench_module
+from jobs.speed.device import runs
 from jobs.speed.device.bench import Bench, row_file
 from jobs.speed.device.peak import peak_tflops
 from jobs.speed.device.rows import ROWS, function
@@ -83,7 +85,11 @@ sys.meta_path.insert(0, Missing())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", [name for name in ROWS if name not in ("step-graph", "step-compiled", "attack")])
-def test_a_row_measures_and_has_no_error(row: str, make_bench: Any, tmp_path: Path) -> None:
+def test_a_row_measures_and_has_no_error(
+    row: str, make_bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "VARIANTS", {name: runs.VARIANTS[name] for name in ("fp32", "bf16", "AWP")})
+    monkeypatch.setattr(runs, "METHODS", ["trades", "las-at", "free"])
     measured = make_bench(row)
     function(row)(measured)
     measured.finish()
@@ -94,6 +100,12 @@ def test_a_row_measures_and_has_no_error(row: str, make_bench: Any, tmp_path: Pa
         assert all(entry["value"] == 1 and entry["repeated"] for entry in found)
     if row == "runs":
         assert all(entry["value"] == 0 for entry in found if entry["unit"] != "s"), "a CPU has the losses of a CPU"
+
+
+def test_every_variant_and_method_is_a_cell() -> None:
+    cells = [Cell.from_flat(options) for options in runs.options_of_all().values()]
+    assert {cell.method.method for cell in cells} == set(METHODS)
+    assert {cell.training.precision for cell in cells} == {"fp32", "tf32", "bf16", "fp16"}
 
 
 def test_what_a_device_cannot_do_is_an_entry_and_the_row_goes_on(make_bench: Any, tmp_path: Path) -> None:

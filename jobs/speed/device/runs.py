@@ -49,12 +49,17 @@ PROTOCOL = {"verdict_images": 20, "square_queries": 20, "pgd50_restarts": 1, "ev
 
 def variants(bench: Bench) -> None:
     """One training epoch of each variant and method, then one whole trial."""
+    for name, options in options_of_all().items():
+        bench.attempt(name, partial(_compare, bench, name, options), needs=5)
+    bench.attempt("a whole trial", partial(_trial, bench))
+
+
+def options_of_all() -> dict[str, dict[str, Any]]:
+    """Options of the cells of all variants and methods, by the name of their entry."""
     cells = {name: {**TINY, **options} for name, options in VARIANTS.items()}
     usual = {name: value for name, value in TINY.items() if name not in ("attack_steps", "attack_step_size")}
     cells |= {f"method {name}": {**usual, "method": name, **METHODS_OWN.get(name, {})} for name in METHODS}
-    for name, options in cells.items():
-        bench.attempt(name, partial(_compare, bench, name, options), needs=5)
-    bench.attempt("a whole trial", partial(_trial, bench))
+    return cells
 
 
 def _compare(bench: Bench, name: str, options: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Measure the project's speed claims on this machine, and print one table of ratios with their spread.
 
-    python jobs/benchmark.py                                  # all rows
+    python jobs/benchmark.py                                  # all rows; it says first how long each takes
     python jobs/benchmark.py --only square ddp --repeats 9
     python jobs/benchmark.py --only trades-resnet18 --resnet-batch 128 256     # half an hour on 2 CPUs
     python jobs/benchmark.py --only quick-sweep --sweep-dir results/fields-quick
@@ -26,7 +26,7 @@ from core.command.paths import can_be_file
 from core.config import build_sweep, load_preset, validated
 from core.config.flags import Flag, FlagGroup, model_flags
 from jobs.speed.options import BenchmarkOptions
-from jobs.speed.rows import ROWS, row
+from jobs.speed.rows import ROWS, expected, row
 
 JOBS = Path(__file__).resolve().parent
 GROUPS = (
@@ -111,6 +111,7 @@ def measure(request: BenchmarkRequest) -> int:
         tabulate=tabulate,
     )
     head = header(settings.device)
+    say(expected(request.rows))
     results: list[Result] = []
     for name in request.rows:
         results += row(name)(settings)

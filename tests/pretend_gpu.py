@@ -47,10 +47,11 @@ class Generator(torch.Generator):
 
 
 class PretendGpu:
-    """The storages on the GPU, the kernel launches, and the places in `core` at which the CPU waited."""
+    """The storages on the GPU, the launches and names of kernels, and the places in `core` where the CPU waited."""
 
     def __init__(self) -> None:
         self.launches = 0
+        self.kernels: set[str] = set()
         self.waits: list[str] = []
         self._storages: dict[int, StorageWeakRef] = {}
 
@@ -118,6 +119,7 @@ class Functions(TorchFunctionMode):
                 rest.append(given.dtype)
             elif isinstance(given, torch.dtype):
                 rest.append(given)
+        waits = not kwargs.pop("non_blocking", False)
         kwargs = {name: value for name, value in kwargs.items() if value is not None}
         there = self.gpu.holds(tensor)
         moved = tensor.to(*rest, **kwargs) if rest or kwargs else tensor
@@ -126,7 +128,8 @@ class Functions(TorchFunctionMode):
         if moved.untyped_storage()._cdata == tensor.untyped_storage()._cdata:
             moved = moved.clone()
         if there:
-            self.gpu.wait()
+            if waits:
+                self.gpu.wait()
             return self.gpu.give_back(moved)
         return self.gpu.take(moved)
 
@@ -153,6 +156,8 @@ class Kernels(TorchDispatchMode):
         masks = name in ("index", "index_put_") and any(t.dtype == torch.bool for t in inputs[1:])
         if any(there) and (name in WAITING or masks or (name == "copy_" and not on_gpu)):
             self.gpu.wait()
+        if any(there):
+            self.gpu.kernels.add(name)
         if on_gpu:
             self._keep(name, inputs, result)
         return result

@@ -1,7 +1,7 @@
 """Attacks on a model's images, one family per file."""
 
 from core.attacks.accuracy import fastest_search, resists, robust_accuracy
-from core.attacks.base import Attack
+from core.attacks.base import Attack, SharedAttack
 from core.attacks.deepfool import DeepFool
 from core.attacks.float32 import full_float32
 from core.attacks.momentum import MiFgsm
@@ -18,6 +18,7 @@ __all__ = [
     "MiFgsm",
     "Observer",
     "Pgd",
+    "SharedAttack",
     "Square",
     "Transfer",
     "build_attack",

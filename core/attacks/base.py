@@ -47,6 +47,24 @@ class Attack(ABC):
         """
 
 
+class SharedAttack(Attack):
+    """An attack whose images can be divided among processes, because an image's result does not depend on the others.
+
+    The random numbers of an image depend on its place in the whole set, and are drawn for the whole set.
+    """
+
+    @abstractmethod
+    def perturb_rows(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, rows: Tensor | None) -> Tensor:
+        """The rows ``rows`` (int64 ``[k]``) of `perturb`'s result, ``[k, C, H, W]``; None: all rows.
+
+        The other images are not attacked.
+        """
+
+    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
+        """Adversarial images, see `Attack.perturb`."""
+        return self.perturb_rows(model, x, y, rng, None)
+
+
 @contextmanager
 def attack_mode(model: nn.Module, bn: BnMode = "eval") -> Iterator[None]:
     """Put every module in eval mode and, on exit, restore its previous mode.

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from core.attacks.base import Attack, BnMode, attack_mode, bounds, forward, gaussian, image_gradient, uniform
+from core.attacks.base import BnMode, SharedAttack, attack_mode, bounds, forward, gaussian, image_gradient, uniform
 from core.attacks.losses import (
     AttackLoss,
     LogitGradient,
@@ -55,7 +55,7 @@ USUAL = Ascent()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pgd(Attack):
+class Pgd(SharedAttack):
     """Sign-gradient ascent, projected to the ball and then to the box (Madry et al. 2018).
 
     ``loss="kl"`` with the Gaussian start is the inner maximisation of TRADES (Zhang et al. 2019, official code), which
@@ -90,16 +90,17 @@ class Pgd(Attack):
             raise ValueError(f"loss {self.loss} is impossible with target {self.target}; allowed: ce")
 
     @torch.no_grad()
-    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Adversarial images, see `Attack.perturb`."""
+    def perturb_rows(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, rows: Tensor | None) -> Tensor:
+        """Adversarial images, see `SharedAttack.perturb_rows`."""
+        goal = y if rows is None else y[rows]
         with attack_mode(model, self.bn_mode):
-            result = self._attack_all(model, x, y, rng, None)
+            result = self._attack_all(model, x, y, rng, None, rows)
             for _ in range(self.restarts - 1):
-                alive = (forward(model, result, self.batch_size).argmax(1) == y).nonzero()[:, 0]
+                alive = (forward(model, result, self.batch_size).argmax(1) == goal).nonzero()[:, 0]
                 if len(alive) == 0:
                     break
                 # Numbers are drawn for all images, so that those of an image do not depend on other images' results.
-                result[alive] = self._attack_all(model, x, y, rng, None, alive)
+                result[alive] = self._attack_all(model, x, y, rng, None, alive if rows is None else rows[alive])
         return result
 
     @torch.no_grad()

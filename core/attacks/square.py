@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.attacks.base import Attack, attack_mode, bounds, forward
+from core.attacks.base import SharedAttack, attack_mode, bounds, forward
 from core.attacks.losses import margin
 
 P_STEPS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -19,7 +19,7 @@ DRAWN_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class Square(Attack):
+class Square(SharedAttack):
     """Square attack, l-infinity (Andriushchenko et al. 2020, Algorithms 1 and 2), on the margin loss.
 
     The start is vertical stripes of +-epsilon. In each query every image gets one square of +-epsilon at a random place
@@ -39,20 +39,21 @@ class Square(Attack):
     """Share of the image that the first squares cover."""
 
     @torch.no_grad()
-    def perturb(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        """Adversarial images, see `Attack.perturb`."""
+    def perturb_rows(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, rows: Tensor | None) -> Tensor:
+        """Adversarial images, see `SharedAttack.perturb_rows`."""
         with attack_mode(model):
-            return self._search(model, x, y, rng)
+            return self._search(model, x, y, rng, torch.arange(len(x), device=x.device) if rows is None else rows)
 
-    def _search(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator) -> Tensor:
-        result = x.clone()
+    def _search(self, model: nn.Module, x: Tensor, y: Tensor, rng: torch.Generator, rows: Tensor) -> Tensor:
         count, channels, height, width = x.shape
+        x, y = x[rows], y[rows]
+        result = x.clone()
         low, high = bounds(x, self.epsilon)
         alive = (forward(model, x, self.batch_size).argmax(1) == y).nonzero()[:, 0]
 
         stripes = torch.rand((count, channels, 1, width), generator=rng, device=rng.device).to(x.device) < 0.5
-        low, high, y = low[alive], high[alive], y[alive]
-        best = torch.where(stripes[alive], high, low)
+        low, high, y, rows = low[alive], high[alive], y[alive], rows[alive]
+        best = torch.where(stripes[rows], high, low)
         worst = margin(forward(model, best, self.batch_size), y) if len(alive) else x.new_empty(0)
 
         side, squares = 0, x.new_empty(0)
@@ -65,13 +66,13 @@ class Square(Attack):
                 result[alive[fooled]] = best[fooled]
                 kept = (~fooled).nonzero()[:, 0]
                 alive, best, low, high = alive[kept], best[kept], low[kept], high[kept]
-                y, worst = y[kept], worst[kept]
+                y, worst, rows = y[kept], worst[kept], rows[kept]
             if len(alive) == 0:
                 return result
             if side != self.side(query - 1, height, width):
                 side = self.side(query - 1, height, width)
                 squares = squares_of(side, height, width).to(x.device)
-            mine = draws[(query - 1) % DRAWN_AT_ONCE, alive]
+            mine = draws[(query - 1) % DRAWN_AT_ONCE, rows]
             top = (mine[:, 0] * (height - side + 1)).long()
             left = (mine[:, 1] * (width - side + 1)).long()
             inside = squares[top * (width - side + 1) + left]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from core.engine.determinism import prepare_determinism
+
 
 class BrokenDeviceError(RuntimeError):
     """The device cannot be used at all: its driver is broken, or its memory is full before the first allocation."""
@@ -17,6 +19,7 @@ def open_device(name: str, share: float = 1.0) -> torch.device:
     """
     device = torch.device(name)
     if device.type == "cuda":
+        prepare_determinism()
         try:
             torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from core.attacks import fastest_search
 from core.config import ProtocolOptions
 from core.data.image_set import ImageSet
 from core.engine.ranks import Ranks
@@ -23,7 +24,14 @@ def validation_row(
     """
     started = time.perf_counter()
     sums = validation_sums(
-        model, validation, epsilon, protocol, seed=protocol.eval_seed, rank=ranks.rank, workers=ranks.workers
+        model,
+        validation,
+        epsilon,
+        protocol,
+        seed=protocol.eval_seed,
+        rank=ranks.rank,
+        workers=ranks.workers,
+        search=fastest_search(ranks.device),
     )
     return {**validation_means(ranks.sum(sums)), "time/eval_s": time.perf_counter() - started}
 

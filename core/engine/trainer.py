@@ -119,7 +119,7 @@ class Trainer:
 
     def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """See `core.methods.Run`."""
-        x = x.contiguous(memory_format=self.memory_format)
+        x, start = (images.contiguous(memory_format=self.memory_format) for images in (x, start))
         if self.folded and attack.bn_mode == "eval":
             self.folded.refresh()
             return attack.perturb_from(self.attacked, x, y, start, how)
@@ -139,7 +139,7 @@ class Trainer:
     def forward(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""
         with self.precision.autocast():
-            return self.network(x)
+            return self.network(x.contiguous(memory_format=self.memory_format))
 
     def unperturbed(self, x: Tensor) -> Tensor:
         """See `core.methods.Run`."""

@@ -14,6 +14,7 @@ from core.config import ProtocolOptions, Trial
 from core.data.feasibility import feasibility
 from core.data.image_set import Dataset
 from core.engine.checkpoint_writer import CheckpointWriter
+from core.engine.determinism import deterministic
 from core.engine.device import peak_memory
 from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
@@ -153,7 +154,7 @@ class TrialRun:
 
     def run(self) -> TrialRecord | None:
         """Train until the last epoch, or until a confirmed alarm decides the verdict."""
-        with self._writer:
+        with self._writer, deterministic(self.ranks.device):
             return self._run()
 
     def _run(self) -> TrialRecord | None:

@@ -17,7 +17,7 @@ from core.verdict import Detector, confirms_alarm, judge
 
 
 class VerdictMeasurement:
-    """Runs the verdict attacks of one trial. The leading rank measures, and every rank gets the result.
+    """Runs the verdict attacks of one trial. The ranks share the images, and every rank gets the result.
 
     Args:
         model: the bare network that is judged; its weights are the same before and after a measurement.
@@ -51,19 +51,12 @@ class VerdictMeasurement:
             return True
         if since_onset and state.epoch - since_onset[-1].epoch < self.protocol.confirm_every:
             return False
-        measured = self._measure(None, "alarm", state.epoch) if self.ranks.leads else None
-        evidence = self.ranks.from_leader(measured)
-        assert evidence is not None
+        evidence = self._measure(None, "alarm", state.epoch)
         state.alarms.append(evidence)
         return confirms_alarm(evidence, self.protocol)
 
     def judge(self, state: TrialState, detector: Detector) -> Verdict:
         """Run the verdict attacks on test images at every kept checkpoint and at the last epoch, and judge."""
-        verdict = self.ranks.from_leader(self._judge(state, detector) if self.ranks.leads else None)
-        assert verdict is not None
-        return verdict
-
-    def _judge(self, state: TrialState, detector: Detector) -> Verdict:
         evidence = list(state.alarms)
         measured: dict[int, Evidence] = {}
         kept: dict[CheckpointName, Best | None] = {"selected": state.selected, "gated": state.gated, "last": None}
@@ -93,6 +86,9 @@ class VerdictMeasurement:
             epoch=epoch,
             split="validation" if checkpoint == "alarm" else "test",
             search=fastest_search(self.ranks.device),
+            rank=self.ranks.rank,
+            workers=self.ranks.workers,
+            add=self.ranks.sum,
         )
         if current:
             self.model.load_state_dict(current)

@@ -32,8 +32,11 @@ class GradAlign(Method):
         counts = (first.norm(dim=1) > 0) & (second.detach().norm(dim=1) > 0)
         # The engine combines means over slices. Division by `share` gives the mean over all images that count.
         share = run.everyone(batch, counts.double()).mean().clamp(min=1 / batch.size)
-        cosines = F.cosine_similarity(first[counts], second[counts], dim=1, eps=0.0)
-        alignment = self.options.alignment * (1 - cosines).sum() / (share * len(batch.y))
+        # Selecting the images that count would wait for the device. The others get a gradient without influence.
+        one, other = (torch.where(counts[:, None], gradient, 1.0) for gradient in (first, second))
+        cosines = F.cosine_similarity(one, other, dim=1, eps=0.0)
+        missing = torch.where(counts, 1 - cosines, 0.0)
+        alignment = self.options.alignment * missing.sum() / (share * len(batch.y))
         return Objective(ce + alignment, {"ce": ce, "alignment": alignment}, None, adv_logits)
 
     def _gradient(self, run: Run, x: Tensor, y: Tensor, *, create_graph: bool) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -52,7 +53,7 @@ class LasAt(Method):
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         options = self.options
-        self.choices = (
+        self.choices: tuple[Tensor, ...] = (
             _choices(options.policy_radius_min, options.policy_radius_max, PIXEL),
             _choices(options.policy_steps_min, options.policy_steps_max, 1),
             _choices(options.policy_size_min, options.policy_size_max, PIXEL),
@@ -64,6 +65,7 @@ class LasAt(Method):
         shape = self.cell.data.shape._replace(classes=heads)
         model = ModelOptions(model=self.options.policy_model, norm=self.cell.model.norm)
         device = next(run.model.parameters()).device
+        self.choices = tuple(values.to(device) for values in self.choices)
         self.policy = build_model(model, shape, seed).to(device).eval()
         self.optimizer = torch.optim.SGD(self.policy.parameters(), lr=self.options.policy_lr)
         self.twin = copy.deepcopy(run.model)
@@ -107,12 +109,12 @@ class LasAt(Method):
         parts = zip(distributions, chosen.t(), strict=True)
         taken = torch.stack([part.gather(1, choice[:, None])[:, 0] for part, choice in parts])
         self.optimizer.zero_grad()
-        (-taken.sum(0).mean() * reward).backward()
+        (-taken.sum(0).mean() * reward.to(taken.dtype)).backward()
         torch.nn.utils.clip_grad_norm_(self.policy.parameters(), CLIPPED_NORM)
         self.optimizer.step()
 
-    def _reward(self, run: Run, batch: Batch, x_adv: Tensor) -> float:
-        """The reward of the global batch's attacks."""
+    def _reward(self, run: Run, batch: Batch, x_adv: Tensor) -> Tensor:
+        """The reward of the global batch's attacks, a scalar on the run's device."""
         self.twin.load_state_dict(run.model.state_dict())
         with torch.no_grad(), attack_mode(self.twin):
             losses = cross_entropy(self.twin(x_adv), batch.y, reduction="none")
@@ -121,10 +123,10 @@ class LasAt(Method):
         with torch.no_grad(), attack_mode(self.twin):
             clean = self.twin(batch.x).argmax(1) == batch.y
         loss, robust_share, clean_share = (
-            run.everyone(batch, values.double()).mean().item() for values in (losses, robust, clean)
+            run.everyone(batch, values.double()).mean() for values in (losses, robust, clean)
         )
         options = self.options
-        return min(loss, MAX_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
+        return loss.clamp(max=MAX_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
 
     def _look_ahead(self, run: Run, x_adv: Tensor, y: Tensor) -> None:
         """One step of the twin on the global batch, with the cell's optimiser but without momentum from before."""
@@ -159,7 +161,7 @@ class LasAt(Method):
 
     def _strategy(self, chosen: Tensor) -> Strategy:
         """The attacks that belong to the chosen indices, ``(n, 3)``."""
-        return Strategy(*(values.to(chosen.device)[c] for values, c in zip(self.choices, chosen.t(), strict=True)))
+        return Strategy(*(values[c] for values, c in zip(self.choices, chosen.t(), strict=True)))
 
 
 def soft_cross_entropy(logits: Tensor, y: Tensor, share: float) -> Tensor:
@@ -178,7 +180,8 @@ def _sampled(log_probabilities: list[Tensor], numbers: Tensor) -> Tensor:
     """Choices ``(n, parts)`` from uniform ``numbers`` in [0, 1) of this shape, by the distribution function."""
     chosen = []
     for part, number in zip(log_probabilities, numbers.t(), strict=True):
-        below = part.double().exp().cumsum(1)[:, :-1]
+        # Torch's sum over columns is not deterministic on a GPU. This one has the bits of that on a CPU.
+        below = torch.stack(list(accumulate(part.double().exp().unbind(1))), dim=1)[:, :-1]
         chosen.append((number[:, None] >= below).sum(1))
     return torch.stack(chosen, dim=1)
 

@@ -96,8 +96,11 @@ class SubAt(PgdAt):
 
 
 def _flat(model: nn.Module) -> Tensor:
-    """The parameters as one vector on the CPU."""
-    return torch.cat([weight.detach().flatten() for weight in model.parameters()]).cpu()
+    """The parameters as one vector on the CPU, which may be read after the CPU has waited for the device.
+
+    The engine waits at the end of every epoch.
+    """
+    return torch.cat([weight.detach().flatten() for weight in model.parameters()]).to("cpu", non_blocking=True)
 
 
 def principal_directions(points: list[Tensor], dimensions: int) -> Tensor:

@@ -1,6 +1,6 @@
 """Measurements on a model: accuracies under attack, FOSC, SGCS, weight gradients and the loss landscape."""
 
-from core.probes.evidence import collect_evidence
+from core.probes.evidence import collect_evidence, verdict_attacks
 from core.probes.fosc import fosc
 from core.probes.gradients import flat_gradient, gradient_cosine
 from core.probes.landscape import Landscape, loss_landscape
@@ -17,4 +17,5 @@ __all__ = [
     "loss_landscape",
     "validation_means",
     "validation_sums",
+    "verdict_attacks",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from core.attacks import Attack, build_attack, robust_accuracy
+from core.attacks import Attack, SharedAttack, build_attack, resists
 from core.config import ProtocolOptions
 from core.config.protocol import SquareKind
 from core.records import Evidence, Measurement
@@ -26,6 +27,21 @@ def squares_of(protocol: ProtocolOptions) -> dict[str, SquareKind]:
     return found
 
 
+def verdict_attacks(epsilon: float, protocol: ProtocolOptions) -> dict[str, Attack | None]:
+    """The attacks of a verdict by their key in the record; None stands for clean images."""
+    fraction = protocol.eval_step_fraction
+    return {
+        "clean": None,
+        "fgsm": build_attack("fgsm", epsilon),
+        "pgd-10": build_attack(f"pgd-{protocol.eval_steps}", epsilon, fraction),
+        "pgd-50x5": build_attack(f"pgd-50x{protocol.pgd50_restarts}", epsilon, fraction),
+        **{
+            name: build_attack(SQUARES[kind], epsilon, queries=protocol.square_queries)
+            for name, kind in squares_of(protocol).items()
+        },
+    }
+
+
 def collect_evidence(
     model: nn.Module,
     images: Tensor,
@@ -38,6 +54,9 @@ def collect_evidence(
     split: Literal["validation", "test"],
     batch_size: int = 512,
     search: torch.dtype | None = None,
+    rank: int = 0,
+    workers: int = 1,
+    add: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Evidence:
     """Accuracy of ``model`` on clean images and under FGSM, PGD-10, PGD-50 with restarts and Square.
 
@@ -59,25 +78,26 @@ def collect_evidence(
         split: the set that the images are from.
         batch_size: images per forward pass.
         search: type in which the attacks look for adversarial images; None: float32.
+        rank: this process among those that share the images.
+        workers: number of these processes. All of them must call this function, and get the same evidence. An attack
+            that cannot be divided runs on the first one.
+        add: adds ``[attacks]`` numbers over the processes.
     """
-    fraction = protocol.eval_step_fraction
-    attacks: dict[str, Attack | None] = {
-        "clean": None,
-        "fgsm": build_attack("fgsm", epsilon),
-        "pgd-10": build_attack(f"pgd-{protocol.eval_steps}", epsilon, fraction),
-        "pgd-50x5": build_attack(f"pgd-50x{protocol.pgd50_restarts}", epsilon, fraction),
-        **{
-            name: build_attack(SQUARES[kind], epsilon, queries=protocol.square_queries)
-            for name, kind in squares_of(protocol).items()
-        },
-    }
+    attacks = verdict_attacks(epsilon, protocol)
+    own = slice(rank, None, workers)
+    whole = slice(None) if rank == 0 else slice(0)
+    counts = [
+        resists(model, attack, images, labels, seed, batch_size, search, own if _divides(attack) else whole).sum()
+        for attack in attacks.values()
+    ]
+    accuracies = [count / len(labels) for count in add(torch.stack(counts).double()).tolist()]
     return Evidence(
         checkpoint=checkpoint,
         epoch=epoch,
         measurements=tuple(
             Measurement(
                 attack=name,
-                accuracy=robust_accuracy(model, attack, images, labels, seed, batch_size, search),
+                accuracy=accuracy,
                 steps=getattr(attack, "steps", None),
                 restarts=getattr(attack, "restarts", None),
                 queries=getattr(attack, "queries", None),
@@ -89,6 +109,11 @@ def collect_evidence(
                 precision="fp32" if attack is None or search is None else f"{_NAMES[search]} search, fp32",
                 library=code_version(),
             )
-            for name, attack in attacks.items()
+            for (name, attack), accuracy in zip(attacks.items(), accuracies, strict=True)
         ),
     )
+
+
+def _divides(attack: Attack | None) -> bool:
+    """True if the images can be divided among processes."""
+    return attack is None or isinstance(attack, SharedAttack)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from core.attacks import Pgd
 from core.attacks.base import attack_mode, image_gradient, uniform
-from core.attacks.float32 import full_float32
+from core.attacks.float32 import float32_products, full_float32
 from core.attacks.losses import cross_entropy
 from core.config import ProtocolOptions
 from core.data.image_set import to_float
@@ -42,6 +42,7 @@ def validation_sums(
     batch_size: int = 512,
     rank: int = 0,
     workers: int = 1,
+    search: torch.dtype | None = None,
 ) -> Tensor:
     """Sums of the metrics over one rank's share of the images, and the share's size: ``[8]``, to be added over ranks.
 
@@ -49,7 +50,8 @@ def validation_sums(
     serves all metrics except FGSM's accuracy: SGCS reads its steps, and one more forward and backward pass at its
     result gives accuracy, loss and FOSC. The model is measured in eval mode and float32, and its mode is restored. The
     attack noise of an image depends only on ``seed`` and the image's index in the set, not on ``batch_size`` or the
-    number of ranks.
+    number of ranks. With ``search``, the steps of PGD and therefore SGCS are computed in that type; everything at the
+    clean images and at the result of PGD stays in float32.
 
     Args:
         model: bare network.
@@ -60,6 +62,8 @@ def validation_sums(
         batch_size: images per forward pass.
         rank: index of the contiguous share to measure, 0 to ``workers - 1``.
         workers: number of shares.
+        search: type of weights and activations in PGD's steps, except in the first and the last layer with weights;
+            None: float32 in all of them.
     """
     attack = Pgd(
         epsilon=epsilon, step_size=epsilon * protocol.eval_step_fraction, steps=protocol.eval_steps, start="uniform"
@@ -70,13 +74,14 @@ def validation_sums(
     first, last = rank * total // workers, (rank + 1) * total // workers
     sums = torch.zeros(len(METRICS) + 1, dtype=torch.float64, device=labels.device)
     network = FoldedNetwork.of(model)
-    with attack_mode(network), full_float32(labels.device):
+    searched = network if search is None else FoldedNetwork.of(model, search)
+    with attack_mode(network), attack_mode(searched), full_float32(labels.device):
         for begin in range(first, last, batch_size):
             part = slice(begin, min(begin + batch_size, last))
             x = to_float(images.images[part])
             start = noise[part].to(x.device).mul_(epsilon).add_(x)
             center = x if protocol.fosc_center == "natural" else start
-            sums += _measure(network, attack, x, labels[part], start.clamp(0, 1), center)
+            sums += _measure(network, searched, attack, x, labels[part], start.clamp(0, 1), center)
     return sums
 
 
@@ -86,13 +91,16 @@ def validation_means(sums: Tensor) -> dict[str, float]:
     return {f"val/{name}": value / count for name, value in zip(METRICS, values, strict=True)}
 
 
-def _measure(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: Tensor) -> Tensor:
+def _measure(
+    model: nn.Module, searched: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: Tensor
+) -> Tensor:
     clean_logits, clean_loss, clean_gradient = _forward_backward(model, x, y)
     fgsm = torch.add(x, clean_gradient.sign(), alpha=attack.epsilon).clamp_(0, 1)
     with torch.no_grad():
         fgsm_logits = model(fgsm)
     steps = StepCosine()
-    x_adv = attack.perturb_from(model, x, y, start, observe=steps)
+    with float32_products("ieee" if searched is model else "tf32"):
+        x_adv = attack.perturb_from(searched, x, y, start, observe=steps)
     logits, loss, gradient = _forward_backward(model, x_adv, y)
     values = (
         clean_logits.argmax(1) == y,

@@ -17,7 +17,7 @@ from ray.train.collective import broadcast_from_rank_zero
 GROUP_TIMEOUT = timedelta(hours=12)
 """Longest time that ranks wait for each other.
 
-Rank 0 alone measures a verdict, which may take hours (5,000 queries on 10,000 images)."""
+Rank 0 alone runs AutoAttack's Square, which may take hours (5,000 queries on 10,000 images)."""
 
 
 class WorkerTask(TypedDict):

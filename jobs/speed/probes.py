@@ -1,4 +1,4 @@
-"""The cost that FOSC and SGCS add to the PGD-10 attack that measures robustness."""
+"""The cost that FOSC and SGCS add to the PGD-10 attack that measures robustness, on the network that is attacked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode
 from core.config import Cell, ProtocolOptions
 from core.data.image_set import to_float
+from core.fast import FoldedNetwork
 from core.probes import fosc, validation_sums
 from core.probes.sgcs import StepCosine
 from jobs.speed.result import Goal, Result, Settings, ratios
@@ -31,6 +32,7 @@ def probe_costs(settings: Settings) -> Iterator[Result]:
 
 def _compare(cell: Cell, settings: Settings, images: int | None = None) -> Iterator[Result]:
     model = make_trainer(cell, settings.device).model
+    folded = FoldedNetwork.of(model)  # as validation attacks it
     protocol = ProtocolOptions()
     whole = dataset_of(cell).validation
     chosen = whole.take(torch.arange(images or len(whole))).to(settings.device)
@@ -44,8 +46,8 @@ def _compare(cell: Cell, settings: Settings, images: int | None = None) -> Itera
     setting = f"{cell.model.model}, {len(chosen)} images, {torch.get_num_threads()} thread(s)"
     seconds = take_turns(
         {
-            ALONE: lambda: alone(model, attack, x, y),
-            PROBED: lambda: probed(model, attack, x, y),
+            ALONE: lambda: alone(folded, attack, x, y),
+            PROBED: lambda: probed(folded, attack, x, y),
             WHOLE: lambda: validation_sums(model, chosen, cell.attack.epsilon, protocol, seed=0),
         },
         settings,

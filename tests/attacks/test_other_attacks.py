@@ -235,3 +235,21 @@ def test_deepfool_survives_a_flat_model():
     nn.init.zeros_(model[1].weight)
     x, y = torch.rand((2, 1, 2, 2), generator=generator()), model[1].bias.argmax().repeat(2)
     assert torch.equal(DeepFool(epsilon=0.1).perturb(model, x, y, generator()), x)
+
+
+@pytest.mark.parametrize("search", [None, torch.bfloat16])
+@pytest.mark.parametrize("name", ["fgsm", "pgd-4x3", "pgd-targeted-random", "square"])
+def test_processes_that_share_the_images_find_what_one_process_finds(network, batch, name, search):
+    """One image per forward, because batches of another size round differently."""
+    x, _ = batch(20)
+    model = network().eval()
+    y = model(x).argmax(1)
+    y[:3] = (y[:3] + 1) % 5
+    attack = build_attack(name, 0.02, queries=70)
+    whole = resists(model, attack, x, y, seed=3, batch_size=1, search=search)
+    assert 0 < whole.sum() < 17
+    for rank in range(3):
+        rows = slice(rank, None, 3)
+        share = resists(model, attack, x, y, seed=3, batch_size=1, search=search, rows=rows)
+        assert torch.equal(share, whole[rows])
+    assert resists(model, attack, x, y, seed=3, search=search, rows=slice(25, None)).tolist() == []

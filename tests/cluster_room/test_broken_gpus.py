@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ import torch
 from core.cluster.broken_gpus import BrokenGpus, open_assigned_device
 from core.cluster.connect import check_gpu_models, fitting_trials
 from core.config import RunOptions
+from core.evaluation import pool
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,6 +49,24 @@ def test_a_trial_on_a_gpu_needs_the_memory_of_cudas_libraries(two_gpus: None) ->
     options = {"cpus_per_worker": 0.01, "gpus_per_worker": 0.001}
     memory = sum(ray.cluster_resources()[name] for name in ("memory", "object_store_memory"))
     assert fitting_trials(RunOptions(**options), 1) == int(memory / 3.5e9)
+
+
+def test_an_evaluation_keeps_one_process_per_gpu(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker:
+        def __init__(self, device_share: float) -> None:
+            pass
+
+        def ready(self) -> None:
+            pass
+
+        def evaluate(self, task: int) -> tuple[int, str]:
+            return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
+
+    monkeypatch.setattr(pool, "BlockWorker", Worker)
+    found = dict(pool.run_on_ray(range(12), RunOptions(gpus_per_worker=1, cpus_per_worker=0.1), slots=2))
+    assert set(found) == set(range(12))
+    assert len({process for process, _ in found.values()}) == 2
+    assert len(set(found.values())) == 2, "a process keeps its GPU"
 
 
 @pytest.mark.parametrize("name", ["tf32", "bf16"])

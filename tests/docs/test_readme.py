@@ -20,7 +20,7 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
-from jobs import benchmark, check, coverage, evaluate, report, status, sweep_trades, sync_mlflow
+from jobs import benchmark, check, coverage, device_benchmark, evaluate, report, status, sweep_trades, sync_mlflow
 from tests.plugin_tables import printed_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "coverage": lambda args: read_flags(coverage.GROUPS, args, ""),
     "check": check.read_request,
     "benchmark": benchmark.read_request,
+    "device_benchmark": device_benchmark.read_request,
 }
 """Reads a job's arguments, and raises ValueError or SystemExit for wrong ones."""
 
@@ -177,7 +178,7 @@ def section(page: str, heading: str) -> str:
 def flags() -> set[str]:
     """All flags of all jobs, from their help pages."""
     shown = io.StringIO()
-    for job in (sweep_trades, status, report, evaluate, sync_mlflow, check, benchmark):
+    for job in (sweep_trades, status, report, evaluate, sync_mlflow, check, benchmark, device_benchmark):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             job.main(["--help", "all"])
     return set(re.findall(r"--[a-z][a-z0-9-]*", shown.getvalue()))

@@ -187,6 +187,32 @@ def test_channels_last_trains_the_same(
     assert (first - second).norm() < 1e-9 * first.norm()
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_channels_last_images_reach_the_network_in_this_order(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    fast: bool,
+) -> None:
+    """In the attack's steps and in the objective; otherwise each step mixes two orders of memory."""
+    trainer = make_trainer(make_cell(channels=3, image_size=16, channels_last=True, fast=fast))
+    seen: list[bool] = []
+
+    def note(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+
+    hooks = nn.modules.module.register_module_forward_pre_hook(
+        lambda layer, given: note(layer, given) if isinstance(layer, nn.Conv2d) and layer.in_channels == 3 else None
+    )
+    try:
+        trainer.run_epoch(load(trainer.cell).train, 1)
+    finally:
+        hooks.remove()
+    steps = trainer.count_steps(61)
+    assert len(seen) == steps * (1 + trainer.cell.attack.attack_steps + 2), "clean logits, steps, objective"
+    assert all(seen)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"awp_radius": 0.01}, {"precision": "bf16"}], ids=str)
 def test_a_compiled_network_trains_like_an_eager_one(

@@ -38,15 +38,16 @@ SUMS = "trainer.py:_run_epoch"
 """The one wait of an epoch, which reads its sums."""
 LAUNCHES = 400
 """Kernel launches that a step of the small network with two attack steps may take, in any variant."""
-TORCHS_OWN = {"fp16": {"base.py:update"}}
-"""Waits of the pretend GPU only: torch's C++ code groups the parameters by their real device, to which the fused
-optimiser then moves the loss scale."""
-METHODS_OWN = {
-    "grad-align": {"grad_align.py:objective"},
-    "las-at": {"las_at.py:<genexpr>", "las_at.py:_update_policy"},
-    "sub-at": {"sub_at.py:_flat"},
+TORCHS_OWN = {"fp16": {"base.py:update"}, "las-at": {"las_at.py:_update_policy"}}
+"""Waits of the pretend GPU only: torch groups the tensors of fused optimisers and of gradient clipping by their real
+device, the CPU, and then moves the loss scale or the clipping factor there."""
+UNREPEATABLE = {
+    *("_adaptive_avg_pool2d_backward", "adaptive_max_pool2d_backward", "grid_sampler_2d_backward", "histc", "put_"),
+    *("avg_pool3d_backward", "max_pool3d_with_indices_backward", "fractional_max_pool2d_backward", "max_unpool2d"),
+    *("reflection_pad1d_backward", "reflection_pad2d_backward", "median", "kthvalue", "cumsum", "scatter_reduce"),
+    *("upsample_bilinear2d_backward", "upsample_bicubic2d_backward", "nll_loss2d_forward", "_embedding_bag_backward"),
 }
-"""Methods that wait, and where: for images whose gradient is 0, for rewards, and for the weights of each snapshot."""
+"""Kernels without a deterministic form on a GPU, by the documentation of torch 2.9 to 2.15."""
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +97,12 @@ def test_plain_training_has_the_bits_of_the_cpu(images: Callable[[Cell], Dataset
 
 @pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
-def test_every_method_stays_on_the_gpu(row: str, images: Callable[[Cell], Dataset]) -> None:
+def test_every_method_waits_once_and_is_repeatable(row: str, images: Callable[[Cell], Dataset]) -> None:
     cell = cell_of(row)
     gpu, found, _ = train(cell, images(cell))
     assert found["train/loss"] is not None
-    assert set(gpu.waits) - METHODS_OWN.get(cell.method.method, set()) == {SUMS}
+    assert set(gpu.waits) - TORCHS_OWN.get(cell.method.method, set()) == {SUMS}
+    assert not gpu.kernels & UNREPEATABLE
 
 
 @pytest.mark.slow

@@ -22,6 +22,32 @@ def evidence_of(model: nn.Module, x: torch.Tensor, y: torch.Tensor, **options: A
     return collect_evidence(model, x, y, 0.05, protocol, seed=3, checkpoint="last", epoch=1, split="test")
 
 
+def test_processes_that_share_the_images_get_the_evidence_of_one_process(network) -> None:
+    """AutoAttack's Square, whose images share their random numbers, runs on the first process alone."""
+    model = network().eval()
+    x = torch.rand((20, 1, 8, 8), generator=torch.Generator().manual_seed(1))
+    y = model(x).argmax(1)
+    protocol = ProtocolOptions(**FAST, both_squares=True)
+
+    def measured(**share: Any) -> Evidence:
+        return collect_evidence(model, x, y, 0.05, protocol, 3, "last", 1, "test", batch_size=1, **share)
+
+    whole = measured()
+    counts: list[torch.Tensor] = []
+
+    def remember(own: torch.Tensor) -> torch.Tensor:
+        counts.append(own)
+        return own
+
+    for rank in range(3):
+        measured(rank=rank, workers=3, add=remember)
+    total = torch.stack(counts).sum(0)
+    assert [m.accuracy for m in whole.measurements] == (total / 20).tolist()
+    shared = [[own.tolist()[column] > 0 for own in counts] for column in (0, 4, 5)]
+    assert shared == [[True] * 3, [True] * 3, [True, False, False]]
+    assert measured(workers=3, add=lambda own: total) == whole
+
+
 @pytest.mark.parametrize("kind", ["rescaled", "autoattack"])
 def test_the_label_has_the_chosen_square_and_the_other_is_measured_if_asked_for(kind: str, network) -> None:
     model = network().eval()

@@ -91,6 +91,20 @@ def test_ranks_and_batches_change_nothing(network, images):
     assert whole != validate(model, images, EPSILON, ProtocolOptions(), seed=4)
 
 
+def test_a_search_in_bfloat16_changes_only_what_follows_from_the_steps(network, images):
+    """Clean images and FGSM are measured in float32 alone; PGD's result is judged in float32."""
+    model = network()
+    exact = validate(model, images, EPSILON, ProtocolOptions(), seed=3)
+    sums = validation_sums(model, images, EPSILON, ProtocolOptions(), seed=3, search=torch.bfloat16)
+    searched = validation_means(sums)
+    same = ("val/clean_acc", "val/clean_loss", "val/fgsm_acc")
+    assert [searched[name] for name in same] == [exact[name] for name in same]
+    assert searched["val/pgd10_loss"] != exact["val/pgd10_loss"]
+    assert searched["val/pgd10_loss"] == pytest.approx(exact["val/pgd10_loss"], rel=0.01)
+    assert searched["val/fosc"] == pytest.approx(exact["val/fosc"], rel=0.05, abs=0.005)
+    assert searched["val/sgcs"] == pytest.approx(exact["val/sgcs"], abs=0.02)
+
+
 def test_leaves_everything_alone(network, images):
     model = network().train()
     model[1].eval()

@@ -24,7 +24,7 @@ from jobs.speed.ddp import ddp_speedups
 from jobs.speed.precision import attack_precision, sign_agreement
 from jobs.speed.probes import alone, probe_costs, probed
 from jobs.speed.result import Result, Settings
-from jobs.speed.rows import ROWS, row
+from jobs.speed.rows import ROWS, expected, row
 from jobs.speed.scale import MEASURES, scale_costs
 from jobs.speed.square import square_speed
 from jobs.speed.start_up import start_up_costs
@@ -56,6 +56,12 @@ def test_every_row_is_found() -> None:
     assert all(callable(row(name)) for name in ROWS)
 
 
+def test_the_benchmark_says_how_long_it_takes() -> None:
+    said = expected(["square", "probes"])
+    assert said.startswith(f"about {ROWS['square'].minutes + ROWS['probes'].minutes} min")
+    assert f"square {ROWS['square'].minutes}" in said
+
+
 @pytest.mark.slow
 def test_start_up(settings: MakeSettings) -> None:
     check(list(start_up_costs(settings())), "start-up", 10)
@@ -64,7 +70,9 @@ def test_start_up(settings: MakeSettings) -> None:
 @pytest.mark.slow
 def test_trades_small_cnn(settings: MakeSettings) -> None:
     results = list(small_cnn_steps(settings()))
-    check(results, "trades-small-cnn", 6)
+    check(results, "trades-small-cnn", 12)
+    assert {result.compared.split(" / ")[0] for result in results} == {"official", "textbook"}
+    assert [result.goal for result in results if "textbook" in result.compared] == [None] * 6
     assert "(median) to" in results[0].note
 
 
@@ -73,7 +81,7 @@ def test_trades_small_cnn(settings: MakeSettings) -> None:
 def test_trades_resnet18(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, bf16: bool) -> None:
     """Processors without bfloat16 have no row for it. With emulation the row can be tested on them, too."""
     monkeypatch.setattr(trades_step, "has_bf16", lambda device: bf16)
-    check(list(resnet_steps(settings(resnet_batches=(3, 6)))), "trades-resnet18", 4 if bf16 else 2)
+    check(list(resnet_steps(settings(resnet_batches=(3, 6)))), "trades-resnet18", 8 if bf16 else 4)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from analysis.report.context import ReportContext
 from analysis.report.figures.effects import forest
 from analysis.report.sections.base import Section, picture
 from analysis.report.tables.text_table import TextTable
+from analysis.statistics.clustered_interval import CLUSTERED
 
 MAX_PAIRS = 8
 """Largest number of pairs of cells in the table; they are those with the smallest p-values."""
@@ -82,7 +83,7 @@ def _pairs(context: ReportContext) -> TextTable | None:
 
 def _flaw(context: ReportContext) -> str:
     """What the tests and intervals do not allow for in this sweep."""
-    if context.interval == "clustered":
+    if context.interval in CLUSTERED:
         return " Trials that share a pinned seed are treated as independent: equal cells are rejected too often."
     if is_adaptive(context.records):
         return " The numbers of trials depended on results, for which neither allows."

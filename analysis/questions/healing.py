@@ -14,6 +14,7 @@ from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+import numpy as np
 from scipy.stats import t as student
 
 from analysis.questions.attack_labels import attack_labels
@@ -197,8 +198,8 @@ def _values(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> 
     accuracies = {measured.attack: measured.accuracy for measured in evidence.measurements}
     values = {name: accuracies[name] for name in VALUES if name in accuracies}
     values["gap"] = values["pgd-10"] - values.get("autoattack", values["square"])
-    fosc = next((row.get("val/fosc") for row in record.trace if row["epoch"] == evidence.epoch), None)
-    return values if fosc is None else {**values, "fosc": fosc}
+    found = record.trace.column("val/fosc")[record.trace.column("epoch") == evidence.epoch]
+    return {**values, "fosc": float(found[0])} if np.isfinite(found).any() else values
 
 
 def _evidence(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> Evidence | None:

@@ -209,7 +209,12 @@ class Ledger:
         damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
         if damaged:
             raise DamagedRecordError(*damaged)
-        return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
+        shared: dict[str, dict[str, Any]] = {}
+        return {
+            key: _sharing(record, shared)
+            for key, record in zip(keys, found, strict=True)
+            if isinstance(record, TrialRecord)
+        }
 
     def _record_or_error(self, key: str) -> TrialRecord | DamagedRecordError | None:
         try:
@@ -268,6 +273,13 @@ def _trials_per_cell(sweep: Sweep, started: Iterable[str]) -> dict[str, int]:
     for key in started:
         planned.get(key.partition("-")[0], set()).add(key)
     return {cell: len(keys) for cell, keys in planned.items()}
+
+
+def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRecord:
+    """The record with its options and provenance from ``shared``, which most trials share."""
+    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance}
+    same = {name: shared.setdefault(json.dumps([name, part]), part) for name, part in parts.items()}
+    return record.model_copy(update=same)
 
 
 def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -91,7 +91,7 @@ def _recovery(record: TrialRecord, onset: int, epoch: int) -> Recovery:
         record=record,
         onset_epoch=onset,
         epoch=epoch,
-        with_healing=record.cell["heal"] != "none",
+        with_healing=record.cell["heal"] == "fosc",
         peak_fosc=max(masked, default=None),
         fosc=fosc.get(epoch),
         accuracy=_change(record, "train/clean_acc", epoch),

@@ -39,6 +39,16 @@ def paired_share_ends(first: int, second: int, pairs: int, level: float = 0.95) 
     return max(-1.0, min(kept) - STEP), min(1.0, max(kept) + STEP)
 
 
+@lru_cache(maxsize=1024)
+def paired_p_value(first: int, second: int, pairs: int) -> float:
+    """Two-sided p-value of the hypothesis that both shares are equal, from the same statistic and probabilities."""
+    if pairs > EXACT_UP_TO:
+        return float(2 * norm.sf(abs(tango_statistic(np.array(first), np.array(second), pairs, 0.0))))
+    outcomes = _outcomes(pairs)
+    here = int(np.flatnonzero((outcomes[:, 0] == first) & (outcomes[:, 1] == second))[0])
+    return min(1.0, next(float(p_values[here]) for difference, p_values in _p_values(pairs) if difference == 0))
+
+
 def tango_statistic(first: np.ndarray, second: np.ndarray, pairs: int, difference: float) -> np.ndarray:
     """Tango's (1998, *Equivalence test and confidence interval for the difference in proportions ...*) score."""
     a, c = 2 * pairs, -second * difference * (1 - difference)

@@ -51,9 +51,9 @@ def threshold_sections(context: ReportContext) -> list[Section]:
         Section(
             "thresholds",
             "Rates and thresholds",
-            "Would the rates be others with another threshold? Each line is a cell: the share of its trials whose value "
-            "is at least the threshold; the dotted line is the protocol's. Where a curve is steep there, the rate depends "
-            "on the threshold; where it is flat, trials are clearly on one side.",
+            "Would the rates be others with another threshold? Each line is a cell: the share of its trials whose "
+            "value is at least the threshold; the dotted line is the protocol's. Where a curve is steep there, the "
+            "rate depends on the threshold; where it is flat, trials are clearly on one side.",
             pictures,
             [_table(context, by_gap, by_fosc, gap, fosc)],
             _images(context),
@@ -101,6 +101,6 @@ def _images(context: ReportContext) -> str:
     shift = max(error.shift for error in errors)
     return (
         f"All trials are attacked on the same {' or '.join(f'{n:,}' for n in images)} test images. With other images, "
-        f"all gaps could be larger or smaller by up to {100 * shift:.1f} points together; more seeds do not reduce this "
-        "error, more images do (--verdict-images)."
+        f"all gaps could be larger or smaller by up to {100 * shift:.1f} points together; more seeds do not reduce "
+        "this error, more images do (--verdict-images)."
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -119,7 +121,7 @@ def scenarios(anytime: IntervalOf) -> tuple[Scenario, ...]:
         Scenario("3 x 3 cells, 10 seeds, no interaction", _effects, share=0.2),
         Scenario("detector, 10 unstable and 30 stable trials", lambda n: _auc(n, [(10, 30)], 0.983)),
         Scenario("detector, four cells of 3 and 7", lambda n: _auc(n, [(3, 7)] * 4, 0.92)),
-        *(Scenario(f"{n} healed seeds, .2 or 0", lambda i, n=n: _healed(i, n)) for n in (3, 5, 10)),
+        *(Scenario(f"{n} healed seeds, .2 or 0", partial(_healed, n)) for n in (3, 5, 10)),
     )
 
 
@@ -188,7 +190,7 @@ def _onsets(sweep: SimulatedSweep) -> Iterator[Check]:
     for cell in onset_survival([record for record in sweep.records if record.attempts], LEVEL):
         truth = sweep.truths[cell.cell_id]
         for epoch in (EPOCHS // 4, EPOCHS // 2, EPOCHS):
-            happened = truth.rate * np.mean([onset <= epoch for onset in truth.onset_epochs])
+            happened = truth.rate * fmean(onset <= epoch for onset in truth.onset_epochs)
             estimate, interval = cell.probability_by(epoch)
             error = None if estimate is None else estimate - happened
             yield Check("onset by an epoch", happened in interval, error, interval.width)
@@ -254,7 +256,7 @@ def _auc(number: int, sizes: list[tuple[int, int]], truth: float) -> Iterator[Ch
     yield Check(f"AUC within cells, true {truth}", truth in interval, auc - truth, interval.width)
 
 
-def _healed(number: int, seeds: int) -> Iterator[Check]:
+def _healed(seeds: int, number: int) -> Iterator[Check]:
     for share in (0.5, 0.8, 0.95):
         values, truth = 0.2 * (np.random.default_rng((number, seeds)).random(seeds) < share), 0.2 * share
         low, high = bounded_mean_ends(values.tolist(), -1, 1, LEVEL)

@@ -7,6 +7,7 @@ import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from core.records.feasibility import Feasibility
 from core.records.key import trial_key
@@ -26,7 +27,9 @@ class _Plain(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Measurement(_Plain):
+# a record has a dozen of them, and a dataclass with slots takes a tenth of a model's memory
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="ignore"))
+class Measurement:
     """A robust accuracy, and all settings that are needed to compare it with another one."""
 
     attack: str

@@ -34,18 +34,20 @@ class Rows(Sequence[Row]):
     __slots__ = ("_blocks", "_values")
 
     def __init__(self, rows: Iterable[Mapping[str, float | None]] = ()) -> None:
-        self._values = array("d")
+        values: list[float] = []
         self._blocks: tuple[_Block, ...] = ()
         for names, block in groupby(rows, tuple):
-            start, count = len(self._values), 0
+            start, count = len(values), 0
             for row in block:
                 found = row.values()
                 if None in found:
-                    self._values.extend([nan if value is None else value for value in found])
+                    values.extend([nan if value is None else value for value in found])
                 else:
-                    self._values.extend(cast("Iterable[float]", found))
+                    values.extend(cast("Iterable[float]", found))
                 count += 1
             self._blocks += (_Block(tuple(map(intern, names)), count, start),)
+        # an array of a known size takes no more than it needs, and leaves no holes where it has grown
+        self._values = array("d", values)
 
     def column(self, name: str) -> np.ndarray:
         """The values of a metric in all rows, NaN where a row lacks it or its value is not finite."""

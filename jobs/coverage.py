@@ -1,24 +1,36 @@
-"""Print how often intervals contain the true rate, and how many trials sequential designs take.
+"""Print how often intervals contain the truth, and how many trials sequential designs take.
 
-    python jobs/coverage.py            # a minute
+    python jobs/coverage.py                   # some minutes
+    python jobs/coverage.py --sweeps 0        # the exact tables only, a minute
 
-All numbers are exact sums over the results that a design can have.
+The first two tables are exact: sums over all results that a design can have. The third one is a simulation of whole
+sweeps, whose records are read as a report reads them.
 """
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
+from pydantic import Field
 
 from analysis.questions.interval_coverage import fixed_coverage, sequential_coverage
+from analysis.questions.simulated_coverage import LEVEL, Found, coverage_of, scenarios
+from analysis.report.formatting import NOTHING
 from analysis.report.tables.text_table import TextTable, markdown_table
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import AllocationGoal, SequentialDesign, sequential_design
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
-from core.config.flags import FlagGroup
+from core.config import validated
+from core.config.base import Options
+from core.config.flags import FlagGroup, model_flags
+from core.engine.provenance import hardware
+from core.source import git_commit
+from jobs.sweep_trades import anytime
 
 FIXED: tuple[IntervalKind, ...] = ("blaker", "clopper-pearson", "wilson")
 TRIALS = (3, 4, 5, 10, 20, 50)
@@ -26,7 +38,17 @@ GOALS = (
     *(AllocationGoal(until_width=width) for width in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)),
     *(AllocationGoal(until_decided=rate, max_trials=1) for rate in (0.5, 0.3, 0.1)),
 )
-GROUPS = (FlagGroup("coverage", "there are no options", ()),)
+SCARCE = 2.0
+"""Number of standard errors of the simulation by which a coverage may fall below its level."""
+
+
+class CoverageOptions(Options):
+    """The size of the simulation."""
+
+    sweeps: int = Field(400, ge=0, le=1_000_000, description="simulated sweeps of each design; 0: exact tables only")
+
+
+GROUPS = (FlagGroup("coverage", "the size of the simulation", model_flags(CoverageOptions)),)
 RATES = (0.0, 0.1, 0.3, 0.5)
 
 
@@ -34,9 +56,12 @@ def main(args: list[str]) -> int:
     """Compute and print. Exit code: 0 done, 2 bad input."""
 
     def job() -> int:
-        read_flags(GROUPS, args, __doc__ or "")
+        options = validated(CoverageOptions, read_flags(GROUPS, args, __doc__ or ""))
+        print(f"commit {git_commit()}, {hardware(torch.device('cpu'))}, Python {platform.python_version()}\n")
         for table in (fixed_table(), sequential_table()):
             print(markdown_table(table))
+        if options.sweeps:
+            print(markdown_table(simulated_table(options.sweeps)))
         return DONE
 
     return run_job(job)
@@ -69,6 +94,29 @@ def _sequential(design: SequentialDesign) -> Sequence[str]:
     found, ends = sequential_coverage(design.ends), design.ends
     trials = ends.expected_trials(np.clip(RATES, 1e-12, 1))
     return [f"{found.lowest:.3f}", f"{found.mean:.3f}", str(ends.n.max()), *(f"{number:.1f}" for number in trials)]
+
+
+def simulated_table(sweeps: int) -> TextTable:
+    """Coverage and bias of what a report prints, over simulated sweeps of many designs."""
+    header = ["design", "statement", "checks", "coverage", "bias", "width", "below its level"]
+    rows = [
+        [found.design, found.statement, *_simulated(found, scenario.exception)]
+        for scenario in scenarios(anytime)
+        for found in coverage_of(scenario, sweeps)
+    ]
+    return TextTable(header, rows, 2, "Nominal 0.95. Bias: mean of the estimate minus the truth, where it is known.")
+
+
+def _simulated(found: Found, exception: str) -> Sequence[str]:
+    checks, coverage = len(found.covered), found.coverage
+    error = SCARCE * (LEVEL * (1 - LEVEL) / checks) ** 0.5
+    return [
+        str(checks),
+        f"{coverage:.3f}",
+        f"{np.mean(found.errors):+.3f}" if found.errors else NOTHING,
+        f"{np.mean(found.widths):.2f}" if found.widths else NOTHING,
+        (exception or "yes") if coverage < LEVEL - error else NOTHING,
+    ]
 
 
 def _goal(goal: AllocationGoal) -> str:

@@ -13,6 +13,7 @@ FIXED = "the number of seeds was fixed in advance"
 UNKNOWN = SeedHistory()
 """The history of a sweep of which nothing is known."""
 GROUPS = "trials that share a pinned seed are not independent"
+GROUPS_CONTINUED = f"{GROUPS}, and groups were added after results could be seen"
 ADAPTIVE = "this sweep looked at its results before it chose the next seed"
 CONTINUED = "this sweep was given more seeds after results could be seen"
 CHANGED = f"{ADAPTIVE}, and its goal was changed on the way or is not known"
@@ -20,6 +21,12 @@ SEQUENTIAL = (
     "the rule by which a cell ends was fixed in advance and its error is known exactly; cells that have not ended show "
     "anytime intervals"
 )
+
+_OF_FIXED: dict[bool, tuple[IntervalKind, IntervalKind]] = {
+    False: ("blaker", "anytime"),
+    True: ("clustered", "clustered-anytime"),
+}
+"""Kinds of intervals without and with more seeds after a look, by whether trials come in groups."""
 
 
 def countable_trials(
@@ -42,8 +49,8 @@ def countable_trials(
         The trials, with running and waiting ones, which rates do not count; and the kind of interval.
     """
     if not is_adaptive(records):
-        alone: IntervalKind = "anytime" if history.changed else "blaker"
-        return _in_order_of_seeds(records), "clustered" if in_groups(records) else alone
+        fixed, changed = _OF_FIXED[in_groups(records)]
+        return _in_order_of_seeds(records), changed if history.changed else fixed
     first = min(record.seed for record in records) if history.first_seed is None else history.first_seed
     running = [record for record in records if record.status == "running"]
     finished = in_seed_order(records, first)
@@ -92,6 +99,9 @@ def interval_reason(interval: IntervalKind, records: Sequence[TrialRecord], hist
     if not is_adaptive(records):
         if history.changed and not in_groups(records):
             return CONTINUED if interval == "anytime" else f"it was asked for, but {CONTINUED}: it misses more often"
+        if in_groups(records) and history.changed:
+            asked = f"it was asked for, but {GROUPS_CONTINUED}: it is probably too narrow"
+            return GROUPS_CONTINUED if interval == "clustered-anytime" else asked
         if in_groups(records):
             return GROUPS if interval == "clustered" else f"it was asked for, but {GROUPS}: it is probably too narrow"
         if interval == "anytime":

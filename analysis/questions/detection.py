@@ -4,6 +4,9 @@ The ground truth is the confirmed label: overestimation or catastrophic overfitt
 alarm or at the end. A replay has two limits. During training, a trial was attacked only on an alarm of the protocol's
 own detector; an instability that healed without an alarm therefore counts as none. The trace of a stopped trial ends
 at the stop; a slower detector therefore cannot find it. Audited trials and `--no-stop` sweeps lack the second limit.
+
+A detector is judged by trials of the same cell. Cells differ in many metrics, and a detector that only recognises an
+unstable cell would otherwise look good. Cells whose trials are all of one kind do not enter.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.stats import rankdata
 
+from analysis.statistics.auc import adjusted_roc, auc_within
 from analysis.statistics.intervals import Interval, Proportion, proportion
 from core.records import TrialRecord
 from core.verdict import DETECTORS, ScoredDetector
@@ -24,6 +27,7 @@ from core.verdict import DETECTORS, ScoredDetector
 class Replay:
     """The scores of one detector over one trial."""
 
+    cell_id: str
     positive: bool
     confirmed_epoch: int | None
     epochs: np.ndarray
@@ -49,19 +53,20 @@ class DetectorQuality:
     name: str
     positives: int
     negatives: int
-    thresholds: np.ndarray
-    """Thresholds of the curve, descending; an alarm needs a score above the threshold."""
+    cells: int
+    """Number of cells that have trials of both kinds; only their trials are judged."""
     hit_rate: np.ndarray
-    """Share of positive trials with an alarm at each threshold."""
+    """Share of positive trials with an alarm, see `analysis.statistics.auc.adjusted_roc`."""
     false_alarm_rate: np.ndarray
-    """Share of negative trials with an alarm at each threshold."""
+    """Share of negative trials of the same cells with an alarm."""
     auc: float
+    """Share of the pairs of a positive and a negative trial of one cell in which the positive one has the larger score.
+    """
     auc_interval: Interval
-    """Bootstrap interval over trials."""
     threshold: float
     """Recommended threshold, see `recommended_threshold`."""
     threshold_interval: Interval
-    """Bootstrap interval over trials; in the unit of the score, not a rate."""
+    """Bootstrap interval over trials within cells; in the unit of the score, not a rate."""
     cross_validated_hits: Proportion | None
     """Positive trials with an alarm at a threshold chosen on other trials; None with fewer than 2 of either kind."""
     cross_validated_false_alarms: Proportion | None
@@ -91,7 +96,7 @@ def judge_detectors(
 
 
 def replay(records: Sequence[TrialRecord], make: Callable[[], ScoredDetector]) -> list[Replay]:
-    """The detector over every uncensored finished trial with a trace.
+    """The detector over every uncensored finished trial with a trace, in any order of cells.
 
     Raises:
         KeyError: an epoch of a trace lacks a metric that the detector reads.
@@ -100,23 +105,29 @@ def replay(records: Sequence[TrialRecord], make: Callable[[], ScoredDetector]) -
 
 
 def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    return [r for r in records if r.verdict and r.verdict.outcome != "censored" and r.trace]
+    return [r for r in records if r.verdict and r.verdict.outcome != "censored" and len(r.trace)]
+
+
+def _is_positive(record: TrialRecord) -> bool:
+    verdict = record.verdict
+    assert verdict is not None
+    return bool(verdict.overestimation or verdict.catastrophic) or verdict.confirmed_epoch is not None
 
 
 def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
     """A sentence that says how many epochs of the traces lack the metric."""
-    rows = [row for record in _replayable(records) for row in record.trace]
-    measured = sum(metric in row for row in rows)
+    traces = [record.trace for record in _replayable(records)]
+    measured, epochs = sum(trace.measured(metric) for trace in traces), sum(map(len, traces))
     if not measured:
         return f"the traces have no {metric}"
-    return f"{metric} was measured in {measured} of {len(rows)} epochs, and a detector needs every epoch"
+    return f"{metric} was measured in {measured} of {epochs} epochs, and a detector needs every epoch"
 
 
 def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
     verdict = record.verdict
     assert verdict is not None
-    epochs = np.array([row["epoch"] for row in record.trace], int)
-    scores = np.array([detector.score(row) for row in record.trace], float)
+    epochs = record.trace.column("epoch").astype(int)
+    scores = detector.scores(record.trace)
     counted = epochs > detector.grace
     epochs, scores = epochs[counted], scores[counted]
     patience = detector.patience
@@ -125,12 +136,11 @@ def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
     elif patience > 1:
         scores = np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1)
         epochs = epochs[patience - 1 :]
-    positive = bool(verdict.overestimation or verdict.catastrophic) or verdict.confirmed_epoch is not None
-    return Replay(positive, verdict.confirmed_epoch, epochs, scores)
+    return Replay(record.cell_id, _is_positive(record), verdict.confirmed_epoch, epochs, scores)
 
 
 def detector_quality(
-    name: str, replays: Sequence[Replay], level: float = 0.95, resamples: int = 500, seed: int = 0
+    name: str, replays: Sequence[Replay], level: float = 0.95, resamples: int = 200, seed: int = 0
 ) -> DetectorQuality:
     """The quality of one detector from its replays.
 
@@ -142,38 +152,46 @@ def detector_quality(
         seed: seed of the bootstrap and of the folds.
 
     Raises:
-        ValueError: there is no positive or no negative trial.
+        ValueError: no cell has a positive and a negative trial.
     """
-    positive = np.array([r.positive for r in replays], bool)
-    if positive.all() or not positive.any():
+    kinds: dict[str, set[bool]] = {}
+    for one in replays:
+        kinds.setdefault(one.cell_id, set()).add(one.positive)
+    judged = [one for one in replays if len(kinds[one.cell_id]) > 1]
+    if not judged:
+        found = sum(one.positive for one in replays)
         raise ValueError(
-            f"{positive.sum()} of {len(positive)} trials have a confirmed instability; a comparison needs both kinds"
+            f"{found} of {len(replays)} trials have a confirmed instability, and no cell has both kinds of trials"
         )
-    peaks = _finite(np.array([r.peak for r in replays]))
+    positive = np.array([one.positive for one in judged], bool)
+    peaks = _finite(np.array([one.peak for one in judged]))
+    cell = np.unique([one.cell_id for one in judged], return_inverse=True)[1]
+    members = [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
+    strata = [(peaks[trials][positive[trials]], peaks[trials][~positive[trials]]) for trials in members]
+    auc, auc_interval = auc_within(strata, level)
+    false_alarms, hits = adjusted_roc(strata)
     rng = np.random.default_rng(seed)
-    thresholds, hits, false_alarms = _roc(peaks, positive)
     threshold = recommended_threshold(peaks, positive)
     draws = []
     for _ in range(resamples):
-        kept = rng.integers(len(peaks), size=len(peaks))
+        kept = np.concatenate([rng.choice(trials, len(trials)) for trials in members])
         if 0 < positive[kept].sum() < len(kept):
-            draws.append((_auc(peaks[kept], positive[kept]), recommended_threshold(peaks[kept], positive[kept])))
-    tail = (1 - level) / 2
-    ends = np.quantile(np.array(draws), [tail, 1 - tail], axis=0)
-    alarms = [(r.confirmed_epoch, r.alarm_epoch(threshold)) for r in replays]
+            draws.append(recommended_threshold(peaks[kept], positive[kept]))
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    alarms = [(one.confirmed_epoch, one.alarm_epoch(threshold)) for one in judged]
     leads = [confirmed - alarm for confirmed, alarm in alarms if confirmed is not None and alarm is not None]
     cross_validated = _cross_validate(peaks, positive, rng, level)
     return DetectorQuality(
         name=name,
         positives=int(positive.sum()),
         negatives=int((~positive).sum()),
-        thresholds=thresholds,
+        cells=len(members),
         hit_rate=hits,
         false_alarm_rate=false_alarms,
-        auc=_auc(peaks, positive),
-        auc_interval=Interval(float(ends[0, 0]), float(ends[1, 0]), level, "bootstrap"),
+        auc=auc,
+        auc_interval=auc_interval,
         threshold=threshold,
-        threshold_interval=Interval(float(ends[0, 1]), float(ends[1, 1]), level, "bootstrap"),
+        threshold_interval=Interval(float(low), float(high), level, "bootstrap"),
         cross_validated_hits=cross_validated[0],
         cross_validated_false_alarms=cross_validated[1],
         lead_epochs=tuple(np.quantile(leads, [0.25, 0.5, 0.75]).tolist()) if leads else None,
@@ -196,19 +214,6 @@ def recommended_threshold(peaks: np.ndarray, positive: np.ndarray) -> float:
     if not len(best):
         return float(values[-1])
     return float(between[best[np.argmax(np.diff(values)[best])]])
-
-
-def _roc(peaks: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    thresholds = np.append(np.unique(peaks)[::-1], -np.inf)
-    hit = 1 - np.searchsorted(np.sort(peaks[positive]), thresholds, side="right") / positive.sum()
-    false = 1 - np.searchsorted(np.sort(peaks[~positive]), thresholds, side="right") / (~positive).sum()
-    return thresholds, hit, false
-
-
-def _auc(peaks: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive trial's peak is above a negative one's; a tie counts half (Mann-Whitney)."""
-    n, m = positive.sum(), (~positive).sum()
-    return float((rankdata(peaks)[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
 def _cross_validate(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from analysis.questions.rates import LABEL_QUESTIONS, group_by_cell, has_label, pinned_groups, varying_factors
-from analysis.statistics.clustered_interval import clustered
+from analysis.statistics.clustered_interval import CLUSTERED, of_groups
 from analysis.statistics.homogeneity import homogeneity_test
 from analysis.statistics.intervals import Interval, IntervalKind, Proportion, interval, proportion
 from analysis.statistics.melded_interval import anytime_product, melded_product
@@ -89,7 +89,7 @@ def audit_stopper(
 ) -> StopperAudit:
     """The error rates of the stopper over all `records`, which may come from several cells.
 
-    With the kind ``clustered``, trials that share pinned seeds are one group.
+    With the kinds ``clustered`` and ``clustered-anytime``, trials that share pinned seeds are one group.
     """
     ran_on = [r for r in _finished(records) if not r.can_be_stopped]
     unstable = [r for r in ran_on if _unstable(r)]
@@ -97,11 +97,11 @@ def audit_stopper(
     stoppable = [r for r in ran_on if _stoppable(r)]
 
     def share(question: str, hits: list[TrialRecord], among: list[TrialRecord]) -> Proportion:
-        if kind == "clustered":
+        if kind in CLUSTERED:
             found = set(map(id, hits))
             groups = pinned_groups(among, lambda record: id(record) in found)
             rate = len(hits) / len(among) if among else None
-            return Proportion(question, len(hits), len(among), rate, clustered(groups, level))
+            return Proportion(question, len(hits), len(among), rate, of_groups(kind, groups, level))
         return proportion(question, len(hits), len(among), level, kind)
 
     return StopperAudit(

@@ -1,4 +1,4 @@
-"""The effects of the swept options: Firth's logistic regression, and exact tests between cells."""
+"""The effects of the swept options: Firth's logistic regression, and an exact test of two counts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from firthmodels import FirthLogisticRegression, detect_separation
 from scipy.special import expit
 from scipy.stats import boschloo_exact, fisher_exact
+from scipy.stats import t as student
 
-from analysis.questions.rates import Label, cell_rates, has_label, varying_factors
+from analysis.questions.rates import Label, has_label, varying_factors
 from analysis.statistics.design_matrix import DesignColumn, design_matrix
 from analysis.statistics.multiple_testing import holm
-from analysis.statistics.rate_difference import difference_ends
 from core.records import TrialRecord
 
 
@@ -42,6 +42,23 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class Interaction:
+    """How the effect of one option depends on another one."""
+
+    factors: tuple[str, str]
+    contrasts: tuple[str, str]
+    ratio: float
+    """Factor by which the odds ratio of the first contrast changes with the second one."""
+    low: float
+    """Lower end of the profile-likelihood interval of the ratio; 0 if the profile has none."""
+    high: float
+    """Upper end of this interval; inf if the profile has none."""
+    p_value: float
+    adjusted: float
+    """P-value with Holm's correction over all interactions."""
+
+
+@dataclass(frozen=True)
 class Effects:
     """Effects in descending order of `abs(average_change)`, and notes about the fit."""
 
@@ -50,28 +67,21 @@ class Effects:
     effects: list[Effect]
     trials: int
     notes: list[str]
-
-
-@dataclass(frozen=True)
-class PairTest:
-    """An exact test of the hypothesis that two cells have the same rate."""
-
-    cells: tuple[str, str]
-    counts: tuple[tuple[int, int], tuple[int, int]]
-    """(k, n) of each cell."""
-    difference: tuple[float, float]
-    """Ends of the interval of the first rate minus the second, one for each pair, not corrected."""
-    p_value: float
-    adjusted: float
-    """P-value with Holm's correction over all pairs."""
+    interactions: Sequence[Interaction] = ()
+    groups: int | None = None
+    """Number of groups of pinned seeds over which the errors were estimated; None without groups."""
 
 
 def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: float = 0.95) -> Effects:
     """Main effects of the options that vary in the sweep, by Firth's (1993) penalised logistic regression.
 
     The penalty keeps estimates finite if a cell has 0/n or n/n; Heinze and Schemper (2002) recommend it with profile
-    intervals for this case. The model has no interactions: an effect is an average over the values of the other options
-    in this sweep.
+    intervals for this case. The model of the main effects has no interactions: an effect is an average over the values
+    of the other options in this sweep. Each pair of options is then tested for an interaction in a model of its own,
+    which adds the products of their columns to the main effects.
+
+    Where trials share pinned seeds, intervals and tests of the main effects come from a jackknife over groups with
+    Student's t (CR3, MacKinnon, Nielsen and Webb 2023), and interactions are not tested.
     """
     trials = [record for record in records if has_label(record, label) is not None]
     outcome = np.array([has_label(record, label) is True for record in trials], int)
@@ -82,21 +92,19 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     if outcome.min() == outcome.max():
         same = "every" if outcome[0] else "no"
         return Effects(label, level, [], len(trials), [*notes, f"{same} trial has the label"])
-    x = plan.matrix
-    with warnings.catch_warnings():
-        # an interval end that the search cannot reach is NaN and becomes 0 or inf below
-        warnings.simplefilter("ignore")
-        model = FirthLogisticRegression(backend="numpy", max_iter=200).fit(x, outcome)
-        ends = model.conf_int(alpha=1 - level, method="pl", max_iter=200)[:-1]
-        p_values = model.lrt().lrt_pvalues_[:-1]
+    x, every = plan.matrix, list(range(len(plan.columns)))
+    group = _groups(trials)
+    model, ends, p_values = _fit(x, outcome, every, level)
+    if group is not None:
+        ends, p_values = _jackknife(model, x, outcome, group, level)
     finite = np.asarray(detect_separation(x, outcome).is_finite)[:-1]
     effects = [
         Effect(
             factor=column.factor,
             contrast=column.contrast,
             odds_ratio=float(np.exp(model.coef_[i])),
-            low=0.0 if np.isnan(ends[i, 0]) else float(np.exp(ends[i, 0])),
-            high=np.inf if np.isnan(ends[i, 1]) else float(np.exp(ends[i, 1])),
+            low=_exp(ends[i, 0], 0.0),
+            high=_exp(ends[i, 1], np.inf),
             p_value=float(p_values[i]),
             adjusted=adjusted,
             average_change=_average_change(model, plan.columns, i),
@@ -107,22 +115,88 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     notes += [_separation_note(effect) for effect in effects if effect.separated]
     if not model.converged_:
         notes.append("the fit did not converge: its numbers are not valid")
-    return Effects(label, level, sorted(effects, key=lambda e: -abs(e.average_change)), len(trials), notes)
+    return Effects(
+        label,
+        level,
+        sorted(effects, key=lambda e: -abs(e.average_change)),
+        len(trials),
+        notes,
+        _interactions(plan.columns, x, outcome, level) if group is None else (),
+        None if group is None else len(set(group)),
+    )
 
 
-def pairwise_tests(records: Sequence[TrialRecord], label: Label = "any", level: float = 0.95) -> list[PairTest]:
-    """One `exact_test` and one `difference_ends` for each pair of cells with counted trials.
+def _fit(
+    x: np.ndarray, outcome: np.ndarray, features: list[int], level: float
+) -> tuple[FirthLogisticRegression, np.ndarray, np.ndarray]:
+    """The fitted model, and the profile ends and p-values of some coefficients."""
+    with warnings.catch_warnings():
+        # an interval end that the search cannot reach is NaN
+        warnings.simplefilter("ignore")
+        model = FirthLogisticRegression(backend="numpy", max_iter=200).fit(x, outcome)
+        ends = model.conf_int(alpha=1 - level, method="pl", features=features, max_iter=200)[features]
+        return model, ends, model.lrt(features).lrt_pvalues_[features]
 
-    Both assume independent trials, and numbers of trials that were fixed in advance.
-    """
-    rates = [rate for rate in cell_rates(records, label) if rate.trials]
-    pairs = list(combinations(rates, 2))
-    counts = [((a.unstable, a.trials), (b.unstable, b.trials)) for a, b in pairs]
-    p_values = [exact_test(*pair) for pair in counts]
+
+def _jackknife(
+    model: FirthLogisticRegression, x: np.ndarray, outcome: np.ndarray, group: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends and p-values of the coefficients, from fits without one group each; unknown with fewer than three groups."""
+    every = np.unique(group)
+    coefficients = model.coef_
+    if len(every) < 3:
+        return np.full((len(coefficients), 2), np.nan), np.ones(len(coefficients))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        left = np.array(
+            [
+                FirthLogisticRegression(backend="numpy", max_iter=200).fit(x[group != one], outcome[group != one]).coef_
+                for one in every
+            ]
+        )
+    error = np.sqrt((len(every) - 1) / len(every) * ((left - coefficients) ** 2).sum(axis=0))
+    half = student.ppf((1 + level) / 2, len(every) - 1) * error
+    with np.errstate(divide="ignore"):
+        p_values = 2 * student.sf(np.abs(coefficients) / error, len(every) - 1)
+    return np.column_stack([coefficients - half, coefficients + half]), p_values
+
+
+def _groups(trials: Sequence[TrialRecord]) -> np.ndarray | None:
+    """The group of pinned seeds of each trial; None if no trials share pinned seeds."""
+    pins = [str(sorted(trial.pins.items())) for trial in trials]
+    return np.unique(pins, return_inverse=True)[1] if len(set(pins)) > 1 else None
+
+
+def _interactions(
+    columns: Sequence[DesignColumn], x: np.ndarray, outcome: np.ndarray, level: float
+) -> list[Interaction]:
+    """One for each pair of columns of different options whose product the sweep can tell from the main effects."""
+    found: list[tuple[DesignColumn, DesignColumn, float, np.ndarray, float]] = []
+    for one, other in combinations(columns, 2):
+        product = (one.values - one.values.mean()) * (other.values - other.values.mean())
+        grown = np.column_stack([x, product])
+        known = np.column_stack([np.ones(len(x)), grown])
+        if one.factor == other.factor or np.linalg.matrix_rank(known) < known.shape[1]:
+            continue
+        model, ends, p_values = _fit(grown, outcome, [grown.shape[1] - 1], level)
+        found.append((one, other, float(model.coef_[-1]), ends[0], float(p_values[0])))
+    adjusted = holm([p for *_, p in found])
     return [
-        PairTest((a.cell_id, b.cell_id), pair, difference_ends(*pair, level), p, adjusted)
-        for (a, b), pair, p, adjusted in zip(pairs, counts, p_values, holm(p_values), strict=True)
+        Interaction(
+            (one.factor, other.factor),
+            (one.contrast, other.contrast),
+            float(np.exp(size)),
+            _exp(ends[0], 0.0),
+            _exp(ends[1], np.inf),
+            p,
+            corrected,
+        )
+        for (one, other, size, ends, p), corrected in zip(found, adjusted, strict=True)
     ]
+
+
+def _exp(end: float, unknown: float) -> float:
+    return unknown if np.isnan(end) else float(np.exp(end))
 
 
 # cells of a sweep have few distinct counts, and one test takes milliseconds

@@ -4,35 +4,47 @@
 in Algorithm 1 (line 17), a fixed trial is judged at its gated checkpoint: the epoch with the best PGD accuracy on
 validation images among epochs whose FOSC is not above the threshold. The last epochs are compared too, because the gate
 alone removes masked epochs even if the noise does not heal.
+
+The seeds are chosen because they were unstable, and some would be stable in another run by chance. A placebo arm (cells
+with ``heal: placebo``) trains the same seeds again with rounding errors only. Healing is what it adds to this arm.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal
 
+import numpy as np
 from scipy.stats import t as student
 
 from analysis.questions.attack_labels import attack_labels
 from analysis.questions.rates import group_by_cell, has_label, varying_factors
+from analysis.statistics.bounded_mean import bounded_mean_ends
+from analysis.statistics.intervals import Proportion, proportion
 from analysis.statistics.means import MeanStd
+from analysis.statistics.paired_counts import paired_share_ends
 from core.records import CheckpointName, Evidence, Measurement, TrialRecord
 
-Group = Literal["regular", "unstable", "fixed"]
+Group = Literal["regular", "unstable", "fixed", "placebo"]
 Source = Literal["verdict", "evaluation"]
-ROWS: tuple[tuple[Group, CheckpointName], ...] = (
-    ("regular", "selected"),
-    ("unstable", "selected"),
-    ("fixed", "gated"),
-    ("unstable", "last"),
-    ("fixed", "last"),
-)
-"""Compared groups with their checkpoints; the first three are the rows of Table 3."""
+RECOVERED = "Of the trials that were trained again, how many are not unstable at their end?"
 VALUES = ("clean", "fgsm", "pgd-10", "square", "autoattack", "gap", "fosc")
 """Compared values: accuracies by the keys of their attacks, the gap between two of them, and FOSC."""
+
+
+def compared_rows(again: Group) -> tuple[tuple[Group, CheckpointName], ...]:
+    """Compared groups with their checkpoints; the first three are the rows of Table 3."""
+    return (
+        ("regular", "selected"),
+        ("unstable", "selected"),
+        (again, "gated"),
+        ("unstable", "last"),
+        (again, "last"),
+    )
 
 
 @dataclass(frozen=True)
@@ -66,14 +78,34 @@ class HealingRow:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The difference fixed (gated) minus unstable (selected) over pairs of trials with the same seed."""
+    """The difference trained again (gated) minus unstable (selected) over pairs of trials with the same seed."""
 
     value: str
     seeds: tuple[int, ...]
     differences: tuple[float, ...]
     mean: float
     ends: tuple[float, float] | None
-    """Ends of the interval of the mean, by Student's t for roughly normal differences; None with one pair."""
+    """Ends of the interval of the mean for differences within -1 and 1 of any distribution; None for FOSC."""
+    normal_ends: tuple[float, float] | None
+    """Ends by Student's t for roughly normal differences; None with one pair. They cover less if only some seeds heal.
+    """
+
+
+@dataclass(frozen=True)
+class AgainstPlacebo:
+    """Pairs of a healed and a placebo trial with the same seed and otherwise equal options."""
+
+    seeds: int
+    only_healed: int
+    """Number of pairs of which only the trial with healing is not unstable at its end."""
+    only_placebo: int
+    ends: tuple[float, float]
+    """Ends of the interval of the share of seeds that are not unstable with healing, minus that with the placebo."""
+
+    @property
+    def difference(self) -> float:
+        """The difference of the shares."""
+        return (self.only_healed - self.only_placebo) / self.seeds
 
 
 @dataclass(frozen=True)
@@ -83,7 +115,13 @@ class HealingComparison:
     cell_id: str
     factors: dict[str, Any]
     """The values of the options that vary in the new sweep."""
+    arm: Group
+    """``fixed`` or ``placebo``."""
     level: float
+    recovered: Proportion
+    """The trials that were trained again and are not unstable at their end."""
+    placebo: AgainstPlacebo | None
+    """Comparison with the placebo arm of the same seeds; None without one."""
     source: Source
     """``evaluation``: measured by `jobs/evaluate.py` with AutoAttack; ``verdict``: measured by the trials' verdicts."""
     rows: list[HealingRow]
@@ -112,31 +150,38 @@ def compare_healing(
         level: coverage of the intervals.
     """
     names = varying_factors(again)
-    there = group_by_cell(earlier.records)
+    there, groups_again = group_by_cell(earlier.records), group_by_cell(again)
+    placebos = {_setting(members[0]): members for members in groups_again.values() if _is_placebo(members[0])}
     comparisons = []
-    for cell_id, members in group_by_cell(again).items():
+    for cell_id, members in groups_again.items():
         fixed = [record for record in members if has_label(record, "any") is not None]
         if not fixed:
             continue
+        arm: Group = "placebo" if _is_placebo(members[0]) else "fixed"
         seeds = {record.seed for record in members}
         counterpart = there.get(earlier.counterparts.get(cell_id, ""), [])
         groups: dict[Group, list[TrialRecord]] = {
             "regular": [r for r in counterpart if r.verdict and r.verdict.outcome == "stable"],
             "unstable": [r for r in counterpart if r.verdict and r.seed in seeds],
-            "fixed": fixed,
+            arm: fixed,
         }
-        source: Source = "evaluation" if _all_evaluated(groups) else "verdict"
-        rows = [row for group, name in ROWS if (row := _row(groups[group], group, name, source)).trials]
+        compared = compared_rows(arm)
+        source: Source = "evaluation" if _all_evaluated(groups, compared) else "verdict"
+        rows = [row for group, name in compared if (row := _row(groups[group], group, name, source)).trials]
         gated = [record for record in fixed if _evidence(record, "gated", "verdict")]
+        measured = (m for group, name in compared for m in _measurements(groups[group], name, source))
         comparisons.append(
             HealingComparison(
                 cell_id=cell_id,
                 factors={name: members[0].cell.get(name) for name in names},
+                arm=arm,
                 level=level,
+                recovered=proportion(RECOVERED, sum(map(_is_recovered, fixed)), len(fixed), level, "blaker"),
+                placebo=None if arm == "placebo" else _against(fixed, placebos.get(_setting(members[0]), ()), level),
                 source=source,
                 rows=rows,
                 paired=_paired(groups["unstable"], gated, source, level),
-                labels=attack_labels(m for group, name in ROWS for m in _measurements(groups[group], name, source)),
+                labels=attack_labels(measured),
                 seeds=len(seeds),
                 ungated=len(fixed) - len(gated),
                 stopped=sum(record.stopped_early for record in groups["unstable"]),
@@ -145,8 +190,32 @@ def compare_healing(
     return comparisons
 
 
-def _all_evaluated(groups: Mapping[Group, Sequence[TrialRecord]]) -> bool:
-    compared = [(r, name) for group, name in ROWS[:3] for r in groups[group] if _evidence(r, name, "verdict")]
+def _is_placebo(record: TrialRecord) -> bool:
+    return bool(record.cell["heal"] == "placebo")
+
+
+def _is_recovered(record: TrialRecord) -> bool:
+    return has_label(record, "any") is False
+
+
+def _setting(record: TrialRecord) -> str:
+    """The options that a trial with healing shares with its placebo."""
+    return json.dumps({name: value for name, value in record.cell.items() if not name.startswith("heal")})
+
+
+def _against(fixed: Sequence[TrialRecord], placebo: Sequence[TrialRecord], level: float) -> AgainstPlacebo | None:
+    known = {r.seed: _is_recovered(r) for r in placebo if has_label(r, "any") is not None}
+    pairs = [(_is_recovered(record), known[record.seed]) for record in fixed if record.seed in known]
+    if not pairs:
+        return None
+    only_healed, only_placebo = (pairs.count(kind) for kind in ((True, False), (False, True)))
+    return AgainstPlacebo(
+        len(pairs), only_healed, only_placebo, paired_share_ends(only_healed, only_placebo, len(pairs), level)
+    )
+
+
+def _all_evaluated(groups: Mapping[Group, Sequence[TrialRecord]], rows: Sequence[tuple[Group, CheckpointName]]) -> bool:
+    compared = [(r, name) for group, name in rows[:3] for r in groups[group] if _evidence(r, name, "verdict")]
     return bool(compared) and all(record.evaluation(name, "autoattack") for record, name in compared)
 
 
@@ -172,7 +241,9 @@ def _paired(
         seeds = tuple(s for s in sorted(before.keys() & after.keys()) if name in before[s] and name in after[s])
         if seeds:
             differences = tuple(after[seed][name] - before[seed][name] for seed in seeds)
-            found.append(PairedDifference(name, seeds, differences, fmean(differences), _mean_ends(differences, level)))
+            ends = None if name == "fosc" else bounded_mean_ends(differences, -1, 1, level)
+            normal = _mean_ends(differences, level)
+            found.append(PairedDifference(name, seeds, differences, fmean(differences), ends, normal))
     return found
 
 
@@ -197,8 +268,8 @@ def _values(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> 
     accuracies = {measured.attack: measured.accuracy for measured in evidence.measurements}
     values = {name: accuracies[name] for name in VALUES if name in accuracies}
     values["gap"] = values["pgd-10"] - values.get("autoattack", values["square"])
-    fosc = next((row.get("val/fosc") for row in record.trace if row["epoch"] == evidence.epoch), None)
-    return values if fosc is None else {**values, "fosc": fosc}
+    found = record.trace.column("val/fosc")[record.trace.column("epoch") == evidence.epoch]
+    return {**values, "fosc": float(found[0])} if np.isfinite(found).any() else values
 
 
 def _evidence(record: TrialRecord, checkpoint: CheckpointName, source: Source) -> Evidence | None:

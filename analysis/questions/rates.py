@@ -11,7 +11,7 @@ from analysis.questions.attack_labels import attack_labels
 from analysis.questions.autoattack_gap import GAP, autoattack_result
 from analysis.questions.square_labels import is_overestimated_by
 from analysis.statistics import intervals
-from analysis.statistics.clustered_interval import clustered
+from analysis.statistics.clustered_interval import CLUSTERED, of_groups
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
 from core.allocation import SequentialDesign
@@ -241,8 +241,8 @@ def _interval(
     kind: IntervalKind,
     design: SequentialDesign | None,
 ) -> Interval:
-    if kind == "clustered":
-        return clustered(pinned_groups(counted, lambda record: has_label(record, label) is True), level)
+    if kind in CLUSTERED:
+        return of_groups(kind, pinned_groups(counted, lambda record: has_label(record, label) is True), level)
     if kind != "sequential":
         return intervals.interval(kind, unstable, len(counted), level)
     if label == "ever" and design is not None and design.reached(unstable, len(counted)):

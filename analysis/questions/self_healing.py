@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from core.records import TrialRecord
 
@@ -90,7 +91,7 @@ def _recovery(record: TrialRecord, onset: int, epoch: int) -> Recovery:
         record=record,
         onset_epoch=onset,
         epoch=epoch,
-        with_healing=record.cell["heal"] != "none",
+        with_healing=record.cell["heal"] == "fosc",
         peak_fosc=max(masked, default=None),
         fosc=fosc.get(epoch),
         accuracy=_change(record, "train/clean_acc", epoch),
@@ -110,5 +111,5 @@ def _change(record: TrialRecord, metric: str, epoch: int) -> Change | None:
 
 
 def _by_epoch(record: TrialRecord, metric: str) -> dict[int, float]:
-    found = ((row["epoch"], row.get(metric)) for row in record.trace)
-    return {int(epoch): value for epoch, value in found if epoch is not None and value is not None}
+    found = zip(record.trace.column("epoch").tolist(), record.trace.column(metric).tolist(), strict=True)
+    return {int(epoch): value for epoch, value in found if not isnan(value)}

@@ -69,7 +69,7 @@ def write_report(context: ReportContext, path: Path, *, generated_at: datetime) 
         generated_at=generated_at.strftime("%Y-%m-%d %H:%M %Z").strip(),
         facts=_facts(context),
         facets=facets(cells),
-        cells_table=_cells_table(cells),
+        cells_table=_cells_table(cells, context.together),
         all_anytime=all(cell.interval.kind == "anytime" for cell in cells),
         sections=[section for make in SECTIONS for section in make(context)] if records else [],
         trials=trial_rows(context),
@@ -105,8 +105,12 @@ def _facts(context: ReportContext) -> list[tuple[str, str]]:
     return [*facts, (format_seconds(sum(record.device_seconds for record in records)), "device time used")]
 
 
-def _cells_table(cells: Sequence[CellRate]) -> TextTable:
+def _cells_table(cells: Sequence[CellRate], together: Sequence[CellRate]) -> TextTable:
     columns = table_columns(cells)
+    if len(cells) > 1:
+        place = 1 + next(i for i, column in enumerate(columns) if column.header.startswith(RATE_HEADER))
+        wider = {cell.cell_id: cell.interval for cell in together}
+        columns.insert(place, CellColumn("all cells\ntogether", lambda cell: f"[{format_ends(wider[cell.cell_id])}]"))
     if cells and (other := OTHER_INTERVAL.get(cells[0].interval.kind)):
         place = 1 + next(i for i, column in enumerate(columns) if column.header.startswith(RATE_HEADER))
         columns.insert(place, CellColumn(f"{other}\ninterval", lambda cell: f"[{_other_ends(cell, other)}]"))

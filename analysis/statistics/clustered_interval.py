@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.statistics.intervals import Interval
+from analysis.statistics.intervals import Interval, confidence_sequence
+
+CLUSTERED = ("clustered", "clustered-anytime")
+"""The kinds of intervals for groups."""
+
+
+def of_groups(kind: str, groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interval:
+    """The interval of a kind in `CLUSTERED`."""
+    return clustered(groups, level) if kind == "clustered" else clustered_anytime(groups, level)
 
 
 def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interval:
@@ -37,3 +45,18 @@ def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interva
     low = float(beta.ppf(tail, k, worth - k + 1)) if hits else 0.0
     high = float(beta.ppf(1 - tail, k + 1, worth - k)) if hits < n else 1.0
     return Interval(low, high, level, "clustered")
+
+
+def clustered_anytime(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interval:
+    """The confidence sequence of the mean of the groups' rates, which allows for groups that are added after a look.
+
+    The groups must be independent and alike. Each counts as one value in [0, 1], whatever its number of trials. Trials
+    that are added to a group after a look change its value, for which the interval does not allow.
+
+    Args:
+        groups: (k, m) of each group: k hits of m trials; groups without trials are ignored.
+        level: coverage of the interval at all looks together, in (0, 1).
+    """
+    rates = [k / m for k, m in groups if m]
+    found = confidence_sequence(min(sum(rates), float(len(rates))), len(rates), level)
+    return Interval(found.low, found.high, level, "clustered-anytime")

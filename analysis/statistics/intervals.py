@@ -11,6 +11,7 @@ sequence`           every rule of stopping, and is wider for it. It is called ``
                     design and is in `core.allocation.sequential_design`.
 `clustered`         trials that share a pinned seed are not independent; n was fixed before the first trial. It depends
                     on the groups and is in `analysis.statistics.clustered_interval`.
+`clustered-anytime` the same, but groups were added after a look.
 ==================  ===========================================================================================
 
 scipy is imported where something is computed: the import takes longer than all the rest that a status needs.
@@ -25,7 +26,7 @@ from typing import Literal
 
 from analysis.statistics.blaker import blaker_ends
 
-IntervalKind = Literal["blaker", "wilson", "clopper-pearson", "anytime", "sequential", "clustered"]
+IntervalKind = Literal["blaker", "wilson", "clopper-pearson", "anytime", "sequential", "clustered", "clustered-anytime"]
 OF_COUNTS: tuple[IntervalKind, ...] = ("blaker", "wilson", "clopper-pearson", "anytime")
 """The kinds of intervals that depend on k and n alone."""
 INTERVAL_QUESTIONS: dict[IntervalKind, str] = {
@@ -34,6 +35,8 @@ INTERVAL_QUESTIONS: dict[IntervalKind, str] = {
     "interval covers less than its level.",
     "clopper-pearson": "Which rates cannot be excluded from either side, if the number of trials was fixed in advance?",
     "clustered": "Which rates cannot be excluded, if trials that share a pinned seed may be similar?",
+    "clustered-anytime": "Which rates cannot be excluded, if trials that share a pinned seed may be similar, "
+    "and groups may have been added after a look at results?",
     "sequential": "Which rates cannot be excluded, given the rule by which the number of trials was chosen?",
     "anytime": "Which rates cannot be excluded, regardless of how often results were looked at and when trials ended?",
 }
@@ -69,12 +72,14 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> Interval:
 
 # a simulated allocation asks millions of times for a few thousand distinct (k, n)
 @lru_cache(maxsize=1 << 16)
-def confidence_sequence(k: int, n: int, level: float = 0.95, a: float = 1.0, b: float = 1.0) -> Interval:
+def confidence_sequence(k: float, n: int, level: float = 0.95, a: float = 1.0, b: float = 1.0) -> Interval:
     """Anytime-valid interval for k of n trials so far: the rates p that a Beta(a, b) mixture does not refute.
 
     With alpha = 1 - level these are { p : B(a + k, b + n - k) / B(a, b) < p^k (1-p)^(n-k) / alpha }. The left side over
     p^k (1-p)^(n-k) is a non-negative martingale of mean 1 at the true p, which by Ville's inequality ever reaches
     1/alpha with probability at most alpha (Robbins 1970; Howard et al. 2021, *Time-uniform confidence sequences*).
+    It covers the mean of n independent values in [0, 1] with sum k as well: by convexity, no such values make the
+    martingale grow faster than yes/no values of the same mean.
 
     Raises:
         ValueError: k is not in [0, n], level not in (0, 1), or a or b not positive.
@@ -116,7 +121,7 @@ def _fixed_design(k: int, n: int, level: float, kind: IntervalKind) -> Interval:
     return Interval(float(found.low), float(found.high), level, kind)
 
 
-def _refuted_below(k: int, n: int, budget: float) -> float:
+def _refuted_below(k: float, n: int, budget: float) -> float:
     """The smallest p with -k log p - (n - k) log(1 - p) <= budget, for k of n successes."""
     if k == 0:
         return 0.0
@@ -129,7 +134,7 @@ def _refuted_below(k: int, n: int, budget: float) -> float:
     return float(brentq(lambda p: -k * log(p) - (n - k) * log1p(-p) - budget, at_most / 2, k / n, xtol=1e-14))
 
 
-def _check(k: int, n: int, level: float) -> None:
+def _check(k: float, n: int, level: float) -> None:
     if not 0 <= k <= n:
         raise ValueError(f"k {k} must be between 0 and n {n}")
     if not 0 < level < 1:

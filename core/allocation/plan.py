@@ -21,13 +21,15 @@ class SweepPlan(Options):
     until_decided: Number | None = None
     indifference: Number | None = None
     adaptive: bool = False
+    first_seed: int = Field(0, description="first seed of an adaptive sweep's cells")
 
     @classmethod
-    def of(cls, seeds: dict[str, int], goal: AllocationGoal | None) -> SweepPlan:
-        """The plan of a fixed sweep with these seeds, or of an adaptive sweep with this goal."""
+    def of(cls, seeds: dict[str, int], goal: AllocationGoal | None, first_seed: int = 0) -> SweepPlan:
+        """The plan of a fixed sweep with these numbers of trials, or of an adaptive sweep with this goal and seed."""
         if goal is None:
             return cls(seeds=seeds)
         return cls(
+            first_seed=first_seed,
             until_width=goal.until_width,
             until_decided=goal.until_decided,
             indifference=goal.indifference,
@@ -39,7 +41,7 @@ class SweepPlan(Options):
         """The certainty goal, without a budget; None without one."""
         if self.until_width is None and self.until_decided is None:
             return None
-        return AllocationGoal(**self.model_dump(exclude={"seeds", "adaptive"}), max_trials=1)
+        return AllocationGoal(**self.model_dump(exclude={"seeds", "adaptive", "first_seed"}), max_trials=1)
 
 
 def revised_plans(plans: Sequence[SweepPlan], new: SweepPlan, *, looked: bool) -> list[SweepPlan]:

@@ -74,12 +74,12 @@ def simulate(
             audited = policy.audit > 0 and is_audited(sweep, str(cell), seed, policy.audit)
             trial = trials.run(cell, seed, seed, audited=audited, stop=policy.stop, confirm_delay=policy.confirm_delay)
             started += 1
-            heapq.heappush(running, (now + _device_seconds(trials, trial), started, trial))
+            heapq.heappush(running, (now + trials.seconds(trial, trial.seed), started, trial))
         if not running:
             break
         now, _, trial = heapq.heappop(running)
         ended.append(trial)
-        allocator.observe(trial.cell, trial.seed, trial.ever_unstable, _device_seconds(trials, trial))
+        allocator.observe(trial.cell, trial.seed, trial.ever_unstable, trials.seconds(trial, trial.seed))
         if watch is not None:
             watch(allocator)
     cells = range(len(trials.truths))
@@ -88,10 +88,6 @@ def simulate(
         counts=[allocator.counts(cell) for cell in cells],
         reached=[allocator.reached(cell) for cell in cells],
         epochs=sum(trial.epochs for trial in ended),
-        device_seconds=sum(_device_seconds(trials, trial) for trial in ended),
+        device_seconds=sum(trials.seconds(trial, trial.seed) for trial in ended),
         wall_seconds=now,
     )
-
-
-def _device_seconds(trials: SyntheticTrials, trial: SimulatedTrial) -> float:
-    return trial.epochs * trials.truths[trial.cell].seconds_per_epoch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import exp
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -26,6 +27,13 @@ class CellTruth(Options):
         "trial",
         description="trial: a crash is independent of the outcome; epoch: a crash is equally likely at each planned "
         "epoch, and a trial that stops before this epoch does not crash",
+    )
+
+    diverging: float = Field(
+        0.0, ge=0, le=1, description="probability that an unstable trial crashes one epoch after its onset"
+    )
+    speed_spread: float = Field(
+        0.0, ge=0, description="standard deviation of the logarithm of the trials' seconds per epoch"
     )
 
     @model_validator(mode="after")
@@ -64,7 +72,7 @@ class SyntheticTrials:
     """Independent synthetic trials of every cell. A trial does not depend on the order in which trials are run."""
 
     def __init__(self, truths: tuple[CellTruth, ...], seed: int) -> None:
-        self.truths = truths
+        self.truths, self._seed = truths, seed
         self._streams = [np.random.default_rng((seed, cell)) for cell in range(len(truths))]
         self._draws: list[list[list[float]]] = [[] for _ in truths]
 
@@ -82,6 +90,9 @@ class SyntheticTrials:
         truth = self.truths[cell]
         *_, healing, crash, crash_time = self._trial_draws(cell, index)
         onset = self.onset(cell, index)
+        if onset is not None and truth.diverging and self._further(cell, index)[0] < truth.diverging:
+            end = min(onset + 1, truth.epochs)
+            return SimulatedTrial(cell, seed, "censored", onset, end, audited, False, None)
         stops = onset is not None and stop and not audited and onset + confirm_delay < truth.epochs
         epochs = onset + confirm_delay if onset is not None and stops else truth.epochs
         confirmed = None if onset is None else onset + confirm_delay
@@ -96,6 +107,17 @@ class SyntheticTrials:
         outcome: Literal["healed", "unstable"] = "healed" if not stops and healing < truth.healing else "unstable"
         seen = confirmed if confirmed is not None and confirmed <= epochs else None
         return SimulatedTrial(cell, seed, outcome, onset, epochs, audited, stops, seen)
+
+    def seconds(self, trial: SimulatedTrial, index: int) -> float:
+        """Device-seconds of a trial with this index."""
+        truth = self.truths[trial.cell]
+        pace = exp(truth.speed_spread * self._further(trial.cell, index)[1]) if truth.speed_spread else 1.0
+        return trial.epochs * truth.seconds_per_epoch * pace
+
+    def _further(self, cell: int, index: int) -> tuple[float, float]:
+        """A uniform and a normal number, apart from the other draws: trials without these options stay the same."""
+        rng = np.random.default_rng((self._seed, cell, index))
+        return float(rng.random()), float(rng.standard_normal())
 
     def _trial_draws(self, cell: int, index: int) -> list[float]:
         draws = self._draws[cell]

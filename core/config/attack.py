@@ -117,7 +117,11 @@ class AwpOptions(Options):
 class HealOptions(Options):
     """Healing of Algorithm 1: Gaussian noise on the first batches of the epoch after FOSC exceeds the threshold."""
 
-    heal: Literal["none", "fosc"] = Field("none", description="heal with input noise after FOSC exceeds its threshold")
+    heal: Literal["none", "fosc", "placebo"] = Field(
+        "none",
+        description="fosc: heal with input noise after FOSC exceeds its threshold; placebo: change the initial weights "
+        "by rounding instead, for comparison",
+    )
     heal_noise: Number = Field(0.1, gt=0, le=10, description="standard deviation of the healing noise")
     heal_clamp: bool = Field(True, description="clamp noisy images to [0, 1]")
     heal_batches: int = Field(10, ge=1, description="number of noisy batches per alarm (Algorithm 1, line 21)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -12,6 +12,7 @@ from core.config.cell import Cell, Stream
 from core.config.names import ClusterAddress, SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
+from core.records.key import trial_key
 
 MAX_SEEDS = 100_000
 """Largest number of seeds per cell; also the distance between the seeds of two groups of pinned trials."""
@@ -61,6 +62,13 @@ class Sweep(Options):
     def trials(self) -> int:
         """Number of trials of a sweep with a fixed number of seeds."""
         return len(self.pin_groups) * sum(len(entry.numbered(self.first_seed)) for entry in self.entries)
+
+    def keys(self, entry: SeededCell) -> Iterator[str]:
+        """The keys of an entry's trials in all groups."""
+        for group, pins in enumerate(self.pin_groups):
+            named = {str(stream): pinned for stream, pinned in pins.items()}
+            for seed in entry.numbered(self.first_seed):
+                yield trial_key(entry.cell.id, seed + group * MAX_SEEDS, named)
 
     def with_cells(self, change: Callable[[SeededCell], Cell]) -> Sweep:
         """The sweep with the cells that ``change`` returns. Cells that become equal are one, with the first's seeds."""

@@ -18,6 +18,7 @@ from core.engine.determinism import deterministic
 from core.engine.device import peak_memory
 from core.engine.epoch_row import finite, gradient_means, validation_row
 from core.engine.filenames import RECORD, RESUME
+from core.engine.placebo import change_by_rounding
 from core.engine.provenance import hardware, provenance
 from core.engine.ranks import Ranks
 from core.engine.resume import ResumeFiles
@@ -146,6 +147,8 @@ class TrialRun:
         model = build_model(cell.model, cell.data.shape, streams.integer("init"))
         if self.context.start:
             model.load_state_dict(self.context.start.weights)
+        if cell.heal.heal == "placebo":
+            change_by_rounding(model)
         self.trainer = Trainer(cell, model, streams, self.ranks)
         self.detector = build_detector(protocol)
         epsilon = cell.attack.epsilon
@@ -173,7 +176,7 @@ class TrialRun:
 
     @property
     def _may_stop(self) -> bool:
-        """True if an alarm may stop the trial. Healing needs the epochs after an alarm, an audit all epochs."""
+        """True if an alarm may stop the trial. Healing, its placebo and an audit need the epochs after an alarm."""
         return self.protocol.stop and not self.trial.audit and self.trial.cell.heal.heal == "none"
 
     def _epoch(self) -> Row:

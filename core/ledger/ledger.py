@@ -154,13 +154,12 @@ class Ledger:
             ValueError: the stored description is damaged.
         """
         known = read_description(self.store)
-        groups = len(sweep.pin_groups)
-        seeds = {entry.cell.id: groups * len(entry.numbered(sweep.first_seed)) for entry in sweep.entries}
-        return revised_plans(known.plans if known else (), SweepPlan.of(seeds, goal), looked=self._has_record())
+        started = self.store.child("trials").folders()
+        plan = SweepPlan.of(_trials_per_cell(sweep, started), goal, sweep.first_seed)
+        return revised_plans(known.plans if known else (), plan, looked=self._has_record(started))
 
-    def _has_record(self) -> bool:
-        trials = self.store.child("trials")
-        return any(trials.child(key).read(RECORD) is not None for key in trials.folders())
+    def _has_record(self, keys: Iterable[str]) -> bool:
+        return any(self.trial_store(key).read(RECORD) is not None for key in keys)
 
     def reopen(self, key: str) -> None:
         """Delete the record of a trial that crashed, because the trial is about to be started again."""
@@ -210,7 +209,12 @@ class Ledger:
         damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
         if damaged:
             raise DamagedRecordError(*damaged)
-        return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
+        shared: dict[str, dict[str, Any]] = {}
+        return {
+            key: _sharing(record, shared)
+            for key, record in zip(keys, found, strict=True)
+            if isinstance(record, TrialRecord)
+        }
 
     def _record_or_error(self, key: str) -> TrialRecord | DamagedRecordError | None:
         try:
@@ -261,6 +265,21 @@ def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> l
     """The trials that have no record, and those that crashed, because a crash is no result of the trial's options."""
     done = {key for key, record in records.items() if not record.crashed}
     return [trial for trial in trials if trial.key not in done]
+
+
+def _trials_per_cell(sweep: Sweep, started: Iterable[str]) -> dict[str, int]:
+    """Number of trials by cell id: those of the sweep, and started ones with other seeds or in other groups."""
+    planned = {entry.cell.id: set(sweep.keys(entry)) for entry in sweep.entries}
+    for key in started:
+        planned.get(key.partition("-")[0], set()).add(key)
+    return {cell: len(keys) for cell, keys in planned.items()}
+
+
+def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRecord:
+    """The record with its options and provenance from ``shared``, which most trials share."""
+    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance}
+    same = {name: shared.setdefault(json.dumps([name, part]), part) for name, part in parts.items()}
+    return record.model_copy(update=same)
 
 
 def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -11,12 +11,12 @@ from core.records.record import (
     Evidence,
     Measurement,
     Outcome,
-    Row,
     TrialRecord,
     UnknownSchemaError,
     Verdict,
     read_record,
 )
+from core.records.rows import Row, Rows
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -27,6 +27,7 @@ __all__ = [
     "ModelCheck",
     "Outcome",
     "Row",
+    "Rows",
     "RunningTrial",
     "SweepProgress",
     "TrialRecord",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from math import inf, isnan
+from collections.abc import Sequence
+from math import inf, isnan, nan
 from typing import Any
 
-from core.records import Row
+import numpy as np
+
+from core.records import Row, Rows
 
 
 class Detector(ABC):
@@ -78,9 +81,38 @@ class ScoredDetector(Detector):
         super().__init__(patience=patience, grace=grace)
         self.threshold = threshold
 
+    @property
     @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of a row that the score depends on."""
+
+    @abstractmethod
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        """Scores of the next epochs, in order; they may depend on earlier epochs.
+
+        Args:
+            columns: for each of `metrics`, its values in these epochs, NaN if not finite.
+        """
+
     def score(self, row: Row) -> float:
-        """Score of this epoch; it may depend on earlier epochs. Called once per epoch, in order."""
+        """Score of this epoch; it may depend on earlier epochs. Called once per epoch, in order.
+
+        Raises:
+            KeyError: the row lacks a metric that the score depends on.
+        """
+        values = [row[name] for name in self.metrics]
+        return self.next_scores(*([nan if value is None else value] for value in values))[0]
+
+    def scores(self, rows: Rows) -> np.ndarray:
+        """The scores of all epochs of a new detector.
+
+        Raises:
+            KeyError: a row lacks a metric that the score depends on.
+        """
+        for name in self.metrics:
+            if rows.measured(name) < len(rows):
+                raise KeyError(name)
+        return np.array(self.next_scores(*(rows.column(name).tolist() for name in self.metrics)), float)
 
     def suspicious(self, row: Row) -> bool:
         return self.score(row) > self.threshold
@@ -89,10 +121,12 @@ class ScoredDetector(Detector):
 class FoscDetector(ScoredDetector):
     """A detector whose score is FOSC; FOSC that is not finite counts as infinite."""
 
-    def score(self, row: Row) -> float:
-        return finite_or(inf, row["val/fosc"])
+    metrics = ("val/fosc",)
+
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        return finite_or(inf, columns[0])
 
 
-def finite_or(otherwise: float, value: float | None) -> float:
-    """The value, or `otherwise` if it is NaN or None, which traces store for values that are not finite."""
-    return otherwise if value is None or isnan(value) else value
+def finite_or(otherwise: float, values: Sequence[float]) -> list[float]:
+    """The values, with `otherwise` for NaN, which stands for values that are not finite."""
+    return [otherwise if isnan(value) else value for value in values]

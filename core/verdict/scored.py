@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from math import inf
+from operator import sub
 from statistics import mean, stdev
 from typing import Literal
 
-from core.records import Row
 from core.verdict.detector import ScoredDetector, finite_or
 
 
@@ -18,15 +19,22 @@ class Level(ScoredDetector):
         super().__init__(threshold=threshold, patience=patience, grace=grace)
         self.metric = metric
 
-    def score(self, row: Row) -> float:
-        return finite_or(inf, row[self.metric])
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        return finite_or(inf, columns[0])
 
 
 class OneStepGap(ScoredDetector):
     """The score is FGSM accuracy minus PGD accuracy, a gap that catastrophic overfitting opens."""
 
-    def score(self, row: Row) -> float:
-        return finite_or(inf, row["val/fgsm_acc"]) - finite_or(0.0, row["val/pgd10_acc"])
+    metrics = ("val/fgsm_acc", "val/pgd10_acc")
+
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        fgsm, pgd = columns
+        return list(map(sub, finite_or(inf, fgsm), finite_or(0.0, pgd)))
 
 
 class FromMedian(ScoredDetector):
@@ -50,20 +58,25 @@ class FromMedian(ScoredDetector):
         self.mode = mode
         self._sorted: list[float] = []
 
-    def score(self, row: Row) -> float:
-        value = finite_or(inf, row[self.metric])
-        if value == inf:
-            return inf
-        past = self._sorted
-        middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2 if past else value
-        insort(past, value)
-        match self.mode:
-            case "rise":
-                return value - middle
-            case "drop":
-                return middle - value
-            case "ratio":
-                return value / middle if middle > 0 else 1.0
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        past, mode, found = self._sorted, self.mode, []
+        for value in finite_or(inf, columns[0]):
+            if value == inf:
+                found.append(inf)
+                continue
+            middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2 if past else value
+            insort(past, value)
+            if mode == "rise":
+                found.append(value - middle)
+            elif mode == "drop":
+                found.append(middle - value)
+            else:
+                found.append(value / middle if middle > 0 else 1.0)
+        return found
 
 
 class Cusum(ScoredDetector):
@@ -94,8 +107,14 @@ class Cusum(ScoredDetector):
         self._scale = 1.0
         self._sum = 0.0
 
-    def score(self, row: Row) -> float:
-        value = finite_or(inf, row[self.metric])
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+        return [self._next(value) for value in finite_or(inf, columns[0])]
+
+    def _next(self, value: float) -> float:
         if value == inf:
             return inf
         if len(self._first) < self.baseline:

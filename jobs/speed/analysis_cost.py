@@ -16,10 +16,13 @@ from core.allocation.synthetic_records import synthetic_records
 from core.allocation.truth import CellTruth, SyntheticTrials
 from core.config import Cell
 from core.records import TrialRecord
-from jobs.speed.result import Result, Settings
+from jobs.speed.result import Goal, Result, Settings
 
 EPOCHS = 200
 FACTORS = {"beta": (1, 3, 6), "batch_size": (64, 128, 256), "lr": (0.02, 0.1, 0.3)}
+
+GOALS = {10_000: (Goal("<=", 15), Goal("<=", 600))}
+"""Bounds on seconds and MB by the number of trials."""
 
 
 class AnalysisCost(NamedTuple):
@@ -43,9 +46,10 @@ def analysis_costs(settings: Settings) -> Iterator[Result]:
     what = "rates, onset curves, effects, report"
     for size in sizes:
         setting = f"{what}; {size:,} trials x {EPOCHS} epochs"
-        yield Result("analysis", f"time; {setting}", tuple(cost.seconds for cost in costs[size]), "s")
+        goals = GOALS.get(size, (None, None))
+        yield Result("analysis", f"time; {setting}", tuple(cost.seconds for cost in costs[size]), "s", goals[0])
         note = f"peak, of which {costs[size][0].before:.0f} MB are modules and records from before the analysis"
-        yield Result("analysis", f"memory; {setting}", tuple(cost.peak for cost in costs[size]), "MB", None, note)
+        yield Result("analysis", f"memory; {setting}", tuple(cost.peak for cost in costs[size]), "MB", goals[1], note)
     for small, large in itertools.pairwise(sizes):
         growth = tuple(b.seconds / a.seconds for a, b in zip(costs[small], costs[large], strict=True))
         exponent = math.log(growth[0]) / math.log(large / small)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, product
 from math import factorial, prod
 
 import numpy as np
@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import betabinom, binom
 
 from analysis.questions.rates import cell_rates
-from analysis.statistics.clustered_interval import clustered
-from analysis.statistics.intervals import Interval, clopper_pearson, interval
+from analysis.statistics.clustered_interval import clustered, clustered_anytime
+from analysis.statistics.intervals import Interval, clopper_pearson, confidence_sequence, interval
 from core.records import TrialRecord
 
 RATES = np.linspace(0.02, 0.5, 25)
@@ -76,3 +76,24 @@ def test_rates_of_pinned_sweeps_know_their_groups(record: Callable[..., TrialRec
     free = [trial.model_copy(update={"pins": {}}) for trial in trials]
     (rate,) = cell_rates(free, interval="clustered")
     assert rate.interval == clustered([(1, 1)] * 3 + [(0, 1)] * 2)
+
+
+@pytest.mark.parametrize("alike", [0, 0.3, 1])
+def test_groups_may_be_added_after_a_look(alike: float) -> None:
+    """Exact over four groups of three: the chance that the interval misses after any group is at most 5 %."""
+    size, groups = 3, 4
+    ends = {
+        hits: clustered_anytime([(k, size) for k in hits])
+        for n in range(1, groups + 1)
+        for hits in combinations_with_replacement(range(size + 1), n)
+    }
+    for rate in RATES[::4]:
+        single = group_probabilities(size, rate, alike)
+        missed = sum(
+            prod(single[k] for k in path)
+            for path in product(range(size + 1), repeat=groups)
+            if any(rate not in ends[tuple(sorted(path[:n]))] for n in range(1, groups + 1))
+        )
+        assert missed <= 0.05
+    assert clustered_anytime([(3, 3)] * 4).high == 1
+    assert clustered_anytime([(k, 1) for k in (1, 0, 1)]).low == confidence_sequence(2, 3).low

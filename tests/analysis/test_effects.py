@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import linprog, minimize
 from scipy.stats import chi2
 
-from analysis.questions.effects import exact_test, factor_effects, pairwise_tests
+from analysis.questions.effects import exact_test, factor_effects
 from analysis.statistics.design_matrix import design_matrix
 
 
@@ -148,11 +148,34 @@ def test_many_trials_are_compared_by_fishers_test() -> None:
     assert exact_test((40, 60), (22, 60)) == pytest.approx(as_rare)
 
 
-def test_pairs_are_corrected_for_their_number(record: Callable) -> None:
-    records = [record(i, "unstable", cell={"beta": 1.0}) for i in range(10)]
-    records += [record(i, "stable", cell={"beta": 6.0}) for i in range(10)]
-    records += [record(i, "stable", cell={"beta": 9.0}) for i in range(10)] + [record(0, None, cell={"beta": 12.0})]
-    first, second, third = pairwise_tests(records)
-    assert first.counts == ((10, 10), (0, 10))
-    assert first.adjusted == second.adjusted == pytest.approx(3 * first.p_value)
-    assert (third.p_value, third.adjusted) == (1, 1)
+def test_an_interaction_is_found_where_batch_size_matters_at_one_beta_only(record: Callable) -> None:
+    records = sweep(record, lambda c: 0.5 if c["beta"] > 1 else 0.05 + 0.9 * (c["batch_size"] > 64), GRID[:4], 60)
+    (found,) = factor_effects(records).interactions
+    assert set(found.factors) == {"beta", "batch_size"}
+    assert found.p_value == found.adjusted < 1e-4
+    assert found.low < found.ratio < found.high < 1
+    additive = sweep(record, lambda c: 0.3 + 0.3 * (c["beta"] > 1), GRID[:4], 60)
+    (found,) = factor_effects(additive).interactions
+    assert found.p_value > 0.05
+
+
+def test_effects_of_a_pinned_sweep_know_their_groups(record: Callable) -> None:
+    rng, cells = np.random.default_rng(0), [{"beta": beta} for beta in (1.0, 6.0)]
+    records = [
+        record(
+            10 * group + seed,
+            "unstable" if rng.random() < unlucky else "stable",
+            cell=cell,
+            fields={"pins": {"init": group}},
+        )
+        for group in range(6)
+        for cell, unlucky in zip(cells, rng.permutation([0.05, 0.95]), strict=True)
+        for seed in range(8)
+    ]
+    found = factor_effects(records)
+    (effect,) = found.effects
+    assert (found.groups, found.interactions) == (6, ())
+    assert effect.p_value > 0.05
+    assert effect.low < 1 < effect.high
+    few = factor_effects([r for r in records if r.pins["init"] < 2])
+    assert (few.effects[0].low, few.effects[0].high, few.effects[0].p_value) == (0, np.inf, 1)

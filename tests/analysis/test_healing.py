@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from rich.console import Console
 from scipy.stats import ttest_rel
 
 from analysis.questions.healing import EarlierRecords, HealingComparison, HealingRow, compare_healing
-from analysis.report.tables.healing_table import healing_table
+from analysis.report.tables.healing_table import healing_table, recovery_sentence
 from analysis.report.tables.text_table import TerminalTable
+from analysis.statistics.paired_counts import paired_share_ends
 from core.records import Evidence, TrialRecord
 
 Make = Callable[..., Any]
@@ -93,10 +95,11 @@ def test_pairs_share_their_seed_and_their_interval_is_the_paired_t_tests(
     assert clean.seeds == (2, 3)
     assert clean.differences == pytest.approx((0.50 - 0.54, 0.55 - 0.58))
     ends = ttest_rel([0.50, 0.55], [0.54, 0.58]).confidence_interval(0.95)
-    assert clean.ends == pytest.approx((ends.low, ends.high))
+    assert clean.normal_ends == pytest.approx((ends.low, ends.high))
+    assert clean.ends[0] < ends.low < ends.high < clean.ends[1]
     assert clean.mean == pytest.approx(-0.035)
     assert found["fosc"].mean == pytest.approx(0.1)
-    assert compare(earlier, again[:1]).paired[0].ends is None
+    assert compare(earlier, again[:1]).paired[0].normal_ends is None
 
 
 def test_a_trial_without_an_epoch_under_the_threshold_has_nothing_gated(
@@ -149,3 +152,23 @@ def test_the_table_reads_as_in_the_paper(earlier: list[TrialRecord], again: list
     ]
     for part in ("0.5250", "± 0.0354", "-0.0350", "[-0.0985, +0.0285]", "2 pairs", "1/2"):
         assert part in text
+    assert "Of 2 unstable trials that were healed, 1 are not unstable at their end" in text.replace("\n", " ")
+
+
+def test_healing_is_what_it_adds_to_the_placebo_arm_of_the_same_seeds(trial: Make) -> None:
+    outcomes = {"fosc": ("healed", "stable", "stable", "unstable"), "placebo": ("stable", "unstable", "unstable")}
+    before = [trial(seed, "unstable", {"selected": 0.5}) for seed in range(4)]
+    again = [
+        trial(seed, outcome, {"selected": 0.5, "gated": 0.5, "last": 0.5}, heal=arm)
+        for arm, ended in outcomes.items()
+        for seed, outcome in enumerate(ended)
+    ]
+    counterparts = {record.cell_id: before[0].cell_id for record in again}
+    found = {one.arm: one for one in compare_healing(EarlierRecords("earlier", before, counterparts), again)}
+    healed, placebo = found["fixed"], found["placebo"]
+    assert ((healed.recovered.k, healed.recovered.n), (placebo.recovered.k, placebo.recovered.n)) == ((3, 4), (1, 3))
+    assert (healed.placebo.seeds, healed.placebo.only_healed, healed.placebo.only_placebo) == (3, 2, 0)
+    assert healed.placebo.ends == paired_share_ends(2, 0, 3)
+    assert placebo.placebo is None
+    assert "Healing minus placebo over 3 pairs of one seed: +67 points" in recovery_sentence(healed)
+    assert "add --heal placebo" in recovery_sentence(replace(healed, placebo=None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from matplotlib.figure import Figure
 
@@ -23,7 +25,7 @@ def as_run(record: TrialRecord, steps: int = 20) -> TrialRecord:
     """The record with measurements that contain their options: other numbers of steps and restarts."""
     run = RUN | {"pgd-10": {"steps": steps, "restarts": 1}}
     evidence = tuple(
-        e.model_copy(update={"measurements": tuple(m.model_copy(update=run.get(m.attack, {})) for m in e.measurements)})
+        e.model_copy(update={"measurements": tuple(replace(m, **run.get(m.attack, {})) for m in e.measurements)})
         for e in record.verdict.evidence
     )
     verdict = record.verdict.model_copy(update={"evidence": evidence})

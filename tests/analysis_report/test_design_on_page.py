@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -114,7 +115,7 @@ def test_landscapes_are_of_one_cell_where_one_has_both(make_trial):
     one, two = (Cell.from_flat({"beta": beta, "epochs": 50}) for beta in (1, 2))
     unstable = [stored(make_trial(cell, 0, probability=1)) for cell in (one, two)]
     selected, last = unstable[0].verdict.evidence
-    blatant = [m.model_copy(update={"accuracy": 1.0 if m.attack == "fgsm" else 0.0}) for m in selected.measurements]
+    blatant = [replace(m, accuracy=1.0 if m.attack == "fgsm" else 0.0) for m in selected.measurements]
     evidence = (selected.model_copy(update={"measurements": tuple(blatant)}), last)
     unstable[0] = unstable[0].model_copy(
         update={"verdict": unstable[0].verdict.model_copy(update={"evidence": evidence})}
@@ -135,7 +136,7 @@ def test_landscapes_are_of_the_checkpoint_that_hides_most(make_trial):
     cell = Cell.from_flat({"beta": 1, "epochs": 50})
     stable, unstable = (stored(make_trial(cell, seed, probability=p)) for seed, p in ((0, 0), (1, 1)))
     selected, last = unstable.verdict.evidence
-    honest = tuple(m.model_copy(update={"accuracy": 0.3}) for m in selected.measurements)
+    honest = tuple(replace(m, accuracy=0.3) for m in selected.measurements)
     for mild, expected in (("selected", "last"), ("last", "selected")):
         evidence = tuple(
             e.model_copy(update={"measurements": honest}) if e.checkpoint == mild else e for e in (selected, last)

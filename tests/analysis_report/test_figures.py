@@ -19,6 +19,7 @@ from analysis.report.figures.series import series
 from analysis.report.figures.style import LOOKS, SERIES, compose, inline_svg
 from analysis.report.figures.trajectories import METRICS, VECTOR_LINES, aligned, trajectories
 from core.config import Cell
+from core.records import Rows
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_aligned_median_is_that_of_the_trials_around_their_onsets(records):
 def test_a_metric_that_few_methods_have_is_drawn_over_the_trials_that_have_it(records):
     onset = [record for record in records if record.verdict.onset]
     others = [
-        record.model_copy(update={"seed": 100 + i, "trace": [row | {"train/gap": None} for row in record.trace]})
+        record.model_copy(update={"seed": 100 + i, "trace": Rows({**row, "train/gap": None} for row in record.trace)})
         for i, record in enumerate(onset * 3)
     ]
     alone, together = (drawn(aligned(some, "train/gap")).axes[0] for some in (records, [*records, *others]))
@@ -89,8 +90,10 @@ def test_survival_without_censoring_is_the_share_of_onsets_so_far(make_sweep):
 
 def test_missing_metrics_become_gaps(make_trial):
     trial = make_trial(Cell.from_flat({"epochs": 5}), 0, epochs=5)
-    trial.trace[2]["val/fosc"] = None
-    del trial.trace[3]["val/fosc"]
+    rows = list(trial.trace)
+    rows[2]["val/fosc"] = None
+    del rows[3]["val/fosc"]
+    trial = trial.model_copy(update={"trace": Rows(rows)})
     found = series(trial, "val/fosc")
     assert np.isnan(found.values).tolist() == [False, False, True, True, False]
     assert series(trial, "grad/w_norm").empty

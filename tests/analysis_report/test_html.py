@@ -18,6 +18,7 @@ from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.report.terminal_section import section_for_terminal
 from core.config import Cell
+from core.records import Rows
 
 WHEN = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 UI = "http://127.0.0.1:5000"
@@ -190,7 +191,7 @@ def test_names_cannot_inject_markup(report, make_trial):
 
 def running(make_trial, *, epochs_run):
     trial = make_trial(Cell.from_flat({}), 0, running=max(1, epochs_run))
-    return trial if epochs_run else trial.model_copy(update={"trace": [], "epochs_run": 0})
+    return trial if epochs_run else trial.model_copy(update={"trace": Rows(), "epochs_run": 0})
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def roc(detectors: Sequence[DetectorQuality]) -> Draw:
                 marker=look.marker,
                 markersize=3.5,
                 markevery=max(1, len(quality.hit_rate) // 6),
+                drawstyle="steps-post",
                 label=f"{quality.name} ({quality.auc:.2f})",
             )
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))

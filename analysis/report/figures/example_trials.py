@@ -35,7 +35,7 @@ def contrast(records: Sequence[TrialRecord]) -> Pair | None:
 def self_healed(records: Sequence[TrialRecord]) -> TrialRecord | None:
     """The trial with the longest trace after its onset among those that recovered without healing; None without one."""
     return max(
-        (r for r in records if r.verdict and r.verdict.recovery_epochs and r.cell["heal"] == "none"),
+        (r for r in records if r.verdict and r.verdict.recovery_epochs and r.cell["heal"] != "fosc"),
         key=lambda r: r.epochs_run - (r.verdict.onset_epoch or 0 if r.verdict else 0),
         default=None,
     )
@@ -64,7 +64,7 @@ def _heal_pairs(records: Sequence[TrialRecord], earlier: EarlierRecords | None) 
     unhealed = [r for r in records if r.cell["heal"] == "none" and outcome(r) == "unstable"]
     there = {(setting(r), r.seed): r for r in unhealed}
     there |= {(r.cell_id, r.seed): r for r in (earlier.compared if earlier else ()) if outcome(r) == "unstable"}
-    healed = [r for r in records if r.cell["heal"] != "none" and r.verdict]
+    healed = [r for r in records if r.cell["heal"] == "fosc" and r.verdict]
     keys = [(r, (counterparts.get(r.cell_id, setting(r)), r.seed)) for r in healed]
     return [Pair(there[key], record) for record, key in keys if key in there]
 

@@ -28,7 +28,7 @@ def batch_gradients(record: TrialRecord, name: str, *, epochs_around: int = 1) -
     def draw(figure: SubFigure) -> None:
         onset = record.verdict.onset_epoch if record.verdict else None
         rows = [r for r in record.gradients if onset is None or abs((r["epoch"] or 0) - onset) <= epochs_around]
-        rows = rows or record.gradients
+        rows = rows or list(record.gradients)
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         size = 3.5 if len(rows) <= MAX_MARKED_STEPS else 0
         for (norm, label), look in zip(NORMS.items(), SERIES, strict=False):

@@ -19,6 +19,9 @@ from core.records import TrialRecord
 VECTOR_LINES = 24
 """Largest number of lines that are drawn as vectors; more are one raster picture, which keeps the page small."""
 
+DRAWN_TRIALS = 150
+"""Largest number of trials of one outcome that are drawn: more lines cannot be told apart, and take minutes."""
+
 DRAWING_ORDER = ("running", "censored", "stable", "healed", "unstable")
 """Outcomes from the bottom layer to the top layer."""
 
@@ -46,12 +49,13 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
         groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in DRAWING_ORDER}
-        count = sum(map(len, groups.values()))
+        count = sum(min(len(found), DRAWN_TRIALS) for found in groups.values())
         as_picture = count > VECTOR_LINES
         handles, labels = [], []
         for name, found in groups.items():
             look = LOOKS[name]
-            lines = [series(record, metric) for record in found]
+            drawn = found[:: -(-len(found) // DRAWN_TRIALS) or 1]
+            lines = [series(record, metric) for record in drawn]
             ax.add_collection(
                 LineCollection(
                     [np.column_stack(line) for line in lines],
@@ -61,14 +65,14 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
                     rasterized=as_picture,
                 )
             )
-            onsets = np.array([point for r, line in zip(found, lines, strict=True) for point in _onsets(r, line)])
+            onsets = np.array([point for r, line in zip(drawn, lines, strict=True) for point in _onsets(r, line)])
             if len(onsets):
                 x, y = onsets.T
                 ax.scatter(x, y, s=12, marker=look.marker, color=look.colour, rasterized=as_picture, zorder=3)
             if found:
                 onset = any(r.verdict and r.verdict.onset for r in found)
                 handles.append(Line2D([], [], color=look.colour, marker=look.marker if onset else "none", markersize=4))
-                labels.append(f"{name} ({len(found)})")
+                labels.append(f"{name} ({len(found)}" + (f", {len(drawn)} drawn)" if len(drawn) < len(found) else ")"))
         ax.autoscale_view()
         _label(ax, records, metric)
         ax.set_xlabel("epoch (marker: onset)" if any(r.verdict and r.verdict.onset for r in records) else "epoch")
@@ -102,7 +106,7 @@ def aligned(records: Sequence[TrialRecord], metric: str) -> Draw:
 
 def _onsets(record: TrialRecord, line: Series) -> list[tuple[float, float]]:
     epochs = record.verdict.onset_epochs if record.verdict else ()
-    return [(epoch, value) for epoch, value in zip(*line, strict=True) if epoch in epochs]
+    return [(epoch, value) for epoch, value in zip(*line, strict=True) if epoch in epochs] if epochs else []
 
 
 def _alpha(lines: int) -> float:

@@ -9,6 +9,7 @@ from analysis.report.context import ReportContext
 from analysis.report.sections.base import Section
 from analysis.report.sections.cost import cost_sections
 from analysis.report.sections.detection import detector_sections
+from analysis.report.sections.differences import difference_sections
 from analysis.report.sections.dynamics import example_sections, trajectory_sections
 from analysis.report.sections.early_stopping_bias import early_stopping_sections
 from analysis.report.sections.effects import effect_sections
@@ -19,6 +20,7 @@ from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_sections
 from analysis.report.sections.self_healing import self_healing_sections
+from analysis.report.sections.thresholds import threshold_sections
 from analysis.report.sections.variance_components import variance_sections
 
 MakeSections = Callable[[ReportContext], Sequence[Section]]
@@ -26,6 +28,8 @@ MakeSections = Callable[[ReportContext], Sequence[Section]]
 SECTIONS: tuple[MakeSections, ...] = (
     onset_sections,
     effect_sections,
+    difference_sections,
+    threshold_sections,
     trajectory_sections,
     example_sections,
     healing_sections,

@@ -12,6 +12,7 @@ from analysis.report.formatting import NOTHING, format_ends
 from analysis.report.sections.base import Section, picture
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.intervals import Proportion
+from core.quantity import quantity
 
 HEADER = ("detector", "AUC", "threshold", "found", "false alarms", "epochs ahead")
 
@@ -29,21 +30,24 @@ def detector_sections(context: ReportContext) -> list[Section]:
         HEADER,
         [_row(quality) for quality in judged],
         caption="Found and false alarms are cross-validated: each trial is judged by a threshold chosen on other "
-        f"trials. Brackets: {100 * level:g} % intervals. Epochs ahead: from the alarm to the confirmation, median "
-        "[quartiles].",
+        f"trials, and cells are pooled. Brackets: {100 * level:g} % intervals; those of these two columns do not "
+        "allow for the choice of the threshold. Epochs ahead: from the alarm to the confirmation, median [quartiles].",
     )
     return [
         Section(
             "detectors",
             "Detectors",
             f"Each detector is replayed over the stored traces of {best.positives} trials with a confirmed instability "
-            f"and {best.negatives} trials without one, with patience {patience}. The trace of a stopped trial ends at "
-            "the stop; a slower detector cannot find such a trial.",
+            f"and {best.negatives} trials without one, with patience {patience}, in the "
+            f"{quantity(best.cells, 'cell')} with trials of both kinds. AUC: how often is the score of an unstable "
+            "trial larger than that of a stable one of the same cell? A detector that only tells cells apart has 0.5. "
+            "The trace of a stopped trial ends at the stop; a slower detector cannot find such a trial.",
             [
                 picture(
                     roc(judged),
                     "Detectors' hit rate against false-alarm rate",
-                    f"Hit rate against false-alarm rate over all thresholds, with the AUC (best {len(SERIES)}).",
+                    "Hit rate against false-alarm rate within cells, over all thresholds, with the AUC (best "
+                    f"{len(SERIES)}).",
                 )
             ],
             [table.without_empty_columns()],

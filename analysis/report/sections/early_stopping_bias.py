@@ -8,6 +8,7 @@ from analysis.report.facets import distinct_factors
 from analysis.report.formatting import format_rate, format_value
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
+from analysis.statistics.clustered_interval import CLUSTERED
 
 GROUPS_IGNORED = " Their intervals do not allow for pinned seeds and are probably too narrow."
 
@@ -55,5 +56,5 @@ def _corrected(context: ReportContext) -> TextTable | None:
         len(names),
         f"Corrected: {cells[0].question} Stopped trials are represented by audited trials that could have been stopped "
         f"(followed); without any, only an interval is known. Ever: {cells[0].ever.question}"
-        + (GROUPS_IGNORED if context.interval == "clustered" else ""),
+        + (GROUPS_IGNORED if context.interval in CLUSTERED else ""),
     )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from analysis.questions.countable_trials import is_adaptive
-from analysis.questions.effects import Effect, factor_effects, pairwise_tests
+from analysis.questions.effects import Effect, Effects, factor_effects
 from analysis.report.context import ReportContext
 from analysis.report.figures.effects import forest
 from analysis.report.sections.base import Section, picture
 from analysis.report.tables.text_table import TextTable
 
-MAX_PAIRS = 8
-"""Largest number of pairs of cells in the table; they are those with the smallest p-values."""
-
 
 def effect_sections(context: ReportContext) -> list[Section]:
-    """One section: odds ratios of the swept options as a picture and a table, and exact tests between cells."""
+    """One section: odds ratios of the swept options as a picture and a table, and their interactions."""
     found = factor_effects(context.counted, context.label, context.level)
     tables = []
     if found.effects:
@@ -22,8 +19,8 @@ def effect_sections(context: ReportContext) -> list[Section]:
         header = ("option", "contrast", "odds ratio", level, "p", "p (Holm)", "change of rate")
         caption = "Change of rate: mean over all trials, from the lowest to the highest value in the sweep."
         tables.append(TextTable(header, [_effect_row(effect) for effect in found.effects], 2, caption))
-    if pairs := _pairs(context):
-        tables.append(pairs)
+    if interactions := _interactions(found):
+        tables.append(interactions)
     height = 0.8 + 0.45 * len(found.effects)
     notes = [f"{note[0].upper()}{note[1:]}." for note in found.notes]
     return [
@@ -31,8 +28,8 @@ def effect_sections(context: ReportContext) -> list[Section]:
             "effects",
             "Effects of options",
             f"Firth's penalised logistic regression over {found.trials} trials: the change of the odds of the label "
-            "with one option while the others stay the same. An effect is an average over the cells of this sweep, "
-            "without interactions."
+            "with one option while the others stay the same. An effect is an average over the cells of this sweep."
+            + _design(context, found)
             if found.effects
             else "No effect can be estimated from this sweep yet.",
             [picture(forest(found.effects), "Odds ratios of the swept options", height=height)]
@@ -59,31 +56,39 @@ def _effect_row(effect: Effect) -> list[str]:
     ]
 
 
-def _pairs(context: ReportContext) -> TextTable | None:
-    tests = pairwise_tests(context.counted, context.label, context.level)
-    if not tests:
+def _interactions(found: Effects) -> TextTable | None:
+    if not found.interactions:
         return None
-    different = sum(test.adjusted < 0.05 for test in tests)
-    names = context.cell_names
     rows = [
         [
-            *(names[cell] for cell in test.cells),
-            *(f"{k}/{n}" for k, n in test.counts),
-            f"{100 * test.difference[0]:+.0f} to {100 * test.difference[1]:+.0f}",
-            f"{test.adjusted:.2g}",
+            " x ".join(one.factors),
+            " x ".join(one.contrasts),
+            f"{one.ratio:.2g}",
+            f"{one.low:.2g} – {one.high:.2g}",
+            f"{one.p_value:.2g}",
+            f"{one.adjusted:.2g}",
         ]
-        for test in sorted(tests, key=lambda test: test.p_value)[:MAX_PAIRS]
+        for one in found.interactions
     ]
-    caption = f"Boschloo's exact test: {different} of {len(tests)} pairs of cells differ at 5 % after Holm's correction"
-    caption += f"; the {MAX_PAIRS} smallest p-values." if len(tests) > MAX_PAIRS else "."
-    caption += f" Difference: points, {100 * context.level:g} % melded interval of each pair." + _flaw(context)
-    return TextTable(("cell", "compared with", "unstable", "unstable", "difference", "p (Holm)"), rows, 2, caption)
+    different = sum(one.adjusted < 0.05 for one in found.interactions)
+    caption = (
+        f"Interactions, each in a model with all main effects: {different} of {len(rows)} at 5 % after Holm's "
+        "correction. Ratio: factor by which the odds ratio of one option changes with a step of the other."
+    )
+    if different:
+        caption += " With an interaction, the effect of an option in the table above holds for no single cell."
+    header = ("options", "contrasts", "ratio", f"{100 * found.level:g} % interval", "p", "p (Holm)")
+    return TextTable(header, rows, 2, caption)
 
 
-def _flaw(context: ReportContext) -> str:
-    """What the tests and intervals do not allow for in this sweep."""
-    if context.interval == "clustered":
-        return " Trials that share a pinned seed are treated as independent: equal cells are rejected too often."
+def _design(context: ReportContext, found: Effects) -> str:
+    """How intervals and tests of the main effects allow for the design."""
+    if found.groups is not None:
+        enough = "" if found.groups > 2 else ", which needs at least three"
+        return f" Intervals and tests allow for the {found.groups} groups of pinned seeds by a jackknife{enough}."
     if is_adaptive(context.records):
-        return " The numbers of trials depended on results, for which neither allows."
+        return (
+            " The numbers of trials depended on results. Intervals from the likelihood change little by it, but are "
+            "not exact: where it matters, use the differences between cells below."
+        )
     return ""

@@ -1,0 +1,80 @@
+"""Whether a sweep that is run again with other seeds or more groups counts as continued after a look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.questions.countable_trials import countable_trials
+from core.allocation import AllocationGoal, SeedHistory
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.ledger.ledger import Ledger
+from core.records import TrialRecord, Verdict
+from core.storage import Store
+from core.sweep.trial_plan import fixed_trials
+
+CELL = Cell.from_flat({"epochs": 2})
+ONE, TWO = {"init": 7}, {"init": 8}
+
+
+def sweep(seeds: int, **changes: Any) -> Sweep:
+    entries = (SeededCell(cell=CELL, seeds=seeds),)
+    return Sweep(name="s", preset="quick", entries=entries, protocol=ProtocolOptions(), **changes)
+
+
+def finish(ledger: Ledger, planned: Sweep, trials: int, goal: AllocationGoal | None = None) -> list[TrialRecord]:
+    """Store the plan, and results of its first trials."""
+    ledger.enter(planned, goal)
+    records = [
+        TrialRecord(
+            sweep="s",
+            protocol={},
+            epochs_run=2,
+            verdict=Verdict(outcome="stable", onset=False),
+            **trial.record_fields(),
+        )
+        for trial in fixed_trials(planned)[:trials]
+    ]
+    for record in records:
+        ledger.write(record)
+    return records
+
+
+@pytest.mark.parametrize(
+    "first, trials, then, changed",
+    [
+        (sweep(4), 4, sweep(4), False),
+        (sweep(4), 2, sweep(3, first_seed=1), False),
+        (sweep(4), 4, sweep(4, first_seed=4), True),
+        (sweep(4, first_seed=4), 4, sweep(4), True),
+        (sweep(4), 0, sweep(4, first_seed=4), False),
+        (sweep(2, pin_groups=(ONE,)), 2, sweep(2, pin_groups=(ONE, TWO)), True),
+        (sweep(2, pin_groups=(ONE, TWO)), 3, sweep(2, pin_groups=(ONE,)), False),
+    ],
+)
+def test_trials_beyond_the_planned_ones_are_noticed_after_a_look(
+    tmp_path: Path, first: Sweep, trials: int, then: Sweep, changed: bool
+) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    finish(ledger, first, trials)
+    plans = ledger.plans(then)
+    assert (len(plans) > 1) is changed
+    ledger.enter(then)
+    assert ledger.plans(then) == plans
+
+
+def test_an_adaptive_sweep_with_a_later_first_seed_has_changed(tmp_path: Path) -> None:
+    ledger, goal = Ledger(Store(str(tmp_path)), "s"), AllocationGoal(until_width=0.6, max_trials=20)
+    finish(ledger, sweep(3), 1, goal)
+    assert len(ledger.plans(sweep(3), goal)) == 1
+    assert len(ledger.plans(sweep(3, first_seed=50), goal)) == 2
+
+
+def test_added_groups_show_an_anytime_interval_over_groups(tmp_path: Path) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    finish(ledger, sweep(2, pin_groups=(ONE,)), 2)
+    more = sweep(2, pin_groups=(ONE, TWO))
+    history = SeedHistory(0, ledger.plans(more))
+    assert countable_trials(finish(ledger, more, 4), history)[1] == "clustered-anytime"

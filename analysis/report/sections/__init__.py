@@ -15,9 +15,16 @@ from analysis.report.sections.effects import effect_sections
 from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.feasibility import feasibility_sections
 from analysis.report.sections.healing import healing_sections
+from analysis.report.sections.measures import (
+    calibration_sections,
+    landscape_sections,
+    smoothness_sections,
+    vulnerability_sections,
+)
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_sections
+from analysis.report.sections.robust_overfitting import overfitting_sections
 from analysis.report.sections.self_healing import self_healing_sections
 from analysis.report.sections.variance_components import variance_sections
 
@@ -31,6 +38,11 @@ SECTIONS: tuple[MakeSections, ...] = (
     healing_sections,
     self_healing_sections,
     evaluation_sections,
+    overfitting_sections,
+    vulnerability_sections,
+    smoothness_sections,
+    landscape_sections,
+    calibration_sections,
     detector_sections,
     feasibility_sections,
     early_stopping_sections,

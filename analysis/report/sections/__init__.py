@@ -24,6 +24,7 @@ from analysis.report.sections.measures import (
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_sections
+from analysis.report.sections.published import published_sections
 from analysis.report.sections.robust_overfitting import overfitting_sections
 from analysis.report.sections.self_healing import self_healing_sections
 from analysis.report.sections.variance_components import variance_sections
@@ -49,9 +50,15 @@ SECTIONS: tuple[MakeSections, ...] = (
     cost_sections,
     variance_sections,
     paper_sections,
+    published_sections,
     provenance_sections,
 )
 """All sections in the order of the page. The page shows the rates before them and the list of trials after them."""
 
-TERMINAL_SECTIONS: tuple[MakeSections, ...] = (healing_sections, evaluation_sections, paper_sections)
+TERMINAL_SECTIONS: tuple[MakeSections, ...] = (
+    healing_sections,
+    evaluation_sections,
+    paper_sections,
+    published_sections,
+)
 """Sections that `jobs/report.py` also prints on the terminal."""

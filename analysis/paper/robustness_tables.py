@@ -99,7 +99,7 @@ def _rows(paper: dict[str, Any], table: dict[str, Any]) -> Iterator[PublishedRow
                     own=frozenset({*stated, *OFF, "augment"} & options.keys()) - TRAINING,
                     runs=paper["runs"],
                     quoted=row.get("quoted", False),
-                    checkpoint=checkpoint,  # type: ignore[arg-type]
+                    checkpoint=checkpoint,
                     values={name: _published(value) for name, value in row[checkpoint].items()},
                 )
 

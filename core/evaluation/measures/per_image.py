@@ -89,7 +89,8 @@ def _linearity(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec:
 
 
 def _lipschitz(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec: MeasureSpec, seed: int) -> Columns:
-    attack, found = _pgd(spec), {}
+    attack = _pgd(spec)
+    found: Columns = {}
     for end in ("largest", "smallest"):
         rng = torch.Generator().manual_seed(seed)
         found[end] = local_lipschitz(network, x, attack.epsilon, attack.steps, attack.step_size, rng, end)
@@ -105,7 +106,7 @@ def _boundary(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec: 
 
 @torch.no_grad()
 def _calibration(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec: MeasureSpec, seed: int) -> Columns:
-    found = {}
+    found: Columns = {}
     for name, images in (("clean", x), ("attacked", _attacked(network, x, y, spec, seed))):
         confidence, predicted = F.softmax(network(images), dim=1).max(1)
         found |= {f"{name}_confidence": confidence, f"{name}_right": predicted == y}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-POINTS = 10
-"""Number of equal parts of the step, whose inner ends are tested."""
+from core.config.protocol import BOUNDARY_POINTS
 
 
 @torch.no_grad()
-def distorted(model: nn.Module, x: Tensor, y: Tensor, step: Tensor, points: int = POINTS) -> Tensor:
+def distorted(model: nn.Module, x: Tensor, y: Tensor, step: Tensor, points: int = BOUNDARY_POINTS) -> Tensor:
     """Whether each image is classified correctly at ``x + step`` and wrongly at ``x + k / points * step`` for some k.
 
     ``k`` goes from 1 to ``points - 1``; the image itself is not tested. Catastrophic overfitting shows as such images

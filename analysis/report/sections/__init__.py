@@ -13,6 +13,7 @@ from analysis.report.sections.dynamics import example_sections, trajectory_secti
 from analysis.report.sections.early_stopping_bias import early_stopping_sections
 from analysis.report.sections.effects import effect_sections
 from analysis.report.sections.evaluation import evaluation_sections
+from analysis.report.sections.failures import failure_sections
 from analysis.report.sections.feasibility import feasibility_sections
 from analysis.report.sections.healing import healing_sections
 from analysis.report.sections.measures import (
@@ -45,6 +46,7 @@ SECTIONS: tuple[MakeSections, ...] = (
     landscape_sections,
     calibration_sections,
     detector_sections,
+    failure_sections,
     feasibility_sections,
     early_stopping_sections,
     cost_sections,

@@ -13,6 +13,7 @@ from analysis.report.context import report_context
 from analysis.report.sections.measures import (
     calibration_sections,
     landscape_sections,
+    nearest_sections,
     smoothness_sections,
     vulnerability_sections,
 )
@@ -23,7 +24,13 @@ from core.records import Evidence, Measured, Measurement, TrialRecord
 from tests.analysis_report.conftest import synthetic_trial
 
 CELL = Cell.from_flat({"beta": 3})
-SECTIONS = (vulnerability_sections, smoothness_sections, landscape_sections, calibration_sections)
+SECTIONS = (
+    vulnerability_sections,
+    smoothness_sections,
+    nearest_sections,
+    landscape_sections,
+    calibration_sections,
+)
 
 
 def measure(name: str, level: float, **fields: Any) -> Measured:
@@ -68,12 +75,12 @@ def test_every_measure_has_a_table_a_section_and_a_picture() -> None:
     records = trials()
     context = report_context("s", records)
     sections = [section for make in SECTIONS for section in make(context)]
-    assert len(sections) == 4
+    assert len(sections) == 5
     titles = [table.caption.split(",")[0] for section in sections for table in section.tables]
     assert {title.split(",")[0] for title in TITLES.values()} == set(titles)
     assert sum(len(section.tables) for section in sections) == len(TITLES) == len(measure_tables(records))
     # two planes have a picture per outcome, and calibration has two; boundary distortion has none
-    assert sum(len(section.pictures) for section in sections) == 5 + 2 * 2 + 2
+    assert sum(len(section.pictures) for section in sections) == 7 + 2 * 2 + 2
     captions = " ".join(p.caption for section in sections for p in section.pictures)
     for counterpart in ("Figure 1(a)", "Figure 1(b)", "Figure 3 of SEAT", "Figure 4 of SEAT", "Figure 4 of ISEAT"):
         assert counterpart in captions

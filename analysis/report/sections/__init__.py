@@ -19,6 +19,7 @@ from analysis.report.sections.healing import healing_sections
 from analysis.report.sections.measures import (
     calibration_sections,
     landscape_sections,
+    nearest_sections,
     smoothness_sections,
     vulnerability_sections,
 )
@@ -43,6 +44,7 @@ SECTIONS: tuple[MakeSections, ...] = (
     overfitting_sections,
     vulnerability_sections,
     smoothness_sections,
+    nearest_sections,
     landscape_sections,
     calibration_sections,
     detector_sections,

@@ -26,6 +26,7 @@ from core.records import CheckpointName
 
 VULNERABILITY = ("adversarial-vulnerability", "margin")
 SMOOTHNESS = ("linearity-error", "lipschitz", "boundary-distortion")
+NEAREST = ("minimal-deepfool", "minimal-cw")
 LANDSCAPES = ("weight-landscape", "weight-landscape-2d", "input-landscape")
 
 
@@ -56,6 +57,15 @@ def landscape_sections(context: ReportContext) -> list[Section]:
         "the attack and along a random direction, both of l2 length 1 (ISEAT, eq. 8 and Figure 4; SEAT, Figure 2)."
     )
     return _section(context, LANDSCAPES, "landscapes", "Loss landscapes", text)
+
+
+def nearest_sections(context: ReportContext) -> list[Section]:
+    """One section: distance to the nearest misclassified image that attacks without a radius find."""
+    text = (
+        "The attacks have no radius and search the nearest misclassified image in l2. The norm is over images that "
+        "are classified correctly without an attack and that the attack fools."
+    )
+    return _section(context, NEAREST, "nearest", "Attacks of least norm", text)
 
 
 def calibration_sections(context: ReportContext) -> list[Section]:
@@ -99,6 +109,10 @@ def _pictures(
         case "lipschitz":
             drawn = distribution(found, f"{title}, upper bound", "‖f(x) − f(x')‖₁ / ‖x − x'‖∞", "upper_percentiles")
             return [picture(drawn, f"{title}: share of images", "Counterpart: Tables 3 and E.1 of SEAT.")]
+        case "minimal-deepfool" | "minimal-cw":
+            shown = [(record, m) for record, m in found if m.arrays]
+            drawn = distribution(shown, title, "l2 norm")
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Table D.2 of SEAT.")]
         case "calibration":
             return [
                 picture(reliability(found, kind, f"{title}, {kind}"), f"Accuracy over confidence, {kind}")

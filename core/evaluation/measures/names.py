@@ -11,6 +11,8 @@ MeasureName = Literal[
     "lipschitz",
     "boundary-distortion",
     "calibration",
+    "minimal-deepfool",
+    "minimal-cw",
     "weight-landscape",
     "weight-landscape-2d",
     "input-landscape",
@@ -21,10 +23,12 @@ class MeasureInfo(NamedTuple):
     """On which images a measure is made, and how often each image passes through the network."""
 
     split: Literal["train", "test"]
-    attack: Literal["pgd", "fgsm"]
-    """``pgd``: --measure-steps steps; ``fgsm``: one step of the radius."""
+    attack: Literal["pgd", "fgsm", "l2"]
+    """``pgd``: --measure-steps steps; ``fgsm``: one step of the radius; ``l2``: no radius and `steps`."""
     title: str
-    """Name in tables and figures."""
+    """Name in messages."""
+    steps: int | None = None
+    """Steps of an attack without a radius."""
 
 
 MEASURES: dict[MeasureName, MeasureInfo] = {
@@ -34,6 +38,8 @@ MEASURES: dict[MeasureName, MeasureInfo] = {
     "lipschitz": MeasureInfo("test", "pgd", "local Lipschitz constant"),
     "boundary-distortion": MeasureInfo("test", "fgsm", "boundary distortion"),
     "calibration": MeasureInfo("test", "pgd", "calibration under attack"),
+    "minimal-deepfool": MeasureInfo("test", "l2", "l2 DeepFool", steps=50),
+    "minimal-cw": MeasureInfo("test", "l2", "l2 C&W", steps=1000),
     "weight-landscape": MeasureInfo("test", "pgd", "weight landscape"),
     "weight-landscape-2d": MeasureInfo("test", "pgd", "weight landscape, 2-D"),
     "input-landscape": MeasureInfo("test", "pgd", "input landscape"),

@@ -12,6 +12,7 @@ from core.attacks import Pgd
 from core.attacks.base import attack_mode, image_gradient, uniform
 from core.attacks.float32 import full_float32
 from core.attacks.losses import cross_entropy
+from core.attacks.minimal_norm import MinimalNorm, nearest_misclassified
 from core.evaluation.measures.names import MeasureName
 from core.evaluation.measures.spec import MeasureSpec
 from core.fast import FoldedNetwork
@@ -113,6 +114,12 @@ def _calibration(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spe
     return found
 
 
+def _nearest(model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec: MeasureSpec, seed: int) -> Columns:
+    assert spec.steps is not None
+    name: MinimalNorm = "minimal-cw" if spec.name == "minimal-cw" else "minimal-deepfool"
+    return nearest_misclassified(network, x, y, name, spec.steps)._asdict()
+
+
 def _weight_landscape(
     model: nn.Module, network: nn.Module, x: Tensor, y: Tensor, spec: MeasureSpec, seed: int
 ) -> Columns:
@@ -144,6 +151,8 @@ _MEASURES: dict[MeasureName, Callable[[nn.Module, nn.Module, Tensor, Tensor, Mea
     "lipschitz": _lipschitz,
     "boundary-distortion": _boundary,
     "calibration": _calibration,
+    "minimal-deepfool": _nearest,
+    "minimal-cw": _nearest,
     "weight-landscape": _weight_landscape,
     "weight-landscape-2d": _weight_landscape,
     "input-landscape": _input_landscape,

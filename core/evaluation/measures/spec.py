@@ -31,7 +31,7 @@ def measure_plan(options: EvaluationOptions, cell: Cell, protocol: ProtocolOptio
         MeasureSpec(
             name=name,
             epsilon=cell.attack.epsilon,
-            steps=options.measure_steps if MEASURES[name].attack == "pgd" else None,
+            steps=options.measure_steps if MEASURES[name].attack == "pgd" else MEASURES[name].steps,
             step_fraction=protocol.eval_step_fraction if MEASURES[name].attack == "pgd" else None,
             seed=options.seed,
         )

@@ -92,6 +92,17 @@ def _boundary(columns: Arrays) -> Summary:
     return Summary({"share": float(share), "fgsm_acc": float(resisting), "of_resisting": float(of_resisting)}, {})
 
 
+def _nearest(columns: Arrays) -> Summary:
+    """Fooling rate over all images; norms over those that only the attack fooled (SEAT, Table D.2 says neither)."""
+    right, fooled = columns["right"] > 0, columns["fooled"] > 0
+    values = {"fooling": float(fooled.mean()), "accuracy": float(1 - fooled.mean())}
+    if not (right & fooled).any():
+        return Summary(values | {"mean_norm": float("nan")}, {})
+    moments = _moments(columns["norm"][right & fooled])
+    norms = {f"{name}_norm": moments.values[name] for name in ("mean", "median")}
+    return Summary(values | norms, moments.arrays)
+
+
 def _calibration(columns: Arrays) -> Summary:
     """Expected calibration error (Guo et al. 2017) and mean confidence minus accuracy, without and with the attack."""
     values: dict[str, float] = {}
@@ -136,4 +147,6 @@ _SUMMARIES: dict[MeasureName, Callable[[Arrays], Summary]] = {
     "lipschitz": _lipschitz,
     "boundary-distortion": _boundary,
     "calibration": _calibration,
+    "minimal-deepfool": _nearest,
+    "minimal-cw": _nearest,
 }

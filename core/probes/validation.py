@@ -103,7 +103,7 @@ def _measure(
     steps = StepCosine()
     x_adv = attack.perturb_from(model, x, y, start, observe=steps)
     logits, loss, gradient = _forward_backward(model, x_adv, y)
-    values = (
+    values = [
         clean_logits.argmax(1) == y,
         clean_loss,
         logits.argmax(1) == y,
@@ -111,12 +111,12 @@ def _measure(
         fgsm_logits.argmax(1) == y,
         fosc(x_adv, gradient, center, attack.epsilon),
         steps.value(),
-    )
+    ]
     if smoothness:
         step, fgsm_loss = fgsm - x, F.cross_entropy(fgsm_logits, y, reduction="none")
         error = linearity_error(clean_loss, fgsm_loss, step, clean_gradient)
-        values = (*values, error, distorted(model, x, y, step))
-    values = (*values, torch.ones_like(loss))
+        values += [error, distorted(model, x, y, step)]
+    values.append(torch.ones_like(loss))
     return torch.stack([value.detach().double().sum() for value in values])
 
 

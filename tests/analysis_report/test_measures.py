@@ -10,6 +10,7 @@ import pytest
 
 from analysis.questions.robust_overfitting import best_and_end
 from analysis.report.context import report_context
+from analysis.report.sections.black_box import black_box_sections
 from analysis.report.sections.measures import (
     calibration_sections,
     landscape_sections,
@@ -138,6 +139,22 @@ def test_robust_overfitting_is_the_difference_per_trial() -> None:
     assert rows["pgd-10"].best.trials == 2
     (section,) = overfitting_sections(report_context("s", records))
     assert section.tables[0].rows[1][-1] == "+12.5 ± 3.5"
+
+
+def test_the_black_box_table_has_square_and_transfers_of_one_evaluation() -> None:
+    def black_box(**accuracies: float) -> Evidence:
+        return evaluated("selected", clean=0.9, pgd_10=0.5, fgsm=0.6, **accuracies)
+
+    records = [
+        best_end(0, 0.5, 0.4, evaluations=(black_box(square=0.25, transfer_pgd_10=0.75),)),
+        best_end(1, 0.5, 0.4, evaluations=(black_box(square=0.35, transfer_pgd_10=0.85),)),
+        best_end(2, 0.5, 0.4, evaluations=(black_box(square=0.95),)),
+    ]
+    (section,) = black_box_sections(report_context("s", records))
+    (row,) = section.tables[0].rows
+    assert section.tables[0].header[3:] == ["Clean", "PGD-10", "Square", "transfer-PGD-10"]
+    assert row[1:] == ["stable", "2", "0.9000 ± 0.0000", "0.5000 ± 0.0000", "0.3000 ± 0.0707", "0.8000 ± 0.0707"]
+    assert black_box_sections(report_context("s", records[2:])) == []
 
 
 def test_autoattack_counts_where_both_checkpoints_have_it_on_the_same_images() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from analysis.report.context import ReportContext
 from analysis.report.sections.base import Section
+from analysis.report.sections.black_box import black_box_sections
 from analysis.report.sections.cost import cost_sections
 from analysis.report.sections.detection import detector_sections
 from analysis.report.sections.dynamics import example_sections, trajectory_sections
@@ -41,6 +42,7 @@ SECTIONS: tuple[MakeSections, ...] = (
     healing_sections,
     self_healing_sections,
     evaluation_sections,
+    black_box_sections,
     overfitting_sections,
     vulnerability_sections,
     smoothness_sections,

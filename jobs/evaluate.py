@@ -1,13 +1,14 @@
-"""Attack the stored checkpoints of a sweep with AutoAttack and other attacks, and print robust accuracies per cell.
+"""Attack or measure the stored checkpoints of a sweep, and print robust accuracies and measures per cell.
 
     python jobs/evaluate.py --sweep quick                          # the selected checkpoints, Table 1's columns
     python jobs/evaluate.py --sweep quick --which selected last --images 200 --restarts 1
     python jobs/evaluate.py --sweep quick --mode standard          # AutoAttack's own cascade
     python jobs/evaluate.py --sweep quick --mode none --attacks pgd-50x10 cw deepfool
+    python jobs/evaluate.py --sweep quick --measure adversarial-vulnerability margin   # no attacks
     python jobs/evaluate.py --checkpoint results/quick/trials/KEY/selected.pt
 
-Running the command again continues the evaluation: every finished attack on a block of images is kept. Results don't
-depend on the machines that blocks run on.
+Running the command again continues the evaluation: every finished attack or measure on a block of images is kept.
+Results do not depend on the machines that blocks run on.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 from core.config.plugins import PluginError, load_plugin
 from core.evaluation.options import EvaluationOptions
-from core.records import TrialRecord
+from core.records import Measured, TrialRecord
 
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
 GROUPS = (
     FlagGroup(
         "checkpoints",
-        "the checkpoints to attack: of a sweep, or one file",
+        "the checkpoints to attack or measure: of a sweep, or one file",
         (
             Flag("sweep", "sweep whose checkpoints are evaluated"),
             Flag("checkpoint", ".pt file of one trial, instead of a sweep; no record is changed"),
@@ -49,7 +50,19 @@ GROUPS = (
     FlagGroup("storage", "location of records, data and tracking", model_flags(StorageOptions, RUN_FLAGS)),
 )
 MOST_USED = (
-    *("sweep", "checkpoint", "which", "mode", "attacks", "images", "restarts", "by_outcome", "storage", "data_dir"),
+    *(
+        "sweep",
+        "checkpoint",
+        "which",
+        "mode",
+        "attacks",
+        "measure",
+        "images",
+        "restarts",
+        "by_outcome",
+        "storage",
+        "data_dir",
+    ),
 )
 
 
@@ -92,7 +105,10 @@ def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
-    options = validated(EvaluationOptions, _known(given, EvaluationOptions.model_fields))
+    chosen = _known(given, EvaluationOptions.model_fields)
+    if "measure" in chosen and not {"mode", "attacks"} & chosen.keys():
+        chosen["mode"] = "off"
+    options = validated(EvaluationOptions, chosen)
     return options, validated(RunOptions, _known(given, RUN_FLAGS))
 
 
@@ -107,6 +123,7 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         evaluation_table,
         stored_evaluations_markdown,
     )
+    from analysis.report.tables.measure_table import measure_tables
     from analysis.report.tables.text_table import TerminalTable
     from core.evaluation.attack_plan import summary_name
     from core.evaluation.driver import evaluate_sweep
@@ -127,10 +144,15 @@ def evaluate_all(name: str, options: EvaluationOptions, run: RunOptions, console
         markdown=stored_evaluations_markdown,
         summary=lambda trials: mlflow_description(report_context(name, trials)),
     )
-    for checkpoint in options.which:
+    for checkpoint in options.which if options.mode != "off" else ():
         console.print(f"[bold]{checkpoint}[/bold] checkpoints")
         console.print(TerminalTable(evaluation_table(rows(result.trials, checkpoint))))
-    console.print(f"Evaluations: {escape(storage)}/{name}/trials/*/evaluation.json", soft_wrap=True)
+    for table in measure_tables(countable_trials(result.trials)[0]) if options.measure else ():
+        console.print(TerminalTable(table))
+    written = " and ".join(
+        [*(["evaluation.json"] if options.mode != "off" else []), *(["measures.json"] if options.measure else [])]
+    )
+    console.print(f"Stored in {escape(storage)}/{name}/trials/*: {written}", soft_wrap=True, highlight=False)
     if result.untracked:
         print_untracked(result.untracked, name, console)
     return _interrupted(console) if result.interrupted else DONE
@@ -140,9 +162,14 @@ def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console
     """Evaluate one checkpoint and print its measurements."""
     from core.evaluation.driver import evaluate_file
 
-    measured = evaluate_file(path, options, run, console)
-    if measured is None:
+    found = evaluate_file(path, options, run, console)
+    if found is None:
         return _interrupted(console)
+    measured, measures = found
+    if measures:
+        console.print(_values_table(measures))
+    if not measured:
+        return DONE
     table = Table(box=SIMPLE_HEAD)
     columns = ("attack", "accuracy", "steps", "restarts", "queries", "targets", "images", "block", "seed")
     for column in (*columns, "epsilon", "precision", "library"):
@@ -153,6 +180,14 @@ def evaluate_one(path: str, options: EvaluationOptions, run: RunOptions, console
         table.add_row(*("" if v is None else _text(v) for v in values), epsilon, m.precision, m.library)
     console.print(table)
     return DONE
+
+
+def _values_table(measures: Sequence[Measured]) -> Table:
+    table = Table("measure", "value", "number", "images", box=SIMPLE_HEAD)
+    for m in measures:
+        for name, value in m.values.items():
+            table.add_row(m.measure, name, "not finite" if value is None else _text(value), f"{m.images} {m.split}")
+    return table
 
 
 def _interrupted(console: Console) -> int:

@@ -17,6 +17,7 @@ from functools import partial
 
 import numpy as np
 
+from analysis.questions.failures import Failure, has_failure
 from analysis.statistics.auc import adjusted_roc, auc_within
 from analysis.statistics.intervals import Interval, Proportion, proportion
 from core.records import TrialRecord
@@ -76,7 +77,7 @@ class DetectorQuality:
 
 
 def judge_detectors(
-    records: Sequence[TrialRecord], patience: int, grace: int, level: float = 0.95
+    records: Sequence[TrialRecord], patience: int, grace: int, level: float = 0.95, failure: Failure = "any"
 ) -> tuple[list[DetectorQuality], dict[str, str]]:
     """The quality of all detectors of `core.verdict.DETECTORS` in descending order of AUC.
 
@@ -86,7 +87,7 @@ def judge_detectors(
     for title, make in ((spec.title, spec.make) for spec in DETECTORS.values()):
         try:
             # a replay reads scores, which do not depend on the threshold
-            replays = replay(records, partial(make, threshold=0, patience=patience, grace=grace))
+            replays = replay(records, partial(make, threshold=0, patience=patience, grace=grace), failure)
             judged.append(detector_quality(title, replays, level))
         except KeyError as missing:
             skipped[title] = _incomplete(records, missing.args[0])
@@ -95,13 +96,16 @@ def judge_detectors(
     return sorted(judged, key=lambda quality: -quality.auc), skipped
 
 
-def replay(records: Sequence[TrialRecord], make: Callable[[], ScoredDetector]) -> list[Replay]:
-    """The detector over every uncensored finished trial with a trace, in any order of cells.
+def replay(
+    records: Sequence[TrialRecord], make: Callable[[], ScoredDetector], failure: Failure = "any"
+) -> list[Replay]:
+    """The detector over every uncensored finished trial with a trace that is known to have the failure or not.
 
     Raises:
         KeyError: an epoch of a trace lacks a metric that the detector reads.
     """
-    return [_replay(record, make()) for record in _replayable(records)]
+    known = ((record, has_failure(record, failure)) for record in _replayable(records))
+    return [_replay(record, make(), positive) for record, positive in known if positive is not None]
 
 
 def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -123,7 +127,7 @@ def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
     return f"{metric} was measured in {measured} of {epochs} epochs, and a detector needs every epoch"
 
 
-def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
+def _replay(record: TrialRecord, detector: ScoredDetector, positive: bool) -> Replay:
     verdict = record.verdict
     assert verdict is not None
     epochs = record.trace.column("epoch").astype(int)
@@ -136,7 +140,7 @@ def _replay(record: TrialRecord, detector: ScoredDetector) -> Replay:
     elif patience > 1:
         scores = np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1)
         epochs = epochs[patience - 1 :]
-    return Replay(record.cell_id, _is_positive(record), verdict.confirmed_epoch, epochs, scores)
+    return Replay(record.cell_id, positive, verdict.confirmed_epoch, epochs, scores)
 
 
 def detector_quality(

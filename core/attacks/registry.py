@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal
 
 from core.attacks.autoattack_square import AutoAttackSquare
 from core.attacks.base import Attack
@@ -13,6 +14,7 @@ from core.attacks.pgd import Pgd
 from core.attacks.square import Square
 
 PGD = re.compile(r"pgd-([1-9]\d*)(?:x([1-9]\d*))?")
+TARGETED = re.compile(r"pgd-targeted-(random|least-likely)-([1-9]\d*)")
 
 _BUILDERS: dict[str, Callable[[float, float, int], Attack]] = {
     "fgsm": lambda epsilon, step, queries: Pgd(epsilon=epsilon, step_size=epsilon, steps=1, start="none"),
@@ -30,8 +32,9 @@ _BUILDERS: dict[str, Callable[[float, float, int], Attack]] = {
     "square-autoattack": lambda epsilon, step, queries: AutoAttackSquare(epsilon=epsilon, queries=queries),
 }
 
-ATTACKS = (*_BUILDERS, "pgd-STEPS", "pgd-STEPSxRESTARTS")
-"""Names that `build_attack` accepts; STEPS and RESTARTS stand for positive integers."""
+ATTACKS = (*_BUILDERS, "pgd-STEPS", "pgd-STEPSxRESTARTS", "pgd-targeted-TARGET-STEPS")
+"""Names that `build_attack` accepts; STEPS and RESTARTS stand for positive integers, TARGET for ``random`` or
+``least-likely``. Without STEPS a targeted PGD has 20."""
 
 
 def build_attack(name: str, epsilon: float, step_fraction: float = 0.25, queries: int = 1000) -> Attack:
@@ -50,6 +53,9 @@ def build_attack(name: str, epsilon: float, step_fraction: float = 0.25, queries
     if match := PGD.fullmatch(name):
         restarts = int(match[2] or 1)
         return Pgd(epsilon=epsilon, step_size=step, steps=int(match[1]), start="uniform", restarts=restarts)
+    if match := TARGETED.fullmatch(name):
+        target: Literal["random", "least-likely"] = "random" if match[1] == "random" else "least-likely"
+        return Pgd(epsilon=epsilon, step_size=step, steps=int(match[2]), start="uniform", target=target)
     if name not in _BUILDERS:
         raise ValueError(f"attack {name!r} is unknown; allowed: {', '.join(ATTACKS)}")
     return _BUILDERS[name](epsilon, step, queries)

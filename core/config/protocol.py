@@ -10,8 +10,22 @@ from pydantic import Field, model_validator
 from core.config.base import Number, Options
 
 SquareKind = Literal["rescaled", "autoattack"]
-DetectorName = Literal["fosc", "fosc-ratio", "fosc-cusum", "sgcs-drop", "pgd-rise", "one-step-gap"]
-"""Detectors of `core.verdict.registry` whose metrics every trial measures in every epoch."""
+DetectorName = Literal[
+    "fosc",
+    "fosc-ratio",
+    "fosc-cusum",
+    "sgcs-drop",
+    "pgd-rise",
+    "one-step-gap",
+    "linearity-error",
+    "linearity-ratio",
+    "boundary-distortion",
+]
+"""Detectors of `core.verdict.registry` whose metrics can be measured in every epoch of any trial."""
+OF_SMOOTHNESS = ("linearity-error", "linearity-ratio", "boundary-distortion")
+"""Detectors whose metrics need `ProtocolOptions.smoothness`."""
+BOUNDARY_POINTS = 10
+"""Number of equal parts of FGSM's step at whose ends boundary distortion is measured."""
 
 
 class ProtocolOptions(Options):
@@ -71,6 +85,11 @@ class ProtocolOptions(Options):
     catastrophic_gap: Number = Field(
         0.2, gt=0, le=1, description="FGSM minus PGD accuracy, 0 to 1, from which overfitting counts as catastrophic"
     )
+    smoothness: bool = Field(
+        False,
+        description="measure linearity error and boundary distortion along FGSM's step in every epoch, for 10 more "
+        "forwards of the validation images",
+    )
     eval_seed: int = Field(0, ge=0, lt=2**32, description="seed of all evaluation attacks, the same in all trials")
 
     @model_validator(mode="after")
@@ -81,6 +100,8 @@ class ProtocolOptions(Options):
             )
         if self.detector != "fosc" and self.detector_threshold is None:
             raise ValueError(f"detector {self.detector} needs a detector_threshold")
+        if self.detector in OF_SMOOTHNESS and not self.smoothness:
+            raise ValueError(f"detector {self.detector} needs smoothness, with which its metric is measured")
         return self
 
     @property

@@ -7,6 +7,7 @@ from functools import cache
 from core.config import Cell, ModelOptions, ProtocolOptions, Shape
 from core.config.methods.base import IMAGE_BACKWARD
 from core.config.passes import passes_per_batch
+from core.config.protocol import BOUNDARY_POINTS
 
 SECONDS_PER_PASS = 5e-4
 """Shortest time of a forward or backward of a whole network. In small networks the kernel launches dominate."""
@@ -19,7 +20,7 @@ VERDICT_BATCH = 512
 def forwards_per_image(cell: Cell, protocol: ProtocolOptions) -> float:
     """Cost of one epoch, validation included, in forwards of one image per training image."""
     training = passes_per_batch(cell).in_forwards * cell.training.batch_size / cell.labelled_per_batch
-    validation = (protocol.eval_steps + 2) * (1 + IMAGE_BACKWARD) + 1
+    validation = (protocol.eval_steps + 2) * (1 + IMAGE_BACKWARD) + 1 + protocol.smoothness * BOUNDARY_POINTS
     return training + validation * cell.data.validation_images / cell.data.kept_images
 
 

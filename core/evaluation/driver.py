@@ -11,13 +11,15 @@ from rich.console import Console
 from core.config import RunOptions
 from core.evaluation.checkpoint import load_checkpoint, locate
 from core.evaluation.collect import merge
+from core.evaluation.measures.collect import merge_measured
+from core.evaluation.measures.task import pack
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.runner import run_targets
-from core.evaluation.target import Planner, Target, evaluable
+from core.evaluation.target import MeasureTarget, Planner, Target, evaluable
 from core.ledger.driver_lock import driver_lock
 from core.ledger.plugins import use_stored_plugins
 from core.ledger.snapshot import SweepReader, stored_sweep
-from core.records import CheckpointName, Measurement, TrialRecord
+from core.records import CheckpointName, Measured, Measurement, TrialRecord
 from core.tracking import open_tracker
 from core.tracking.tracked_sweep import EVALUATION_TABLE
 
@@ -88,13 +90,17 @@ def evaluate_sweep(
     with driver_lock(ledger.store, name):
         tracker = open_tracker(mlflow_uri, ledger, protocol, records.values())
 
-        def keep(target: Target, measured: tuple[Measurement, ...]) -> None:
+        def keep(target: Target | MeasureTarget, found: tuple[Measurement, ...] | Measured) -> None:
             record = records[target.trial]
-            evaluations = record.evaluations
-            for checkpoint in target.checkpoints:
-                evaluations = merge(evaluations, checkpoint, _epoch(record, checkpoint), measured)
-            records[record.key] = record.model_copy(update={"evaluations": evaluations})
-            ledger.write_evaluations(records[record.key])
+            if isinstance(target, MeasureTarget) and isinstance(found, Measured):
+                values, store = pack(target.stored_values()), ledger.trial_store(record.key)
+                for checkpoint in target.checkpoints:
+                    store.write(f"values-{checkpoint}-{found.measure}.npz", values)
+                records[record.key] = _with_measure(record, target.checkpoints, found)
+                ledger.write_measures(records[record.key])
+            elif not isinstance(found, Measured):
+                records[record.key] = _with_evaluation(record, target.checkpoints, found)
+                ledger.write_evaluations(records[record.key])
             left[record.key] -= 1
             if not left[record.key]:
                 tracker.finish_trial(records[record.key])
@@ -108,23 +114,49 @@ def evaluate_sweep(
     return EvaluationResult(trials, interrupted, untracked)
 
 
+def _with_evaluation(
+    record: TrialRecord, checkpoints: Sequence[CheckpointName], found: tuple[Measurement, ...]
+) -> TrialRecord:
+    evaluations = record.evaluations
+    for checkpoint in checkpoints:
+        evaluations = merge(evaluations, checkpoint, _epoch(record, checkpoint), found)
+    return record.model_copy(update={"evaluations": evaluations})
+
+
+def _with_measure(record: TrialRecord, checkpoints: Sequence[CheckpointName], found: Measured) -> TrialRecord:
+    measures = record.measures
+    for checkpoint in checkpoints:
+        place = {"checkpoint": checkpoint, "epoch": _epoch(record, checkpoint)}
+        measures = merge_measured(measures, found.model_copy(update=place))
+    return record.model_copy(update={"measures": measures})
+
+
 def evaluate_file(
     path: str, options: EvaluationOptions, run: RunOptions, console: Console
-) -> tuple[Measurement, ...] | None:
+) -> tuple[tuple[Measurement, ...], tuple[Measured, ...]] | None:
     """Evaluate one checkpoint file. The results are stored in ``evaluation`` beside the file, and no record changes.
 
     Returns:
-        The measurements; None if the evaluation was interrupted.
+        The measurements and the measures; None if the evaluation was interrupted.
 
     Raises:
         ValueError: an option cannot work; no attack was started.
         EvaluationError: an attack failed; the results of finished attacks are stored.
     """
     store, file = locate(path)
-    target = Planner(options, run.data_dir).file_target(store, file, load_checkpoint(store, file))
-    found: list[tuple[Measurement, ...]] = []
-    run_targets(store, [target], options, run, console, lambda _, measured: found.append(measured))
-    return found[0] if found else None
+    targets = Planner(options, run.data_dir).file_targets(store, file, load_checkpoint(store, file))
+    accuracies: list[Measurement] = []
+    measures: list[Measured] = []
+
+    def keep(target: Target | MeasureTarget, found: tuple[Measurement, ...] | Measured) -> None:
+        if isinstance(found, Measured):
+            measures.append(found)
+        else:
+            accuracies.extend(found)
+
+    if run_targets(store, targets, options, run, console, keep):
+        return None
+    return tuple(accuracies), tuple(measures)
 
 
 def _epoch(record: TrialRecord, checkpoint: CheckpointName) -> int:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from core.config.base import Options, Unset
+from core.evaluation.measures.names import MeasureName
 
-Mode = Literal["individual", "standard", "plus", "none"]
+Mode = Literal["individual", "standard", "plus", "none", "off"]
 Which = Literal["selected", "gated", "last"]
 
 
@@ -21,15 +22,24 @@ class EvaluationOptions(Options):
     mode: Mode = Field(
         "individual",
         description="individual: APGD-CE, APGD-DLR, FAB and Square each on all images, and their per-image minimum; "
-        "standard, plus: AutoAttack's cascades; none: only clean, PGD and --attacks",
+        "standard, plus: AutoAttack's cascades; none: only clean, PGD and --attacks; off: no attack, only --measure",
     )
     which: tuple[Which, ...] = Field(("selected",), description="checkpoints of every trial to evaluate")
     attacks: tuple[str, ...] = Field(
         (), description="further attacks, such as pgd-50x10, cw, deepfool, transfer-pgd-10"
     )
+    measure: tuple[MeasureName, ...] = Field(
+        (), description="measures of the checkpoints; without --mode and --attacks, nothing else is done"
+    )
+    measure_steps: int = Field(
+        50, ge=1, le=10_000, description="steps of PGD and of the search of --measure (papers: PGD-50)"
+    )
     source: str | None = Field(None, description="checkpoint file (.pt) on which transfer-... attacks are made")
     images: Annotated[int | None, Unset("all")] = Field(
-        None, ge=1, description="number of test images to attack, from the first one"
+        None,
+        ge=1,
+        description="number of images to attack or measure, from the first one: test images, or the training images "
+        "of a measure on these",
     )
     block: int = Field(
         128, ge=1, le=100_000, description="number of images that are attacked at once, which affects random numbers"
@@ -54,6 +64,10 @@ class EvaluationOptions(Options):
                 raise ValueError(
                     f"--{name} {getattr(self, name)} is impossible with --mode {self.mode}; allowed with individual"
                 )
+        if self.mode == "off" and (not self.measure or self.attacks):
+            raise ValueError("--mode off needs --measure, and is impossible with --attacks")
+        if "measure_steps" in self.model_fields_set and not self.measure:
+            raise ValueError(f"--measure-steps {self.measure_steps} needs --measure")
         transfers = [name for name in self.attacks if name.startswith("transfer-")]
         if transfers and self.source is None:
             raise ValueError(f"--attacks {' '.join(transfers)} needs --source, the checkpoint to transfer from")

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from core.cluster.broken_gpus import open_assigned_device
 from core.config import RunOptions
-from core.evaluation.block_run import Correct
-from core.evaluation.task import BlockTask, evaluate_block
+from core.evaluation.blocks import Block
 
 
 class EvaluationError(RuntimeError):
     """An attack on a block failed, or no worker can use its GPU."""
 
 
+class Task(Protocol):
+    """Work on one block of one checkpoint, in types that Ray can send to a worker."""
+
+    @property
+    def store(self) -> str:
+        """Root of the store with the checkpoint, which also receives the result."""
+
+    @property
+    def file(self) -> str:
+        """Name of the checkpoint."""
+
+    @property
+    def block(self) -> Block:
+        """The block of images."""
+
+    def finished(self) -> Any:
+        """The stored result; None if there is none."""
+
+    def run(self, device_name: str) -> Any:
+        """Do the work on ``cpu`` or ``cuda``, store its result and return it."""
+
+
 class BlockWorker:
-    """An actor that attacks one block after the other on the device that Ray assigned to it.
+    """An actor that attacks or measures one block after the other on the device that Ray assigned to it.
 
     An actor keeps its process, and with it the GPU, the network and the images. Tasks would share processes, and a
     process goes on using the GPU of its first task, whichever GPU Ray assigns to the next one.
@@ -31,12 +52,12 @@ class BlockWorker:
     def ready(self) -> None:
         """Return as soon as the actor has started."""
 
-    def evaluate(self, task: BlockTask) -> Correct:
-        """See `evaluate_block`."""
-        return evaluate_block(task, self.device.type)
+    def evaluate(self, task: Task) -> Any:
+        """See `Task.run`."""
+        return task.run(self.device.type)
 
 
-def run_on_ray(tasks: Sequence[BlockTask], run: RunOptions, slots: int) -> Iterator[tuple[int, Correct]]:
+def run_on_ray(tasks: Sequence[Task], run: RunOptions, slots: int) -> Iterator[tuple[int, Any]]:
     """Evaluate blocks on the connected cluster, ``slots`` at once.
 
     A block whose worker dies is started again and continues after its last finished attack. A worker whose GPU cannot
@@ -64,7 +85,7 @@ def run_on_ray(tasks: Sequence[BlockTask], run: RunOptions, slots: int) -> Itera
         (done,), _ = ray.wait(list(running), num_returns=1)
         worker, index = running.pop(done)
         try:
-            correct = ray.get(done)
+            result = ray.get(done)
         except RayError as error:
             if index is None and isinstance(error, ActorDiedError) and running:
                 continue
@@ -73,10 +94,10 @@ def run_on_ray(tasks: Sequence[BlockTask], run: RunOptions, slots: int) -> Itera
             running[worker.evaluate.remote(tasks[following])] = (worker, following)
         if index is not None:
             left -= 1
-            yield index, correct
+            yield index, result
 
 
-def _explained(error: RayError, task: BlockTask | None) -> EvaluationError:
+def _explained(error: RayError, task: Task | None) -> EvaluationError:
     cause = error.cause if isinstance(error, RayTaskError) else error
     lines = str(cause).strip().splitlines() or [""]
     if task is None:

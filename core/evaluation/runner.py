@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import ray
 from rich.console import Console
@@ -12,21 +13,19 @@ from core.cluster.connect import fitting_trials, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions
 from core.evaluation.block_progress import Progress
-from core.evaluation.block_run import Correct
-from core.evaluation.collect import measurements
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.pool import run_on_ray
-from core.evaluation.target import Target
+from core.evaluation.target import MeasureTarget, Target
 from core.quantity import quantity
-from core.records import Measurement
+from core.records import Measured, Measurement
 from core.storage import Store
 
-Finished = Callable[[Target, tuple[Measurement, ...]], None]
+Finished = Callable[[Target | MeasureTarget, tuple[Measurement, ...] | Measured], None]
 
 
 def run_targets(
     store: Store,
-    targets: Sequence[Target],
+    targets: Sequence[Target | MeasureTarget],
     options: EvaluationOptions,
     run: RunOptions,
     console: Console,
@@ -48,11 +47,11 @@ def run_targets(
     console.print(f"{quantity(len(places), 'block')} to attack, {known} stored already", highlight=False)
 
     def hand_over(number: int) -> None:
-        whole = [correct for correct in results[number] if correct is not None]
+        whole = [found for found in results[number] if found is not None]
         if len(whole) == len(targets[number].tasks):
-            measured = measurements(targets[number].specs, whole, options)
-            progress.finished(targets[number].label, measured)
-            finished(targets[number], measured)
+            found = targets[number].collect(whole, options)
+            progress.finished(targets[number].label, found)
+            finished(targets[number], found)
 
     for number in range(len(targets)):
         hand_over(number)
@@ -62,9 +61,9 @@ def run_targets(
         join_cluster(run.address, store, console)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
-        for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
+        for index, result in run_on_ray(pending, run, fitting_trials(run, 1)):
             number, block = places[index]
-            results[number][block] = correct
+            results[number][block] = result
             progress.advance()
             hand_over(number)
     except KeyboardInterrupt:
@@ -74,6 +73,6 @@ def run_targets(
     return False
 
 
-def _stored(targets: Sequence[Target]) -> list[list[Correct | None]]:
+def _stored(targets: Sequence[Target | MeasureTarget]) -> list[list[Any]]:
     with ThreadPoolExecutor(16) as pool:
-        return [list(pool.map(lambda task: task.results.finished(task.specs), target.tasks)) for target in targets]
+        return [list(pool.map(lambda task: task.finished(), target.tasks)) for target in targets]

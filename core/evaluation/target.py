@@ -1,20 +1,27 @@
-"""The targets of an evaluation: the checkpoint files to attack, and the tasks for each file."""
+"""The targets of an evaluation: the checkpoint files to attack or measure, and the tasks for each file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from core.config import Cell, ProtocolOptions
 from core.config.default_paths import data_root
 from core.data.load import check_files, load_dataset
 from core.evaluation.attack_plan import attack_plan
 from core.evaluation.attack_spec import AttackSpec
+from core.evaluation.block_run import Correct
 from core.evaluation.blocks import split_blocks
 from core.evaluation.checkpoint import Checkpoint, load_checkpoint, locate
+from core.evaluation.collect import measurements
+from core.evaluation.measures.collect import joined, measured
+from core.evaluation.measures.names import MEASURES
+from core.evaluation.measures.spec import MeasureSpec, measure_plan
+from core.evaluation.measures.task import MeasureTask, Values
 from core.evaluation.options import EvaluationOptions, Which
 from core.evaluation.task import BlockTask
-from core.records import TrialRecord
+from core.records import Measured, Measurement, TrialRecord
 from core.storage import Store
 
 
@@ -30,6 +37,31 @@ class Target:
     """All names of these weights, because the selected epoch may also be the last one."""
     specs: tuple[AttackSpec, ...]
     tasks: tuple[BlockTask, ...]
+
+    def collect(self, blocks: Sequence[Correct], options: EvaluationOptions) -> tuple[Measurement, ...]:
+        """The accuracies over all blocks."""
+        return measurements(self.specs, blocks, options)
+
+
+@dataclass(frozen=True)
+class MeasureTarget:
+    """One checkpoint file, and one measure of it with its tasks. The first attributes are those of `Target`."""
+
+    label: str
+    trial: str
+    checkpoints: tuple[Which, ...]
+    spec: MeasureSpec
+    pixels: int
+    """Number of values of an image."""
+    tasks: tuple[MeasureTask, ...]
+
+    def collect(self, blocks: Sequence[Values], options: EvaluationOptions) -> Measured:
+        """The measure over all blocks."""
+        return measured(self.spec, joined(blocks), options, self.pixels)
+
+    def stored_values(self) -> Values:
+        """The values of all images, as the finished tasks stored them."""
+        return joined([values for task in self.tasks if (values := task.finished()) is not None])
 
 
 class Planner:
@@ -47,13 +79,15 @@ class Planner:
         self.options, self.data_dir = options, data_root(data_dir)
         self.source: Checkpoint | None = None
         self._source_at: tuple[str, str, str] | None = None
-        self._test_sizes: dict[str, int] = {}
+        self._sizes: dict[str, dict[str, int]] = {}
         if options.source is not None:
             store, file = locate(options.source)
             self.source = load_checkpoint(store, file)
             self._source_at = (store.root, file, self.source.sha256)
 
-    def trial_targets(self, record: TrialRecord, store: Store, protocol: ProtocolOptions) -> list[Target]:
+    def trial_targets(
+        self, record: TrialRecord, store: Store, protocol: ProtocolOptions
+    ) -> list[Target | MeasureTarget]:
         """The targets of a finished trial: its selected checkpoints, where names with equal weights share one target.
 
         Raises:
@@ -64,21 +98,61 @@ class Planner:
             if sha256 := record.checkpoints.get(f"{name}.pt"):
                 names.setdefault(sha256, []).append(name)
         cell = Cell.stored(record.cell, f"trial {record.key} of sweep {record.sweep}")
-        targets = []
+        targets: list[Target | MeasureTarget] = []
         for sha256, same in names.items():
             label = f"{record.key} {' = '.join(same)}"
-            tasks, specs = self._work(label, store, f"{same[0]}.pt", sha256, cell, protocol)
-            targets.append(Target(label, record.key, tuple(same), specs, tasks))
+            targets += self._targets(label, record.key, tuple(same), store, f"{same[0]}.pt", sha256, cell, protocol)
         return targets
 
-    def file_target(self, store: Store, file: str, checkpoint: Checkpoint) -> Target:
-        """The target of a single checkpoint file, evaluated with the default protocol.
+    def file_targets(self, store: Store, file: str, checkpoint: Checkpoint) -> list[Target | MeasureTarget]:
+        """The targets of a single checkpoint file, evaluated with the default protocol.
 
         Raises:
             ValueError: as in `trial_targets`.
         """
-        tasks, specs = self._work(file, store, file, checkpoint.sha256, checkpoint.cell, ProtocolOptions())
-        return Target(file, "", (), specs, tasks)
+        return self._targets(file, "", (), store, file, checkpoint.sha256, checkpoint.cell, ProtocolOptions())
+
+    def _targets(
+        self,
+        label: str,
+        trial: str,
+        names: tuple[Which, ...],
+        store: Store,
+        file: str,
+        sha256: str,
+        cell: Cell,
+        protocol: ProtocolOptions,
+    ) -> list[Target | MeasureTarget]:
+        found: list[Target | MeasureTarget] = []
+        if self.options.mode != "off":
+            tasks, specs = self._work(label, store, file, sha256, cell, protocol)
+            found.append(Target(label, trial, names, specs, tasks))
+        shape = cell.data.shape
+        for spec in measure_plan(self.options, cell, protocol):
+            measures = self._measure_tasks(spec, store, file, sha256, cell)
+            pixels = shape.channels * shape.image_size**2
+            found.append(MeasureTarget(f"{label} {spec.name}", trial, names, spec, pixels, measures))
+        return found
+
+    def _measure_tasks(
+        self, spec: MeasureSpec, store: Store, file: str, sha256: str, cell: Cell
+    ) -> tuple[MeasureTask, ...]:
+        images = self._images(cell, MEASURES[spec.name].split)
+        return tuple(
+            MeasureTask(
+                store=store.root,
+                file=file,
+                weights=sha256,
+                data=cell.data.model_dump_json(),
+                data_dir=self.data_dir,
+                plugins=tuple(cell.plugins),
+                spec=spec,
+                block=block,
+                size=self.options.block,
+                seed=self.options.seed,
+            )
+            for block in split_blocks(images, self.options.block)
+        )
 
     def _work(
         self, label: str, store: Store, file: str, sha256: str, cell: Cell, protocol: ProtocolOptions
@@ -89,11 +163,8 @@ class Planner:
                 f"differ from those of {label}, {tuple(cell.data.shape)}"
             )
         specs = attack_plan(self.options, cell, protocol, self.source.sha256 if self.source else None)
-        available = self._test_size(cell)
-        images = self.options.images or available
+        images = self._images(cell, "test")
         plugins = tuple(dict.fromkeys((*cell.plugins, *(self.source.cell.plugins if self.source else ()))))
-        if images > available:
-            raise ValueError(f"--images {images}: the test set of {cell.data.dataset} has {available} images")
         tasks = tuple(
             BlockTask(
                 store=store.root,
@@ -112,12 +183,18 @@ class Planner:
         )
         return tasks, specs
 
-    def _test_size(self, cell: Cell) -> int:
+    def _images(self, cell: Cell, split: Literal["train", "test"]) -> int:
         data = cell.data.model_dump_json()
-        if data not in self._test_sizes:
+        if data not in self._sizes:
             check_files(cell.data, self.data_dir)
-            self._test_sizes[data] = len(load_dataset(cell.data, self.data_dir).test)
-        return self._test_sizes[data]
+            sets = load_dataset(cell.data, self.data_dir)
+            self._sizes[data] = {"train": len(sets.train), "test": len(sets.test)}
+        available = self._sizes[data][split]
+        images = self.options.images or available
+        if images > available:
+            kind = "training" if split == "train" else split
+            raise ValueError(f"--images {images}: the {kind} set of {cell.data.dataset} has {available} images")
+        return images
 
 
 def evaluable(records: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -19,14 +19,16 @@ from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
 from core.ledger.description import DESCRIPTION, read_description
 from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
-from core.records import Evidence, SweepProgress, TrialRecord, UnknownSchemaError, read_record
+from core.records import Evidence, Measured, SweepProgress, TrialRecord, UnknownSchemaError, read_record
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
+MEASURES = "measures.json"
 PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
 """Largest number of damaged files that one error message lists."""
 _EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
+_MEASURES = TypeAdapter(tuple[Measured, ...])
 SETTINGS = {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
@@ -50,7 +52,8 @@ class DamagedRecordError(ValueError):
             "damaged, or written by another version:\n  "
             + "\n  ".join(files[:MAX_NAMED_FILES])
             + f"{more}\nMove these files away and run the same command again: a trial without its {RECORD} "
-            f"is trained again by the sweep, one without its {EVALUATION} is evaluated again; all others are kept."
+            f"is trained again by the sweep, one without its {EVALUATION} or {MEASURES} is evaluated again; "
+            "all others are kept."
         )
 
 
@@ -172,7 +175,7 @@ class Ledger:
         return self.store.child("trials").child(key)
 
     def record(self, key: str) -> TrialRecord | None:
-        """The record of a finished trial, with its evaluations; None if the trial is not finished.
+        """The record of a finished trial, with its evaluations and measures; None if the trial is not finished.
 
         Raises:
             DamagedRecordError: a file of the trial cannot be read.
@@ -188,6 +191,9 @@ class Ledger:
             file = EVALUATION
             evaluated = store.read(EVALUATION)
             evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
+            file = MEASURES
+            found = store.read(MEASURES)
+            measures = record.measures if found is None else _MEASURES.validate_json(found)
         except UnknownSchemaError as error:
             raise ValueError(f"{store.root}/{RECORD}: {error}") from error
         except ValidationError as error:
@@ -195,7 +201,7 @@ class Ledger:
         if record.key != key or record.verdict is None:
             reason = f"it belongs to trial {record.key}" if record.key != key else "it has no verdict"
             raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
-        return record.model_copy(update={"evaluations": evaluations})
+        return record.model_copy(update={"evaluations": evaluations, "measures": measures})
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
         """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
@@ -229,6 +235,10 @@ class Ledger:
     def write_evaluations(self, record: TrialRecord) -> None:
         """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""
         self.trial_store(record.key).write(EVALUATION, _EVALUATIONS.dump_json(record.evaluations, indent=1))
+
+    def write_measures(self, record: TrialRecord) -> None:
+        """Store a record's measures in a file of their own."""
+        self.trial_store(record.key).write(MEASURES, _MEASURES.dump_json(record.measures, indent=1))
 
     def protocol(self) -> ProtocolOptions | None:
         """The sweep's protocol; None if the store does not have the sweep.

@@ -42,19 +42,37 @@ def loss_landscape(
     offsets = torch.linspace(-radius, radius, points, device=x.device)
     signs = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(seed))
     r2 = signs.to(x).mul_(2).sub_(1)
-    along = offsets[:, None, None, None]
     with full_float32(x.device), attack_mode(model):
         leaf = x.detach().requires_grad_()
         with torch.enable_grad():
             loss = F.cross_entropy(model(leaf), y, reduction="sum")
         r1 = torch.autograd.grad(loss, leaf)[0].sign()
-        surface = torch.empty(len(x), points, points)
-        with torch.no_grad():
-            for i in range(len(x)):
-                plane = x[i] + (along * r1[i])[:, None] + (along * r2[i])[None, :]
-                losses = [
-                    F.cross_entropy(model(part), y[i].expand(len(part)), reduction="none")
-                    for part in plane.flatten(0, 1).split(batch_size)
-                ]
-                surface[i] = torch.cat(losses).view(points, points)
-    return Landscape(offsets.cpu().numpy(), surface.numpy())
+        surface = plane_losses(model, x, y, r1, r2, offsets, batch_size)
+    return Landscape(offsets.cpu().numpy(), surface.cpu().numpy())
+
+
+@torch.no_grad()
+def plane_losses(
+    model: nn.Module, x: Tensor, y: Tensor, r1: Tensor, r2: Tensor, offsets: Tensor, batch_size: int = 512
+) -> Tensor:
+    """Cross-entropy at ``x + a * r1 + b * r2`` for all ``a`` and ``b`` in ``offsets``, ``[n, points, points]``.
+
+    Args:
+        model: bare network, in eval mode.
+        x: images ``[n, C, H, W]``; the [0, 1] box is not applied.
+        y: labels ``[n]`` int64.
+        r1: first direction of each image, of the shape of ``x``.
+        r2: second direction of each image.
+        offsets: ``[points]``.
+        batch_size: images per forward pass.
+    """
+    along = offsets[:, None, None, None]
+    surface = torch.empty(len(x), len(offsets), len(offsets), dtype=x.dtype, device=x.device)
+    for i in range(len(x)):
+        plane = x[i] + (along * r1[i])[:, None] + (along * r2[i])[None, :]
+        losses = [
+            F.cross_entropy(model(part), y[i].expand(len(part)), reduction="none")
+            for part in plane.flatten(0, 1).split(batch_size)
+        ]
+        surface[i] = torch.cat(losses).view(len(offsets), len(offsets))
+    return surface

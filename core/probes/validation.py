@@ -15,10 +15,14 @@ from core.attacks.losses import cross_entropy
 from core.config import ProtocolOptions
 from core.data.image_set import to_float
 from core.fast import FoldedNetwork
+from core.probes.boundary import distorted
 from core.probes.fosc import fosc
+from core.probes.linearity import linearity_error
 from core.probes.sgcs import StepCosine
 
 METRICS = ("clean_acc", "clean_loss", "pgd10_acc", "pgd10_loss", "fgsm_acc", "fosc", "sgcs")
+SMOOTHNESS = ("linearity_error", "boundary_distortion")
+"""Further metrics with ``protocol.smoothness``."""
 
 
 class Images(Protocol):
@@ -44,7 +48,9 @@ def validation_sums(
     workers: int = 1,
     search: torch.dtype | None = None,
 ) -> Tensor:
-    """Sums of the metrics over one rank's share of the images, and the share's size: ``[8]``, to be added over ranks.
+    """Sums of the metrics over one rank's share of the images, and the share's size, to be added over ranks.
+
+    There are 8 sums, and with ``protocol.smoothness`` 10.
 
     One cross-entropy PGD (uniform start clamped to the box, ``eval_steps`` steps of ``eval_step_fraction * epsilon``)
     serves all metrics except FGSM's accuracy: SGCS reads its steps, and one more forward and backward pass at its
@@ -72,7 +78,8 @@ def validation_sums(
     total = len(labels)
     noise = uniform(torch.empty(images.images.shape), torch.Generator().manual_seed(seed))
     first, last = rank * total // workers, (rank + 1) * total // workers
-    sums = torch.zeros(len(METRICS) + 1, dtype=torch.float64, device=labels.device)
+    metrics = len(METRICS) + protocol.smoothness * len(SMOOTHNESS)
+    sums = torch.zeros(metrics + 1, dtype=torch.float64, device=labels.device)
     network = FoldedNetwork.of(model)
     searched = network if search is None else FoldedNetwork.of(model, search)
     with attack_mode(network), attack_mode(searched), full_float32(labels.device):
@@ -81,18 +88,25 @@ def validation_sums(
             x = to_float(images.images[part])
             start = noise[part].to(x.device).mul_(epsilon).add_(x)
             center = x if protocol.fosc_center == "natural" else start
-            sums += _measure(network, searched, attack, x, labels[part], start.clamp(0, 1), center)
+            sums += _measure(network, searched, attack, x, labels[part], start.clamp(0, 1), center, protocol.smoothness)
     return sums
 
 
 def validation_means(sums: Tensor) -> dict[str, float]:
     """Metrics named ``val/...`` from `validation_sums`, added up over the ranks."""
     *values, count = sums.tolist()
-    return {f"val/{name}": value / count for name, value in zip(METRICS, values, strict=True)}
+    return {f"val/{name}": value / count for name, value in zip((*METRICS, *SMOOTHNESS), values, strict=False)}
 
 
 def _measure(
-    model: nn.Module, searched: nn.Module, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, center: Tensor
+    model: nn.Module,
+    searched: nn.Module,
+    attack: Pgd,
+    x: Tensor,
+    y: Tensor,
+    start: Tensor,
+    center: Tensor,
+    smoothness: bool,
 ) -> Tensor:
     clean_logits, clean_loss, clean_gradient = _forward_backward(model, x, y)
     fgsm = torch.add(x, clean_gradient.sign(), alpha=attack.epsilon).clamp_(0, 1)
@@ -102,7 +116,7 @@ def _measure(
     with float32_products("ieee" if searched is model else "tf32"):
         x_adv = attack.perturb_from(searched, x, y, start, observe=steps)
     logits, loss, gradient = _forward_backward(model, x_adv, y)
-    values = (
+    values = [
         clean_logits.argmax(1) == y,
         clean_loss,
         logits.argmax(1) == y,
@@ -110,8 +124,12 @@ def _measure(
         fgsm_logits.argmax(1) == y,
         fosc(x_adv, gradient, center, attack.epsilon),
         steps.value(),
-        torch.ones_like(loss),
-    )
+    ]
+    if smoothness:
+        step, fgsm_loss = fgsm - x, F.cross_entropy(fgsm_logits, y, reduction="none")
+        error = linearity_error(clean_loss, fgsm_loss, step, clean_gradient)
+        values += [error, distorted(model, x, y, step)]
+    values.append(torch.ones_like(loss))
     return torch.stack([value.detach().double().sum() for value in values])
 
 

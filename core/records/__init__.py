@@ -2,6 +2,7 @@
 
 from core.records.feasibility import Feasibility
 from core.records.key import trial_key
+from core.records.measured import Measured
 from core.records.model_check import ModelCheck
 from core.records.options import varying_options
 from core.records.progress import RunningTrial, SweepProgress
@@ -23,6 +24,7 @@ __all__ = [
     "CheckpointName",
     "Evidence",
     "Feasibility",
+    "Measured",
     "Measurement",
     "ModelCheck",
     "Outcome",

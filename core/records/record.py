@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from core.records.feasibility import Feasibility
 from core.records.key import trial_key
+from core.records.measured import CheckpointName, Measured
 from core.records.rows import Rows
 
 SCHEMA_VERSION = 1
@@ -18,7 +19,6 @@ SCHEMA_VERSION = 1
 
 A new field with a default does not change the version. Records of unmask 0.1.0 do not state a version; theirs is 1."""
 Outcome = Literal["stable", "unstable", "healed", "censored"]
-CheckpointName = Literal["selected", "last", "gated", "alarm"]
 PGD_NAME = re.compile(r"(?P<prefix>.*\bpgd)-\d+(?P<restarts>x\d+)?")
 """Keys of PGD attacks, such as ``pgd-10``, ``pgd-50x5`` and ``transfer-pgd-10``."""
 
@@ -159,6 +159,8 @@ class TrialRecord(_Plain):
     """Library versions, git commit, hardware, host and the library of each registered part."""
     evaluations: tuple[Evidence, ...] = ()
     """Evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
+    measures: tuple[Measured, ...] = ()
+    """Measures of stored checkpoints (`jobs/evaluate.py --measure`)."""
 
     @property
     def crashed(self) -> bool:
@@ -190,6 +192,11 @@ class TrialRecord(_Plain):
             if evidence.checkpoint == checkpoint and any(m.attack == attack for m in evidence.measurements)
         ]
         return max(found, key=lambda entry: entry[:2])[2] if found else None
+
+    def measured(self, checkpoint: CheckpointName, measure: str) -> Measured | None:
+        """The measure of a checkpoint on the most images, and the latest of several; None if there is none."""
+        found = [m for m in self.measures if (m.checkpoint, m.measure) == (checkpoint, measure)]
+        return max(enumerate(found), key=lambda entry: (entry[1].images, entry[0]))[1] if found else None
 
 
 class UnknownSchemaError(ValueError):

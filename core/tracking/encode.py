@@ -112,6 +112,17 @@ def evaluation_metrics(record: TrialRecord) -> dict[str, float]:
     return values
 
 
+def measure_metrics(record: TrialRecord) -> dict[str, float]:
+    """Metrics of a trial's measures, such as ``measure/selected/margin/mean``, from the most images."""
+    values: dict[str, float] = {}
+    for checkpoint, measure in sorted({(m.checkpoint, m.measure) for m in record.measures}):
+        found = record.measured(checkpoint, measure)
+        assert found is not None
+        known = {name: value for name, value in found.values.items() if value is not None}
+        values |= {f"measure/{checkpoint}/{measure}/{name}": value for name, value in known.items()}
+    return values
+
+
 def progress_metrics(progress: SweepProgress) -> dict[str, float]:
     """Metrics of the sweep's own run. Unknown values are left out."""
     hours = progress.device_seconds / 3600
@@ -138,13 +149,16 @@ def finite_or_nan(value: float | None) -> float:
 
 
 def write_artifacts(record: TrialRecord, folder: Path) -> None:
-    """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml`` and, if any, ``evaluation.json``."""
+    """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml``, and evaluations and measures if any."""
     assert record.verdict is not None
     (folder / "record.json").write_text(record.model_dump_json())
     (folder / "verdict.json").write_text(record.verdict.model_dump_json(indent=1))
     if record.evaluations:
         evaluations = [evidence.model_dump(mode="json") for evidence in record.evaluations]
         (folder / "evaluation.json").write_text(json.dumps(evaluations, indent=1))
+    if record.measures:
+        measures = [measured.model_dump(mode="json") for measured in record.measures]
+        (folder / "measures.json").write_text(json.dumps(measures, indent=1))
     config = record.model_dump(
         mode="json", include={"sweep", "cell_id", "seed", "pins", "audit", "cell", "protocol", "provenance"}
     )

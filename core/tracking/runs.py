@@ -16,6 +16,7 @@ from core.tracking.encode import (
     evaluation_metrics,
     finite_or_nan,
     identity_tags,
+    measure_metrics,
     outcome_metrics,
     record_digest,
     verdict_tags,
@@ -119,7 +120,11 @@ class SweepRuns:
         run = self.client.get_run(run_id)
         metrics = [
             Metric(name, value, time, 0)
-            for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
+            for name, value in {
+                **outcome_metrics(record),
+                **evaluation_metrics(record),
+                **measure_metrics(record),
+            }.items()
             if run.data.metrics.get(name) != value  # a record that is written twice must give one value per metric
         ]
         self._log(run_id, metrics, verdict_tags(record))

@@ -33,11 +33,14 @@ DETECTORS: dict[str, DetectorSpec] = {
     "train-gap-cusum": DetectorSpec("training gap, CUSUM", Cusum, ("train/gap", -1)),
     "pgd-rise": DetectorSpec("PGD accuracy rise", FromMedian, ("val/pgd10_acc", "rise")),
     "one-step-gap": DetectorSpec("one-step minus PGD", OneStepGap),
+    "linearity-error": DetectorSpec("linearity error", Level, ("val/linearity_error",)),
+    "linearity-ratio": DetectorSpec("linearity error / running median", FromMedian, ("val/linearity_error", "ratio")),
+    "boundary-distortion": DetectorSpec("boundary distortion", Level, ("val/boundary_distortion",)),
     "gradient-norm": DetectorSpec("weight gradient norm", Level, ("grad/w_norm",)),
 }
 """A protocol may choose a detector whose metrics every trial measures (`core.config.protocol.DetectorName`). The others
 are only replayed in reports, because some trials lack their metrics: the training gap needs a method with clean logits,
-and the gradient norm needs ``gradient_stride``."""
+linearity error and boundary distortion need ``smoothness``, and the gradient norm needs ``gradient_stride``."""
 
 
 def build_detector(protocol: ProtocolOptions) -> ScoredDetector:

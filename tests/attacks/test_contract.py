@@ -22,6 +22,7 @@ ATTACKS: dict[str, Attack] = {
             "mi-fgsm",
             "pgd-targeted-random",
             "pgd-targeted-least-likely",
+            "pgd-targeted-random-3",
             "cw",
             "deepfool",
             "square",

@@ -169,7 +169,10 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
 @pytest.mark.parametrize(
     ("job", "args", "code"),
     [
-        *((job, ["--help"], 0) for job in ("sweep_trades", "report", "status", "evaluate", "sync_mlflow", "benchmark")),
+        *(
+            (job, ["--help"], 0)
+            for job in ("sweep_trades", "report", "status", "evaluate", "export", "sync_mlflow", "benchmark")
+        ),
         ("sweep_trades", ["--bata", "1"], 2),
         ("sweep_trades", ["--epochs", "0"], 2),
         ("sweep_trades", ["--preset", "nosuch"], 2),

@@ -20,7 +20,18 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
-from jobs import benchmark, check, coverage, device_benchmark, evaluate, report, status, sweep_trades, sync_mlflow
+from jobs import (
+    benchmark,
+    check,
+    coverage,
+    device_benchmark,
+    evaluate,
+    export,
+    report,
+    status,
+    sweep_trades,
+    sync_mlflow,
+)
 from tests.plugin_tables import printed_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +44,7 @@ READERS: dict[str, Callable[[list[str]], object]] = {
     "status": status.read_request,
     "report": report.read_request,
     "evaluate": lambda args: evaluate.read_options(read_flags(evaluate.GROUPS, args, "", evaluate.MOST_USED)),
+    "export": export.read_request,
     "sync_mlflow": sync_mlflow.read_request,
     "coverage": lambda args: read_flags(coverage.GROUPS, args, ""),
     "check": check.read_request,

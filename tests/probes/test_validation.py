@@ -52,6 +52,13 @@ def plain_validation(model, images, protocol, seed, center):
         g = gradient(x_adv)
         origin = x if center == "natural" else unclamped  # The published code uses the start before the clamp.
         fgsm = (x + EPSILON * gradient(x).sign()).clamp(0, 1)
+        clean, step = F.cross_entropy(model(x), y).item(), fgsm - x
+        remainder = F.cross_entropy(model(fgsm), y).item() - clean - (step * gradient(x)).sum().item()
+        inside = [bool(model(x + k / 10 * step).argmax(1) == y) for k in range(1, 11)]
+        smoothness = {
+            "val/linearity_error": abs(remainder),
+            "val/boundary_distortion": float(inside[-1] and not all(inside)),
+        }
         rows.append(
             {
                 "val/clean_acc": float(model(x).argmax(1) == y),
@@ -61,6 +68,7 @@ def plain_validation(model, images, protocol, seed, center):
                 "val/fgsm_acc": float(model(fgsm).argmax(1) == y),
                 "val/fosc": (EPSILON * g.abs().sum() - ((x_adv - origin) * g).sum()).item(),
                 "val/sgcs": torch.stack(pairs).mean().item(),
+                **(smoothness if protocol.smoothness else {}),
             }
         )
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -70,9 +78,9 @@ def validate(model, images, epsilon, protocol, seed, batch_size=512):
     return validation_means(validation_sums(model, images, epsilon, protocol, seed, batch_size))
 
 
-@pytest.mark.parametrize("center", ["natural", "start"])
-def test_equals_separate_measurements(network, images, center):
-    protocol = ProtocolOptions(eval_steps=4, eval_step_fraction=0.4, fosc_center=center)
+@pytest.mark.parametrize("center, smoothness", [("natural", True), ("start", False)])
+def test_equals_separate_measurements(network, images, center, smoothness):
+    protocol = ProtocolOptions(eval_steps=4, eval_step_fraction=0.4, fosc_center=center, smoothness=smoothness)
     found = validate(Float64(network()), images, EPSILON, protocol, seed=3, batch_size=16)
     expected = plain_validation(network(), images, protocol, 3, center)
     assert list(found) == list(expected)

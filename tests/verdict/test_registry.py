@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from core.config import ProtocolOptions
-from core.config.protocol import DetectorName
-from core.probes.validation import METRICS
+from core.config.protocol import OF_SMOOTHNESS, DetectorName
+from core.probes.validation import METRICS, SMOOTHNESS
 from core.verdict import DETECTORS, FoscDetector, build_detector
 
 CHOOSABLE = get_args(DetectorName)
@@ -19,8 +19,12 @@ MEASURED_ALWAYS = {f"val/{name}": 0.5 for name in METRICS} | {"train/loss": 0.5,
 @pytest.mark.parametrize("name", CHOOSABLE)
 def test_a_detector_that_a_protocol_may_choose_reads_metrics_of_every_trial(name: str) -> None:
     options = {} if name == "fosc" else {"detector_threshold": 0.25}
-    detector = build_detector(ProtocolOptions(detector=name, fosc_patience=3, fosc_grace=4, **options))
-    assert isinstance(detector.score({"epoch": 1, **MEASURED_ALWAYS}), float)
+    smoothness = name in OF_SMOOTHNESS
+    row = MEASURED_ALWAYS | ({f"val/{metric}": 0.5 for metric in SMOOTHNESS} if smoothness else {})
+    detector = build_detector(
+        ProtocolOptions(detector=name, fosc_patience=3, fosc_grace=4, smoothness=smoothness, **options)
+    )
+    assert isinstance(detector.score({"epoch": 1, **row}), float)
     assert (detector.patience, detector.grace) == (3, 4)
     assert detector.threshold == options.get("detector_threshold", 3.0)
 
@@ -42,6 +46,7 @@ def test_the_default_is_fosc_with_its_own_threshold() -> None:
     [
         ({"detector": "sgcs-drop"}, "detector sgcs-drop needs a detector_threshold"),
         ({"detector_threshold": 2}, "detector_threshold 2 is impossible with detector fosc; give fosc_threshold"),
+        ({"detector": "linearity-error", "detector_threshold": 1}, "detector linearity-error needs smoothness"),
         ({"detector": "gradient-norm", "detector_threshold": 1}, "Input should be 'fosc', .*'one-step-gap'"),
     ],
 )

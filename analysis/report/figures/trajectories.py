@@ -30,6 +30,8 @@ METRICS = {
     "val/sgcs": "SGCS (validation)",
     "val/pgd10_acc": "{pgd} accuracy (validation)",
     "val/fgsm_acc": "FGSM accuracy (validation)",
+    "val/linearity_error": "linearity error (validation)",
+    "val/boundary_distortion": "boundary distortion (validation)",
     "train/gap": "clean − adversarial accuracy (training)",
 }
 """Metrics of the figures with their titles."""

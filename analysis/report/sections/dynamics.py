@@ -16,6 +16,8 @@ def trajectory_sections(context: ReportContext) -> list[Section]:
     with_onset = [record for record in records if record.verdict and record.verdict.onset]
     around = [m for m in ("val/fosc", "val/sgcs", "train/gap") if any(has(record, m) for record in with_onset)]
     text = "Each line is a trial; the dotted line is the FOSC threshold."
+    if {"val/linearity_error", "val/boundary_distortion"} & set(measured):
+        text += " Linearity error and boundary distortion: as Figures 1, 5, C.1 and C.2 of SEAT."
     if around:
         text += (
             " Around the onset: median and quartiles over all trials with an onset; the paper's Figures 2 and 3 show a "

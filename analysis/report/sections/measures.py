@@ -1,0 +1,142 @@
+"""What papers 002 (ISEAT) and 004 (SEAT) measure of checkpoints, with the number of each figure's counterpart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.questions.measures import measured_kinds
+from analysis.questions.rates import outcome
+from analysis.report.context import ReportContext
+from analysis.report.figures.measures import (
+    Found,
+    array,
+    distribution,
+    plane,
+    reliability,
+    weight_curves,
+    with_measure,
+)
+from analysis.report.figures.trial_names import TrialNames
+from analysis.report.sections.base import Picture, Section, picture
+from analysis.report.tables.measure_table import TITLES, measure_table
+from analysis.report.tables.text_table import TextTable
+from core.records import CheckpointName
+
+VULNERABILITY = ("adversarial-vulnerability", "margin")
+SMOOTHNESS = ("linearity-error", "lipschitz", "boundary-distortion")
+NEAREST = ("minimal-deepfool", "minimal-cw")
+LANDSCAPES = ("weight-landscape", "weight-landscape-2d", "input-landscape")
+
+
+def vulnerability_sections(context: ReportContext) -> list[Section]:
+    """One section: the distribution of vulnerability and of margins over images, stable against unstable trials."""
+    text = (
+        "Adversarial vulnerability is the loss that an attack adds to an image: l(x + δ) − l(x) (ISEAT, eq. 3). The "
+        "margin is the l2 length along the attack's direction at which the prediction first changes (eq. 6)."
+    )
+    return _section(context, VULNERABILITY, "vulnerability", "Vulnerability and margins", text)
+
+
+def smoothness_sections(context: ReportContext) -> list[Section]:
+    """One section: linearity error, Lipschitz constants and boundary distortion of checkpoints."""
+    text = (
+        "The linearity error is |l(x + d) − l(x) − ⟨d, ∇l(x)⟩| along the step of FGSM (SEAT, eq. 4). The local "
+        "Lipschitz constant is ‖f(x) − f(x')‖₁ / ‖x − x'‖∞, at its smallest and largest in the ball (eq. 10). A "
+        "boundary is distorted at an image that resists the whole step of FGSM and not a part of it (Figure 5)."
+    )
+    return _section(context, SMOOTHNESS, "smoothness", "Smoothness", text)
+
+
+def landscape_sections(context: ReportContext) -> list[Section]:
+    """One section: the loss around the weights and around the images."""
+    text = (
+        "Weight landscapes: mean loss under an attack that is made anew at each point, along random directions with "
+        "the norms of the network's filters (Li et al. 2018; SEAT, Figures 3 and 4). Input landscapes: mean loss along "
+        "the attack and along a random direction, both of l2 length 1 (ISEAT, eq. 8 and Figure 4; SEAT, Figure 2)."
+    )
+    return _section(context, LANDSCAPES, "landscapes", "Loss landscapes", text)
+
+
+def nearest_sections(context: ReportContext) -> list[Section]:
+    """One section: distance to the nearest misclassified image that attacks without a radius find."""
+    text = (
+        "The attacks have no radius and search the nearest misclassified image in l2. The norm is over images that "
+        "are classified correctly without an attack and that the attack fools."
+    )
+    return _section(context, NEAREST, "nearest", "Attacks of least norm", text)
+
+
+def calibration_sections(context: ReportContext) -> list[Section]:
+    """One section: confidence against accuracy, with and without attack."""
+    text = (
+        "ECE is the expected calibration error in 15 bins (Guo et al. 2017); overconfidence is mean confidence minus "
+        "accuracy. The area of a marker grows with its share of the images."
+    )
+    return _section(context, ("calibration",), "calibration", "Confidence under attack", text)
+
+
+def _section(context: ReportContext, measures: Sequence[str], anchor: str, title: str, text: str) -> list[Section]:
+    kinds = [kind for kind in measured_kinds(context.counted) if kind[1] in measures]
+    kinds.sort(key=lambda kind: measures.index(kind[1]))
+    if not kinds:
+        return []
+    pictures: list[Picture] = []
+    tables: list[TextTable] = []
+    for checkpoint, measure in kinds:
+        found = with_measure(context.counted, checkpoint, measure)
+        pictures += _pictures(context, found, checkpoint, measure)
+        tables.append(measure_table(context.counted, checkpoint, measure))
+    return [Section(anchor, title, text, pictures, tables)]
+
+
+def _pictures(
+    context: ReportContext, found: Sequence[Found], checkpoint: CheckpointName, measure: str
+) -> list[Picture]:
+    title = f"{TITLES[measure]}, {checkpoint}"
+    match measure:
+        case "adversarial-vulnerability":
+            drawn = distribution(found, title, "l(x + δ) − l(x)", lines=[(0, "0"), (1, "1")])
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(a) and Table 1 of ISEAT.")]
+        case "margin":
+            length = float(np.mean([m.values["attack_length"] or 0 for _, m in found]))
+            drawn = distribution(found, title, "margin (l2)", lines=[(length, "the attack's own length")], log=True)
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(b) of ISEAT.")]
+        case "linearity-error":
+            drawn = distribution(found, title, "linearity error")
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Figures 1 and C.2 of SEAT, one epoch.")]
+        case "lipschitz":
+            drawn = distribution(found, f"{title}, upper bound", "‖f(x) − f(x')‖₁ / ‖x − x'‖∞", "upper_percentiles")
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Tables 3 and E.1 of SEAT.")]
+        case "minimal-deepfool" | "minimal-cw":
+            shown = [(record, m) for record, m in found if m.arrays]
+            drawn = distribution(shown, title, "l2 norm")
+            return [picture(drawn, f"{title}: share of images", "Counterpart: Table D.2 of SEAT.")]
+        case "calibration":
+            return [
+                picture(reliability(found, kind, f"{title}, {kind}"), f"Accuracy over confidence, {kind}")
+                for kind in ("clean", "attacked")
+            ]
+        case "weight-landscape":
+            drawn = weight_curves(found, title)
+            return [picture(drawn, f"{title}: loss over offset", "Counterpart: Figure 3 of SEAT.")]
+        case "weight-landscape-2d" | "input-landscape":
+            return _planes(context, found, measure, title)
+    return []
+
+
+def _planes(context: ReportContext, found: Sequence[Found], measure: str, title: str) -> list[Picture]:
+    """The first trial of each outcome: a plane has no room for several trials."""
+    names = TrialNames(context.records)
+    first = {outcome(record): (record, measured) for record, measured in reversed(found)}
+    weights = measure == "weight-landscape-2d"
+    axes = ("first direction", "second direction") if weights else ("along the attack (l2)", "random direction (l2)")
+    counterpart = "Figure 4 of SEAT" if weights else "Figure 4 of ISEAT and Figure 2 of SEAT, which show single images"
+    pictures = []
+    for kind, (record, measured) in first.items():
+        if np.isfinite(array(measured, "loss")).all():
+            drawn = plane(measured, f"{title}: {kind}", axes)
+            caption = f"{kind.capitalize()}: {names(record)}. Counterpart: {counterpart}."
+            pictures.append(picture(drawn, f"{title} of a trial that is {kind}", caption))
+    return pictures

@@ -1,0 +1,1 @@
+"""A checkpoint as a folder that needs nothing of this project: weights, network, model card."""

@@ -112,12 +112,6 @@ def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [r for r in records if r.verdict and r.verdict.outcome != "censored" and len(r.trace)]
 
 
-def _is_positive(record: TrialRecord) -> bool:
-    verdict = record.verdict
-    assert verdict is not None
-    return bool(verdict.overestimation or verdict.catastrophic) or verdict.confirmed_epoch is not None
-
-
 def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
     """A sentence that says how many epochs of the traces lack the metric."""
     traces = [record.trace for record in _replayable(records)]

@@ -1,4 +1,4 @@
-"""Simulated sweeps whose truth is known: what is printed covers it, and crashes that depend on the outcome do not pass."""
+"""Simulated sweeps whose truth is known: what is printed covers it. Crashes that depend on the outcome do not pass."""
 
 from __future__ import annotations
 

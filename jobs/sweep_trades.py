@@ -105,9 +105,9 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     from analysis.questions.countable_trials import countable_trials
     from analysis.questions.forecast import forecast
     from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
-    from analysis.report.facets import naming_options
     from analysis.report.tables.forecast_table import forecast_tables
     from core.allocation import StoppingPolicy
+    from core.config.naming import naming_options
     from core.engine.cost import seconds_per_epoch
     from core.ledger.earlier import sweep_ledger
     from core.ledger.snapshot import SweepReader
@@ -140,7 +140,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
         price_per_device_hour=run.price,
         simulations=plan.simulations,
     )
-    factors = naming_options([cell.flat() for cell in cells])
+    factors = naming_options([cell.flat() for cell in cells]) or ["dataset"]
     options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from scipy.stats import t as student
 
 from analysis.questions.attack_labels import attack_labels
-from analysis.questions.rates import group_by_cell, has_label, varying_factors
+from analysis.questions.rates import group_by_cell, has_label, naming_factors
 from analysis.statistics.means import MeanStd
 from core.records import CheckpointName, Evidence, Measurement, TrialRecord
 
@@ -82,7 +82,7 @@ class HealingComparison:
 
     cell_id: str
     factors: dict[str, Any]
-    """The values of the options that vary in the new sweep."""
+    """The values of the options that tell the cells of the new sweep apart."""
     level: float
     source: Source
     """``evaluation``: measured by `jobs/evaluate.py` with AutoAttack; ``verdict``: measured by the trials' verdicts."""
@@ -111,7 +111,7 @@ def compare_healing(
         again: trials of the new sweep.
         level: coverage of the intervals.
     """
-    names = varying_factors(again)
+    names = naming_factors(again)
     there = group_by_cell(earlier.records)
     comparisons = []
     for cell_id, members in group_by_cell(again).items():

@@ -11,7 +11,6 @@ from rich.console import Console
 from core.cluster.connect import fitting_trials, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions
-from core.evaluation.block_progress import Progress
 from core.evaluation.block_run import Correct
 from core.evaluation.collect import measurements
 from core.evaluation.options import EvaluationOptions
@@ -19,6 +18,7 @@ from core.evaluation.pool import run_on_ray
 from core.evaluation.target import Target
 from core.quantity import quantity
 from core.records import Measurement
+from core.steps import Steps
 from core.storage import Store
 
 Finished = Callable[[Target, tuple[Measurement, ...]], None]
@@ -43,7 +43,7 @@ def run_targets(
     """
     results = _stored(targets)
     places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
-    progress = Progress(console, len(places))
+    progress = Steps(console, "blocks", len(places))
     known = sum(len(blocks) for blocks in results) - len(places)
     console.print(f"{quantity(len(places), 'block')} to attack, {known} stored already", highlight=False)
 
@@ -51,7 +51,7 @@ def run_targets(
         whole = [correct for correct in results[number] if correct is not None]
         if len(whole) == len(targets[number].tasks):
             measured = measurements(targets[number].specs, whole, options)
-            progress.finished(targets[number].label, measured)
+            progress.say(_result(targets[number].label, measured))
             finished(targets[number], measured)
 
     for number in range(len(targets)):
@@ -62,16 +62,22 @@ def run_targets(
         join_cluster(run.address, store, console)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
-        for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
-            number, block = places[index]
-            results[number][block] = correct
-            progress.advance()
-            hand_over(number)
+        with progress:
+            for index, correct in run_on_ray(pending, run, fitting_trials(run, 1)):
+                number, block = places[index]
+                results[number][block] = correct
+                progress.advance()
+                hand_over(number)
     except KeyboardInterrupt:
         return True
     finally:
         ray.shutdown()
     return False
+
+
+def _result(label: str, measured: Sequence[Measurement]) -> str:
+    """The accuracies of a checkpoint whose blocks are all finished, in one line."""
+    return f"{label}: {', '.join(f'{m.label} {m.accuracy:.3f}' for m in measured)} ({measured[0].images} images)"
 
 
 def _stored(targets: Sequence[Target]) -> list[list[Correct | None]]:

@@ -23,7 +23,7 @@ class Target:
     """One checkpoint file, and the attacks and tasks of its evaluation."""
 
     label: str
-    """Name in messages, such as ``e5d2c27e7a51-0 selected``."""
+    """Name in messages, such as ``beta=1 seed=0 selected``."""
     trial: str
     """Key of the checkpoint's trial; empty for a single file."""
     checkpoints: tuple[Which, ...]
@@ -53,20 +53,20 @@ class Planner:
             self.source = load_checkpoint(store, file)
             self._source_at = (store.root, file, self.source.sha256)
 
-    def trial_targets(self, record: TrialRecord, store: Store, protocol: ProtocolOptions) -> list[Target]:
-        """The targets of a finished trial: its selected checkpoints, where names with equal weights share one target.
+    def trial_targets(self, record: TrialRecord, name: str, store: Store, protocol: ProtocolOptions) -> list[Target]:
+        """The targets of a finished trial called `name`: its checkpoints, of which those with equal weights share one.
 
         Raises:
             ValueError: an attack is impossible for this cell, or the test set has fewer images than requested.
         """
         names: dict[str, list[Which]] = {}
-        for name in dict.fromkeys(self.options.which):
-            if sha256 := record.checkpoints.get(f"{name}.pt"):
-                names.setdefault(sha256, []).append(name)
+        for which in dict.fromkeys(self.options.which):
+            if sha256 := record.checkpoints.get(f"{which}.pt"):
+                names.setdefault(sha256, []).append(which)
         cell = Cell.stored(record.cell, f"trial {record.key} of sweep {record.sweep}")
         targets = []
         for sha256, same in names.items():
-            label = f"{record.key} {' = '.join(same)}"
+            label = f"{name} {' = '.join(same)}"
             tasks, specs = self._work(label, store, f"{same[0]}.pt", sha256, cell, protocol)
             targets.append(Target(label, record.key, tuple(same), specs, tasks))
         return targets

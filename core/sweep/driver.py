@@ -27,6 +27,7 @@ from core.ledger.snapshot import SweepReader
 from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
+from core.steps import Steps
 from core.storage import Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
@@ -118,10 +119,14 @@ def run_sweep(
         ValueError: an option cannot work; no trial was started.
     """
     require_inputs(sweep)
-    for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
-        if run.download:
-            download_files(data, run.data_dir)
-        check_files(data, run.data_dir)
+    needed = dict.fromkeys(entry.cell.data for entry in sweep.entries)
+    for data in needed if run.download else ():
+        download_files(data, run.data_dir)  # torchvision shows its own progress
+    with Steps(output.console, "data sets", len(needed)) as steps:
+        for data in needed:
+            steps.begin(data.dataset)
+            check_files(data, run.data_dir)
+            steps.advance()
     store = Store(output.storage).child(sweep.name)
     store.probe()
     ledger = Ledger(store, sweep.name)

@@ -6,7 +6,9 @@ A section is a function from the `ReportContext` to the sections that the sweep 
 from collections.abc import Callable, Sequence
 
 from analysis.report.context import ReportContext
+from analysis.report.sections.against import against_sections
 from analysis.report.sections.base import Section
+from analysis.report.sections.checkpoints import checkpoint_sections
 from analysis.report.sections.cost import cost_sections
 from analysis.report.sections.detection import detector_sections
 from analysis.report.sections.dynamics import example_sections, trajectory_sections
@@ -15,6 +17,7 @@ from analysis.report.sections.effects import effect_sections
 from analysis.report.sections.evaluation import evaluation_sections
 from analysis.report.sections.feasibility import feasibility_sections
 from analysis.report.sections.healing import healing_sections
+from analysis.report.sections.next_steps import next_sections
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_sections
@@ -24,6 +27,9 @@ from analysis.report.sections.variance_components import variance_sections
 MakeSections = Callable[[ReportContext], Sequence[Section]]
 
 SECTIONS: tuple[MakeSections, ...] = (
+    next_sections,
+    against_sections,
+    checkpoint_sections,
     onset_sections,
     effect_sections,
     trajectory_sections,
@@ -41,5 +47,10 @@ SECTIONS: tuple[MakeSections, ...] = (
 )
 """All sections in the order of the page. The page shows the rates before them and the list of trials after them."""
 
-TERMINAL_SECTIONS: tuple[MakeSections, ...] = (healing_sections, evaluation_sections, paper_sections)
+TERMINAL_SECTIONS: tuple[MakeSections, ...] = (
+    against_sections,
+    healing_sections,
+    evaluation_sections,
+    paper_sections,
+)
 """Sections that `jobs/report.py` also prints on the terminal."""

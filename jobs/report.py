@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from core.tracking import TrackedSweep
 
 Say = Callable[[str], None]
-LOCAL_UI = "http://127.0.0.1:5000"
-"""Default address of `mlflow ui`."""
-MODEL_TRAINING = "workflowType=machine_learning"
-"""Query that selects MLflow's pages about training; without it, MLflow shows its pages about prompts and traces."""
-
 GROUPS = (
     FlagGroup(
         "report",
@@ -135,6 +130,7 @@ def report(request: ReportRequest, console: Console) -> None:
     from core.ledger.snapshot import read_snapshot
     from core.steps import Steps
     from core.tracking.address import absolute_uri
+    from core.tracking.views import user_interface
 
     options = request.options
     absolute_uri(request.mlflow_uri)  # an invalid address is an error before any work
@@ -161,11 +157,11 @@ def report(request: ReportRequest, console: Console) -> None:
             console.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, context.records, say) if request.figures else []
     tracked = _tracked(request, say)
-    ui, note = _user_interface(request.mlflow_uri)
+    ui, note = user_interface(request.mlflow_uri)
     context = replace(
         context,
         landscapes=[panel for panel in panels if panel.part == "contour"],
-        links={key: f"{ui}/#/runs/{run_id}" for key, run_id in tracked.run_ids.items()} if tracked else {},
+        links={key: f"{ui}/{page}" for key, page in tracked.pages.items()} if tracked else {},
         links_note=note if tracked else "",
     )
     with Steps(console, "sections of the report", len(SECTIONS)) as steps:
@@ -173,7 +169,7 @@ def report(request: ReportRequest, console: Console) -> None:
     say(f"Report: {request.output}")
     figures = _write_figures(request.figures, panels, context, say) if request.figures else []
     if tracked:
-        _log(tracked, request.output, figures, f"{ui}/#/{tracked.page}?{MODEL_TRAINING}", note, say)
+        _log(tracked, request.output, figures, f"{ui}/{tracked.page}", note, say)
 
 
 def _against(request: ReportRequest, records: Sequence[TrialRecord]) -> ReportContext:
@@ -266,13 +262,6 @@ def _write_figures(folder: Path, panels: Sequence[Panel], context: ReportContext
     numbers = sorted({panel.figure for panel in drawn})
     say(f"Figures {', '.join(map(str, numbers)) or '(none yet)'}: {folder}")
     return files
-
-
-def _user_interface(mlflow_uri: str) -> tuple[str, str]:
-    """Address of MLflow's user interface, and a note on how to start it, which is empty for a server."""
-    if mlflow_uri.startswith("http"):
-        return mlflow_uri.rstrip("/"), ""
-    return LOCAL_UI, f"The links work while this command runs: mlflow ui --backend-store-uri {mlflow_uri}"
 
 
 def _line_printer(console: Console) -> Say:

@@ -210,8 +210,8 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         for warning in feasibility_warnings(result.records):
             console.print(escape(warning), soft_wrap=True, highlight=False)
         print_designed(request, result.records, history, console)
-    console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
-    console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
+    print_links(mlflow_uri, result.links, console)
+    console.print(f"Report: python jobs/report.py --sweep {sweep.name}", soft_wrap=True, highlight=False)
     if result.untracked:
         print_untracked(result.untracked, sweep.name, console)
     if result.interrupted or result.unfinished:
@@ -224,6 +224,19 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         )
         return INTERRUPTED if result.interrupted else INCOMPLETE
     return DONE
+
+
+def print_links(mlflow_uri: str, links: tuple[str, str] | None, console: Console) -> None:
+    """Print where MLflow shows the sweep, and the command that shows it."""
+    from core.tracking.views import user_interface
+
+    address, note = user_interface(mlflow_uri)
+    if links:
+        lines = [f"MLflow, the sweep: {address}/{links[0]}", f"MLflow, stable against unstable: {address}/{links[1]}"]
+    else:
+        lines = [f"MLflow: {address}"]
+    for line in [*lines, *([note] if note else [])]:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_designed(

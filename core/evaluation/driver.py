@@ -88,7 +88,7 @@ def evaluate_sweep(
     left = Counter(target.trial for target in targets)
     ledger.store.probe()
     with driver_lock(ledger.store, name):
-        tracker = open_tracker(mlflow_uri, ledger, protocol, records.values())
+        tracker = open_tracker(mlflow_uri, ledger, protocol, names, records.values())
 
         def keep(target: Target, measured: tuple[Measurement, ...]) -> None:
             record = records[target.trial]

@@ -15,6 +15,10 @@ import yaml
 from core.config import Trial
 from core.records import Evidence, SweepProgress, TrialRecord
 
+COLOUR_TAG = "mlflow.runColor"
+"""Tag of a run with the colour that MLflow draws it in."""
+OUTCOMES = {"stable": "#0072b2", "unstable": "#d55e00", "healed": "#009e73", "censored": "#6a7079"}
+"""Colours of the outcomes, which are those of the report."""
 LABELS = ("overestimation", "onset", "catastrophic")
 ACCURACIES = ("clean", "pgd-10", "pgd-50x5", "square")
 """Attacks of the verdict whose accuracies are logged under ``outcome/``."""
@@ -58,6 +62,7 @@ def verdict_tags(record: TrialRecord) -> dict[str, str]:
     tags["stopped_early"] = json.dumps(record.stopped_early)
     # An empty text replaces the reason of an earlier attempt, because tags are overwritten and never removed.
     tags["censor_reason"] = verdict.censor_reason or ""
+    tags[COLOUR_TAG] = OUTCOMES[verdict.outcome]
     return tags | {name: record.provenance[name] for name in ("host", "hardware") if name in record.provenance}
 
 
@@ -127,9 +132,9 @@ def progress_metrics(progress: SweepProgress) -> dict[str, float]:
     return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}
 
 
-def record_digest(record: TrialRecord) -> str:
-    """A digest of a record's content, which does not change when a later version adds fields with defaults."""
-    return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
+def record_digest(record: TrialRecord, name: str) -> str:
+    """A digest of a record and its trial's name. It stays when a later version adds fields with defaults."""
+    return hashlib.sha256(f"{name} {record.model_dump_json(exclude_defaults=True)}".encode()).hexdigest()[:16]
 
 
 def finite_or_nan(value: float | None) -> float:

@@ -26,6 +26,7 @@ from analysis.report.figures.example_trials import StoredCheckpoint
 from analysis.statistics.intervals import clopper_pearson, interval
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.cell import Allocation
+from core.config.naming import TrialNames
 from core.config.sweep import Rerun, SeededCell
 from core.data.image_set import to_float
 from core.data.load import load_dataset
@@ -45,6 +46,7 @@ from ..analysis_report.chromium import CHROMIUM, browse
 JOB = Path(__file__).parents[2] / "jobs" / "report.py"
 CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "attack_steps": 2, "epsilon": 0.12, "attack_step_size": 0.06})
 OTHER = Cell.from_flat({**CELL.flat(), "beta": 1.0})
+NAMES = TrialNames([CELL.flat(), OTHER.flat()])
 PROTOCOL = ProtocolOptions(verdict_images=20, square_queries=5, pgd50_restarts=1)
 
 
@@ -75,7 +77,7 @@ class Tracked:
         self.ledger.enter(Sweep(name="tiny", preset="none", entries=entries, protocol=PROTOCOL))
         data = load_dataset(CELL.data, Path())
         self.records = []
-        with open_tracker(self.uri, self.ledger, PROTOCOL, [], training=True) as tracker:
+        with open_tracker(self.uri, self.ledger, PROTOCOL, NAMES, [], training=True) as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
                 trained = run_trial(trial, PROTOCOL, data, TrialContext("tiny", store, Ranks(), lambda *_: None, "abc"))
@@ -198,7 +200,7 @@ class Live:
 
 def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, capsys: Capture) -> None:
     live = Live(tracked)
-    with open_tracker(tracked.uri, live.ledger, PROTOCOL, [live.done], training=True) as driver:
+    with open_tracker(tracked.uri, live.ledger, PROTOCOL, NAMES, [live.done], training=True) as driver:
         driver.start_trial(live.trials[1], 1)
         while driver.waiting:
             time.sleep(0.02)
@@ -235,7 +237,7 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
     assert address in line
     page = Path("tiny-report.html").read_text()
     assert all(record.key in page for record in tracked.records)
-    assert "#/runs/" not in page
+    assert "/runs/" not in page
 
 
 @pytest.mark.parametrize(
@@ -292,7 +294,7 @@ def healed(tracked: Tracked) -> Tracked:
     ledger = Ledger(Store(tracked.storage).child("again"), "again")
     ledger.enter(Sweep(name="again", preset="none", entries=entries, protocol=PROTOCOL, rerun=rerun))
     ledger.write(record)
-    with open_tracker(tracked.uri, ledger, PROTOCOL, [], training=True) as tracker:
+    with open_tracker(tracked.uri, ledger, PROTOCOL, NAMES, [], training=True) as tracker:
         tracker.start_trial(Trial(cell=cell, seed=1), 1)
         tracker.finish_trial(record)
     return tracked
@@ -380,6 +382,6 @@ def test_the_page_in_a_browser_has_the_records_numbers(tracked: Tracked, tmp_pat
         assert f"[{100 * exact.low:.0f}–{100 * exact.high:.0f}]" in text
     seconds = sum(record.device_seconds for record in tracked.records)
     assert f"At 36 per device-hour, {seconds / 100:.2f} was spent" in text
-    runs = re.findall(r'href="http://127.0.0.1:5000/#/runs/(\w+)"', dumped)
+    runs = re.findall(r'href="http://127.0.0.1:5000/#/experiments/\d+/runs/(\w+)\?', dumped)
     client = MlflowClient(tracked.uri)
     assert {client.get_run(run).data.tags["trial_key"] for run in runs} == {r.key for r in tracked.records}

@@ -11,6 +11,7 @@ Running the command again with the same --name continues the sweep: finished tri
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from rich.markup import escape
 from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
-from core.config.default_paths import tracking_uri
+from core.config.default_paths import home, tracking_uri
 from core.config.passes import passes_per_batch
 from core.quantity import quantity
 
@@ -211,7 +212,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
             console.print(escape(warning), soft_wrap=True, highlight=False)
         print_designed(request, result.records, history, console)
     print_links(mlflow_uri, result.links, console)
-    console.print(f"Report: python jobs/report.py --sweep {sweep.name}", soft_wrap=True, highlight=False)
+    print_reading(sweep.name, storage, mlflow_uri, console)
     if result.untracked:
         print_untracked(result.untracked, sweep.name, console)
     if result.interrupted or result.unfinished:
@@ -224,6 +225,18 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         )
         return INTERRUPTED if result.interrupted else INCOMPLETE
     return DONE
+
+
+def print_reading(sweep: str, storage: str, mlflow_uri: str, console: Console) -> None:
+    """Print the command that makes the report. In a Ray job it names the host, and where on it the results are."""
+    command = f"python jobs/report.py --sweep {sweep}"
+    if home() != Path.cwd():
+        command += f" --storage {storage} --mlflow-uri {mlflow_uri}"
+        if "://" not in storage:
+            command = f"on {platform.node()}, in a clone of this project: {command}"
+    elif storage != str(home() / "results"):
+        command += f" --storage {storage}"
+    console.print(f"Report: {command}", soft_wrap=True, highlight=False, markup=False)
 
 
 def print_links(mlflow_uri: str, links: tuple[str, str] | None, console: Console) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from math import prod
 from typing import Any, Generic, Protocol, TypeVar
 
 from core.config import naming
@@ -37,12 +40,17 @@ class Facet(Generic[T]):
 
 
 def facets(cells: Sequence[T]) -> list[Facet[T]]:
-    """All cells in tables over the two factors with the most values, in the order of `cells`."""
+    """All cells in tables over two factors, in the order of `cells`.
+
+    The two factors are those whose tables have the fewest empty fields, and then those with the most values.
+    """
     if not cells:
         return []
     names = distinct_factors(cells)
     by_levels = sorted(names, key=lambda name: (-len({_key(c.factors[name]) for c in cells}), preference(name)))
-    main = sorted(by_levels[:2], key=preference)
+    main = sorted(
+        min(combinations(by_levels, 2), key=partial(_empty_fields, cells, names), default=names), key=preference
+    )
     row_factor, column_factor = (main[0], main[1]) if len(main) == 2 else (None, main[0] if main else None)
     groups: dict[str, list[T]] = {}
     for cell in cells:
@@ -51,6 +59,15 @@ def facets(cells: Sequence[T]) -> list[Facet[T]]:
         _facet(group, {n: group[0].factors[n] for n in names if n not in main}, row_factor, column_factor)
         for group in groups.values()
     ]
+
+
+def _empty_fields(cells: Sequence[HasFactors], names: Sequence[str], main: Sequence[str]) -> int:
+    """Number of fields without a cell, if tables have these two factors as rows and columns."""
+    groups: dict[str, list[HasFactors]] = {}
+    for cell in cells:
+        groups.setdefault(_key([cell.factors[name] for name in names if name not in main]), []).append(cell)
+    sizes = (prod(len({_level(cell, name) for cell in group}) for name in main) for group in groups.values())
+    return sum(sizes) - len(cells)
 
 
 def distinct_factors(cells: Sequence[HasFactors]) -> list[str]:

@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from core.config.cell import OPTION_OWNER
 from core.records.options import varying_options
 from core.records.record import TrialRecord
 
-PREFERRED = ("beta", "batch_size", "lr", "classes", "dataset", "method", "epsilon")
-"""Factors by preference, where several have as many values or change together: those of the paper, then epsilon."""
-CONSEQUENT_PARTS = ("method", "attack", "awp")
-"""Parts of a cell whose options have other defaults in each method. They are named only where they tell cells apart."""
+PREFERRED = ("beta", "batch_size", "lr", "classes", "dataset", "method", "epsilon", "model")
+"""Factors by preference, where several have as many values or change together: those of the paper, then others."""
 FIRST_CONSEQUENT = ("attack_steps",)
-"""Options of these parts that are rather named than the others."""
+"""Options that are rather named than the others, where one of them follows from the others."""
 
 
 class TrialNames:
@@ -74,13 +71,13 @@ def distinct_factors(cells: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def consequent_factors(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the method's and the attack's factors that follow from the other factors.
+    """Names of the factors that follow from the others, besides the preferred ones.
 
     For example, the start of the attack follows from the method in a sweep over methods with their own attacks.
     """
     coupled = coupled_factors(cells)
     names = [name for name in (cells[0] if cells else ()) if name in coupled]
-    candidates = sorted(filter(_may_follow, names), key=lambda name: name not in FIRST_CONSEQUENT)
+    candidates = sorted(set(names) - set(PREFERRED), key=lambda name: (name not in FIRST_CONSEQUENT, names.index(name)))
     kept = [name for name in names if name not in candidates]
     for name in candidates:
         if _groups(cells, [*kept, name]) > _groups(cells, kept):
@@ -99,10 +96,6 @@ def coupled_factors(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 def preference(name: str) -> tuple[int, str]:
     """Key by which names of factors are sorted, the most telling first."""
     return (PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name)
-
-
-def _may_follow(name: str) -> bool:
-    return name not in PREFERRED and OPTION_OWNER.get(name) in CONSEQUENT_PARTS
 
 
 def _groups(cells: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from core.config.naming import TrialNames
 from core.records import Row, TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import (
+    NOTE,
     describe,
     encode_param,
     evaluation_metrics,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
 
 METRICS_PER_BATCH = 1000
-NOTE = "mlflow.note.content"
 RECORD_TAG = "record"
 """Tag with the digest of the record from which a finished trial's run was written."""
 FINAL_STATUS = {"stable": "FINISHED", "unstable": "FINISHED", "healed": "FINISHED", "censored": "FAILED"}
@@ -129,7 +129,10 @@ class SweepRuns:
             for name, value in {**outcome_metrics(record), **evaluation_metrics(record)}.items()
             if run.data.metrics.get(name) != value  # a record that is written twice must give one value per metric
         ]
-        self._log(run_id, metrics, verdict_tags(record))
+        tags = verdict_tags(record)
+        if "censor_reason" in run.data.tags:  # of an earlier attempt: tags are overwritten and never removed
+            tags = {"censor_reason": "", **tags}
+        self._log(run_id, metrics, tags)
         if run.info.run_name != (name := self._names.of(record)):
             self.client.update_run(run_id, name=name)
         status = FINAL_STATUS[record.verdict.outcome]
@@ -189,10 +192,10 @@ class SweepRuns:
             self.client.log_text(run_id, text, name)
 
     def describe_sweep(self, time: int, markdown: str) -> None:
-        """Set the description of the parent run, with a link to the view of the trials after its first paragraph."""
+        """Set the description of the parent run, with a link to the view of the trials in its first paragraph."""
         trials = trials_link(self._parent(time).info.experiment_id, self._sweep)
         first, _, rest = markdown.partition("\n\n")
-        self.log_sweep(time, tags={NOTE: f"{first}\n\n[Stable against unstable trials]({trials})\n\n{rest}"})
+        self.log_sweep(time, tags={NOTE: f"{first} [Stable against unstable trials]({trials})\n\n{rest}"})
 
     def close_sweep(self, status: str, time: int) -> None:
         """Set the final status of the parent run."""

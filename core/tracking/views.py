@@ -38,7 +38,7 @@ def view_key(sweep: str) -> str:
 
 def trials_link(experiment: str, sweep: str) -> str:
     """The address of the view of a sweep's trials, relative to MLflow's user interface."""
-    return f"#/experiments/{experiment}/runs?viewStateShareKey={view_key(sweep)}&{MODEL_TRAINING}"
+    return f"#/experiments/{experiment}/runs?viewStateShareKey={view_key(sweep)}&compareRunsMode=CHART&{MODEL_TRAINING}"
 
 
 def run_link(experiment: str, run: str) -> str:

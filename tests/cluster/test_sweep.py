@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from mlflow import MlflowClient
@@ -79,11 +80,16 @@ def test_worker_killed_alone_is_restarted_in_the_same_run(sweep: Sweep, undistur
     assert sweep.records("tiny") == expected
 
 
-def test_interrupt_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
+@pytest.mark.parametrize(
+    ("send", "number"), [(os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM)], ids=["Ctrl-C", "end of a Slurm job"]
+)
+def test_interrupt_says_what_is_saved_and_how_to_continue(
+    sweep: Sweep, send: Callable[[int, int], None], number: int
+) -> None:
     driver = sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
     trials = sweep.folder / "results" / "long" / "trials"
     sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    os.kill(driver.pid, signal.SIGINT)
+    send(driver.pid, number)
     assert driver.wait(timeout=60) == 130, sweep.text
     assert "0 trials saved, 1 not finished or crashed" in sweep.text
     assert "--name long" in sweep.text

@@ -14,6 +14,7 @@ import yaml
 from mlflow import MlflowClient
 
 from core.tracking import SweepTracker, prepare_store
+from core.tracking.views import trials_link
 
 Driver = Callable[..., SweepTracker]
 
@@ -31,9 +32,9 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
     (parent,) = sample.runs(store, "sweep")
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name == "demo"
-    view = f"#/experiments/{parent.info.experiment_id}/runs?viewStateShareKey=unmask-demo&workflowType=machine_learning"
+    view = trials_link(parent.info.experiment_id, "demo")
     note = parent.data.tags["mlflow.note.content"]
-    assert note == f"2 of 3 were unstable.\n\n[Stable against unstable trials]({view})\n\n| cell | rate |"
+    assert note == f"2 of 3 were unstable. [Stable against unstable trials]({view})\n\n| cell | rate |"
     assert parent.data.params["fosc_patience"] == "2"
     assert parent.data.tags["mlflow.source.git.commit"] == "abc"
     assert parent.data.metrics == {"progress/done": 1}
@@ -45,6 +46,10 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
     assert expected.items() <= run.data.tags.items()
     assert run.info.run_name == "seed=2 init=7"
     assert run.data.params == {"seed": "2", "init_seed": "7"}
+    assert run.data.tags["mlflow.note.content"].startswith("**unstable**: overestimation, onset at epoch 4.")
+    assert "PGD" not in run.data.tags["mlflow.note.content"]
+    assert "pgd-10 50.0 %" in run.data.tags["mlflow.note.content"]
+    assert "censor_reason" not in run.data.tags
     assert sample.history(store, run, "train/loss") == [(epoch, 1 / epoch + 2) for epoch in range(1, 7)]
     assert sample.history(store, run, "outcome/unstable") == [(0, 1.0)]
     outcome = {name: value for name, value in run.data.metrics.items() if name.startswith("outcome/")}

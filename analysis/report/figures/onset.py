@@ -13,7 +13,7 @@ from matplotlib.transforms import ScaledTranslation
 from analysis.questions.onset import CellSurvival
 from analysis.report.facets import Facet, facets
 from analysis.report.figures.style import SERIES, Draw
-from core.config.naming import describe, format_value
+from core.config.naming import describe
 
 BAR_DISTANCE = 4 / 72
 """Inches between the interval bars at the ends of curves."""
@@ -36,7 +36,7 @@ def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
         for (column, cell), look in zip(cells.items(), cycle(SERIES), strict=False):
             epochs = np.unique([0, *cell.curve.epochs, cell.curve.last_seen])
             found = [cell.probability_by(int(epoch)) for epoch in epochs]
-            name = f"{facet.column_factor} {format_value(facet.columns[column])}" if facet.column_factor else "all"
+            name = describe({facet.column_factor: facet.columns[column]}) if facet.column_factor else "all"
             ax.plot(
                 epochs,
                 [np.nan if estimate is None else estimate for estimate, _ in found],

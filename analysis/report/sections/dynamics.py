@@ -52,7 +52,7 @@ def example_sections(context: ReportContext) -> list[Section]:
             "examples",
             "Single trials",
             "These figures correspond to those of the paper. Their trials are chosen by rule: a stable and an unstable "
-            "trial of one cell with the longest trace, a trial that recovered, and a trial with and without healing."
+            "trial, of one cell if a cell has both, a trial that recovered, and a trial with and without healing."
             if panels
             else "There is no pair of a stable and an unstable trial yet.",
             [picture(p.draw, p.description, f"As Figure {p.figure}. {p.description}") for p in panels],

@@ -68,7 +68,7 @@ def connect(address: str | None) -> bool:
         ValueError: the cluster cannot be reached or refuses the token, or its State API does not answer. Without the
             State API, stopped trials would never release their resources.
     """
-    wanted = address or _address_of_environment()
+    wanted = cluster_to_join(address)
     os.environ.update(ENVIRONMENT)
     if not wanted:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a local cluster cannot be preempted
@@ -106,6 +106,15 @@ def _signal_held(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def cluster_to_join(address: str | None) -> str | None:
+    """The address of the cluster to join: ``address``, or that of RAY_ADDRESS; None if a local one must be started.
+
+    Raises:
+        ValueError: RAY_ADDRESS is not the address of a cluster.
+    """
+    return address or _address_of_environment()
 
 
 def _address_of_environment() -> str | None:

@@ -14,6 +14,7 @@ from analysis.questions.rates import Label, has_label, varying_factors
 from analysis.report.context import report_context
 from analysis.report.options import ReportOptions
 from core.allocation import SeedHistory
+from core.config.naming import TrialNames
 from core.ledger.snapshot import read_snapshot, stored_sweep
 from core.records import TrialRecord
 
@@ -47,13 +48,18 @@ class StoredSweep:
         """Names of the options that vary in the sweep."""
         return varying_factors(self.records)
 
+    @cached_property
+    def names(self) -> TrialNames:
+        """The names of trials, as all outputs have them."""
+        return TrialNames({record.cell_id: record.cell for record in self.records}.values())
+
     def trials(self) -> pd.DataFrame:
         """One row per finished trial, indexed by the trial's key.
 
-        Columns: ``cell`` (its id), the options that vary, ``seed``, ``outcome`` (stable, unstable, healed or censored),
-        ``unstable`` (True, False, or None for a censored trial), ``overestimation``, ``catastrophic``, ``onset``,
-        ``onset_epoch``, ``epochs_run``, ``stopped_early``, ``device_seconds``, ``infeasible`` (share of test images,
-        see `core.records.Feasibility`), and accuracies in [0, 1] named ``CHECKPOINT/ATTACK``, such as
+        Columns: ``name``, ``cell`` (its id), the options that vary, ``seed``, ``outcome`` (stable, unstable, healed or
+        censored), ``unstable`` (True, False, or None for a censored trial), ``overestimation``, ``catastrophic``,
+        ``onset``, ``onset_epoch``, ``epochs_run``, ``stopped_early``, ``device_seconds``, ``infeasible`` (share of test
+        images, see `core.records.Feasibility`), and accuracies in [0, 1] named ``CHECKPOINT/ATTACK``, such as
         ``selected/pgd-10`` or ``last/square-1000``, from verdicts and later evaluations.
         """
         return _frame([self._trial(record) for record in self.records], "trial")
@@ -147,6 +153,7 @@ class StoredSweep:
         }
         return {
             "trial": record.key,
+            "name": self.names.of(record),
             "cell": record.cell_id,
             **self._place(record),
             "outcome": verdict.outcome,

@@ -4,6 +4,7 @@
     python jobs/report.py --sweep quick --mlflow-uri http://server:5000
     python jobs/report.py --sweep quick --format csv > rates.csv
     python jobs/report.py --sweep quick --figures                  # the paper's Figures 1 to 7 as svg and png
+    python jobs/report.py --sweep mine --against quick             # and the rates of another sweep beside them
     python jobs/report.py --sweep healed --figures                 # Table 3 and Figure 6, with the sweep it heals
 
 All results are read from --storage. If MLflow can be reached and has the sweep, the report is also logged there.
@@ -37,17 +38,13 @@ if TYPE_CHECKING:
     from core.tracking import TrackedSweep
 
 Say = Callable[[str], None]
-LOCAL_UI = "http://127.0.0.1:5000"
-"""Default address of `mlflow ui`."""
-MODEL_TRAINING = "workflowType=machine_learning"
-"""Query that selects MLflow's pages about training; without it, MLflow shows its pages about prompts and traces."""
-
 GROUPS = (
     FlagGroup(
         "report",
         "the sweep to read, and the files to write",
         (
             Flag("sweep", "name of the sweep", required=True),
+            Flag("against", "another sweep of the same --storage, whose rates are compared with this one's"),
             Flag("output", "file of the report", value="default: ./SWEEP-report.html"),
             Flag(
                 "figures", "draw the paper's figures into this folder; without a folder: ./SWEEP-figures", "at most one"
@@ -74,6 +71,8 @@ class ReportRequest(NamedTuple):
     figures: Path | None
     """Folder of the figures; None: no figures."""
     options: ReportOptions
+    against: str | None = None
+    """Name of the sweep to compare with."""
 
 
 def main(args: list[str]) -> int:
@@ -111,6 +110,7 @@ def read_request(args: list[str]) -> ReportRequest:
         output=output.resolve(),
         figures=None if figures is None else Path(figures or home() / f"{name}-figures").resolve(),
         options=options,
+        against=checked_name("--against", given["against"]) if "against" in given else None,
     )
 
 
@@ -128,15 +128,19 @@ def report(request: ReportRequest, console: Console) -> None:
     from analysis.report.end_of_training import end_sentence
     from analysis.report.html_page import write_report
     from analysis.report.interval_sentence import interval_sentence
-    from analysis.report.sections import TERMINAL_SECTIONS
+    from analysis.report.sections import SECTIONS, TERMINAL_SECTIONS
     from analysis.report.tables.cells_export import render
     from analysis.report.tables.cells_table import main_table
     from analysis.report.terminal_section import section_for_terminal
+    from core.steps import Steps
+    from core.tracking.views import user_interface
 
     options = request.options
     say = _line_printer(console)
     earlier = _earlier(request, started(snapshot.trials), say)
     context = report_context(request.sweep, snapshot.trials, options, history=snapshot.history, earlier=earlier)
+    if request.against:
+        context = replace(context, against=_against(request, snapshot.trials))
     if options.format:
         sys.stdout.write(render(context.cells, options.format))
     else:
@@ -154,18 +158,36 @@ def report(request: ReportRequest, console: Console) -> None:
             console.print(*section_for_terminal(section), sep="\n")
     panels = _landscapes(request, context.records, say) if request.figures else []
     tracked = _tracked(request, say)
-    ui, note = _user_interface(request.mlflow_uri)
+    ui, note = user_interface(request.mlflow_uri)
     context = replace(
         context,
         landscapes=[panel for panel in panels if panel.part == "contour"],
-        links={key: f"{ui}/#/runs/{run_id}" for key, run_id in tracked.run_ids.items()} if tracked else {},
+        links={key: f"{ui}/{page}" for key, page in tracked.pages.items()} if tracked else {},
         links_note=note if tracked else "",
     )
-    write_report(context, request.output, generated_at=datetime.now(UTC))
+    with Steps(console, "sections of the report", len(SECTIONS)) as steps:
+        write_report(context, request.output, generated_at=datetime.now(UTC), advance=steps.advance)
     say(f"Report: {request.output}")
     figures = _write_figures(request.figures, panels, context, say) if request.figures else []
     if tracked:
-        _log(tracked, request.output, figures, f"{ui}/#/{tracked.page}?{MODEL_TRAINING}", note, say)
+        _log(tracked, request.output, figures, f"{ui}/{tracked.page}", note, say)
+
+
+def _against(request: ReportRequest, records: Sequence[TrialRecord]) -> ReportContext:
+    """The other sweep, with the label that the designs of both sweeps can answer, unless the reader chose one.
+
+    Raises:
+        ValueError: the storage has no such sweep.
+    """
+    from analysis.questions.countable_trials import default_label
+    from analysis.report.context import report_context
+    from core.ledger.snapshot import read_snapshot
+
+    assert request.against is not None
+    other = read_snapshot(request.storage, request.against, option="--against")
+    label = request.options.label or default_label([*records, *other.trials])
+    options = request.options.model_copy(update={"label": label, "interval": None})
+    return report_context(request.against, other.trials, options, history=other.history)
 
 
 def _tracked(request: ReportRequest, say: Say) -> TrackedSweep | None:
@@ -211,7 +233,7 @@ def _earlier(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -
 def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
     from analysis.report.figures.example_trials import landscape_pair
     from analysis.report.figures.paper import landscape_panels
-    from analysis.report.figures.trial_names import TrialNames
+    from core.config.naming import TrialNames
     from core.evaluation.landscapes import checkpoint_landscapes
     from core.ledger.ledger import Ledger
     from core.storage import CorruptFileError, Store
@@ -220,15 +242,16 @@ def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say
     if pair is None:
         say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
         return []
-    names = TrialNames(records)
-    titles = {f"{end}, {names(shown.record)}, {shown.checkpoint}": shown for end, shown in pair._asdict().items()}
+    names = TrialNames(record.cell for record in records)
+    compared = pair._asdict()
     ledger = Ledger(Store(request.storage).child(request.sweep), request.sweep)
     try:
-        offsets, losses = checkpoint_landscapes(titles, ledger, request.data_dir)
+        offsets, losses = checkpoint_landscapes(compared, ledger, request.data_dir)
     except (ValueError, CorruptFileError) as error:
         say(f"Figure 1 is left out: {error}")
         return []
-    return landscape_panels(offsets, losses)
+    described = {end: f"{names.of(shown.record)}, {shown.checkpoint} checkpoint" for end, shown in compared.items()}
+    return landscape_panels(offsets, losses, described)
 
 
 def _write_figures(folder: Path, panels: Sequence[Panel], context: ReportContext, say: Say) -> list[Path]:
@@ -240,13 +263,6 @@ def _write_figures(folder: Path, panels: Sequence[Panel], context: ReportContext
     numbers = sorted({panel.figure for panel in drawn})
     say(f"Figures {', '.join(map(str, numbers)) or '(none yet)'}: {folder}")
     return files
-
-
-def _user_interface(mlflow_uri: str) -> tuple[str, str]:
-    """Address of MLflow's user interface, and a note on how to start it, which is empty for a server."""
-    if mlflow_uri.startswith("http"):
-        return mlflow_uri.rstrip("/"), ""
-    return LOCAL_UI, f"The links work while this command runs: mlflow ui --backend-store-uri {mlflow_uri}"
 
 
 def _line_printer(console: Console) -> Say:

@@ -27,9 +27,9 @@ from core.config import ClusterOptions, StorageOptions, validated
 from core.config.default_paths import storage_root
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
-from core.ledger.progress_text import cost_line, duration, progress_line, running_line, running_summary
+from core.ledger.progress_text import cost_line, progress_line, running_line, running_summary
 from core.ledger.snapshot import SweepReader, stored_sweep
-from core.quantity import quantity
+from core.quantity import duration, quantity
 from core.records import SweepProgress
 
 MAX_LISTED = 8

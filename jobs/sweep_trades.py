@@ -11,6 +11,7 @@ Running the command again with the same --name continues the sweep: finished tri
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from rich.markup import escape
 from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
-from core.config.default_paths import tracking_uri
+from core.config.default_paths import home, tracking_uri
 from core.config.passes import passes_per_batch
 from core.quantity import quantity
 
@@ -105,9 +106,9 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     from analysis.questions.countable_trials import countable_trials
     from analysis.questions.forecast import forecast
     from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
-    from analysis.report.facets import naming_options
     from analysis.report.tables.forecast_table import forecast_tables
     from core.allocation import StoppingPolicy
+    from core.config.naming import naming_options
     from core.engine.cost import seconds_per_epoch
     from core.ledger.earlier import sweep_ledger
     from core.ledger.snapshot import SweepReader
@@ -140,7 +141,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
         price_per_device_hour=run.price,
         simulations=plan.simulations,
     )
-    factors = naming_options([cell.flat() for cell in cells])
+    factors = naming_options([cell.flat() for cell in cells]) or ["dataset"]
     options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
@@ -210,8 +211,8 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         for warning in feasibility_warnings(result.records):
             console.print(escape(warning), soft_wrap=True, highlight=False)
         print_designed(request, result.records, history, console)
-    console.print(f"MLflow store: {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
-    console.print(f"Open it with: mlflow ui --backend-store-uri {escape(mlflow_uri)}", soft_wrap=True, highlight=False)
+    print_links(mlflow_uri, result.links, console)
+    print_reading(sweep.name, storage, mlflow_uri, console)
     if result.untracked:
         print_untracked(result.untracked, sweep.name, console)
     if result.interrupted or result.unfinished:
@@ -224,6 +225,31 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         )
         return INTERRUPTED if result.interrupted else INCOMPLETE
     return DONE
+
+
+def print_reading(sweep: str, storage: str, mlflow_uri: str, console: Console) -> None:
+    """Print the command that makes the report. In a Ray job it names the host, and where on it the results are."""
+    command = f"python jobs/report.py --sweep {sweep}"
+    if home() != Path.cwd():
+        command += f" --storage {storage} --mlflow-uri {mlflow_uri}"
+        if "://" not in storage:
+            command = f"on {platform.node()}, in a clone of this project: {command}"
+    elif storage != str(home() / "results"):
+        command += f" --storage {storage}"
+    console.print(f"Report: {command}", soft_wrap=True, highlight=False, markup=False)
+
+
+def print_links(mlflow_uri: str, links: tuple[str, str] | None, console: Console) -> None:
+    """Print where MLflow shows the sweep, and the command that shows it."""
+    from core.tracking.views import user_interface
+
+    address, note = user_interface(mlflow_uri)
+    if links:
+        lines = [f"MLflow, the sweep: {address}/{links[0]}", f"MLflow, stable against unstable: {address}/{links[1]}"]
+    else:
+        lines = [f"MLflow: {address}"]
+    for line in [*lines, *([note] if note else [])]:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def print_designed(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isclose
 from typing import Any
 
-from analysis.paper.conclusions import RATE_MARGIN, Conclusion, conclude
+from analysis.paper.conclusions import Conclusion, conclude
 from analysis.paper.tables import PaperCell, paper_cells, paper_tables
+from analysis.questions.compare_counts import Count, can_conclude, different, equivalent
 from analysis.questions.effects import exact_test
 from analysis.questions.rates import group_by_cell, has_label, selected_accuracy
 from analysis.statistics.intervals import Interval, clopper_pearson
@@ -17,8 +17,6 @@ from analysis.statistics.rate_difference import difference_ends
 from core.records import TrialRecord
 from core.verdict import reaches
 
-Count = tuple[int, int]
-"""k of n."""
 MATCHED = ("dataset", "method", "beta", "batch_size", "lr", "schedule", "inner", "heal", "awp_radius")
 """Options that identify the published counterpart of a cell; differences in other options are listed."""
 
@@ -82,31 +80,11 @@ def _conclude(ours: Count, theirs: Count, level: float, *, same_setup: bool) -> 
     if not n:
         return "no trials"
     return conclude(
-        different=_different(ours, theirs, level),
-        equivalent=_equivalent(ours, theirs, level),
+        different=different(ours, theirs, level),
+        equivalent=equivalent(ours, theirs, level),
         same_setup=same_setup,
-        possible=_possible(n, theirs, level),
+        possible=can_conclude(n, theirs, level),
     )
-
-
-def _different(ours: Count, theirs: Count, level: float) -> bool:
-    return exact_test(ours, theirs) < 1 - level
-
-
-def _equivalent(ours: Count, theirs: Count, level: float) -> bool:
-    """Both one-sided tests at 1 - level: the interval at 1 - 2 (1 - level) lies within the margin."""
-    low, high = difference_ends(ours, theirs, 2 * level - 1)
-    return low > -RATE_MARGIN and high < RATE_MARGIN
-
-
-@lru_cache(maxsize=512)
-def _possible(n: int, theirs: Count, level: float) -> bool:
-    """Whether any count of n trials would find a difference or equivalence."""
-    # the extreme counts differ most, and the nearest ones least
-    near = round(n * theirs[0] / theirs[1])
-    if _different((0, n), theirs, level) or _different((n, n), theirs, level):
-        return True
-    return any(_equivalent((k, n), theirs, level) for k in range(max(near - 1, 0), min(near + 1, n) + 1))
 
 
 def unstable_by_rule(record: TrialRecord) -> bool | None:

@@ -13,8 +13,6 @@ CONCLUSIONS: dict[Conclusion, str] = {
     "no trials": "no finished trial yet",
 }
 """The meaning of each conclusion."""
-RATE_MARGIN = 0.3
-"""Largest difference of two rates that counts as the same; with the paper's 10 seeds, less cannot be shown."""
 MEAN_MARGIN = 0.02
 """Largest difference of two mean accuracies that counts as the same."""
 

@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import boschloo_exact, fisher_exact
 from scipy.stats import t as student
 
-from analysis.questions.rates import Label, has_label, varying_factors
+from analysis.questions.rates import Label, coupled_options, has_label, naming_factors
 from analysis.statistics.design_matrix import DesignColumn, design_matrix
 from analysis.statistics.multiple_testing import holm
 from core.records import TrialRecord
@@ -85,8 +85,14 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     """
     trials = [record for record in records if has_label(record, label) is not None]
     outcome = np.array([has_label(record, label) is True for record in trials], int)
-    plan = design_matrix([record.cell for record in trials], varying_factors(trials))
-    notes = list(plan.aliased.values())
+    factors, coupled = naming_factors(trials), coupled_options(trials)
+    plan = design_matrix([record.cell for record in trials], factors)
+    notes = [
+        f"{', '.join(coupled[name])} cannot be distinguished from {name}: they change together in this sweep"
+        for name in factors
+        if coupled[name]
+    ]
+    notes += plan.aliased.values()
     if not plan.columns:
         return Effects(label, level, [], len(trials), [*notes, "no option varies among finished trials"])
     if outcome.min() == outcome.max():

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from analysis.questions.attack_labels import attack_labels
-from analysis.questions.rates import group_by_cell, has_label, varying_factors
+from analysis.questions.rates import group_by_cell, has_label, naming_factors
 from analysis.statistics.bounded_mean import bounded_mean_ends
 from analysis.statistics.intervals import Proportion, proportion
 from analysis.statistics.means import MeanStd
@@ -114,7 +114,7 @@ class HealingComparison:
 
     cell_id: str
     factors: dict[str, Any]
-    """The values of the options that vary in the new sweep."""
+    """The values of the options that tell the cells of the new sweep apart."""
     arm: Group
     """``fixed`` or ``placebo``."""
     level: float
@@ -149,7 +149,7 @@ def compare_healing(
         again: trials of the new sweep.
         level: coverage of the intervals.
     """
-    names = varying_factors(again)
+    names = naming_factors(again)
     there, groups_again = group_by_cell(earlier.records), group_by_cell(again)
     placebos = {_setting(members[0]): members for members in groups_again.values() if _is_placebo(members[0])}
     comparisons = []

@@ -15,6 +15,7 @@ from analysis.statistics.clustered_interval import CLUSTERED, of_groups
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
 from core.allocation import SequentialDesign
+from core.config.naming import coupled_factors, naming_options
 from core.records import Measurement, TrialRecord, varying_options
 
 Label = Literal[
@@ -121,6 +122,17 @@ def group_by_cell(records: Sequence[TrialRecord]) -> dict[str, list[TrialRecord]
     for record in sorted(records, key=lambda r: r.seed):
         groups.setdefault(record.cell_id, []).append(record)
     return dict(sorted(groups.items(), key=lambda item: [_sort_key(item[1][0].cell.get(n)) for n in names] + [item[0]]))
+
+
+def naming_factors(records: Sequence[TrialRecord]) -> list[str]:
+    """Names of the options that tell the cells of `records` apart, one of those that change together."""
+    return naming_options([*{record.cell_id: record.cell for record in records}.values()])
+
+
+def coupled_options(records: Sequence[TrialRecord]) -> dict[str, list[str]]:
+    """The options that change exactly when another one does, by this one; see `core.config.naming.coupled_factors`."""
+    names, cells = varying_factors(records), {record.cell_id: record.cell for record in records}.values()
+    return coupled_factors([{name: cell.get(name) for name in names} for cell in cells])
 
 
 def varying_factors(records: Sequence[TrialRecord]) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import f as f_distribution
 
-from analysis.questions.rates import group_by_cell, has_label, selected_accuracy, varying_factors
+from analysis.questions.rates import group_by_cell, has_label, naming_factors, selected_accuracy
 from analysis.statistics.intervals import Interval
 from analysis.statistics.intraclass_correlation import binary_share_ends
 from core.config import STREAMS
@@ -62,7 +62,7 @@ def variance_shares(
     """
     if outcome not in VALUES:
         raise ValueError(f"outcome {outcome!r} must be one of {', '.join(VALUES)}")
-    names = varying_factors(records)
+    names = naming_factors(records)
     shares = []
     for cell_id, members in group_by_cell(records).items():
         layouts: dict[tuple[str, ...], dict[tuple[int, ...], list[float]]] = {}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from analysis.questions.rates import CellRate
 from analysis.report.attack_names import attack_name
-from analysis.report.facets import describe, distinct_factors
+from analysis.report.facets import distinct_factors
 from analysis.report.formatting import format_ends
 from analysis.report.tables.cells_table import measured_label
+from core.config.naming import describe
 from core.quantity import quantity
 
 PREDICATES = {

@@ -13,10 +13,11 @@ from analysis.questions.displayed_rates import displayed_rates
 from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
 from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
 from analysis.questions.rates import CellRate, Label
-from analysis.report.facets import describe, distinct_factors
+from analysis.report.facets import distinct_factors
 from analysis.report.options import ReportOptions
 from analysis.statistics.intervals import IntervalKind
 from core.allocation import SeedHistory
+from core.config.naming import describe
 from core.records import TrialRecord
 
 NO_GOAL = {"until_width": None, "until_decided": None}
@@ -39,6 +40,7 @@ class ReportContext:
         level: coverage of all intervals, in (0, 1).
         price: price of a device-hour; without it, costs are not shown as money.
         earlier: the earlier sweep whose trials this sweep trains again, if it does.
+        against: another sweep that this one is compared with, with the label that both can answer.
         landscapes: contours of loss landscapes, from `landscape_panels`.
         links: address of the page of a trial's MLflow run by the trial's key; a trial without one has no link.
         links_note: sentence printed under the links.
@@ -53,6 +55,7 @@ class ReportContext:
     level: float = 0.95
     price: float | None = None
     earlier: EarlierRecords | None = None
+    against: ReportContext | None = None
     landscapes: Sequence[Panel] = ()
     links: Mapping[str, str] = field(default_factory=dict)
     links_note: str = ""

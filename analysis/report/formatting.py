@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from analysis.questions.rates import CellRate
 from analysis.statistics.intervals import Interval
 from core.config import Passes
+from core.config.naming import format_value
 
 PASSES = (
     "Passes: gradient passes of a training batch, each a forward with its backward (PGD with K steps: K + 1), and F, "
     "forwards without a backward. x clean: operations of training in those of training without an attack."
 )
 """Explanation of `format_passes` and of the multiple of clean training."""
-NOTHING = "–"
+NOTHING = format_value(None)
 """Text of a table entry without a number."""
-
-
-def format_value(value: Any) -> str:
-    """The value of an option: floats with four digits, booleans as yes and no, lists without brackets."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: NOTHING}[value]
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return " ".join(format_value(v) for v in value) or NOTHING
-    return str(value)
 
 
 def format_passes(passes: Passes | None) -> str:

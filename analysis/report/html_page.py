@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,12 +14,13 @@ from analysis.report.context import ReportContext
 from analysis.report.decision_sentence import decision_sentence
 from analysis.report.definition import unstable_definition
 from analysis.report.end_of_training import end_sentence
-from analysis.report.facets import describe, facets
+from analysis.report.facets import facets
 from analysis.report.feasibility_note import feasibility_warnings
 from analysis.report.figures.style import PALETTE_DARK, PALETTE_LIGHT
-from analysis.report.formatting import format_count, format_ends, format_seconds, format_value
+from analysis.report.formatting import format_count, format_ends, format_seconds
 from analysis.report.interval_sentence import interval_sentence
 from analysis.report.sections import SECTIONS
+from analysis.report.sections.base import Section
 from analysis.report.sections.trials import trial_rows
 from analysis.report.tables.cells_table import (
     RATE_HEADER,
@@ -32,18 +33,22 @@ from analysis.report.tables.cells_table import (
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.intervals import IntervalKind
 from analysis.statistics.intervals import interval as interval_of
+from core.config.naming import describe, format_value
 
 OTHER_INTERVAL: dict[str, IntervalKind] = {"blaker": "wilson", "wilson": "blaker", "clopper-pearson": "blaker"}
 """The second interval that the page shows for a number of trials that was fixed in advance."""
 
 
-def write_report(context: ReportContext, path: Path, *, generated_at: datetime) -> Path:
+def write_report(
+    context: ReportContext, path: Path, *, generated_at: datetime, advance: Callable[[], None] = lambda: None
+) -> Path:
     """Write the report of a sweep, finished or still running.
 
     Args:
         context: the sweep and how its report is made. Running trials count only in time and cost.
         path: path of the HTML file, in a folder that exists.
         generated_at: time that the page states.
+        advance: called after each of `SECTIONS`.
 
     Raises:
         ValueError: the context's interval, label or level is not one of those allowed, a link is no http address, or
@@ -71,15 +76,22 @@ def write_report(context: ReportContext, path: Path, *, generated_at: datetime) 
         facets=facets(cells),
         cells_table=_cells_table(cells, context.together),
         all_anytime=all(cell.interval.kind == "anytime" for cell in cells),
-        sections=[section for make in SECTIONS for section in make(context)] if records else [],
+        sections=_sections(context, advance) if records else [],
         trials=trial_rows(context),
-        trial_factors=context.factors,
         links_note=context.links_note,
         light=PALETTE_LIGHT,
         dark=PALETTE_DARK,
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _sections(context: ReportContext, advance: Callable[[], None]) -> list[Section]:
+    found: list[Section] = []
+    for make in SECTIONS:
+        found += make(context)
+        advance()
+    return found
 
 
 def _facts(context: ReportContext) -> list[tuple[str, str]]:

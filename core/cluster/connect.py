@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import ray
@@ -67,7 +68,7 @@ def connect(address: str | None) -> bool:
         ValueError: the cluster cannot be reached or refuses the token, or its State API does not answer. Without the
             State API, stopped trials would never release their resources.
     """
-    wanted = address or _address_of_environment()
+    wanted = cluster_to_join(address)
     os.environ.update(ENVIRONMENT)
     if not wanted:
         os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # a local cluster cannot be preempted
@@ -79,7 +80,8 @@ def connect(address: str | None) -> bool:
                 _try_token(wanted)
             ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
         else:
-            ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
+            with _signal_held(signal.SIGTERM):
+                ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
     except AuthenticationError as error:
         raise ValueError(
             f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
@@ -90,6 +92,29 @@ def connect(address: str | None) -> bool:
     signal.signal(signal.SIGTERM, on_sigterm)  # ray.init installs a handler that aborts the process
     _await_state_api()
     return not wanted
+
+
+@contextmanager
+def _signal_held(number: signal.Signals) -> Iterator[None]:
+    """Block a signal in this thread, and for good in the processes that it starts meanwhile.
+
+    Slurm and ``timeout`` send SIGTERM to all processes of a job. The driver ends its local cluster itself, after it has
+    noted what is saved; if the cluster ended first, Ray would abort the driver. Ray does the same with SIGINT.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def cluster_to_join(address: str | None) -> str | None:
+    """The address of the cluster to join: ``address``, or that of RAY_ADDRESS; None if a local one must be started.
+
+    Raises:
+        ValueError: RAY_ADDRESS is not the address of a cluster.
+    """
+    return address or _address_of_environment()
 
 
 def _address_of_environment() -> str | None:

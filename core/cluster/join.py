@@ -6,7 +6,7 @@ import time
 
 from rich.console import Console
 
-from core.cluster.connect import connect
+from core.cluster.connect import cluster_to_join, connect
 from core.cluster.storage_check import check_storage_on_nodes
 from core.storage import Store
 
@@ -17,7 +17,8 @@ def join_cluster(address: str | None, store: Store, console: Console) -> None:
     Raises:
         ValueError: the cluster cannot be used, or one of its nodes cannot read the store.
     """
-    action = f"Joining the Ray cluster at {address}" if address else "Starting Ray"
+    joined = cluster_to_join(address)
+    action = f"Joining the Ray cluster at {joined}" if joined else "Starting Ray"
     started = time.monotonic()
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
     connect(address)

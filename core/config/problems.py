@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -47,7 +47,8 @@ def validated(model: type[Model], values: Mapping[str, Any]) -> Model:
 
 def explain(error: ValidationError) -> list[str]:
     """One line per problem: the option as a flag, its value, and what is allowed."""
-    return [_line(problem) for problem in error.errors(include_url=False)]
+    problems = error.errors(include_url=False)
+    return [_line(problem) for problem in problems if not _follows(problem, problems)]
 
 
 def first_problem(error: ValidationError) -> str:
@@ -74,6 +75,14 @@ def sentence(problem: ErrorDetails) -> str:
             return f"must be {context['expected'].replace(chr(39), '')}"
     allowed = KINDS.get(kind.partition("_")[0])
     return f"must be {allowed}" if allowed else "is not allowed"
+
+
+def _follows(problem: ErrorDetails, problems: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because pydantic left out its wrong entries, which have their own problems."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in problems
+    )
 
 
 def _line(problem: ErrorDetails) -> str:

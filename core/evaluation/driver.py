@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from core.config import RunOptions
+from core.config.naming import TrialNames
 from core.evaluation.checkpoint import load_checkpoint, locate
 from core.evaluation.collect import merge
 from core.evaluation.measures.collect import merge_measured
@@ -75,11 +76,12 @@ def evaluate_sweep(
     protocol = snapshot.description.protocol_options()
     records = {record.key: record for record in snapshot.finished}
     open_trials = [trial for trial in snapshot.trials if trial.status == "running"]
+    names = TrialNames(snapshot.description.cells.values())
     planner = Planner(options, run.data_dir)
     targets = [
         target
         for record in evaluable(records.values())
-        for target in planner.trial_targets(record, ledger.trial_store(record.key), protocol)
+        for target in planner.trial_targets(record, names.of(record), ledger.trial_store(record.key), protocol)
     ]
     if not targets:
         raise ValueError(
@@ -88,7 +90,7 @@ def evaluate_sweep(
     left = Counter(target.trial for target in targets)
     ledger.store.probe()
     with driver_lock(ledger.store, name):
-        tracker = open_tracker(mlflow_uri, ledger, protocol, records.values())
+        tracker = open_tracker(mlflow_uri, ledger, protocol, names, records.values())
 
         def keep(target: Target | MeasureTarget, found: tuple[Measurement, ...] | Measured) -> None:
             record = records[target.trial]

@@ -47,8 +47,7 @@ def checkpoint_landscapes(
         data_dir: folder, or ``s3://`` address, of the data sets.
 
     Returns:
-        Offsets ``[points]`` in units of the images in [0, 1], and losses ``[points, points]`` by ``title, image k``,
-        ordered by image before checkpoint.
+        Offsets ``[points]`` in units of the images in [0, 1], and losses ``[images, points, points]`` by title.
 
     Raises:
         ValueError: a checkpoint, the data set or a plug-in is missing.
@@ -71,4 +70,4 @@ def checkpoint_landscapes(
             seed=0,
         )
     offsets = next(iter(found.values())).offsets
-    return offsets, {f"{title}, image {i}": found[title].loss[i] for i in range(IMAGES) for title in found}
+    return offsets, {title: landscape.loss for title, landscape in found.items()}

@@ -12,12 +12,12 @@ from rich.console import Console
 from core.cluster.connect import fitting_trials, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions
-from core.evaluation.block_progress import Progress
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.pool import run_on_ray
 from core.evaluation.target import MeasureTarget, Target
 from core.quantity import quantity
 from core.records import Measured, Measurement
+from core.steps import Steps
 from core.storage import Store
 
 Finished = Callable[[Target | MeasureTarget, tuple[Measurement, ...] | Measured], None]
@@ -42,7 +42,7 @@ def run_targets(
     """
     results = _stored(targets)
     places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
-    progress = Progress(console, len(places))
+    progress = Steps(console, "blocks", len(places))
     known = sum(len(blocks) for blocks in results) - len(places)
     console.print(f"{quantity(len(places), 'block')} to attack, {known} stored already", highlight=False)
 
@@ -50,7 +50,7 @@ def run_targets(
         whole = [found for found in results[number] if found is not None]
         if len(whole) == len(targets[number].tasks):
             found = targets[number].collect(whole, options)
-            progress.finished(targets[number].label, found)
+            progress.say(_result(targets[number].label, found))
             finished(targets[number], found)
 
     for number in range(len(targets)):
@@ -61,16 +61,25 @@ def run_targets(
         join_cluster(run.address, store, console)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
-        for index, result in run_on_ray(pending, run, fitting_trials(run, 1)):
-            number, block = places[index]
-            results[number][block] = result
-            progress.advance()
-            hand_over(number)
+        with progress:
+            for index, result in run_on_ray(pending, run, fitting_trials(run, 1)):
+                number, block = places[index]
+                results[number][block] = result
+                progress.advance()
+                hand_over(number)
     except KeyboardInterrupt:
         return True
     finally:
         ray.shutdown()
     return False
+
+
+def _result(label: str, found: Sequence[Measurement] | Measured) -> str:
+    """The results of a checkpoint whose blocks are all finished, in one line."""
+    if isinstance(found, Measured):
+        numbers = ", ".join(f"{name} {'not finite' if v is None else f'{v:.4g}'}" for name, v in found.values.items())
+        return f"{label}: {numbers} ({found.images} images)"
+    return f"{label}: {', '.join(f'{m.label} {m.accuracy:.3f}' for m in found)} ({found[0].images} images)"
 
 
 def _stored(targets: Sequence[Target | MeasureTarget]) -> list[list[Any]]:

@@ -30,7 +30,7 @@ class Target:
     """One checkpoint file, and the attacks and tasks of its evaluation."""
 
     label: str
-    """Name in messages, such as ``e5d2c27e7a51-0 selected``."""
+    """Name in messages, such as ``beta=1 seed=0 selected``."""
     trial: str
     """Key of the checkpoint's trial; empty for a single file."""
     checkpoints: tuple[Which, ...]
@@ -86,21 +86,21 @@ class Planner:
             self._source_at = (store.root, file, self.source.sha256)
 
     def trial_targets(
-        self, record: TrialRecord, store: Store, protocol: ProtocolOptions
+        self, record: TrialRecord, name: str, store: Store, protocol: ProtocolOptions
     ) -> list[Target | MeasureTarget]:
-        """The targets of a finished trial: its selected checkpoints, where names with equal weights share one target.
+        """The targets of a finished trial called ``name``. Checkpoints with equal weights share one target.
 
         Raises:
             ValueError: an attack is impossible for this cell, or the test set has fewer images than requested.
         """
         names: dict[str, list[Which]] = {}
-        for name in dict.fromkeys(self.options.which):
-            if sha256 := record.checkpoints.get(f"{name}.pt"):
-                names.setdefault(sha256, []).append(name)
+        for which in dict.fromkeys(self.options.which):
+            if sha256 := record.checkpoints.get(f"{which}.pt"):
+                names.setdefault(sha256, []).append(which)
         cell = Cell.stored(record.cell, f"trial {record.key} of sweep {record.sweep}")
         targets: list[Target | MeasureTarget] = []
         for sha256, same in names.items():
-            label = f"{record.key} {' = '.join(same)}"
+            label = f"{name} {' = '.join(same)}"
             targets += self._targets(label, record.key, tuple(same), store, f"{same[0]}.pt", sha256, cell, protocol)
         return targets
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+from core.quantity import duration
 from core.records import RunningTrial, SweepProgress
 
 
@@ -28,15 +29,31 @@ def cost_line(progress: SweepProgress) -> str:
     return text
 
 
+def log_line(progress: SweepProgress) -> str:
+    """``12 of 300 trials done, 8 running (12 to 90 % of their epochs), 1 h 3 min passed, about 5 h 2 min left``."""
+    total, shares = progress.total, [100 * trial.epoch / trial.epochs for trial in progress.running]
+    ends = " to ".join(dict.fromkeys(f"{share:.0f}" for share in (min(shares), max(shares)))) if shares else ""
+    place = f" ({ends} % of {'their' if shares[1:] else 'its'} epochs)" if shares else ""
+    parts = [
+        f"{progress.done} of {'?' if total is None else total} trials done",
+        f"{len(shares)} running{place}",
+        f"{duration(progress.elapsed_s)} passed",
+    ]
+    if progress.eta_seconds is not None:
+        parts.append(f"about {duration(progress.eta_seconds)} left")
+    if progress.price is not None:
+        parts.append(f"cost {progress.device_seconds / 3600 * progress.price:.2f}")
+    return ", ".join(parts)
+
+
 def running_line(trial: RunningTrial) -> str:
-    """One running trial in one line: its key, its epoch and its last metrics."""
-    return " ".join(running_cells(trial))
+    """One running trial in one line: its name, its epoch and its last metrics."""
+    return f"{trial.title}: epoch {trial.epoch}/{trial.epochs} {' '.join(metric_texts(trial))}".rstrip()
 
 
-def running_cells(trial: RunningTrial) -> tuple[str, ...]:
-    """The parts of `running_line`, each for one column of a table."""
-    shown = (f"{name} {value:.2f}" for name, value in trial.metrics.items())
-    return (trial.key, f"epoch {trial.epoch}/{trial.epochs}", *shown)
+def metric_texts(trial: RunningTrial) -> list[str]:
+    """The last metrics of a running trial: ``fosc 0.31``."""
+    return [f"{name} {value:.2f}" for name, value in trial.metrics.items()]
 
 
 def running_summary(trials: Sequence[RunningTrial]) -> str:
@@ -49,17 +66,6 @@ def running_summary(trials: Sequence[RunningTrial]) -> str:
     watched = [trial for trial in trials if "fosc" in trial.metrics]
     if watched:
         highest = max(watched, key=lambda trial: trial.metrics["fosc"])
-        text += f"; highest FOSC {highest.metrics['fosc']:.2f} ({highest.key})"
+        text += f"; highest FOSC {highest.metrics['fosc']:.2f} ({highest.title})"
     silent = max(trials, key=lambda trial: trial.silent_s)
-    return f"{text}; longest silent {duration(silent.silent_s)} ({silent.key})"
-
-
-def duration(seconds: float) -> str:
-    """A duration with one or two units: ``42 s``, ``3 min 20 s``, ``5 h 10 min``, ``3 d 4 h``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    if seconds < 2 * 86400:
-        return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
-    return f"{int(seconds // 86400)} d {int(seconds % 86400 // 3600)} h"
+    return f"{text}; longest silent {duration(silent.silent_s)} ({silent.title})"

@@ -83,12 +83,13 @@ class SweepReader:
         return SweepSnapshot(self._description, finished, progress, alive)
 
 
-def stored_sweep(storage: str, sweep: str) -> Ledger:
-    """The ledger of the sweep that ``--sweep`` names.
+def stored_sweep(storage: str, sweep: str, option: str = "--sweep") -> Ledger:
+    """The ledger of the sweep that ``--sweep``, or another option, names.
 
     Args:
         storage: absolute folder or URI that the sweep's files are in.
         sweep: the sweep's name.
+        option: the option to name in an error.
 
     Raises:
         ValueError: the storage has no such sweep.
@@ -97,14 +98,14 @@ def stored_sweep(storage: str, sweep: str) -> Ledger:
     ledger = Ledger(parent.child(sweep), sweep)
     if read_description(ledger.store) is None:
         known = ", ".join(name for name in parent.folders() if read_description(parent.child(name))) or "none"
-        raise ValueError(f"--sweep {sweep}: there is no such sweep in {storage}; known are {known}")
+        raise ValueError(f"{option} {sweep}: there is no such sweep in {storage}; known are {known}")
     return ledger
 
 
-def read_snapshot(storage: str, sweep: str) -> SweepSnapshot:
-    """The current state of the sweep that ``--sweep`` names, with complete records.
+def read_snapshot(storage: str, sweep: str, option: str = "--sweep") -> SweepSnapshot:
+    """The current state of the sweep that an option names, with complete records.
 
     Raises:
         ValueError: the storage has no such sweep, or one of the sweep's files is damaged.
     """
-    return SweepReader(stored_sweep(storage, sweep)).read()
+    return SweepReader(stored_sweep(storage, sweep, option)).read()

@@ -28,6 +28,8 @@ class RunningTrial(_Plain):
     """A trial that has started and has not ended."""
 
     key: str
+    name: str = ""
+    """Its name for people, such as ``beta=1 seed=0``; empty in the progress of earlier versions."""
     cell_id: str
     seed: int
     pins: dict[str, int] = Field(default_factory=dict)
@@ -42,6 +44,11 @@ class RunningTrial(_Plain):
     metrics: dict[str, float] = Field(default_factory=dict)
     """Finite metrics of the last reported epoch: ``clean``, ``pgd10`` (or another number of steps), ``fosc``, ``sgcs``.
     """
+
+    @property
+    def title(self) -> str:
+        """Its name for people, or its key if it has none."""
+        return self.name or self.key
 
 
 class SweepProgress(_Plain):

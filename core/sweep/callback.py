@@ -10,7 +10,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from core.cluster.broken_gpus import BrokenGpus
 from core.config import ProtocolOptions, Trial
 from core.ledger.ledger import Ledger
-from core.ledger.progress_text import duration
+from core.quantity import duration
 from core.records import Row, TrialRecord
 from core.source import package_version
 from core.sweep.live_state import LiveState
@@ -55,9 +55,9 @@ class SweepCallback(Callback):
         key = self._keys[trial.trial_id] = mine.key
         attempt = self.attempts[key] = self.attempts.get(key, 0) + 1
         self.tracker.start_trial(mine, attempt)
-        self.live.start(mine, key, attempt, trial.config["run"]["task"]["device_share"])
+        name = self.live.start(mine, key, attempt, trial.config["run"]["task"]["device_share"])
         self.metrics.started(attempt)
-        self.display.say(f"{key} starts" + (f" (attempt {attempt})" if attempt > 1 else ""))
+        self.display.say(f"{name} starts" + (f" (attempt {attempt})" if attempt > 1 else ""))
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any

@@ -19,6 +19,7 @@ from core.cluster.connect import check_gpu_models, fitting_trials, with_gpus_of_
 from core.cluster.join import join_cluster
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
+from core.config.naming import TrialNames
 from core.data.load import check_files, download_files
 from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
@@ -27,6 +28,7 @@ from core.ledger.snapshot import SweepReader
 from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
+from core.steps import Steps
 from core.storage import Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
@@ -89,6 +91,8 @@ class SweepResult:
         unfinished: keys of the trials that were to be trained and have no record.
         interrupted: True if the run was interrupted.
         untracked: what MLflow lacks of the sweep, and why; empty if MLflow has everything.
+        links: addresses, relative to MLflow's user interface, of the sweep's page and of the view of its trials; None
+            if MLflow did not answer.
     """
 
     records: list[TrialRecord]
@@ -96,6 +100,7 @@ class SweepResult:
     unfinished: list[str]
     interrupted: bool
     untracked: str
+    links: tuple[str, str] | None
 
 
 def run_sweep(
@@ -118,17 +123,22 @@ def run_sweep(
         ValueError: an option cannot work; no trial was started.
     """
     require_inputs(sweep)
-    for data in dict.fromkeys(entry.cell.data for entry in sweep.entries):
-        if run.download:
-            download_files(data, run.data_dir)
-        check_files(data, run.data_dir)
+    needed = dict.fromkeys(entry.cell.data for entry in sweep.entries)
+    for data in needed if run.download else ():
+        download_files(data, run.data_dir)  # torchvision shows its own progress
+    with Steps(output.console, "data sets", len(needed)) as steps:
+        for data in needed:
+            steps.begin(data.dataset)
+            check_files(data, run.data_dir)
+            steps.advance()
     store = Store(output.storage).child(sweep.name)
     store.probe()
     ledger = Ledger(store, sweep.name)
+    names = TrialNames(entry.cell.flat() for entry in sweep.entries)
     with driver_lock(store, sweep.name), scratch_folder() as scratch:
         ledger.describe(sweep)
         known = ledger.records()
-        with open_tracker(output.mlflow_uri, ledger, sweep.protocol, known.values(), training=True) as tracker:
+        with open_tracker(output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True) as tracker:
             training = Training(sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable)
             del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
@@ -137,7 +147,7 @@ def run_sweep(
             if records:
                 tracker.set_summary(output.markdown(trials))
             untracked = tracker.close("KILLED" if interrupted else "FINISHED")
-    return SweepResult(records, trials, training.unfinished(records), interrupted, untracked)
+    return SweepResult(records, trials, training.unfinished(records), interrupted, untracked, tracker.links)
 
 
 def stored_trials(ledger: Ledger) -> list[TrialRecord]:

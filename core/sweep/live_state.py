@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from core.config import Sweep, Trial
+from core.config.naming import TrialNames
 from core.records import Row, RunningTrial, SweepProgress, TrialRecord
 from core.records.progress import PERIOD_S
 
@@ -30,6 +31,8 @@ class Running:
 
     trial: Trial
     key: str
+    name: str
+    """Its name for people, such as ``beta=1 seed=0``."""
     cell_id: str
     attempt: int
     reported: float = field(default_factory=time.monotonic)
@@ -90,6 +93,7 @@ class LiveState:
     ) -> None:
         self.sweep, self.price = sweep, price
         self.cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
+        self.names = TrialNames(self.cells.values())
         self.running: dict[str, Running] = {}
         self._protocol = sweep.protocol.model_dump(mode="json")
         self._mutex = threading.RLock()
@@ -108,13 +112,16 @@ class LiveState:
         self._started_at, self._clock = time.time(), time.monotonic()
         self._first_start: float | None = None
 
-    def start(self, trial: Trial, key: str, attempt: int, device_share: float = 1.0) -> None:
-        """Note that a trial started; ``attempt`` counts its starts from 1."""
+    def start(self, trial: Trial, key: str, attempt: int, device_share: float = 1.0) -> str:
+        """Note that a trial started, and return its name; ``attempt`` counts its starts from 1."""
+        cell = trial.cell.id
+        name = self.names(self.cells.get(cell) or trial.cell.flat(), trial.seed, _pins(trial))
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
-            self.running[key] = Running(trial, key, trial.cell.id, attempt, device_share=device_share)
+            self.running[key] = Running(trial, key, name, cell, attempt, device_share=device_share)
             self._first_start = self._first_start or time.monotonic()
+        return name
 
     def locate(self, key: str, node: str, pid: int) -> None:
         """Note the process that runs a trial."""
@@ -236,6 +243,10 @@ class LiveState:
         return (now - self._first_start) / behind * left if self._first_start is not None and behind else None
 
 
+def _pins(trial: Trial) -> dict[str, int]:
+    return {str(stream): seed for stream, seed in trial.pins.items()}
+
+
 def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
     shown = {
         "clean": "val/clean_acc",
@@ -246,9 +257,10 @@ def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
     }
     return RunningTrial(
         key=state.key,
+        name=state.name,
         cell_id=state.cell_id,
         seed=state.trial.seed,
-        pins={str(stream): seed for stream, seed in state.trial.pins.items()},
+        pins=_pins(state.trial),
         attempt=state.attempt,
         epoch=state.epoch,
         epochs=state.epochs,

@@ -10,18 +10,19 @@ from typing import cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from core.ledger.progress_text import cost_line, progress_line, running_cells, running_line, running_summary
-from core.records import RunningTrial, TrialRecord
+from core.ledger.progress_text import cost_line, log_line, metric_texts, progress_line, running_summary
+from core.records import RunningTrial, SweepProgress, TrialRecord
 from core.sweep.live_table import LiveTable
 
-MAX_LISTED = 4
-"""Largest number of running trials that a log lists one by one; more running trials are summarised."""
+BAR_WIDTH = 20
+"""Columns of the bar of one trial."""
 PAGE_S = 6.0
 """Seconds for which a terminal shows one page of a table that has more lines than the terminal."""
-TENTHS_APART_S = 60.0
+TENTHS_APART_S = 600.0
 """Least seconds between two tables in a log, which shows the table after every tenth of the trials."""
 
 
@@ -69,25 +70,20 @@ class Display:
     def finished(self, record: TrialRecord) -> None:
         """Print how a trial ended."""
         progress = self.live.progress()
-        self.say(ending(record, progress.done, "?" if progress.total is None else str(progress.total)))
+        name = self.live.names.of(record)
+        self.say(ending(name, record, progress.done, "?" if progress.total is None else str(progress.total)))
 
     def _heartbeat(self) -> None:
         while not self._done.wait(1.0):
             now = time.monotonic()
             if now - self._spoken_at >= heartbeat_s(now - self._started):
-                self.say(self._line())
+                self.say(log_line(self.live.progress()))
             progress = self.live.progress()
             tenth = 10 * progress.done // progress.total if progress.total else progress.done // 10
             if tenth > self._tenth and now - self._table_at >= TENTHS_APART_S and progress.done != progress.total:
                 self._tenth, self._table_at = tenth, now
                 self.console.print(self.table().whole())
-                self.say(self._line())
-
-    def _line(self) -> str:
-        progress = self.live.progress()
-        few = len(progress.running) <= MAX_LISTED
-        running = map(running_line, progress.running) if few else [running_summary(progress.running)]
-        return "; ".join([progress_line(progress), *filter(None, [cost_line(progress)]), *running])
+                self.say(log_line(progress))
 
     def _lines(self, text: Text) -> int:
         return len(text.wrap(self.console, self.console.width))
@@ -95,11 +91,10 @@ class Display:
     def _picture(self) -> RenderableType:
         progress, table = self.live.progress(), self.table()
         height = self.console.size.height - 1
-        head = [
-            Text(text, style=style) for text, style in ((progress_line(progress), "bold"), (cost_line(progress), ""))
-        ]
+        texts = Text(progress_line(progress), style="bold"), Text(cost_line(progress))
+        head = [_sweep_bar(progress), *texts]
         summary = Text(running_summary(progress.running))
-        room = height - sum(self._lines(text) for text in head)
+        room = height - 1 - sum(self._lines(text) for text in texts)
         running, lines = cast(RenderableType, summary), self._lines(summary)
         if len(progress.running) <= lines or len(progress.running) + table.height <= room:
             running, lines = _running_table(progress.running), len(progress.running)
@@ -117,8 +112,8 @@ def heartbeat_s(elapsed: float) -> float:
     return min(max(15.0, elapsed / 50), 300.0)
 
 
-def ending(record: TrialRecord, done: int, total: str) -> str:
-    """One line about a finished trial: its outcome, the reasons and the accuracies of the last checkpoint."""
+def ending(name: str, record: TrialRecord, done: int, total: str) -> str:
+    """One line about a finished trial: its name, outcome, the reasons, and the accuracies of the last checkpoint."""
     verdict = record.verdict
     assert verdict is not None
     why = verdict.censor_reason or ", ".join(
@@ -134,15 +129,27 @@ def ending(record: TrialRecord, done: int, total: str) -> str:
     accuracies = "".join(f", {m.label} {m.accuracy:.3f}" for m in last.measurements) if last else ""
     early = f" (of {record.epochs_planned}: stopped)" if record.stopped_early else ""
     return (
-        f"[{done}/{total}] {record.key} {verdict.outcome}"
-        + (f" ({why})" if why else "")
-        + f" after {record.epochs_run}"
+        f"[{done}/{total}] {name}: {verdict.outcome}" + (f" ({why})" if why else "") + f" after {record.epochs_run}"
         f" epochs{early}, {record.device_seconds:.1f} device-s{accuracies}"
     )
 
 
+def _sweep_bar(progress: SweepProgress) -> Table:
+    """The share of the sweep's epochs that are done; a bar without an end if seeds are added adaptively."""
+    begun = sum(trial.epoch / trial.epochs for trial in progress.running)
+    line = Table.grid(expand=True)  # a bar alone does not end its line
+    line.add_row(ProgressBar(total=progress.total, completed=progress.done + begun, pulse=progress.total is None))
+    return line
+
+
 def _running_table(trials: Sequence[RunningTrial]) -> Table:
+    """One line for each running trial: its name, a bar of its epochs, and its last metrics."""
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(width=BAR_WIDTH)
     for trial in trials:
-        table.add_row(*running_cells(trial))
+        bar = ProgressBar(total=trial.epochs, completed=trial.epoch, width=BAR_WIDTH)
+        table.add_row(Text(trial.title), bar, f"{trial.epoch}/{trial.epochs}", *metric_texts(trial))
+    for column in table.columns[2:]:
+        column.no_wrap = True
     return table

@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from core.ledger.progress_text import duration
+from core.quantity import duration
 from core.sweep.live_state import LiveState, Running
 
 SILENCE_FACTOR = 20.0
@@ -66,7 +66,7 @@ class Watchdog:
         silent, state.reported = now - state.reported, now
         state.silenced_s = silent
         return (
-            f"{state.key} was silent for {duration(silent)}: its process is ended and the trial continues from its "
+            f"{state.name} was silent for {duration(silent)}: its process is ended and the trial continues from its "
             "last checkpoint"
         )
 

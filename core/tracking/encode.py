@@ -15,6 +15,12 @@ import yaml
 from core.config import Trial
 from core.records import Evidence, SweepProgress, TrialRecord
 
+NOTE = "mlflow.note.content"
+"""Tag of a run with its description in Markdown."""
+COLOUR_TAG = "mlflow.runColor"
+"""Tag of a run with the colour that MLflow draws it in."""
+OUTCOMES = {"stable": "#0072b2", "unstable": "#d55e00", "healed": "#009e73", "censored": "#6a7079"}
+"""Colours of the outcomes, which are those of the report."""
 LABELS = ("overestimation", "onset", "catastrophic")
 ACCURACIES = ("clean", "pgd-10", "pgd-50x5", "square")
 """Attacks of the verdict whose accuracies are logged under ``outcome/``."""
@@ -56,9 +62,28 @@ def verdict_tags(record: TrialRecord) -> dict[str, str]:
     tags = {"outcome": verdict.outcome, "attempts": str(record.attempts)}
     tags |= {label: json.dumps(getattr(verdict, label)) for label in LABELS}
     tags["stopped_early"] = json.dumps(record.stopped_early)
-    # An empty text replaces the reason of an earlier attempt, because tags are overwritten and never removed.
-    tags["censor_reason"] = verdict.censor_reason or ""
+    if verdict.censor_reason:
+        tags["censor_reason"] = verdict.censor_reason
+    tags[NOTE] = outcome_note(record)
+    tags[COLOUR_TAG] = OUTCOMES[verdict.outcome]
     return tags | {name: record.provenance[name] for name in ("host", "hardware") if name in record.provenance}
+
+
+def outcome_note(record: TrialRecord) -> str:
+    """The description of a finished trial's run: its outcome, why, and the accuracies of the selected checkpoint."""
+    verdict = record.verdict
+    assert verdict is not None
+    reasons = [verdict.censor_reason] if verdict.censor_reason else []
+    reasons += [label for label in ("overestimation", "catastrophic") if getattr(verdict, label)]
+    reasons += [f"onset at epoch {verdict.onset_epoch}"] if verdict.onset else []
+    note = f"**{verdict.outcome}**" + (f": {', '.join(reasons)}" if reasons else "") + "."
+    if record.stopped_early:
+        note += f" Stopped after {record.epochs_run} of {record.epochs_planned} epochs."
+    for evidence in verdict.evidence:
+        if evidence.checkpoint == "selected":
+            shown = ", ".join(f"{m.label} {100 * m.accuracy:.1f} %" for m in evidence.measurements)
+            note += f" Accuracies of the selected checkpoint on test images: {shown}."
+    return note
 
 
 def outcome_metrics(record: TrialRecord) -> dict[str, float]:
@@ -138,9 +163,9 @@ def progress_metrics(progress: SweepProgress) -> dict[str, float]:
     return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}
 
 
-def record_digest(record: TrialRecord) -> str:
-    """A digest of a record's content, which does not change when a later version adds fields with defaults."""
-    return hashlib.sha256(record.model_dump_json(exclude_defaults=True).encode()).hexdigest()[:16]
+def record_digest(record: TrialRecord, name: str) -> str:
+    """A digest of a record and its trial's name. It stays when a later version adds fields with defaults."""
+    return hashlib.sha256(f"{name} {record.model_dump_json(exclude_defaults=True)}".encode()).hexdigest()[:16]
 
 
 def finite_or_nan(value: float | None) -> float:

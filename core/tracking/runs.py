@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.config.naming import TrialNames
 from core.records import Row, TrialRecord
 from core.tracking.client import open_client
 from core.tracking.encode import (
+    NOTE,
     describe,
     encode_param,
     evaluation_metrics,
@@ -23,6 +25,7 @@ from core.tracking.encode import (
     write_artifacts,
 )
 from core.tracking.store import EXPERIMENT
+from core.tracking.views import VIEW_TAG, run_link, trials_link, trials_view, view_key
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,14 +48,18 @@ class SweepRuns:
         uri: absolute address of a prepared store.
         sweep: name of the sweep.
         tags: further tags of all runs, such as the commit.
-        protocol: options of the protocol by name, which are stored as params with the options of the cell.
+        protocol: options of the protocol by name, which are the params of the sweep's run.
+        names: names of the trials. The options by which they are named, and the seed, are the params of a trial.
     """
 
-    def __init__(self, uri: str, sweep: str, tags: Mapping[str, str], protocol: Mapping[str, Any]) -> None:
+    def __init__(
+        self, uri: str, sweep: str, tags: Mapping[str, str], protocol: Mapping[str, Any], names: TrialNames
+    ) -> None:
         self.uri = uri
         self._sweep = sweep
         self._tags = dict(tags)
         self._protocol = protocol
+        self._names = names
         self.forget()
 
     def forget(self) -> None:
@@ -127,12 +134,21 @@ class SweepRuns:
             }.items()
             if run.data.metrics.get(name) != value  # a record that is written twice must give one value per metric
         ]
-        self._log(run_id, metrics, verdict_tags(record))
+        tags = verdict_tags(record)
+        if "censor_reason" in run.data.tags:  # of an earlier attempt: tags are overwritten and never removed
+            tags = {"censor_reason": "", **tags}
+        self._log(run_id, metrics, tags)
+        if run.info.run_name != (name := self._names.of(record)):
+            self.client.update_run(run_id, name=name)
         status = FINAL_STATUS[record.verdict.outcome]
         if run.info.status != status:
             self.client.set_terminated(run_id, status, time)
-        self._log(run_id, tags={RECORD_TAG: record_digest(record)})
+        self._log(run_id, tags={RECORD_TAG: self.digest(record)})
         self._stored_epochs.pop(record.key, None)
+
+    def digest(self, record: TrialRecord) -> str:
+        """A digest of what a finished trial's run is written from: its record, and its name in the sweep."""
+        return record_digest(record, self._names.of(record))
 
     def interrupt_trial(self, key: str, time: int) -> None:
         """Mark the trial's run KILLED; the trial may be started again."""
@@ -144,7 +160,7 @@ class SweepRuns:
         """Keys of the finished trials without a finished run of their present record, and of others left RUNNING.
 
         Args:
-            digests: `record_digest` of each finished trial's record by key.
+            digests: `digest` of each finished trial's record by key.
         """
         found = self._trial_runs()
         ended = FINAL_STATUS.values()
@@ -180,6 +196,12 @@ class SweepRuns:
         for name, text in (files or {}).items():
             self.client.log_text(run_id, text, name)
 
+    def describe_sweep(self, time: int, markdown: str) -> None:
+        """Set the description of the parent run, with a link to the view of the trials in its first paragraph."""
+        trials = trials_link(self._parent(time).info.experiment_id, self._sweep)
+        first, _, rest = markdown.partition("\n\n")
+        self.log_sweep(time, tags={NOTE: f"{first} [Stable against unstable trials]({trials})\n\n{rest}"})
+
     def close_sweep(self, status: str, time: int) -> None:
         """Set the final status of the parent run."""
         run_id = self._parent(time).info.run_id
@@ -196,8 +218,28 @@ class SweepRuns:
             if found is None:
                 found = self._create(self._sweep, {"role": "sweep", "sweep": self._sweep, **self._tags}, time)
                 self.client.set_terminated(found.info.run_id, "FINISHED", time)  # `open_sweep` marks it RUNNING
+            self._describe_sweep(found)
             self._parent_run = found
         return self._parent_run
+
+    def _describe_sweep(self, run: Run) -> None:
+        """Write the params of the sweep's run that it lacks, and the view of its trials."""
+        lacking = {name: value for name, value in self._protocol.items() if name not in run.data.params}
+        if lacking:
+            self._log(run.info.run_id, params=lacking)
+        view = trials_view(self._sweep, [*self._names.options, "seed"])
+        self.client.set_experiment_tag(run.info.experiment_id, VIEW_TAG + view_key(self._sweep), view)
+
+    @property
+    def links(self) -> tuple[str, str] | None:
+        """Addresses, relative to MLflow's user interface, of the sweep's own page and of the view of its trials.
+
+        None before MLflow has answered.
+        """
+        if self._parent_run is None:
+            return None
+        info = self._parent_run.info
+        return run_link(info.experiment_id, info.run_id), trials_link(info.experiment_id, self._sweep)
 
     def _first(self, runs: list[Run]) -> Run | None:
         """The first and oldest run. The others, which repeated requests have created, are deleted."""
@@ -216,15 +258,21 @@ class SweepRuns:
             return known[key]
         if key not in known:
             parent = {"mlflow.parentRunId": self._parent(time).info.run_id}
-            created = self._create(key, {**parent, **identity_tags(trial, self._sweep), **self._tags}, time)
+            name = self._names(trial["cell"], trial["seed"], trial["pins"])
+            created = self._create(name, {**parent, **identity_tags(trial, self._sweep), **self._tags}, time)
             known[key] = created.info.run_id
         run_id = known[key]
         # An earlier driver may have died after it created the run and before it wrote the params.
-        params = {} if key in self._described else {**trial["cell"], **self._protocol}
+        params = {} if key in self._described else self._params(trial)
         if params or tags:
             self._log(run_id, tags=tags, params=params)
             self._described.add(key)
         return run_id
+
+    def _params(self, trial: Mapping[str, Any]) -> dict[str, Any]:
+        """What tells the trial from the others; all options of its cell are in ``config.yaml``."""
+        varying = {name: value for name, value in self._names.varying(trial["cell"]).items() if value is not None}
+        return {**varying, "seed": trial["seed"], **{f"{stream}_seed": seed for stream, seed in trial["pins"].items()}}
 
     def _known(self) -> dict[str, str]:
         """Ids of all trials' runs by key, found by one search, because a search per trial would slow a large sweep."""

@@ -19,8 +19,11 @@ from core.tracking.client import open_client, set_up_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 ANSWER_SECONDS = "10"
+ARTIFACTS = "mlartifacts"
+"""Name of the folder of artifacts beside a database."""
 EXPERIMENT = "unmask"
 """Name of the MLflow experiment that contains all sweeps."""
 
@@ -32,7 +35,8 @@ def prepare_store(uri: str) -> str:
     damages the file if several processes start it at the same time.
 
     Raises:
-        ValueError: the address is not allowed, no usable MLflow store answers there, or the experiment was deleted.
+        ValueError: the address is not allowed, no usable MLflow store answers there, the experiment was deleted, or the
+            database was copied or moved from another folder.
     """
     uri = absolute_uri(uri)
     set_up_mlflow()
@@ -49,6 +53,8 @@ def prepare_store(uri: str) -> str:
             f"experiment {EXPERIMENT!r} at --mlflow-uri {uri} was deleted; restore it with "
             f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}` or use another store"
         )
+    if found is not None:
+        _refuse_moved(uri, found)
     return uri
 
 
@@ -56,7 +62,7 @@ def check_store(uri: str) -> str:
     """The absolute address of an existing store. Nothing is created.
 
     Raises:
-        ValueError: as in `prepare_store`, or the database does not exist.
+        ValueError: as in `prepare_store`, or the database does not exist. An experiment may be missing or deleted.
     """
     uri = absolute_uri(uri)
     database = database_path(uri)
@@ -64,15 +70,29 @@ def check_store(uri: str) -> str:
         raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
     set_up_mlflow()
     with _short_timeouts(), explained(uri):
-        open_client(uri).search_experiments(max_results=1)
+        found = open_client(uri).get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        _refuse_moved(uri, found)
     return uri
+
+
+def _refuse_moved(uri: str, experiment: Experiment) -> None:
+    """Refuse a database that was copied or moved: its artifacts would be written to the folder that it came from."""
+    database, location = database_path(uri), experiment.artifact_location
+    if database is None or not location.endswith(f"/{ARTIFACTS}"):
+        return
+    if location != (database.parent / ARTIFACTS).as_uri():
+        raise ValueError(
+            f"--mlflow-uri {uri} was copied or moved: its artifacts belong to {location.removeprefix('file://')}. "
+            "Delete the database and write it again with jobs/sync_mlflow.py"
+        )
 
 
 def _create_experiment(client: MlflowClient, database: Path | None) -> None:
     from mlflow.exceptions import MlflowException
 
     # With a database and no server, MLflow's default folder of artifacts would be relative to each process's folder.
-    location = (database.parent / "mlartifacts").as_uri() if database else None
+    location = (database.parent / ARTIFACTS).as_uri() if database else None
     try:
         client.create_experiment(EXPERIMENT, artifact_location=location)
     except MlflowException as error:

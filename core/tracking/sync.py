@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.config.naming import TrialNames
 from core.ledger.ledger import Ledger
 from core.ledger.snapshot import SweepSnapshot
 from core.records.progress import State
-from core.tracking.encode import progress_metrics, record_digest
+from core.tracking.encode import progress_metrics
 from core.tracking.store import explained
 from core.tracking.tracker import Status, SweepTracker, sweep_runs
 
@@ -54,11 +55,12 @@ def sync_sweep(
     Raises:
         ValueError: the address is not allowed, or no usable MLflow store answers there.
     """
-    runs = sweep_runs(mlflow_uri, ledger, snapshot.description.protocol_options())
+    names = TrialNames(snapshot.description.cells.values())
+    runs = sweep_runs(mlflow_uri, ledger, snapshot.description.protocol_options(), names)
     progress = snapshot.progress
     with explained(runs.uri):
         deleted = runs.delete_all() if rewrite else 0
-        outdated, _ = runs.outdated({record.key: record_digest(record) for record in snapshot.finished})
+        outdated, _ = runs.outdated({record.key: runs.digest(record) for record in snapshot.finished})
     with SweepTracker(runs, ledger.record, snapshot.finished, training=False) as tracker:
         tracker.set_summary(summary)
         for name, text in files.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.tracking.client import open_client
 from core.tracking.runs import search_runs
 from core.tracking.store import EXPERIMENT, check_store, explained
+from core.tracking.views import run_link
 
 EVALUATION_TABLE = "evaluation.md"
 """Name of the artifact of a sweep's run that contains the table of evaluations."""
@@ -21,8 +22,8 @@ class TrackedSweep:
         sweep: name of the sweep.
 
     Attributes:
-        page: path of the page of the sweep's run in MLflow's user interface: ``experiments/1/runs/...``.
-        run_ids: ids of the trials' runs by the trial's key.
+        page: address of the page of the sweep's run, relative to MLflow's user interface.
+        pages: addresses of the pages of the trials' runs, relative to the user interface, by the trial's key.
 
     Raises:
         ValueError: the store does not exist or has no run of the sweep.
@@ -37,9 +38,9 @@ class TrackedSweep:
         if parent is None:
             raise ValueError(f"sweep {sweep} has no run in experiment {EXPERIMENT!r} of --mlflow-uri {self._uri}")
         self._run_id = parent.info.run_id
-        self.page = f"experiments/{parent.info.experiment_id}/runs/{self._run_id}"
+        self.page = run_link(parent.info.experiment_id, self._run_id)
         trials = [run for run in reversed(runs) if run.data.tags["role"] == "trial"]
-        self.run_ids = {run.data.tags["trial_key"]: run.info.run_id for run in trials}
+        self.pages = {r.data.tags["trial_key"]: run_link(r.info.experiment_id, r.info.run_id) for r in trials}
 
     def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:
         """Copy files to the artifacts of the sweep's run. Artifacts with the same name are replaced.

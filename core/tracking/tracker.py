@@ -10,16 +10,16 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from core.config import ProtocolOptions, Trial
+from core.config.naming import TrialNames
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.source import git_commit
-from core.tracking.encode import describe, record_digest
+from core.tracking.encode import describe
 from core.tracking.entries import Entry, FindRecord
 from core.tracking.runs import SweepRuns
 from core.tracking.store import prepare_store
 from core.tracking.writer import Writer
 
-NOTE = "mlflow.note.content"
 Status = Literal["FINISHED", "KILLED", "FAILED"]
 
 
@@ -45,7 +45,7 @@ class SweepTracker:
         self, runs: SweepRuns, find_record: FindRecord, finished: Iterable[TrialRecord] = (), *, training: bool
     ) -> None:
         self._runs, self._training = runs, training
-        self._digests = {record.key: record_digest(record) for record in finished}
+        self._digests = {record.key: runs.digest(record) for record in finished}
         self._writer = Writer(runs, find_record, self._open)
         self._closed = False
 
@@ -80,8 +80,8 @@ class SweepTracker:
         self._writer.add(trial_key, Entry(end=(_now(), "interrupted")))
 
     def set_summary(self, markdown: str) -> None:
-        """Set the description of the sweep's run."""
-        self._write_sweep("summary", tags={NOTE: markdown})
+        """Set the description of the sweep's run, to which a link to the view of its trials is added."""
+        self._writer.add("summary", Entry(of_sweep=partial(self._runs.describe_sweep, _now(), markdown)))
 
     def set_progress(self, metrics: Mapping[str, float]) -> None:
         """Write the sweep's progress as metrics of its run."""
@@ -113,6 +113,11 @@ class SweepTracker:
         return f"MLflow lacks {self.waiting} of this sweep's entries ({self._writer.last_error or 'no answer yet'})"
 
     @property
+    def links(self) -> tuple[str, str] | None:
+        """Addresses of the sweep's page and of the view of its trials, see `SweepRuns.links`."""
+        return self._runs.links
+
+    @property
     def waiting(self) -> int:
         """Number of entries that MLflow does not have yet. A trial has at most one entry."""
         return self._writer.left
@@ -132,6 +137,7 @@ def open_tracker(
     mlflow_uri: str,
     ledger: Ledger,
     protocol: ProtocolOptions,
+    names: TrialNames,
     finished: Iterable[TrialRecord],
     *,
     training: bool = False,
@@ -141,21 +147,22 @@ def open_tracker(
     Args:
         mlflow_uri: MLflow tracking URI.
         ledger: the sweep's ledger.
-        protocol: the sweep's protocol, which is logged as params of each trial.
+        protocol: the sweep's protocol, which is logged as params of its run.
+        names: names of the sweep's trials.
         finished: records of all trials that have ended.
         training: see `SweepTracker`.
 
     Raises:
         ValueError: the address is not allowed, or no usable MLflow store answers there.
     """
-    return SweepTracker(sweep_runs(mlflow_uri, ledger, protocol), ledger.record, finished, training=training)
+    return SweepTracker(sweep_runs(mlflow_uri, ledger, protocol, names), ledger.record, finished, training=training)
 
 
-def sweep_runs(mlflow_uri: str, ledger: Ledger, protocol: ProtocolOptions) -> SweepRuns:
+def sweep_runs(mlflow_uri: str, ledger: Ledger, protocol: ProtocolOptions, names: TrialNames) -> SweepRuns:
     """The writer of a stored sweep's runs. Arguments and errors are those of `open_tracker`."""
     commit = git_commit()
     tags = {"commit": commit, "mlflow.source.git.commit": commit, "host": platform.node()}
-    return SweepRuns(prepare_store(mlflow_uri), ledger.name, tags, protocol.model_dump(mode="json"))
+    return SweepRuns(prepare_store(mlflow_uri), ledger.name, tags, protocol.model_dump(mode="json"), names)
 
 
 def _now() -> int:

@@ -89,7 +89,10 @@ def test_what_cannot_be_estimated_is_said(record: Callable) -> None:
     assert factor_effects([record(0), record(1, "unstable")]).notes == ["no option varies among finished trials"]
     stable = [record(i, cell={"beta": float(1 + i)}) for i in range(3)]
     assert "no trial has the label" in factor_effects(stable).notes[0]
-    few = [record(i, "unstable" if i else "stable", cell={"beta": 1.0 + i, "lr": 0.1 + 0.1 * i**2}) for i in range(3)]
+    settings = ((1.0, 0.1), (2.0, 0.2), (2.0, 0.4))
+    few = [
+        record(i, "unstable" if i else "stable", cell={"beta": beta, "lr": lr}) for i, (beta, lr) in enumerate(settings)
+    ]
     assert factor_effects(few[:2]).notes[0].startswith("lr cannot be distinguished from beta")
     assert [effect.separated for effect in factor_effects(few).effects] == [True, True]
 

@@ -67,8 +67,9 @@ def test_recoveries_are_listed_with_their_evidence(page, make_trial):
     before, after = (healed.trace[e - 1]["train/clean_acc"] for e in (recovery - 1, recovery))
     peak = max(row["val/fosc"] for row in healed.trace[onset - 1 : recovery - 1])
     fosc = healed.trace[recovery - 1]["val/fosc"]
-    row = f"3 {onset} {recovery} {peak:.2g} → {fosc:.2g} {100 * (after - before):+.1f} points"
+    row = f"{onset} {recovery} {peak:.2g} → {fosc:.2g} {100 * (after - before):+.1f} points"
     assert row in text
+    assert "seed=3 no" in text
     assert "Recoveries without healing: 1 " in text
     assert "Recoveries" not in page([make_trial(cell, 4, probability=0)])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from analysis.report.facets import consequent_factors, coupled_factors, distinct_factors, facets, naming_options
+from analysis.report.facets import distinct_factors, facets
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,6 @@ def test_factors_that_follow_from_another_are_left_out():
     assert table.fixed == {}
 
 
-def test_epsilon_stands_for_a_step_size_that_changes_with_it():
-    cells = [Cell({"attack_step_size": e, "epsilon": e}) for e in (0.15, 0.3)]
-    assert distinct_factors(cells) == ["epsilon"]
-    assert coupled_factors(cells) == {"epsilon": ["attack_step_size"]}
-
-
 def test_one_factor_is_a_single_row_and_one_cell_a_single_field():
     (row,) = facets([Cell({"lr": 0.1}), Cell({"lr": 0.05})])
     assert (row.row_factor, row.column_factor, row.columns) == (None, "lr", [0.05, 0.1])
@@ -67,17 +61,3 @@ def test_missing_combinations_and_lists_as_values():
     # Each determines the other, and one factor suffices.
     (table,) = facets(cells)
     assert len(table.cells) == 2
-
-
-def test_what_a_method_implies_is_no_column():
-    """The attacks of the methods follow from their names, except where one method has two."""
-    attacks = {"trades": ("kl", "gaussian"), "mart": ("ce", "gaussian"), "pgd-at": ("ce", "uniform")}
-    cells = [
-        {"method": m, "inner": i, "attack_start": s, "attack_step_size": e / k, "epsilon": e, "attack_steps": k}
-        for (m, (i, s)), e, k in product(attacks.items(), (0.1, 0.2), (1, 10))
-    ]
-    assert naming_options(cells) == ["method", "epsilon", "attack_steps"]
-    other = {**cells[0], "inner": "ce"}
-    assert naming_options([*cells, other]) == ["method", "inner", "epsilon", "attack_steps"]
-    assert consequent_factors([Cell(cell) for cell in cells]) == ["inner", "attack_start", "attack_step_size"]
-    assert len({str([cell[name] for name in naming_options([*cells, other])]) for cell in [*cells, other]}) == 13

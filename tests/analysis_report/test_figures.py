@@ -138,7 +138,7 @@ def test_the_twin_of_a_healed_trial_may_be_in_the_earlier_sweep(make_trial):
     assert [(r.cell_id, r.seed, outcome(r)) for r in pair] == [(plain.id, 2, "unstable"), (healing.id, 2, "healed")]
     assert heal_pair(again, EarlierRecords("first", [make_trial(plain, 2, probability=0)], before.counterparts)) is None
     (panel,) = [panel for panel in paper_panels(again, before) if panel.figure == 6]
-    assert panel.description == "With and without healing, seed 2: at the end unstable without, healed with"
+    assert panel.description == "With and without healing, seed=2: at the end unstable without, healed with"
     drawn_fosc = drawn(panel.draw).axes[0].lines[:2]
     for line, trial in zip(drawn_fosc, pair, strict=True):
         assert list(line.get_ydata()) == [row["val/fosc"] for row in trial.trace]
@@ -147,7 +147,9 @@ def test_the_twin_of_a_healed_trial_may_be_in_the_earlier_sweep(make_trial):
 def test_paper_figures_are_written_as_files(records, tmp_path):
     grid = np.linspace(-0.1, 0.1, 9)
     loss = 1 + np.add.outer(grid, np.abs(grid))
-    panels = paper_panels(records) + landscape_panels(grid, {"stable": loss, "unstable": 3 * loss})
+    panels = paper_panels(records) + landscape_panels(
+        grid, {"stable": loss[None], "unstable": 3 * loss[None]}, {"stable": "seed=0", "unstable": "seed=1"}
+    )
     paths = write_figures(panels, tmp_path, "png")
     assert [path.name for path in paths] == [f"figure-{n}.png" for n in ("1-contour", "1-surface", 2, 3, 4, 5)]
     for path in paths:
@@ -167,12 +169,25 @@ def test_landscape_axes_follow_the_probe_s_indices():
     loss = np.repeat(
         offsets[:, None] + 1, 11, axis=1
     )  # It increases along the first index, which is the gradient's sign.
-    bands, lines = drawn(landscape_panels(offsets, {"x": loss})[1].draw).axes[0].collections
+    bands, lines = drawn(landscape_panels(offsets, {"x": loss[None]}, {"x": "seed=0"})[1].draw).axes[0].collections
     for path in lines.get_paths():
         for line in path.to_polygons(closed_only=False):
             assert np.ptp(line[:, 0]) < 1e-9, "equal loss at equal offset along x"
     for path in bands.get_paths():
         assert not len(path) or np.ptp(path.vertices[:, 0]) < 0.25, "a band of loss is narrow along x"
+
+
+def test_the_landscapes_of_one_image_share_their_scale():
+    grid = np.linspace(-1, 1, 5)
+    flat, steep = np.ones((2, 5, 5)), np.full((2, 5, 5), 3.0) * np.array([1, 2])[:, None, None]
+    names = {"stable": "seed=0", "unstable": "seed=1"}
+    panels = [p for p in landscape_panels(grid, {"stable": flat, "unstable": steep}, names) if p.part == "contour"]
+    # of each panel the ends of the colour bar; the order is image by image
+    ends = [tuple(drawn(panel.draw).axes[0].collections[0].get_clim()) for panel in panels]
+    assert ends[0] == ends[1]
+    assert ends[2] == ends[3]
+    assert ends[0][1] >= 3
+    assert ends[2][1] >= 6
 
 
 def svg_of(text):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from mlflow import MlflowClient
@@ -77,11 +78,16 @@ def test_worker_killed_alone_is_restarted_in_the_same_run(sweep: Sweep, undistur
     assert sweep.records("tiny") == undisturbed.records("tiny")
 
 
-def test_interrupt_says_what_is_saved_and_how_to_continue(local_sweep: Sweep) -> None:
+@pytest.mark.parametrize(
+    ("send", "number"), [(os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM)], ids=["Ctrl-C", "end of a Slurm job"]
+)
+def test_interrupt_says_what_is_saved_and_how_to_continue(
+    local_sweep: Sweep, send: Callable[[int, int], None], number: int
+) -> None:
     driver = local_sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
     trials = local_sweep.folder / "results" / "long" / "trials"
     local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    os.kill(driver.pid, signal.SIGINT)
+    send(driver.pid, number)
     assert driver.wait(timeout=LIMIT_S) == 130, local_sweep.text
     assert "0 trials saved, 1 not finished or crashed" in local_sweep.text
     assert "--name long" in local_sweep.text

@@ -72,3 +72,9 @@ def test_the_first_problem_of_a_file_names_its_place(content: str, sentence: str
         Some.model_validate_json(content)
     assert first_problem(refused.value) == sentence
     assert len(explain(refused.value)) >= 1
+
+
+def test_a_list_of_one_wrong_entry_has_one_problem() -> None:
+    with pytest.raises(ValidationError) as error:
+        Some.model_validate({"seeds": ["x"]})
+    assert explain(error.value) == ["--seeds x: must be a whole number"]

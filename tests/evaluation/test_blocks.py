@@ -31,7 +31,7 @@ def tasks(sweep: TinySweep, **options: object) -> tuple[BlockTask, ...]:
     budget = BUDGET if options.get("mode", "individual") == "individual" else {}
     planner = Planner(EvaluationOptions.model_validate({"images": 50, "block": 20, **budget, **options}), ".")
     record = sweep.records[0]
-    (target,) = planner.trial_targets(record, sweep.ledger.trial_store(record.key), ProtocolOptions())
+    (target,) = planner.trial_targets(record, "seed=0", sweep.ledger.trial_store(record.key), ProtocolOptions())
     return target.tasks
 
 

@@ -85,7 +85,7 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
 
     planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), ".")
     for record in trained.records:
-        (target,) = planner.trial_targets(record, trained.ledger.trial_store(record.key), ProtocolOptions())
+        (target,) = planner.trial_targets(record, "seed=0", trained.ledger.trial_store(record.key), ProtocolOptions())
         blocks = [evaluate_block(elsewhere(task, record.key), "cpu") for task in target.tasks]
         survivors = {name: sum(sum(block[name]) for block in blocks) for name in blocks[0]}
         evaluated = trained.ledger.record(record.key)

@@ -56,6 +56,14 @@ def test_mean_sd_and_gap_over_seeds() -> None:
         assert abs(row.accuracies[name].deviation - abs(values[0] - values[1]) / 2**0.5) < 1e-12
 
 
+def test_a_part_of_a_sweep_is_named_as_the_whole() -> None:
+    """Only one of the cells is evaluated; its row still says which one it is."""
+    records = [record(0, evidence(**PAPER[0]), beta=6.0), record(0, beta=1.0)]
+    table = evaluation_table(evaluation_rows(records))
+    assert table.header[0] == "beta"
+    assert [row[0] for row in table.rows] == ["6"]
+
+
 def test_rows_per_outcome() -> None:
     outcomes = ("unstable", "stable", "unstable")
     records = [record(s, evidence(**PAPER[s % 2]), outcome=outcome) for s, outcome in enumerate(outcomes)]

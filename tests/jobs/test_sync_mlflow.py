@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.config.naming import TrialNames
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
 from core.records import Evidence, Measurement, TrialRecord
@@ -24,6 +25,7 @@ from tests.analysis_report.conftest import synthetic_trial
 
 Capture = pytest.CaptureFixture[str]
 CELLS = [Cell.from_flat({"beta": beta, "epochs": 12}) for beta in (1, 6)]
+NAMES = TrialNames([cell.flat() for cell in CELLS])
 PROTOCOL = ProtocolOptions()
 
 
@@ -39,7 +41,7 @@ class Stored:
         trials = fixed_trials(sweep)
         self.records = [synthetic_trial(t.cell, t.seed, sweep="mine", epochs=12) for t in trials[:3]]
         live = LiveState(sweep, {}, trials, price=2.0)
-        with open_tracker(self.uri, self.ledger, PROTOCOL, [], training=True) as tracker:
+        with open_tracker(self.uri, self.ledger, PROTOCOL, NAMES, [], training=True) as tracker:
             for trial in trials:
                 live.start(trial, trial.key, 1)
                 tracker.start_trial(trial, 1)

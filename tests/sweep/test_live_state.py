@@ -13,6 +13,7 @@ from analysis.questions.cell_progress import sweep_cells
 from analysis.report.tables.progress_table import ProgressTable
 from analysis.statistics.intervals import interval
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.ledger.progress_text import log_line
 from core.records import Outcome, TrialRecord, Verdict
 from core.records.progress import MISSED_REPORTS, PERIOD_S, SLACK_S, SweepProgress
 from core.sweep import live_state as module
@@ -215,15 +216,27 @@ def test_hundreds_of_trials_fit_on_the_terminal(many: LiveState, width: int, hei
     assert shown == {str(beta) for beta in range(1, 41)}
 
 
-def test_a_few_running_trials_are_named(many: LiveState) -> None:
-    sweep = sweep_of(cells=1, seeds=3)
+def test_each_of_a_few_running_trials_has_its_name_and_its_bar() -> None:
+    sweep = sweep_of(cells=2, seeds=3)
     live = LiveState(sweep, {}, fixed_trials(sweep))
-    for trial in fixed_trials(sweep)[:2]:
-        live.start(trial, trial.key, 1)
-    of_few, of_many = (Display(LiveTable(b, lambda *_: cells_of(many)), Console())._line() for b in (live, many))
-    assert of_few.count("epoch 0/10") == 2
-    assert "epoch 0/10" not in of_many
-    assert len(of_many) < 500
+    first, second = fixed_trials(sweep)[:2]
+    assert live.start(first, first.key, 1) == "beta=1 seed=0"
+    live.start(second, second.key, 1)
+    live.advance(first.key, rows(1, 5))
+    file = io.StringIO()
+    console = Console(width=100, height=30, force_terminal=True, color_system=None, file=file)
+    console.print(Display(LiveTable(live, lambda *_: cells_of(live)), console)._picture())
+    lines = {line.split("  ")[0]: line for line in file.getvalue().splitlines()}
+    assert "5/10" in lines["beta=1 seed=0"]
+    assert "fosc 0.50" in lines["beta=1 seed=0"]
+    # without colours, rich draws only the finished part of a bar: half of 20 columns
+    assert (lines["beta=1 seed=0"].count("━"), lines["beta=2 seed=0"].count("━")) == (10, 0)
+
+
+def test_a_log_gets_one_short_line_however_many_trials_run(many: LiveState) -> None:
+    line = log_line(many.progress())
+    assert line.startswith("120 of 400 trials done, 200 running (10 to 90 % of their epochs), ")
+    assert len(line) < 120
 
 
 def test_a_log_of_days_speaks_less_often_than_one_of_minutes() -> None:

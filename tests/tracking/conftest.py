@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from core.config import Cell, ProtocolOptions, Trial
+from core.config.naming import TrialNames
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 from core.tracking import SweepTracker, prepare_store
 from core.tracking.runs import SweepRuns
@@ -149,7 +150,7 @@ def driver() -> Callable[..., SweepTracker]:
 
     def start(uri: str, finished: Sequence[TrialRecord] = ()) -> SweepTracker:
         tags = {"commit": "abc", "mlflow.source.git.commit": "abc"}
-        runs = SweepRuns(uri, "demo", tags, ProtocolOptions().model_dump(mode="json"))
+        runs = SweepRuns(uri, "demo", tags, ProtocolOptions().model_dump(mode="json"), TrialNames([]))
         return SweepTracker(runs, STORED.get, finished, training=True)
 
     return start

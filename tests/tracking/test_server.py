@@ -61,4 +61,4 @@ def test_basic_auth_by_environment(
         tracker.start_trial(trial, 1)
         tracker.finish_trial(sample.record(trial))
     assert "correct-horse" not in str(sample.content(uri))
-    assert list(TrackedSweep(uri, "demo").run_ids) == [trial.key]
+    assert list(TrackedSweep(uri, "demo").pages) == [trial.key]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from core.tracking import TrackedSweep, prepare_store
+from core.tracking.store import check_store
 
 
 def test_artifacts_lie_beside_the_database_wherever_the_process_runs(store: str, tmp_path: Path) -> None:
@@ -57,6 +59,15 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("not a database at all, just some text that is long enough\n" * 20)
     with pytest.raises(ValueError, match=r"--mlflow-uri .*notes.db is not a usable MLflow store"):
         prepare_store(f"sqlite:///{tmp_path}/notes.db")
+
+
+def test_a_copied_database_is_refused_because_its_artifacts_are_elsewhere(store: str, tmp_path: Path) -> None:
+    original = Path(store.removeprefix("sqlite:///"))
+    (tmp_path / "copy").mkdir()
+    shutil.copy(original, tmp_path / "copy" / "mlflow.db")
+    for open_store in (prepare_store, check_store):
+        with pytest.raises(ValueError, match=rf"was copied or moved: its artifacts belong to {original.parent}/mlart"):
+            open_store(f"sqlite:///{tmp_path}/copy/mlflow.db")
 
 
 def test_a_server_that_does_not_answer_is_refused_quickly() -> None:

@@ -14,6 +14,7 @@ import yaml
 from mlflow import MlflowClient
 
 from core.tracking import SweepTracker, prepare_store
+from core.tracking.views import trials_link
 
 Driver = Callable[..., SweepTracker]
 
@@ -26,12 +27,15 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
         tracker.finish_trial(sample.record(trial))
         tracker.set_progress({"progress/done": 1})
         tracker.set_summary("| cell | done |")
-        tracker.set_summary("| cell | rate |")
+        tracker.set_summary("2 of 3 were unstable.\n\n| cell | rate |")
 
     (parent,) = sample.runs(store, "sweep")
     assert parent.info.status == "FINISHED"
     assert parent.info.run_name == "demo"
-    assert parent.data.tags["mlflow.note.content"] == "| cell | rate |"
+    view = trials_link(parent.info.experiment_id, "demo")
+    note = parent.data.tags["mlflow.note.content"]
+    assert note == f"2 of 3 were unstable. [Stable against unstable trials]({view})\n\n| cell | rate |"
+    assert parent.data.params["fosc_patience"] == "2"
     assert parent.data.tags["mlflow.source.git.commit"] == "abc"
     assert parent.data.metrics == {"progress/done": 1}
 
@@ -40,9 +44,12 @@ def test_a_finished_trial_as_mlflows_own_client_sees_it(store: str, driver: Driv
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     expected = {"sweep": "demo", "cell": trial.cell.id, "seed": "2", "outcome": "unstable", "overestimation": "true"}
     assert expected.items() <= run.data.tags.items()
-    assert {"beta": "6.0", "milestones": "[]", "train_images": "1200", "fosc_patience": "2"}.items() <= (
-        run.data.params.items()
-    )
+    assert run.info.run_name == "seed=2 init=7"
+    assert run.data.params == {"seed": "2", "init_seed": "7"}
+    assert run.data.tags["mlflow.note.content"].startswith("**unstable**: overestimation, onset at epoch 4.")
+    assert "PGD" not in run.data.tags["mlflow.note.content"]
+    assert "pgd-10 50.0 %" in run.data.tags["mlflow.note.content"]
+    assert "censor_reason" not in run.data.tags
     assert sample.history(store, run, "train/loss") == [(epoch, 1 / epoch + 2) for epoch in range(1, 7)]
     assert sample.history(store, run, "outcome/unstable") == [(0, 1.0)]
     outcome = {name: value for name, value in run.data.metrics.items() if name.startswith("outcome/")}
@@ -220,6 +227,7 @@ WORKLOAD = """
 import sys
 from pathlib import Path
 from core.config import Cell, ProtocolOptions, Trial
+from core.config.naming import TrialNames
 from core.records import TrialRecord
 from core.tracking import SweepTracker
 from core.tracking.runs import SweepRuns
@@ -227,7 +235,7 @@ uri, *files = sys.argv[1:]
 records = [TrialRecord.model_validate_json(Path(file).read_text()) for file in files]
 stored = {record.key: record for record in records}
 tags = {"commit": "abc", "mlflow.source.git.commit": "abc"}
-runs = SweepRuns(uri, "demo", tags, ProtocolOptions().model_dump(mode="json"))
+runs = SweepRuns(uri, "demo", tags, ProtocolOptions().model_dump(mode="json"), TrialNames([]))
 with SweepTracker(runs, stored.get, training=True) as tracker:
     for r in records:
         trial = Trial(cell=Cell.from_flat(r.cell), seed=r.seed, pins=r.pins, audit=r.audit)

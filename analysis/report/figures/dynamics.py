@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
@@ -25,7 +26,7 @@ def masking(record: TrialRecord, name: str) -> Draw:
         _line(bottom, record, "val/pgd10_acc", f"{pgd_name(record)} accuracy", PGD_LOOK)
         bottom.set_ylim(0, 1)
         _legend(bottom)
-        mark_events([top, bottom], record)
+        mark_events(figure, [top, bottom], record)
 
     return draw
 
@@ -39,7 +40,7 @@ def accuracy_gap(record: TrialRecord, name: str) -> Draw:
         _line(bottom, record, "train/gap", "train gap", PGD_LOOK)
         bottom.axhline(0, color=INK, linewidth=0.8)
         bottom.set_ylabel("clean − adv. acc.")
-        mark_events([top, bottom], record)
+        mark_events(figure, [top, bottom], record)
 
     return draw
 
@@ -61,7 +62,7 @@ def self_healing(record: TrialRecord, name: str) -> Draw:
         for ax, (metric, label, look) in zip(axes[1:], below, strict=True):
             _line(ax, record, metric, label, look)
             ax.set_ylabel(label)
-        mark_events(axes, record)
+        mark_events(figure, axes, record)
 
     return draw
 
@@ -110,11 +111,17 @@ def _threshold(ax: Axes, record: TrialRecord) -> None:
 
 def _line(ax: Axes, record: TrialRecord, metric: str, name: str, look: Look) -> None:
     found = series(record, metric)
-    if found.empty:
-        return
-    every = max(1, len(found.epochs) // 6)
+    measured = np.isfinite(found.values)  # some metrics are not measured in every epoch
+    every = max(1, measured.sum() // 6)
     ax.plot(
-        *found, color=look.colour, linestyle=look.dash, marker=look.marker, markersize=3.5, markevery=every, label=name
+        found.epochs[measured],
+        found.values[measured],
+        color=look.colour,
+        linestyle=look.dash,
+        marker=look.marker,
+        markersize=3.5,
+        markevery=every,
+        label=name,
     )
 
 

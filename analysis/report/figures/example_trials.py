@@ -22,14 +22,22 @@ class Pair(NamedTuple):
 def contrast(records: Sequence[TrialRecord]) -> Pair | None:
     """A stable and an unstable trial, of one cell if a cell has both; None without such trials.
 
-    Of several pairs it is the one whose unstable trial has the longest trace, which shows most epochs after the onset.
+    Of several pairs it is the one whose unstable trial shows most: an instability that attacks confirmed, and then most
+    epochs after the onset.
     """
     stable = [r for r in records if outcome(r) == "stable" and has(r, "val/fosc")]
     unstable = [r for r in records if outcome(r) == "unstable" and r.verdict and r.verdict.onset and has(r, "val/fosc")]
     pairs = [Pair(s, u) for u in unstable for s in stable if s.cell_id == u.cell_id]
     if not pairs and stable and unstable:
         pairs = [Pair(stable[0], u) for u in unstable]
-    return max(pairs, key=lambda p: p.second.epochs_run, default=None)
+    return max(pairs, key=lambda pair: _shown(pair.second), default=None)
+
+
+def _shown(unstable: TrialRecord) -> tuple[bool, int]:
+    """Whether attacks confirmed the instability, and the number of epochs after its onset."""
+    verdict = unstable.verdict
+    assert verdict is not None
+    return bool(verdict.overestimation or verdict.catastrophic), unstable.epochs_run - (verdict.onset_epoch or 0)
 
 
 def self_healed(records: Sequence[TrialRecord]) -> TrialRecord | None:

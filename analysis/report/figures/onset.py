@@ -8,14 +8,15 @@ from itertools import cycle
 import numpy as np
 from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from analysis.questions.onset import CellSurvival
-from analysis.report.facets import Facet, describe, facets
+from analysis.report.facets import Facet, facets
 from analysis.report.figures.style import SERIES, Draw
-from analysis.report.formatting import format_value
+from core.config.naming import describe
 
-BAR_DISTANCE = 0.012
-"""Horizontal distance between the interval bars beside the ends of curves, as a share of the epochs."""
+BAR_DISTANCE = 4 / 72
+"""Inches between the interval bars at the ends of curves."""
 
 
 def onset_panels(cells: Sequence[CellSurvival]) -> list[Draw]:
@@ -28,7 +29,6 @@ def onset_panels(cells: Sequence[CellSurvival]) -> list[Draw]:
 
 def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
     cells = {column: facet.cells[row, column] for column in range(len(facet.columns)) if (row, column) in facet.cells}
-    longest = max((cell.curve.last_seen for cell in cells.values()), default=1)
     fixed = facet.fixed | ({facet.row_factor: facet.rows[row]} if facet.row_factor else {})
 
     def draw(figure: SubFigure) -> None:
@@ -36,7 +36,7 @@ def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
         for (column, cell), look in zip(cells.items(), cycle(SERIES), strict=False):
             epochs = np.unique([0, *cell.curve.epochs, cell.curve.last_seen])
             found = [cell.probability_by(int(epoch)) for epoch in epochs]
-            name = f"{facet.column_factor} {format_value(facet.columns[column])}" if facet.column_factor else "all"
+            name = describe({facet.column_factor: facet.columns[column]}) if facet.column_factor else "all"
             ax.plot(
                 epochs,
                 [np.nan if estimate is None else estimate for estimate, _ in found],
@@ -53,8 +53,16 @@ def _panel(facet: Facet[CellSurvival], row: int) -> Draw:
                 low, high = [i.low for i in intervals], [i.high for i in intervals]
                 ax.fill_between(epochs, low, high, step="post", color=look.colour, alpha=0.15, linewidth=0)
             else:  # bands would hide each other
-                at = cell.curve.last_seen + BAR_DISTANCE * (column + 1) * (longest or 1)
-                ax.plot([at, at], [intervals[-1].low, intervals[-1].high], color=look.colour, marker="_", markersize=5)
+                beside = ScaledTranslation(BAR_DISTANCE * (column + 1), 0, figure.dpi_scale_trans)
+                ax.plot(
+                    [cell.curve.last_seen] * 2,
+                    [intervals[-1].low, intervals[-1].high],
+                    color=look.colour,
+                    marker="_",
+                    markersize=5,
+                    transform=ax.transData + beside,
+                    clip_on=False,
+                )
         ax.set_title(describe(fixed) or "all trials")
         ax.set_xlabel("epoch")
         ax.set_ylabel("P(onset by epoch)")

@@ -16,7 +16,7 @@ from analysis.report.figures.gradients import batch_gradients
 from analysis.report.figures.landscape import contour, surface
 from analysis.report.figures.series import has, pgd_name
 from analysis.report.figures.style import Draw, compose, save
-from analysis.report.figures.trial_names import TrialNames
+from core.config.naming import TrialNames
 from core.records import TrialRecord
 
 
@@ -40,43 +40,50 @@ def paper_panels(records: Sequence[TrialRecord], earlier: EarlierRecords | None 
         earlier: the earlier sweep whose trials this sweep trains again, if it does; it has one half of Figure 6.
     """
     found = []
-    names = TrialNames(records)
+    names = TrialNames(record.cell for record in records)
     if pair := contrast(records):
         for record in pair:
-            shows = f"FOSC, SGCS and {pgd_name(record)} accuracy, {outcome(record)}: {names(record)}"
-            found.append(Panel(2, masking(record, names(record)), shows))
+            shows = f"FOSC, SGCS and {pgd_name(record)} accuracy, {outcome(record)}: {names.of(record)}"
+            found.append(Panel(2, masking(record, names.of(record)), shows))
         if has(pair.second, "train/gap"):
-            name = names(pair.second)
+            name = names.of(pair.second)
             found.append(
                 Panel(3, accuracy_gap(pair.second, name), f"FOSC and clean minus adversarial training accuracy: {name}")
             )
     with_batches = [r for r in records if r.gradients and r.verdict and r.verdict.onset_epoch]
     if with_batches:
         record = max(with_batches, key=lambda r: r.epochs_run)
-        name = names(record)
+        name = names.of(record)
         found.append(Panel(4, batch_gradients(record, name), f"Gradients of single batches around the onset: {name}"))
     if healed := self_healed(records):
-        found.append(Panel(5, self_healing(healed, names(healed)), f"Self-healing: {names(healed)}"))
+        found.append(Panel(5, self_healing(healed, names.of(healed)), f"Self-healing: {names.of(healed)}"))
     if twins := heal_pair(records, earlier):
         ended = f"{outcome(twins.first)} without, {outcome(twins.second)} with"
-        name = names(twins.second)
+        name = names.of(twins.second)
         found.append(Panel(6, healed_or_not(twins, name), f"With and without healing, {name}: at the end {ended}"))
     return found
 
 
-def landscape_panels(offsets: np.ndarray, losses: Mapping[str, np.ndarray]) -> list[Panel]:
-    """Panels of Figure 1, its surfaces and then its contours.
-
-    Each panel has its own scale of the loss, because masking shows in the shape of a landscape and not in its height.
+def landscape_panels(
+    offsets: np.ndarray, losses: Mapping[str, np.ndarray], checkpoints: Mapping[str, str]
+) -> list[Panel]:
+    """Panels of Figure 1, its surfaces and then its contours: image by image, with one scale for each.
 
     Args:
         offsets: ``[points]``, shared by all landscapes.
-        losses: landscapes ``[points, points]`` by title, such as ``unstable, image 3``.
+        losses: landscapes ``[images, points, points]`` by the outcome of their trial.
+        checkpoints: the name of the trial and of its checkpoint, by the same outcome.
     """
     return [
-        Panel(1, kind(offsets, loss, title=title), f"Loss landscape: {title}", part)
+        Panel(
+            1,
+            kind(offsets, found[image], title=f"{shown.capitalize()}, test image {image}", top=top),
+            f"Loss landscape, {shown}: {checkpoints[shown]}",
+            part,
+        )
         for part, kind in (("surface", surface), ("contour", contour))
-        for title, loss in losses.items()
+        for image, top in enumerate(np.max([found.max((1, 2)) for found in losses.values()], axis=0))
+        for shown, found in losses.items()
     ]
 
 

@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
+from matplotlib.lines import Line2D
 
 from analysis.report.figures.style import INK
 from core.records import TrialRecord
 
-MARK_LEVELS = 3
-"""Number of heights at which labels of successive marks alternate, because marks may be close to each other."""
+MAX_LISTED = 5
+"""Largest number of epochs that a legend lists."""
 
 
 class Series(NamedTuple):
@@ -42,21 +44,22 @@ def pgd_name(record: TrialRecord) -> str:
     return f"PGD-{record.protocol['eval_steps']}"
 
 
-def mark_events(axes: Sequence[Axes], record: TrialRecord) -> None:
-    """Draw vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, with labels on the first axes."""
+def mark_events(figure: SubFigure, axes: Sequence[Axes], record: TrialRecord) -> None:
+    """Draw vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, and list their epochs below."""
     if record.verdict is None:
         return
-    marks = [(e, "onset", "dashed") for e in record.verdict.onset_epochs]
-    marks += [(e, "recovery", "dotted") for e in record.verdict.recovery_epochs]
-    left, right = axes[0].get_xlim()
-    for index, (epoch, name, dash) in enumerate(sorted(marks)):
-        for ax in axes:
-            ax.axvline(epoch, color=INK, linestyle=dash, linewidth=0.9)
-        axes[0].annotate(
-            f" {name} {epoch} ",
-            (epoch, 1 - 0.12 * (index % MARK_LEVELS)),
-            xycoords=("data", "axes fraction"),
-            va="top",
-            ha="left" if epoch < (left + right) / 2 else "right",
-            fontsize=7.5,
-        )
+    marks = {
+        "onset": (record.verdict.onset_epochs, "dashed"),
+        "recovery": (record.verdict.recovery_epochs, "dotted"),
+    }
+    handles = []
+    for name, (epochs, dash) in marks.items():
+        for epoch in epochs:
+            for ax in axes:
+                ax.axvline(epoch, color=INK, linestyle=dash, linewidth=0.9)
+        if epochs:
+            listed = ", ".join(map(str, epochs[:MAX_LISTED])) + (", ..." if len(epochs) > MAX_LISTED else "")
+            label = f"{name}: epoch{'s' * (len(epochs) > 1)} {listed}"
+            handles.append(Line2D([], [], color=INK, linestyle=dash, linewidth=0.9, label=label))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)

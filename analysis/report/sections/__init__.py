@@ -6,8 +6,10 @@ A section is a function from the `ReportContext` to the sections that the sweep 
 from collections.abc import Callable, Sequence
 
 from analysis.report.context import ReportContext
+from analysis.report.sections.against import against_sections
 from analysis.report.sections.base import Section
 from analysis.report.sections.black_box import black_box_sections
+from analysis.report.sections.checkpoints import checkpoint_sections
 from analysis.report.sections.cost import cost_sections
 from analysis.report.sections.detection import detector_sections
 from analysis.report.sections.differences import difference_sections
@@ -25,6 +27,7 @@ from analysis.report.sections.measures import (
     smoothness_sections,
     vulnerability_sections,
 )
+from analysis.report.sections.next_steps import next_sections
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
 from analysis.report.sections.provenance import provenance_sections
@@ -37,6 +40,9 @@ from analysis.report.sections.variance_components import variance_sections
 MakeSections = Callable[[ReportContext], Sequence[Section]]
 
 SECTIONS: tuple[MakeSections, ...] = (
+    next_sections,
+    against_sections,
+    checkpoint_sections,
     onset_sections,
     effect_sections,
     difference_sections,
@@ -66,6 +72,7 @@ SECTIONS: tuple[MakeSections, ...] = (
 """All sections in the order of the page. The page shows the rates before them and the list of trials after them."""
 
 TERMINAL_SECTIONS: tuple[MakeSections, ...] = (
+    against_sections,
     healing_sections,
     evaluation_sections,
     paper_sections,

@@ -29,6 +29,8 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[TextTable] = ()
     note: str = ""
+    pairs: bool = False
+    """Whether the pictures belong together in pairs, which stand beside each other."""
 
 
 def picture(draw: Draw, description: str, caption: str = "", height: float = PANEL[1]) -> Picture:

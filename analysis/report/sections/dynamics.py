@@ -37,16 +37,26 @@ def trajectory_sections(context: ReportContext) -> list[Section]:
 
 
 def example_sections(context: ReportContext) -> list[Section]:
-    """One section: single trials as in the paper's Figures 1 to 7, as far as the sweep has them."""
-    panels = [*context.landscapes, *paper_panels(context.records, context.earlier)]
+    """Single trials as in the paper's Figures 2 to 7, as far as the sweep has them, and Figure 1 if it was computed."""
+    panels = paper_panels(context.records, context.earlier)
+    landscapes = Section(
+        "landscapes",
+        "Loss landscapes",
+        "The loss around test images, along the sign of the gradient and along a random direction, up to the radius, "
+        "of a stable and an unstable trial. Both have one scale for each image. Where gradients are masked, the loss "
+        "is rough, or does not rise along them.",
+        [picture(p.draw, p.description, f"As Figure 1. {p.description}.") for p in context.landscapes],
+        pairs=True,
+    )
     return [
+        *([landscapes] if context.landscapes else []),
         Section(
             "examples",
             "Single trials",
             "These figures correspond to those of the paper. Their trials are chosen by rule: a stable and an unstable "
-            "trial of one cell with the longest trace, a trial that recovered, and a trial with and without healing."
+            "trial, of one cell if a cell has both, a trial that recovered, and a trial with and without healing."
             if panels
             else "There is no pair of a stable and an unstable trial yet.",
             [picture(p.draw, p.description, f"As Figure {p.figure}. {p.description}") for p in panels],
-        )
+        ),
     ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from analysis.questions.early_stopping_bias import audit_stopper
 from analysis.report.context import ReportContext
 from analysis.report.facets import distinct_factors
-from analysis.report.formatting import format_rate, format_value
+from analysis.report.formatting import format_rate
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.clustered_interval import CLUSTERED
+from core.config.naming import format_value
 
 GROUPS_IGNORED = " Their intervals do not allow for pinned seeds and are probably too narrow."
 

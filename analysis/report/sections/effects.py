@@ -6,6 +6,7 @@ from analysis.questions.countable_trials import is_adaptive
 from analysis.questions.effects import Effect, Effects, factor_effects
 from analysis.report.context import ReportContext
 from analysis.report.figures.effects import forest
+from analysis.report.formatting import NOTHING
 from analysis.report.sections.base import Section, picture
 from analysis.report.tables.text_table import TextTable
 
@@ -42,14 +43,15 @@ def effect_sections(context: ReportContext) -> list[Section]:
 
 
 def _effect_row(effect: Effect) -> list[str]:
-    odds_ratio = f"{effect.odds_ratio:.2g}"
+    odds_ratio, ends = f"{effect.odds_ratio:.2g}", f"{effect.low:.2g} – {effect.high:.2g}"
     if effect.separated:  # the data bound it on one side only
-        odds_ratio = f"> {effect.low:.2g}" if effect.odds_ratio > 1 else f"< {effect.high:.2g}"
+        ends = f"> {effect.low:.2g}" if effect.odds_ratio > 1 else f"< {effect.high:.2g}"
+        odds_ratio = NOTHING
     return [
         effect.factor,
         effect.contrast,
         odds_ratio,
-        f"{effect.low:.2g} – {effect.high:.2g}",
+        ends,
         f"{effect.p_value:.2g}",
         f"{effect.adjusted:.2g}",
         f"{100 * effect.average_change:+.0f} points",

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from analysis.questions.onset import CellSurvival, compare_onsets, onset_survival
 from analysis.report.context import ReportContext
-from analysis.report.facets import describe, distinct_factors
+from analysis.report.facets import distinct_factors
 from analysis.report.figures.onset import onset_panels
-from analysis.report.formatting import NOTHING, format_rate, format_value
+from analysis.report.formatting import NOTHING, format_rate
 from analysis.report.sections.base import Section, picture
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import describe, format_value
 from core.records import TrialRecord
 
 

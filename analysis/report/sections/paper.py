@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
 from analysis.paper.compare_rates import Comparison, compare_with_paper
-from analysis.paper.conclusions import CONCLUSIONS, MEAN_MARGIN, RATE_MARGIN
+from analysis.paper.conclusions import CONCLUSIONS, MEAN_MARGIN
+from analysis.questions.compare_counts import RATE_MARGIN
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING, format_ends

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from analysis.questions.rates import varying_factors
 from analysis.report.context import ReportContext
-from analysis.report.formatting import format_value
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import format_value
 
 
 def provenance_sections(context: ReportContext) -> list[Section]:

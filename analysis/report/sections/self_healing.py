@@ -9,9 +9,10 @@ from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import TrialNames
 
 HEADER = (
-    *("cell", "healing", "signature", "seed", "onset", "recovery", "FOSC: peak → recovery"),
+    *("trial", "healing", "signature", "onset", "recovery", "FOSC: peak → recovery"),
     *("training accuracy", "usual", "gradient norm", "usual"),
 )
 WORDS = 3
@@ -40,7 +41,8 @@ def self_healing_sections(context: ReportContext) -> list[Section]:
     )
     if len(found) > len(shown):
         caption += f" The first {len(shown)} of {len(found)} recoveries."
-    rows = [_row(recovery, context.cell_names.get(recovery.record.cell_id, "all")) for recovery in shown]
+    names = TrialNames(record.cell for record in context.records)
+    rows = [_row(recovery, names.of(recovery.record)) for recovery in shown]
     return [
         Section(
             "self-healing",
@@ -68,7 +70,6 @@ def _row(recovery: Recovery, name: str) -> list[str]:
         name,
         "yes" if recovery.with_healing else "no",
         SIGNATURE[recovery.signature],
-        str(recovery.record.seed),
         str(recovery.onset_epoch),
         str(recovery.epoch),
         f"{peak} → {fosc}",

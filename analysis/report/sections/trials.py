@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.questions.rates import group_by_cell, outcome
 from analysis.report.context import ReportContext
-from analysis.report.formatting import NOTHING, format_seconds, format_value
+from analysis.report.formatting import NOTHING, format_seconds
+from core.config.naming import TrialNames
 from core.records import TrialRecord
 
 
@@ -15,10 +15,10 @@ from core.records import TrialRecord
 class TrialRow:
     """One trial in the list; `link` is the address of its MLflow run."""
 
+    name: str
+    cell_id: str
     key: str
     link: str | None
-    factors: Sequence[str]
-    seed: int
     outcome: str
     reason: str
     labels: str
@@ -28,7 +28,7 @@ class TrialRow:
 
 
 def trial_rows(context: ReportContext) -> list[TrialRow]:
-    """All trials by cell and seed, with their values of the options that vary.
+    """All trials by cell and seed: the names that all outputs use, the ids of their cells, and their keys.
 
     Raises:
         ValueError: a link is not an http or https address.
@@ -36,12 +36,13 @@ def trial_rows(context: ReportContext) -> list[TrialRow]:
     for link in context.links.values():
         if not link.startswith(("http://", "https://")):
             raise ValueError(f"link {link!r} must start with http:// or https://")
+    names = TrialNames(record.cell for record in context.records)
     return [
         TrialRow(
+            name=names.of(record),
+            cell_id=record.cell_id,
             key=record.key,
             link=context.links.get(record.key),
-            factors=[format_value(record.cell.get(name)) for name in context.factors],
-            seed=record.seed,
             outcome=outcome(record),
             reason=(record.verdict.censor_reason or "") if record.verdict else "",
             labels=_labels(record),

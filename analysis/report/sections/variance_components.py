@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from analysis.questions.variance_components import VALUES, VarianceShare, variance_shares
 from analysis.report.context import ReportContext
-from analysis.report.facets import describe
 from analysis.report.formatting import format_rate
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import describe
 
 
 def variance_sections(context: ReportContext) -> list[Section]:

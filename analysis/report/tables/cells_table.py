@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate
 from analysis.report.attack_names import attack_name, short_label
-from analysis.report.facets import consequent_factors, coupled_factors, distinct_factors
+from analysis.report.facets import distinct_factors
 from analysis.report.formatting import (
     NOTHING,
     format_censored,
@@ -19,9 +19,9 @@ from analysis.report.formatting import (
     format_gap,
     format_percent,
     format_rate,
-    format_value,
     time_unit,
 )
+from core.config.naming import consequent_factors, coupled_factors, format_value
 
 SOFT_HYPHEN = "\u00ad"
 """Character of a header at which a narrow column may break it."""
@@ -127,8 +127,9 @@ def table_caption(cells: Sequence[CellRate]) -> str:
     if any(cell.autoattack_gap for cell in cells):
         pgd = attack_name(measured_label(cells, "pgd-10"))
         text += f" AA gap: {pgd} minus AutoAttack, mean ± sample sd (number of trials, unless all have it)."
-    followers = consequent_factors(cells)
-    for name, others in coupled_factors(cells).items():
+    options = [cell.factors for cell in cells]
+    followers = consequent_factors(options)
+    for name, others in coupled_factors(options).items():
         if others and name not in followers:
             text += f" Changed together with {name}: {', '.join(others)}."
     if followers:

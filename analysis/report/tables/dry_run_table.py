@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.table import Table
 
-from analysis.report.facets import naming_options
-from analysis.report.formatting import PASSES, format_passes, format_value
+from analysis.report.formatting import PASSES, format_passes
 from core.config import Passes
+from core.config.naming import format_value, naming_options
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PlannedCell:
 def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
     """The cells by the options that vary, with their trials, passes per batch, PFLOP per trial and device-hours."""
     table = Table(title=f"Sweep {sweep}: nothing is started", title_justify="left")
-    factors = naming_options([cell.options for cell in cells])
+    factors = naming_options([cell.options for cell in cells]) or ["dataset"]
     for name in (*factors, "trials", "passes / batch", "x clean", "PFLOP / trial", "device-hours"):
         table.add_column(name, justify="right")
     for cell in cells:

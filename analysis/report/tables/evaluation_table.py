@@ -12,12 +12,12 @@ from typing import Any, get_args
 from analysis.questions.attack_labels import attack_labels
 from analysis.questions.autoattack_gap import AUTOATTACKS
 from analysis.questions.countable_trials import countable_trials
-from analysis.questions.rates import group_by_cell, has_label, outcome, varying_factors
+from analysis.questions.rates import group_by_cell, has_label, naming_factors, outcome
 from analysis.report.attack_names import attack_name
-from analysis.report.facets import distinct_factors
-from analysis.report.formatting import NOTHING, format_value
+from analysis.report.formatting import NOTHING
 from analysis.report.tables.text_table import TextTable, markdown_table
 from analysis.statistics.means import MeanStd
+from core.config.naming import format_value
 from core.records import CheckpointName, Evidence, TrialRecord
 
 PAPER_ORDER = (
@@ -67,7 +67,7 @@ def evaluation_rows(
             ``autoattack-plus``.
         by_outcome: whether each outcome has a row of its own, as "Regular" and "Unstable" in Tables 1 and 3.
     """
-    names = varying_factors(records)
+    names = naming_factors(records)
     rows = []
     for cell_id, group in group_by_cell(records).items():
         found = [(r, e) for r in group if (e := _largest(r, checkpoint, autoattack)) is not None]
@@ -109,7 +109,7 @@ def stored_evaluations_markdown(records: Sequence[TrialRecord]) -> str:
 
 def evaluation_table(rows: Sequence[EvaluationRow]) -> TextTable:
     """The rows by the options that vary and, if rows have one, by outcome."""
-    names, attacks = distinct_factors(rows), _attacks(rows)
+    names, attacks = list(rows[0].factors) if rows else [], _attacks(rows)
     outcomes = any(row.outcome for row in rows)
     words = [*(names or ["cell"]), *(["outcome"] if outcomes else [])]
     lines = []

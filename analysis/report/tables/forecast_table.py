@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from analysis.questions.forecast import Forecast, Forecasted
-from analysis.report.formatting import PASSES, format_passes, format_value
+from analysis.report.formatting import PASSES, format_passes
 from core.config import Passes
+from core.config.naming import format_value
 
 
 def forecast_tables(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from analysis.questions.healing import VALUES, HealingComparison
 from analysis.report.attack_names import attack_name
-from analysis.report.facets import describe
 from analysis.report.formatting import NOTHING, format_rate
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import describe
 from core.quantity import quantity
 
 

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from analysis.questions.cell_progress import CellProgress
 from analysis.report.facets import distinct_factors
-from analysis.report.formatting import NOTHING, format_ends, format_value
+from analysis.report.formatting import NOTHING, format_ends
 from analysis.report.tables.text_table import TextTable, markdown_table
+from core.config.naming import format_value
 
 FRAME_ROWS = 2
 """Lines of the header: the names of the columns and a rule."""

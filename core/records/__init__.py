@@ -17,10 +17,12 @@ from core.records.record import (
     Verdict,
     read_record,
 )
+from core.records.seal import ChecksumError
 
 __all__ = [
     "SCHEMA_VERSION",
     "CheckpointName",
+    "ChecksumError",
     "Evidence",
     "Feasibility",
     "Measurement",

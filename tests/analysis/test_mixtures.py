@@ -32,5 +32,5 @@ def test_each_difference_is_named_with_its_trials_and_attempts() -> None:
 
 
 def test_cells_with_different_data_are_no_mixture() -> None:
-    cells = [Cell.from_flat({"dataset": name, "epochs": 12, "model": "mlp"}) for name in ("digits", "fields")]
+    cells = [Cell.from_flat({"dataset": name, "epochs": 12}) for name in ("digits", "fields")]
     assert mixtures([trial(0, cells[0]), trial(0, cells[1], {"data": "d1"})]) == []

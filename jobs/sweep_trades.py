@@ -176,6 +176,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     console.print(escape(request.description), style="dim", highlight=False)
     # imported after the first lines are printed, because these imports take seconds
     from analysis.questions.cell_progress import sweep_cells
+    from analysis.questions.mixtures import mixtures
     from analysis.report.context import report_context
     from analysis.report.end_of_training import end_sentence
     from analysis.report.feasibility_note import feasibility_warnings
@@ -208,7 +209,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         console.print(main_table(shown.cells))
         if at_the_end := end_sentence(shown):
             console.print(at_the_end, highlight=False)
-        for warning in feasibility_warnings(result.records):
+        for warning in [*feasibility_warnings(result.records), *mixtures(result.records)]:
             console.print(escape(warning), soft_wrap=True, highlight=False)
         print_designed(request, result.records, history, console)
     print_links(mlflow_uri, result.links, console)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from analysis.questions.mixtures import mixtures
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate, epochs_saved
 from analysis.report.answer_sentence import answer_sentence
 from analysis.report.context import ReportContext
@@ -67,7 +68,7 @@ def write_report(
         sweep=context.sweep,
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
-        warnings=feasibility_warnings(records),
+        warnings=[*feasibility_warnings(records), *mixtures(records)],
         answer=answer_sentence(cells, decision_sentence(context), context.together),
         at_the_end=end_sentence(context),
         interval=interval_sentence(context),

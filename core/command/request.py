@@ -10,6 +10,7 @@ from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
+from core.command.without_effect import GOALS, check_effects
 from core.config import (
     OPTION_FIELDS,
     STREAMS,
@@ -29,7 +30,6 @@ from core.config.names import checked_name
 from core.config.plugins import Plugin, PluginError, load_plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
 
-GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 DEFAULT_PRESET = "quick"
 SMALL_IMAGES = 16
 """Pixels of an image's side up to which the default preset's radius and network make sense."""
@@ -121,6 +121,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if adaptive:
         goal = validated(AllocationGoal, _given(given, AllocationGoal.model_fields))
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
+    check_effects(given, sweep, goal, plan=bool(given.get("plan")))
     if "indifference" in given and "until_decided" not in given:
         raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
     if not given.get("dry_run"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,28 @@ class _StrictLoader(yaml.SafeLoader):
             if keys.count(value) > 1:
                 raise yaml.MarkedYAMLError(problem=f"{value!r} is there twice", problem_mark=key.start_mark)
         return super().construct_mapping(node, deep)
+
+
+def _whole_number(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
+    text = loader.construct_scalar(node)
+    return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+
+
+# PyYAML reads words as YAML 1.1 defines them: 010 is 8 there, 1:30 is 90, 1e-3 is a text, and "no" is False. YAML 1.2
+# (core schema, section 10.3.2) has these definitions instead. Dates stay texts.
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
 
 def read_yaml(path: Path) -> Any:

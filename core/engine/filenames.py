@@ -8,3 +8,6 @@ ARTIFACT = "artifact-"
 
 RECORD = "record.json"
 """Record of a finished trial. A trial is finished if and only if this file exists."""
+
+ATTEMPTS = "attempts.json"
+"""Number and device time of a trial's attempts. It is deleted after the record is written."""

@@ -11,8 +11,11 @@ from typing import Any
 import torch
 
 from core.config import ProtocolOptions, Trial
+from core.config.cell import digest
 from core.data.feasibility import feasibility
+from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset
+from core.engine.attempts import AttemptFile, Attempts
 from core.engine.checkpoint_writer import CheckpointWriter
 from core.engine.determinism import deterministic
 from core.engine.device import peak_memory
@@ -92,7 +95,8 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
     stored = context.store.read(RECORD) if context.ranks.leads else None
     finished = read_record(stored) if stored else None
     if finished and not finished.crashed:
-        ResumeFiles(context.store).delete()
+        ResumeFiles(context.store, {}).delete()
+        AttemptFile(context.store).delete()
     if context.ranks.from_leader(finished is not None):
         return finished
     try:
@@ -112,15 +116,18 @@ def _out_of_memory(trial: Trial, protocol: ProtocolOptions, context: TrialContex
         reason += f" with --gpus-per-worker {share:g}: give a larger share"
     else:
         reason += ": give more --workers or a smaller --batch-size, under another --name"
+    spent = AttemptFile(context.store).read()
     record = TrialRecord(
         sweep=context.sweep,
         **trial.record_fields(),
         protocol=protocol.model_dump(mode="json"),
         verdict=censor(reason),
         epochs_run=0,
+        attempts=spent.number,
+        device_seconds=spent.device_seconds,
         provenance=provenance(context.ranks, context.commit, trial.cell),
     )
-    context.store.write(RECORD, record.model_dump_json().encode())
+    context.store.write(RECORD, record.to_json())
     return record
 
 
@@ -131,10 +138,11 @@ class TrialRun:
         self.trial, self.protocol, self.context = trial, protocol, context
         self.ranks = context.ranks
         self.dataset = dataset.to(self.ranks.device)
-        self.files = ResumeFiles(context.store)
+        owner = {"trial": trial.key, "protocol": digest(protocol.model_dump(mode="json"))}
+        self.files, self.attempts = ResumeFiles(context.store, owner), AttemptFile(context.store)
         self._build()
         self.state = self._resume()
-        self.state.attempts += 1
+        self._begin_attempt()
         self._unreported: list[Row] = []
         self._decided = False
         self._writer = CheckpointWriter(self.files.write, context.cadence.checkpoint_s)
@@ -154,6 +162,22 @@ class TrialRun:
         epsilon = cell.attack.epsilon
         self.measurement = VerdictMeasurement(self.trainer.measured, self.dataset, epsilon, protocol, self.ranks)
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
+
+    def _begin_attempt(self) -> None:
+        """Count this attempt, and the work that earlier attempts lost."""
+        state = self.state
+        spent = self.ranks.from_leader(self.attempts.read() if self.ranks.leads else None)
+        lost = max(spent.device_seconds - state.device_seconds, 0.0)
+        state.device_seconds += lost
+        state.lost_device_seconds += lost
+        state.attempts = max(spent.number, state.attempts) + 1
+        mine = provenance(self.ranks, self.context.commit, self.trial.cell)
+        state.took_part = [*(earlier for earlier in state.took_part if earlier != mine), mine]
+        self._write_attempts()
+
+    def _write_attempts(self) -> None:
+        if self.ranks.leads:
+            self.attempts.write(Attempts(self.state.attempts, self.state.device_seconds))
 
     def run(self) -> TrialRecord | None:
         """Train until the last epoch, or until a confirmed alarm decides the verdict."""
@@ -230,6 +254,8 @@ class TrialRun:
         report_due, save_due = self.ranks.from_leader(due)
         if report_due:
             self._report()
+        if self.ranks.leads and self.attempts.due:
+            self._write_attempts()
         if save_due and self.ranks.leads:
             artifacts = self.trainer.method.artifacts()
             self._writer.save(lambda: self.files.pack(self.state, self.parts, artifacts))
@@ -251,6 +277,8 @@ class TrialRun:
             if found is None:
                 return TrialState()
             state = unpack(found.checkpoint, self.parts)
+            if len(state.rows) != state.epoch or state.epoch > self.trial.cell.training.epochs:
+                raise ValueError(f"{len(state.rows)} rows for {state.epoch} epochs")
             self.trainer.method.load_artifacts(found.artifacts)
             return state
         except CorruptFileError as error:
@@ -285,14 +313,17 @@ class TrialRun:
             trace=state.rows,
             gradients=state.gradients,
             device_seconds=state.device_seconds,
+            lost_device_seconds=state.lost_device_seconds,
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
             feasibility=feasibility(self.dataset.train, self.dataset.test, trial.cell.attack.epsilon),
-            provenance=provenance(self.ranks, self.context.commit, trial.cell) | self._origin,
+            provenance=state.took_part[-1] | self._origin | {"data": fingerprint(self.dataset)},
+            took_part=tuple(state.took_part),
         )
-        store.write(RECORD, record.model_dump_json().encode())
+        store.write(RECORD, record.to_json())
         self._writer.wait()
         self.files.delete()
+        self.attempts.delete()
         return record
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,7 +27,10 @@ class TrialState:
         alarms: evidence that was measured while the detector's alarm was on.
         noisy_batches: number of batches that still get healing noise, from the first batch of the next epoch on.
         device_seconds: seconds of training and evaluation times the number of workers, over all attempts.
+        lost_device_seconds: the part of ``device_seconds`` whose work was lost, because an attempt ended without a
+            checkpoint of it.
         attempts: number of times that the trial was started.
+        took_part: provenance of the attempts whose epochs the state contains, each different one once.
     """
 
     epoch: int = 0
@@ -38,23 +41,41 @@ class TrialState:
     alarms: list[Evidence] = field(default_factory=list)
     noisy_batches: int = 0
     device_seconds: float = 0.0
+    lost_device_seconds: float = 0.0
     attempts: int = 0
+    took_part: list[dict[str, str]] = field(default_factory=list)
 
 
-def pack(state: TrialState, parts: dict[str, Any], artifacts: Iterable[str] = ()) -> bytes:
-    """A checkpoint as bytes: the state, the ``state_dict`` of every part, and the names of the method's artifacts."""
+class Contents(NamedTuple):
+    """The head of a checkpoint, which is read before the rest of it is used.
+
+    Attributes:
+        owner: the trial and the protocol that the checkpoint belongs to; empty in checkpoints of earlier versions.
+        artifacts: SHA-256 of each artifact by its name; None in checkpoints of earlier versions.
+    """
+
+    owner: dict[str, str]
+    artifacts: dict[str, str | None]
+
+
+def pack(state: TrialState, parts: dict[str, Any], owner: Mapping[str, str], artifacts: Mapping[str, str]) -> bytes:
+    """A checkpoint as bytes: the state, the ``state_dict`` of every part, and the head (see `Contents`)."""
     plain = {**vars(state), "selected": vars(state.selected), "gated": vars(state.gated)}
     plain["alarms"] = [evidence.model_dump_json() for evidence in state.alarms]
     buffer = io.BytesIO()
     states = {name: part.state_dict() for name, part in parts.items()}
-    torch.save({"progress": plain, "parts": states, "artifacts": sorted(artifacts)}, buffer)
+    head = {"owner": dict(owner), "artifacts": dict(sorted(artifacts.items()))}
+    torch.save({"progress": plain, "parts": states, **head}, buffer)
     return buffer.getvalue()
 
 
-def artifact_names(checkpoint: bytes) -> list[str]:
-    """Names of the artifacts that belong to a checkpoint. Those of earlier versions had none."""
-    names: list[str] = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu").get("artifacts", [])
-    return names
+def contents(checkpoint: bytes) -> Contents:
+    """The head of a checkpoint. Checkpoints of earlier versions have no owner, and no artifacts or only their names."""
+    stored = torch.load(io.BytesIO(checkpoint), weights_only=True, map_location="cpu")
+    artifacts = stored.get("artifacts", {})
+    return Contents(
+        stored.get("owner", {}), dict(artifacts) if isinstance(artifacts, dict) else dict.fromkeys(artifacts)
+    )
 
 
 def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:

@@ -6,11 +6,12 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.config import Cell
 from core.config.plugins import PluginError
@@ -50,12 +51,35 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
         stored: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         cell = Cell.stored(stored["cell"], where)
         model = build_model(cell.model, cell.data.shape, seed=0).eval()
+        _check_weights(stored["model"], model)
         model.load_state_dict(stored["model"])
-        return Checkpoint(cell, stored["seed"], stored["epoch"], actual, model)
+        seed, epoch = stored["seed"], stored["epoch"]
+        if not (type(seed) is int and seed >= 0 and type(epoch) is int and epoch >= 0):
+            raise UnusableWeightsError(f"seed {seed!r:.50} and epoch {epoch!r:.50} are not numbers from 0")
+        return Checkpoint(cell, seed, epoch, actual, model)
     except PluginError:
         raise
+    except UnusableWeightsError as error:
+        raise ValueError(f"{where} cannot be evaluated: {error}") from error
     except Exception as error:  # an unpickler may raise any error on bytes that are not a checkpoint
         raise ValueError(f"{where} is not a checkpoint that this version wrote ({type(error).__name__})") from error
+
+
+class UnusableWeightsError(ValueError):
+    """The content of a checkpoint cannot be that of a trained network."""
+
+
+def _check_weights(weights: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Refuse weights that torch would load but that no training writes.
+
+    ``load_state_dict`` casts complex numbers and integers to the network's type, and accepts NaN.
+    """
+    for name, own in model.state_dict().items():
+        stored = weights[name]
+        if stored.dtype != own.dtype:
+            raise UnusableWeightsError(f"{name} is {stored.dtype} and must be {own.dtype}")
+        if stored.is_floating_point() and not bool(stored.isfinite().all()):
+            raise UnusableWeightsError(f"{name} has values that are not finite")
 
 
 def _check_crc(content: bytes) -> None:

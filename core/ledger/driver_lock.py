@@ -4,38 +4,59 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from core.storage import HeldError, Holder, Lease, Store
+from core.storage import HeldError, Lease, LostLeaseError, Store
+
+EXIT_S = 20.0
+"""Seconds that a driver without its lease may take to end, less than `STALE_S` minus `GIVE_UP_S` of the lease."""
+LOST = 4
+"""Exit code of a driver that did not end in this time."""
 
 
 @contextmanager
-def driver_lock(store: Store, name: str) -> Iterator[None]:
+def driver_lock(store: Store, name: str) -> Iterator[Lease]:
     """Hold the sweep's lease, which prevents a second driver on any machine from training the same trials.
 
     The lease of a driver that was killed on this machine is taken over immediately. The lease of a driver on another
     machine is taken over when it was not refreshed for `core.storage.lease.STALE_S` seconds. A driver that loses its
-    lease in this way is interrupted.
+    lease in any of the ways that `core.storage.Lease` describes is interrupted. If it does not end within `EXIT_S`
+    seconds, its process exits at once with the code `LOST`, because another driver may be running.
 
     Raises:
-        ValueError: another driver is running the sweep, or has taken the sweep over while this one held the lock.
+        ValueError: another driver is running the sweep, or this one lost the lock.
     """
-    taken_by: list[Holder] = []
+    lost: list[str] = []
+    exit_at_once = threading.Timer(EXIT_S, os._exit, [LOST])
+    exit_at_once.daemon = True
+    main_thread = threading.main_thread().ident
+    assert main_thread is not None
 
-    def stop(holder: Holder) -> None:
-        taken_by.append(holder)
-        os.kill(os.getpid(), signal.SIGINT)
+    def stop(reason: str) -> None:
+        lost.append(reason)
+        # A signal to the process may be handled by this thread, which would not wake a main thread that waits.
+        signal.pthread_kill(main_thread, signal.SIGINT)
+        exit_at_once.start()
 
     try:
-        with Lease(store, "driver", stop):
-            yield
+        with Lease(store, "driver", stop) as lease:
+            yield lease
     except HeldError as held:
         raise ValueError(
             f"--name {name}: another driver, {held.holder}, is running this sweep in {store.root}; wait or stop it"
         ) from None
     except KeyboardInterrupt:
-        if not taken_by:
+        if not lost:
             raise
-    if taken_by:
-        raise ValueError(f"--name {name}: another driver, {taken_by[0]}, has taken this sweep over; this one stopped")
+    except LostLeaseError:
+        if not lost:
+            raise
+    finally:
+        exit_at_once.cancel()
+    if lost:
+        raise ValueError(
+            f"--name {name}: this driver has lost the sweep's lease in {store.root} and stopped: {lost[0]}. "
+            "Finished trials are saved, and the same command continues the sweep"
+        )

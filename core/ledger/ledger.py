@@ -17,9 +17,18 @@ from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
 from core.config.protocol import with_defaults
 from core.engine.filenames import RECORD
-from core.ledger.description import DESCRIPTION, read_description
+from core.ledger.cell_ids import is_cell_of
+from core.ledger.description import DESCRIPTION, SweepDescription, read_description
 from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
-from core.records import Evidence, Measured, SweepProgress, TrialRecord, UnknownSchemaError, read_record
+from core.records import (
+    ChecksumError,
+    Evidence,
+    Measured,
+    SweepProgress,
+    TrialRecord,
+    UnknownSchemaError,
+    read_record,
+)
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -62,6 +71,7 @@ class Ledger:
 
     def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
+        self._description: SweepDescription | None = None
 
     def describe(self, sweep: Sweep) -> dict[str, Any]:
         """The content of ``sweep.json`` for ``sweep``, merged with the description that is stored already.
@@ -99,6 +109,13 @@ class Ledger:
             counterparts = {**known.counterparts, **counterparts}
             groups = max(known.pin_groups, groups, key=len)
             plugins = {**known.plugins, **plugins}
+        elif differences := self._differences_of_records(fixed["protocol"], cells.values()):
+            raise ValueError(
+                f"--name {sweep.name}: {self.store.root} has records of a sweep that differs, "
+                f"and its {DESCRIPTION} is missing:\n  "
+                + "\n  ".join(differences)
+                + "\nGive another --name, or the values of the records."
+            )
         return {
             "name": sweep.name,
             "preset": sweep.preset,
@@ -108,6 +125,16 @@ class Ledger:
             **({"plugins": plugins} if plugins else {}),
             "cells": cells,
         }
+
+    def _differences_of_records(self, protocol: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> list[str]:
+        """How a new sweep differs from the records of a sweep that has lost its description."""
+        records = self.records().values()
+        if not records:
+            return []
+        protocols = {json.dumps(record.protocol): record.protocol for record in records}
+        stored = {record.cell_id: record.cell for record in records}
+        changed = [_changed("protocol", with_defaults(before), protocol) for before in protocols.values()]
+        return [*dict.fromkeys(line for lines in changed for line in lines), *_changed_settings(stored.values(), cells)]
 
     def continued(self, sweep: Sweep) -> Sweep:
         """The sweep with its cells replaced by equal stored cells that have other ids.
@@ -196,12 +223,33 @@ class Ledger:
             measures = record.measures if found is None else _MEASURES.validate_json(found)
         except UnknownSchemaError as error:
             raise ValueError(f"{store.root}/{RECORD}: {error}") from error
+        except ChecksumError as error:
+            raise DamagedRecordError(f"{store.root}/{file} ({error})") from error
         except ValidationError as error:
             raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
-        if record.key != key or record.verdict is None:
-            reason = f"it belongs to trial {record.key}" if record.key != key else "it has no verdict"
+        if reason := self._misplaced(record, key):
             raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
         return record.model_copy(update={"evaluations": evaluations, "measures": measures})
+
+    def _misplaced(self, record: TrialRecord, key: str) -> str | None:
+        """Why the record cannot be that of the sweep's trial ``key``, or None."""
+        if record.key != key:
+            return f"it belongs to trial {record.key}"
+        if record.verdict is None:
+            return "it has no verdict"
+        if not is_cell_of(record.cell_id, record.cell):
+            return f"the id {record.cell_id} is not that of its cell"
+        # The stored name and protocol never change.
+        self._description = self._description or read_description(self.store)
+        if self._description is None:
+            return None
+        if record.sweep != self._description.name:
+            return f"it belongs to sweep {record.sweep}"
+        protocol = self._description.protocol
+        if record.protocol == protocol:
+            return None
+        differences = _changed("protocol", with_defaults(protocol), with_defaults(record.protocol))
+        return "; ".join(differences) or None
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
         """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
@@ -230,7 +278,7 @@ class Ledger:
 
     def write(self, record: TrialRecord) -> None:
         """Store the record of a trial whose process could not write it."""
-        self.trial_store(record.key).write(RECORD, record.model_dump_json().encode())
+        self.trial_store(record.key).write(RECORD, record.to_json())
 
     def write_evaluations(self, record: TrialRecord) -> None:
         """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""

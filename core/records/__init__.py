@@ -18,10 +18,12 @@ from core.records.record import (
     read_record,
 )
 from core.records.rows import Row, Rows
+from core.records.seal import ChecksumError
 
 __all__ = [
     "SCHEMA_VERSION",
     "CheckpointName",
+    "ChecksumError",
     "Evidence",
     "Feasibility",
     "Measured",

@@ -13,6 +13,7 @@ from core.records.feasibility import Feasibility
 from core.records.key import trial_key
 from core.records.measured import CheckpointName, Measured
 from core.records.rows import Rows
+from core.records.seal import check_seal, sealed
 
 SCHEMA_VERSION = 1
 """Version of the layout of a record. It grows when a field changes its meaning or is removed.
@@ -149,6 +150,8 @@ class TrialRecord(_Plain):
     """One row per batch (Appendix G of the paper): ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0
     """Seconds of training and evaluation, multiplied by the number of workers and summed over all attempts."""
+    lost_device_seconds: float = 0.0
+    """The part of ``device_seconds`` whose work no checkpoint contained when an attempt ended."""
     attempts: int = 1
     """How often the trial was started; 0 for a waiting trial (see `SweepProgress.open_trials`)."""
     checkpoints: dict[str, str] = Field(default_factory=dict)
@@ -156,7 +159,11 @@ class TrialRecord(_Plain):
     feasibility: Feasibility | None = None
     """Whether the data admit a robust classifier at the cell's radius; None in records of unmask 0.1.0."""
     provenance: dict[str, str] = Field(default_factory=dict)
-    """Library versions, git commit, hardware, host and the library of each registered part."""
+    """Library versions, git commit, hardware and host of the last attempt, and the fingerprint of the data."""
+    took_part: tuple[dict[str, str], ...] = ()
+    """Provenance of all attempts whose epochs the trial contains, each different one once, the last one at the end.
+
+    It is empty in records of earlier versions, and of trials whose workers died."""
     evaluations: tuple[Evidence, ...] = ()
     """Evaluations of stored checkpoints (`jobs/evaluate.py`), each on one set of test images with one seed."""
     measures: tuple[Measured, ...] = ()
@@ -176,6 +183,10 @@ class TrialRecord(_Plain):
     def key(self) -> str:
         """Identity of the trial within its sweep."""
         return trial_key(self.cell_id, self.seed, self.pins)
+
+    def to_json(self) -> bytes:
+        """The content of the record's file, with a checksum."""
+        return sealed(self.model_dump_json())
 
     def without_traces(self) -> TrialRecord:
         """The same record without its rows per epoch and per batch, which needs a tenth of the memory."""
@@ -208,8 +219,10 @@ def read_record(content: bytes) -> TrialRecord:
 
     Raises:
         UnknownSchemaError: the record's layout is not the one that this version reads.
+        ChecksumError: the record was changed after it was written.
         pydantic.ValidationError: the record is damaged.
     """
+    check_seal(content)
     try:
         record = TrialRecord.model_validate_json(content)
     except ValidationError:

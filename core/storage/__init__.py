@@ -1,7 +1,16 @@
 """Storage of checkpoints and records in a folder or in a bucket of any S3 server."""
 
 from core.storage.errors import CorruptFileError, StoreError
-from core.storage.lease import HeldError, Holder, Lease
+from core.storage.lease import Fence, HeldError, Holder, Lease, LostLeaseError
 from core.storage.store import Store
 
-__all__ = ["CorruptFileError", "HeldError", "Holder", "Lease", "Store", "StoreError"]
+__all__ = [
+    "CorruptFileError",
+    "Fence",
+    "HeldError",
+    "Holder",
+    "Lease",
+    "LostLeaseError",
+    "Store",
+    "StoreError",
+]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,8 +25,11 @@ STALE_S = 90.0
 """Seconds without a refresh after which another process may take the lease.
 
 Measured by the store's clock, because the clocks of machines may differ."""
+GIVE_UP_S = 60.0
+"""Seconds without a refresh after which a holder gives its lease up: before another process may take it."""
 WATCH_S = 2.0
-"""Seconds between two looks at the lease of another process."""
+"""Seconds between two looks at the lease of another process, and at the age of the own one."""
+_FILE = re.compile(r"([0-9]{8,})\.json")
 _logger = logging.getLogger(__name__)
 
 
@@ -60,6 +65,46 @@ class HeldError(ValueError):
         self.holder = holder
 
 
+class LostLeaseError(StoreError):
+    """A process may not write any more, because its lease is lost or may be lost."""
+
+
+@dataclass(frozen=True)
+class Fence:
+    """The right to write while one lease is held, for processes on other machines. It can be passed on as JSON.
+
+    A writer checks the fence immediately before it writes. Stores have no write that depends on another file. A process
+    that stops between the check and the write can therefore still write once; `GIVE_UP_S` leaves it `STALE_S` minus
+    `GIVE_UP_S` seconds until another process may hold the lease.
+
+    Attributes:
+        root: root of the store that has the lease.
+        folder: name of the folder of the lease's files.
+        number: number of the lease's file.
+        token: the holder's token.
+    """
+
+    root: str
+    folder: str
+    number: int
+    token: str
+
+    def check(self) -> None:
+        """Check that the lease is held by the same holder as when the fence was made.
+
+        Raises:
+            LostLeaseError: another process holds the lease, or the lease was removed.
+            StoreError: the store does not work.
+        """
+        store = Store(self.root).child(self.folder)
+        holder = read_holder(store, self.number)
+        newest = max(lease_numbers(store), default=0)
+        if newest != self.number or holder is None or holder.token != self.token:
+            by = read_holder(store, newest) if newest else None
+            taken = f"{by} holds it now" if by else "it was removed"
+            raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
+
+
 class Lease:
     """A context manager that holds the lease in ``folder`` of ``store`` and refreshes it in a thread.
 
@@ -67,10 +112,13 @@ class Lease:
     lease. The lease of a process that died on this machine is taken over immediately. The lease of a process on another
     machine is taken over when it was not refreshed for `STALE_S` seconds; entering waits for this and prints a line.
 
+    A holder loses its lease if another process took it over, if its file was removed or replaced, and if the file could
+    not be refreshed for `GIVE_UP_S` seconds. It then must not write any more.
+
     Args:
         store: the store of the lease.
         folder: name of the folder of the lease's files.
-        lost: called once in the thread with the new holder if another process has taken the lease over.
+        lost: called once, in a thread, with the reason if the lease is lost.
         say: called with a line of text when entering has to wait.
 
     Raises:
@@ -79,9 +127,10 @@ class Lease:
     """
 
     def __init__(
-        self, store: Store, folder: str, lost: Callable[[Holder], None], say: Callable[[str], None] = print
+        self, store: Store, folder: str, lost: Callable[[str], None], say: Callable[[str], None] = print
     ) -> None:
-        self._store, self._lost, self._say = store.child(folder).with_retry_limit(REFRESH_S), lost, say
+        self._root, self._folder = store.root, folder
+        self._store, self._tell, self._say = store.child(folder).with_retry_limit(REFRESH_S), lost, say
         self._me = Holder(
             host=os.uname().nodename,
             machine=this_machine(),
@@ -91,21 +140,44 @@ class Lease:
         )
         self._number = 0
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._refresh, name="lease", daemon=True)
+        self._lost: str | None = None
+        self._telling = threading.Lock()
+        self._refreshed_at = time.monotonic()
+        self._threads = [
+            threading.Thread(target=target, name="lease", daemon=True) for target in (self._refresh, self._watch)
+        ]
+
+    @property
+    def fence(self) -> Fence:
+        """The right to write while this lease is held."""
+        return Fence(self._root, self._folder, self._number, self._me.token)
+
+    def check(self) -> None:
+        """Check that the lease was not lost, as far as this process knows.
+
+        Raises:
+            LostLeaseError: it was lost.
+        """
+        if time.monotonic() - self._refreshed_at > GIVE_UP_S:
+            self._lose(_overdue())
+        if self._lost is not None:
+            raise LostLeaseError(f"{self._root}/{self._folder}: this driver has lost its lease: {self._lost}")
 
     def __enter__(self) -> Self:
         while not self._take():
             pass
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
         try:
-            if self._newest() == self._number:
+            if self._lost is None and self._newest() == self._number and self._is_mine():
                 self._write(released=True)
         except StoreError as problem:  # the lease expires without a release, too
             _logger.warning("%s", problem)
@@ -116,13 +188,14 @@ class Lease:
         if number:
             self._await_end(number)
         self._number = number + 1
+        self._refreshed_at = time.monotonic()
         if not self._store.create(_file(self._number), self._content()):
             return False
         # another process may have taken the lease, deleted the older files and released the lease since the first look
         if self._newest() != self._number:
             self._store.delete(_file(self._number))
             return False
-        for old in self._numbers():
+        for old in lease_numbers(self._store):
             if old < self._number:
                 self._store.delete(_file(old))
         return True
@@ -135,7 +208,7 @@ class Lease:
         """
         first_age: float | None = None
         while True:
-            holder, age = self._holder(number), self._store.age(_file(number))
+            holder, age = read_holder(self._store, number), self._store.age(_file(number))
             if holder is None or age is None or holder.ended or age >= STALE_S:
                 return
             if holder.on_this_machine or (first_age is not None and age < first_age):
@@ -149,36 +222,64 @@ class Lease:
             time.sleep(WATCH_S)
 
     def _refresh(self) -> None:
-        while not self._over.wait(REFRESH_S):
+        while not self._over.wait(REFRESH_S) and self._lost is None:
+            before = time.monotonic()
             try:
                 newest = self._newest()
                 if newest > self._number:
-                    holder = self._holder(newest)
-                    if holder is not None:
-                        self._lost(holder)
-                    return
-                self._write()
+                    self._lose(f"another driver, {read_holder(self._store, newest) or '?'}, has taken this sweep over")
+                elif not self._is_mine():
+                    self._lose("its file was removed or replaced")
+                else:
+                    self._write()
+                    self._refreshed_at = before  # The store may count from the moment at which the request began.
             except StoreError as problem:
                 _logger.warning("%s", problem)
 
-    def _holder(self, number: int) -> Holder | None:
-        content = self._store.read(_file(number))
-        try:
-            return None if content is None else Holder.model_validate_json(content)
-        except ValidationError:  # a damaged file names no process; it counts as held until it is stale
-            return Holder(host="?", machine="?", pid=0, started="", token="")
+    def _watch(self) -> None:
+        """Notice a refresh that is overdue, also while `_refresh` waits for the store."""
+        while not self._over.wait(WATCH_S) and self._lost is None:
+            if time.monotonic() - self._refreshed_at > GIVE_UP_S:
+                self._lose(_overdue())
+
+    def _lose(self, reason: str) -> None:
+        with self._telling:
+            if self._lost is not None:
+                return
+            self._lost = reason
+        self._tell(reason)
+
+    def _is_mine(self) -> bool:
+        """True if the lease's file is the one that this process wrote."""
+        holder = read_holder(self._store, self._number)
+        return holder is not None and holder.token == self._me.token
 
     def _newest(self) -> int:
-        return max(self._numbers(), default=0)
-
-    def _numbers(self) -> list[int]:
-        return [int(name.removesuffix(".json")) for name in self._store.names() if name[:-5].isdigit()]
+        return max(lease_numbers(self._store), default=0)
 
     def _write(self, released: bool = False) -> None:
         self._store.write(_file(self._number), self._content(released))
 
     def _content(self, released: bool = False) -> bytes:
         return json.dumps(self._me.model_copy(update={"released": released}).model_dump()).encode()
+
+
+def read_holder(store: Store, number: int) -> Holder | None:
+    """The process that a lease's file names; None if there is no such file."""
+    content = store.read(_file(number))
+    try:
+        return None if content is None else Holder.model_validate_json(content)
+    except ValidationError:  # a damaged file names no process; it counts as held until it is stale
+        return Holder(host="?", machine="?", pid=0, started="", token="")
+
+
+def lease_numbers(store: Store) -> list[int]:
+    """The numbers of the lease files in ``store``. Other files do not count."""
+    return [int(match[1]) for name in store.names() if (match := _FILE.fullmatch(name))]
+
+
+def _overdue() -> str:
+    return f"it could not be refreshed for {GIVE_UP_S:g} s, and another driver may take it over"
 
 
 def _file(number: int) -> str:

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from core.storage.address import check_inside, is_s3, parse_s3
 from core.storage.errors import CorruptFileError, StoreError
+from core.storage.files import Files
 from core.storage.folder import Folder
+from core.storage.guarded_files import GuardedFiles
 from core.storage.process_identity import this_machine
 from core.storage.s3 import Bucket
 
 DIGEST_BYTES = 32
-
-
-class Files(Protocol):
-    """The backend of a store: `core.storage.folder.Folder` or `core.storage.s3.Bucket`.
-
-    Paths are relative to ``root``. Every method raises StoreError if the file system or the server fails.
-    """
-
-    root: str
-
-    def at(self, path: str) -> str: ...
-    def with_retry_limit(self, seconds: float) -> Files: ...
-    def read(self, path: str) -> bytes | None: ...
-    def write(self, path: str, content: bytes) -> None: ...
-    def create(self, path: str, content: bytes) -> bool: ...
-    def delete(self, path: str) -> None: ...
-    def list(self, path: str) -> tuple[list[str], list[str]]: ...
-    def age(self, path: str) -> float | None: ...
-    def md5(self, path: str) -> str | None: ...
-    def probe(self, path: str) -> None: ...
 
 
 class Store:
@@ -63,6 +45,10 @@ class Store:
     def with_retry_limit(self, seconds: float) -> Store:
         """The same store, whose requests to a server are repeated for at most ``seconds``."""
         return self._store_at(self._files.with_retry_limit(seconds), self._path)
+
+    def guarded(self, check: Callable[[], None]) -> Store:
+        """The same store, which calls ``check`` before it changes a file. The errors of ``check`` are passed on."""
+        return self._store_at(GuardedFiles(self._files, check), self._path)
 
     def write(self, name: str, content: bytes) -> str:
         """Write ``content`` completely or not at all, and return its SHA-256.

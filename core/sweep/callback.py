@@ -9,6 +9,7 @@ from ray.tune.experiment import Trial as TuneTrial
 
 from core.cluster.broken_gpus import BrokenGpus
 from core.config import ProtocolOptions, Trial
+from core.engine.attempts import AttemptFile
 from core.ledger.ledger import Ledger
 from core.quantity import duration
 from core.records import Row, TrialRecord
@@ -123,13 +124,15 @@ class SweepCallback(Callback):
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.live.running.get(trial.key)
+        spent = AttemptFile(self.ledger.trial_store(trial.key)).read()
         record = TrialRecord(
             sweep=self.ledger.name,
             **trial.record_fields(),
             protocol=self.protocol,
             verdict=censor(reason, self._detectors.get(trial.key)),
             epochs_run=state.epoch if state else 0,
-            attempts=self.attempts.get(trial.key, 1),
+            attempts=max(spent.number, self.attempts.get(trial.key, 1)),
+            device_seconds=spent.device_seconds,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
         self.ledger.write(record)

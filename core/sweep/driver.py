@@ -29,7 +29,7 @@ from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.steps import Steps
-from core.storage import Store, StoreError
+from core.storage import Fence, Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
 from core.sweep.inputs import require_inputs
@@ -133,13 +133,15 @@ def run_sweep(
             steps.advance()
     store = Store(output.storage).child(sweep.name)
     store.probe()
-    ledger = Ledger(store, sweep.name)
     names = TrialNames(entry.cell.flat() for entry in sweep.entries)
-    with driver_lock(store, sweep.name), scratch_folder() as scratch:
+    with driver_lock(store, sweep.name) as lease, scratch_folder() as scratch:
+        ledger = Ledger(store.guarded(lease.check), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
         with open_tracker(output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True) as tracker:
-            training = Training(sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable)
+            training = Training(
+                sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable, lease.fence
+            )
             del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
             trials = stored_trials(ledger)
@@ -169,8 +171,9 @@ class Training:
         scratch: Path,
         adaptive: Adaptive | None,
         trainable: Callable[[dict[str, Any]], None],
+        fence: Fence,
     ) -> None:
-        self.trainable, self.storage = trainable, storage
+        self.trainable, self.storage, self.fence = trainable, storage, fence
         self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
@@ -290,6 +293,7 @@ class Training:
             storage=self.storage,
             sweep_store=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
+            fence=asdict(self.fence),
             data_dir=data_root(options.data_dir),
             commit=self.commit,
             plugins=[asdict(plugin) for plugin in trial.cell.plugins],

@@ -24,7 +24,8 @@ class WorkerTask(TypedDict):
     """The description of a worker's task in JSON types.
 
     ``storage`` is the root of all sweeps, ``sweep_store`` that of the sweep's store, and ``store`` that of the trial's
-    own store. ``plugins`` has the fields of each plug-in that the trial's cell uses.
+    own store. ``fence`` has the fields of the `core.storage.Fence` of the driver's lease. ``plugins`` has the fields of
+    each plug-in that the trial's cell uses.
     """
 
     trial: dict[str, Any]
@@ -33,6 +34,7 @@ class WorkerTask(TypedDict):
     storage: str
     sweep_store: str
     store: str
+    fence: dict[str, Any]
     data_dir: str
     commit: str
     plugins: list[dict[str, str]]
@@ -62,7 +64,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     from core.data.load import load_dataset
     from core.engine.starting_point import read_starting_point
     from core.engine.trial import Cadence, TrialContext, run_trial
-    from core.storage import Store
+    from core.storage import Fence, Store
 
     check_storage_here(task["sweep_store"])
     for plugin in task["plugins"]:
@@ -70,7 +72,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     trial = Trial.model_validate(task["trial"])
     context = TrialContext(
         sweep=task["sweep"],
-        store=Store(task["store"]),
+        store=Store(task["store"]).guarded(Fence(**task["fence"]).check),
         ranks=ranks,
         report=lambda epoch, rows, decided: report({"epoch": epoch, "rows": rows, "decided": decided}),
         commit=task["commit"],

@@ -28,7 +28,7 @@ def inodes(folder: Path) -> dict[str, int]:
 
 def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: Path) -> None:
     tensors = {name: torch.full((3,), float(i)) for i, name in enumerate("abc")}
-    files = ResumeFiles(Store(str(tmp_path)))
+    files = ResumeFiles(Store(str(tmp_path)), {})
     files.write(files.pack(TrialState(), {}, {"a": tensors["a"]}))
     first = inodes(tmp_path)
     files.write(files.pack(TrialState(), {}, {"a": tensors["a"], "b": tensors["b"]}))
@@ -36,7 +36,7 @@ def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: 
     assert first.keys() == {"artifact-a.pt"}
     assert second.keys() == {"artifact-a.pt", "artifact-b.pt"}
     assert second["artifact-a.pt"] == first["artifact-a.pt"]  # a file that is written again is another file
-    later = ResumeFiles(files.store)
+    later = ResumeFiles(files.store, {})
     found = later.read(Ranks())
     assert found is not None
     assert {name: tensor.tolist() for name, tensor in found.artifacts.items()} == {"a": [0] * 3, "b": [1] * 3}
@@ -51,27 +51,27 @@ def test_each_is_written_once_and_deleted_when_no_checkpoint_names_it(tmp_path: 
 def test_a_file_that_no_checkpoint_names_is_not_read(tmp_path: Path) -> None:
     """A kill after the artifact and before the checkpoint leaves it."""
     store = Store(str(tmp_path))
-    files = ResumeFiles(store)
+    files = ResumeFiles(store, {})
     files.write(files.pack(TrialState(), {}, {"a": torch.zeros(3)}))
     store.write_sealed("artifact-b.pt", b"of a checkpoint that was never written")
-    files = ResumeFiles(store)
+    files = ResumeFiles(store, {})
     found = files.read(Ranks())
     assert found is not None
     assert found.artifacts.keys() == {"a"}
     files.write(files.pack(TrialState(), {}, {"a": torch.zeros(3), "b": torch.ones(3)}))
-    again = ResumeFiles(store).read(Ranks())
+    again = ResumeFiles(store, {}).read(Ranks())
     assert again is not None
     assert again.artifacts["b"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
 def test_a_missing_or_damaged_one_is_an_error(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
-    ResumeFiles(Store(str(tmp_path))).write(
-        ResumeFiles(Store(str(tmp_path))).pack(TrialState(), {}, {"a": torch.zeros(3)})
+    ResumeFiles(Store(str(tmp_path)), {}).write(
+        ResumeFiles(Store(str(tmp_path)), {}).pack(TrialState(), {}, {"a": torch.zeros(3)})
     )
     damage(tmp_path / "artifact-a.pt")
     with pytest.raises(CorruptFileError, match=r"artifact-a\.pt is (missing|damaged)"):
-        ResumeFiles(Store(str(tmp_path))).read(Ranks())
+        ResumeFiles(Store(str(tmp_path)), {}).read(Ranks())
 
 
 def test_a_trial_with_artifacts_goes_on_to_the_same_bits(
@@ -116,5 +116,5 @@ def test_a_trial_whose_artifact_is_gone_starts_again(
     (tmp_path / "trial" / "artifact-snapshot-1.pt").unlink()
     again = run(cell)
     assert comparable(again) == comparable(whole)
-    assert again.attempts == 1
+    assert again.attempts == 2
     assert "artifact-snapshot-1.pt is missing; the trial starts again" in capsys.readouterr().out

@@ -59,6 +59,7 @@ def test_what_cannot_be_taken_is_said(
     pinned = Ledger(Store(storage).child("pinned"), "pinned")
     sweep = make_sweep(name="pinned", pin_groups=({"init": 3},))
     pinned.enter(sweep)
-    pinned.write(make_record(Trial(cell=sweep.entries[0].cell, seed=0, pins={"init": 3}), "unstable"))
+    record = make_record(Trial(cell=sweep.entries[0].cell, seed=0, pins={"init": 3}), "unstable")
+    pinned.write(record.model_copy(update={"sweep": "pinned"}))
     with pytest.raises(ValueError, match="--seeds-from pinned: its seeds are pinned"):
         read_earlier(storage, EarlierTrials(sweep="pinned"))

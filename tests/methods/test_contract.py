@@ -149,12 +149,12 @@ def test_a_trial_goes_on_to_the_same_bits_after_any_epoch(
 ) -> None:
     cell = cell_of(row, **COMPOSED[composed])
     whole = make_trainer(cell)
-    files = ResumeFiles(Store(str(tmp_path)))
+    files = ResumeFiles(Store(str(tmp_path)), {})
     checkpoints = []
     for epoch in range(1, EPOCHS + 1):
         train(whole, dataset, epoch)
         files.write(files.pack(TrialState(epoch=epoch), whole.parts, whole.method.artifacts()))
-        checkpoints.append(ResumeFiles(files.store).read(whole.ranks))
+        checkpoints.append(ResumeFiles(files.store, {}).read(whole.ranks))
     for epoch, checkpoint in enumerate(checkpoints[:-1], start=1):
         assert checkpoint is not None
         resumed = make_trainer(cell)

@@ -56,14 +56,14 @@ def cell_of(options: dict[str, Any]) -> Cell:
 def test_training_is_that_of_the_epochs_numbers_one_by_one(name: str, dataset: Dataset) -> None:
     options, option, numbers = CHANGING[name]
     changing = make_trainer(cell_of(options))
-    checkpoint = pack(TrialState(), changing.parts)
+    checkpoint = pack(TrialState(), changing.parts, {}, {})
     constant = make_trainer(cell_of({**options, option: numbers[0]}))
     for epoch, number in enumerate(numbers, start=1):
         train(changing, dataset, epoch)
         one_epoch = make_trainer(cell_of({**options, option: number}))
         unpack(checkpoint, one_epoch.parts)
         train(one_epoch, dataset, epoch)
-        checkpoint = pack(TrialState(), one_epoch.parts)
+        checkpoint = pack(TrialState(), one_epoch.parts, {}, {})
         train(constant, dataset, epoch)
         assert same(bits(changing), bits(one_epoch)), epoch
     assert not same(bits(changing), bits(constant))

@@ -1,0 +1,111 @@
+"""Flags that are valid one by one, but that can change nothing in the sweep they are given for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.allocation import AllocationGoal
+from core.command.sweep_flags import PlanOptions
+from core.config import Sweep
+from core.config.attack import HealOptions
+
+GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
+MAX_IMAGE_BYTES = 10**12
+"""Largest size of a generated data set. No machine that trains on it in memory holds more."""
+
+
+def check_effects(given: Mapping[str, Any], sweep: Sweep, goal: AllocationGoal | None, plan: bool) -> None:
+    """Refuse the first given flag without effect.
+
+    Args:
+        given: value of each given flag.
+        sweep: the sweep that the flags describe.
+        goal: the goal of an adaptive sweep; None if the number of seeds is fixed.
+        plan: whether a forecast is asked for.
+
+    Raises:
+        ValueError: a flag can change nothing. The message says what it needs.
+    """
+    for name, reason in (
+        *((name, "needs --plan") for name in PlanOptions.model_fields if not plan),
+        *((name, f"needs {' or '.join(map(_flag, GOALS))}") for name in AllocationGoal.model_fields if goal is None),
+        *((name, "needs --heal fosc") for name in _heal_details() if not _heals(sweep)),
+    ):
+        if name in given:
+            raise ValueError(f"{_flag(name)} {_shown(given[name])}: {reason}")
+    for name, find in _CHECKS.items():
+        if name in given and (problem := find(sweep)):
+            raise ValueError(f"{_flag(name)} {_shown(given[name])}: {problem}")
+    if goal and goal.max_trials is not None and goal.max_trials < len(sweep.entries):
+        raise ValueError(
+            f"--max-trials {goal.max_trials}: the sweep has {len(sweep.entries)} cells, which need one each"
+        )
+
+
+def _alarm(sweep: Sweep) -> str | None:
+    epochs = _epochs(sweep)
+    protocol = sweep.protocol
+    first = protocol.fosc_grace + protocol.fosc_patience
+    if first <= epochs:
+        return None
+    return (
+        f"an alarm is possible from epoch {first} on (--fosc-grace {protocol.fosc_grace} and --fosc-patience "
+        f"{protocol.fosc_patience}), and training has {epochs} epochs"
+    )
+
+
+def _milestones(sweep: Sweep) -> str | None:
+    last = max(max(entry.cell.training.milestones, default=0) for entry in sweep.entries)
+    if last < _epochs(sweep):
+        return None
+    return f"nothing is trained after epoch {last}, because training has {_epochs(sweep)} epochs"
+
+
+def _audit(sweep: Sweep) -> str | None:
+    return None if sweep.protocol.stop or not sweep.protocol.audit else "has no effect with --no-stop"
+
+
+def _verdict_images(sweep: Sweep) -> str | None:
+    sizes = [entry.cell.data.test_images for entry in sweep.entries]
+    most = max(size for size in sizes if size is not None) if None not in sizes else None
+    if most is None or sweep.protocol.verdict_images <= most:
+        return None
+    return f"the test set has {most} images"
+
+
+def _train_images(sweep: Sweep) -> str | None:
+    size = max(entry.cell.data.generated_values for entry in sweep.entries)
+    if size <= MAX_IMAGE_BYTES:
+        return None
+    return f"the generated images would take {size / 1e12:.3g} TB of memory; allowed is {MAX_IMAGE_BYTES / 1e12:g} TB"
+
+
+_CHECKS: dict[str, Callable[[Sweep], str | None]] = {
+    "fosc_patience": _alarm,
+    "fosc_grace": _alarm,
+    "milestones": _milestones,
+    "audit": _audit,
+    "verdict_images": _verdict_images,
+    **dict.fromkeys(("train_images", "image_size", "channels", "test_images"), _train_images),
+}
+
+
+def _epochs(sweep: Sweep) -> int:
+    return max(entry.cell.training.epochs for entry in sweep.entries)
+
+
+def _heals(sweep: Sweep) -> bool:
+    return any(entry.cell.heal.heal != "none" for entry in sweep.entries)
+
+
+def _heal_details() -> list[str]:
+    return [name for name in HealOptions.model_fields if name != "heal"]
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

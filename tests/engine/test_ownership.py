@@ -1,0 +1,109 @@
+"""A checkpoint is used by its own trial only, and the attempts at a trial are counted whatever ended them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from core.config import Cell
+from core.data.fingerprint import fingerprint
+from core.data.image_set import Dataset, ImageSet
+from core.engine.filenames import ATTEMPTS, RESUME
+from core.records import TrialRecord
+
+Runner = Callable[..., TrialRecord]
+
+
+def dying(epoch: int) -> Callable[..., None]:
+    def report(at: int, rows: list[dict[str, Any]], decided: bool) -> None:
+        if at == epoch:
+            raise RuntimeError("died")
+
+    return report
+
+
+@pytest.mark.parametrize(
+    ("options", "trial", "named"),
+    [
+        ({}, {"seed": 2}, "belongs to trial"),
+        ({"beta": 2.0}, {}, "belongs to trial"),
+        ({}, {"protocol": {"fosc_threshold": 2.5}}, "belongs to protocol"),
+    ],
+)
+def test_the_checkpoint_of_something_else_is_refused(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    comparable: Callable[[TrialRecord], dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: dict[str, Any],
+    trial: dict[str, Any],
+    named: str,
+) -> None:
+    with pytest.raises(RuntimeError, match="died"):
+        run(make_cell(), report=dying(3))
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(tmp_path / "trial" / RESUME, other)
+    undisturbed = run(make_cell(**options), folder="undisturbed", **trial)
+    found = run(make_cell(**options), folder="other", **trial)
+    assert comparable(found) == comparable(undisturbed)
+    assert f"{named}" in capsys.readouterr().out
+
+
+def test_every_attempt_is_counted_and_the_work_that_was_lost(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path
+) -> None:
+    for _ in range(3):  # The first report is before the first checkpoint.
+        with pytest.raises(RuntimeError, match="died"):
+            run(make_cell(), report=dying(1))
+    file = tmp_path / "trial" / ATTEMPTS
+    stored = json.loads(file.read_text())
+    assert stored["number"] == 3
+    file.write_text(json.dumps({**stored, "device_seconds": 100.0}))
+    record = run(make_cell())
+    assert record.attempts == 4
+    assert record.lost_device_seconds == 100.0
+    assert record.device_seconds > 100.0
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"number": "x", "device_seconds": 1}', "{", "null"])
+def test_a_damaged_count_of_attempts_stops_no_training(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "trial").mkdir()
+    (tmp_path / "trial" / ATTEMPTS).write_text(content)
+    assert run(make_cell(), report=lambda *_: None).attempts == 1
+
+
+def test_a_record_names_the_code_of_all_attempts(
+    make_cell: Callable[..., Cell], run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="died"):
+        run(make_cell(), report=dying(3))
+    monkeypatch.setattr("core.engine.provenance.source_tree", lambda: "another tree")
+    record = run(make_cell())
+    assert [part["core"] == "another tree" for part in record.took_part] == [False, True]
+    assert record.provenance["core"] == "another tree"
+    assert record.provenance["data"]
+
+
+def test_the_fingerprint_sees_one_pixel_a_label_and_the_split() -> None:
+    def dataset(pixel: int = 0, label: int = 0, order: int = 1) -> Dataset:
+        images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+        images[0, 0, 0, 0] = pixel
+        labels = torch.tensor([label, 1, 2, 3])
+        halves = [ImageSet(images[:2], labels[:2]), ImageSet(images[2:], labels[2:])][::order]
+        return Dataset(halves[0], halves[1], ImageSet(images, labels))
+
+    same = fingerprint(dataset())
+    assert fingerprint(dataset()) == same
+    changed = [dataset(pixel=1), dataset(label=5), dataset(order=-1)]
+    assert len({same, *map(fingerprint, changed)}) == 4

@@ -166,7 +166,7 @@ class TrialRun:
     def _begin_attempt(self) -> None:
         """Count this attempt, and the work that earlier attempts lost."""
         state = self.state
-        spent = self.ranks.from_leader(self.attempts.read() if self.ranks.leads else None)
+        spent = self.ranks.from_leader(self.attempts.read() if self.ranks.leads else Attempts())
         lost = max(spent.device_seconds - state.device_seconds, 0.0)
         state.device_seconds += lost
         state.lost_device_seconds += lost

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ def mark_events(figure: SubFigure, axes: Sequence[Axes], record: TrialRecord) ->
     """Draw vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, and list their epochs below."""
     if record.verdict is None:
         return
-    marks = {
+    marks: dict[str, tuple[tuple[int, ...], Literal["dashed", "dotted"]]] = {
         "onset": (record.verdict.onset_epochs, "dashed"),
         "recovery": (record.verdict.recovery_epochs, "dotted"),
     }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.questions.rates import group_by_cell, outcome, varying_factors
+from analysis.questions.rates import group_by_cell, naming_factors, outcome
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
-from analysis.report.facets import CellFactors, distinct_factors
-from analysis.report.formatting import NOTHING, format_value
+from analysis.report.formatting import NOTHING
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.means import MeanStd
+from core.config.naming import format_value
 from core.records import Evidence, Measurement, TrialRecord
 
 WHITE_BOX = ("clean", "pgd-10")
@@ -24,9 +24,8 @@ def black_box_sections(context: ReportContext) -> list[Section]:
     if not evaluated:
         return []
     attacks = dict.fromkeys(m.label for _, evidence in evaluated for m in evidence.measurements if _shown(m))
-    names = varying_factors(context.counted)
     groups = group_by_cell([record for record, _ in evaluated])
-    factors = distinct_factors([CellFactors({n: group[0].cell.get(n) for n in names}) for group in groups.values()])
+    factors = naming_factors([group[0] for group in groups.values()])
     evidence_of = {record.key: evidence for record, evidence in evaluated}
     rows = []
     for cell_id, group in groups.items():

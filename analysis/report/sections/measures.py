@@ -18,10 +18,10 @@ from analysis.report.figures.measures import (
     weight_curves,
     with_measure,
 )
-from analysis.report.figures.trial_names import TrialNames
 from analysis.report.sections.base import Picture, Section, picture
 from analysis.report.tables.measure_table import TITLES, measure_table
 from analysis.report.tables.text_table import TextTable
+from core.config.naming import TrialNames
 from core.records import CheckpointName
 
 VULNERABILITY = ("adversarial-vulnerability", "margin")
@@ -128,7 +128,7 @@ def _pictures(
 
 def _planes(context: ReportContext, found: Sequence[Found], measure: str, title: str) -> list[Picture]:
     """The first trial of each outcome: a plane has no room for several trials."""
-    names = TrialNames(context.records)
+    names = TrialNames(record.cell for record in context.records)
     first = {outcome(record): (record, measured) for record, measured in reversed(found)}
     weights = measure == "weight-landscape-2d"
     axes = ("first direction", "second direction") if weights else ("along the attack (l2)", "random direction (l2)")
@@ -137,6 +137,6 @@ def _planes(context: ReportContext, found: Sequence[Found], measure: str, title:
     for kind, (record, measured) in first.items():
         if np.isfinite(array(measured, "loss")).all():
             drawn = plane(measured, f"{title}: {kind}", axes)
-            caption = f"{kind.capitalize()}: {names(record)}. Counterpart: {counterpart}."
+            caption = f"{kind.capitalize()}: {names.of(record)}. Counterpart: {counterpart}."
             pictures.append(picture(drawn, f"{title} of a trial that is {kind}", caption))
     return pictures

@@ -44,6 +44,7 @@ def _measure(bench: Bench, what: str, way: str, precision: str, batch: int) -> N
     call: Call = captured(attack) if way == "graph" else attack
     pace = pace_of(call, bench.device, bench.sizes.seconds / 2)
     steps = cell.attack.attack_steps
+    assert isinstance(steps, int)
     rate = (1 + steps * (1 + IMAGE_BACKWARD)) * batch * forward_flop(cell) / pace.seconds / 1e12
     peak = peak_tflops(hardware(bench.device), precision)
     mfu = {} if peak is None else {"mfu": round(rate / peak, 4)}

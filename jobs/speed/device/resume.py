@@ -43,7 +43,7 @@ def _compare(bench: Bench, what: str, cell: Cell, settings: Settings) -> None:
         _train(whole, train, 1, epochs)
         _train(again, train, 1, epochs)
         _train(half, train, 1, epochs // 2)
-        unpack(pack(TrialState(), half.parts), continued.parts)
+        unpack(pack(TrialState(), half.parts, {}, {}), continued.parts)
         _train(continued, train, epochs // 2 + 1, epochs)
     bits, resumed = _weights(whole), _weights(continued)
     bench.add(

@@ -13,8 +13,6 @@ from typing import Any
 from tests.chaos.sweeps import SweepCommand
 
 Record = dict[str, Any]
-TIMELESS = ("device_seconds", "attempts", "provenance")
-"""Fields of a record that depend on the clock, the machine or the number of attempts."""
 
 
 class Reference:
@@ -40,13 +38,6 @@ class Reference:
         """The records by key, in JSON types."""
         self.prepare(sweep, seeds)
         return {k: r for seed in range(seeds) for k, r in self._records[sweep.name, seed].result().items()}
-
-
-def timeless(record: Record) -> Record:
-    """The record without fields that depend on the clock, the machine or the number of attempts."""
-    kept = {name: value for name, value in record.items() if name not in TIMELESS}
-    kept["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
-    return kept
 
 
 def _prepare() -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from tests.chaos.aftermath import Aftermath, SweepAftermath
-from tests.chaos.reference import Record, timeless
+from tests.chaos.reference import Record
 from tests.chaos.sweeps import ALONE, GROUPS
+from tests.timeless import timeless
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 

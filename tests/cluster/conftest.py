@@ -16,6 +16,7 @@ import pytest
 
 from tests.servers.marked_processes import kill_marked, marked
 from tests.servers.shared_ray import SharedRay
+from tests.timeless import timeless
 
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
 TINY = (
@@ -90,15 +91,8 @@ class Sweep:
 
     def records(self, name: str) -> dict[str, dict[str, Any]]:
         """The stored records by key, without fields that depend on the clock, the machine or the number of attempts."""
-        return {path.parent.name: _timeless(path) for path in self.folder.glob(f"results/{name}/trials/*/record.json")}
-
-
-def _timeless(path: Path) -> dict[str, Any]:
-    record = json.loads(path.read_text())
-    for name in ("device_seconds", "attempts", "provenance"):
-        del record[name]
-    record["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record["trace"]]
-    return record
+        files = self.folder.glob(f"results/{name}/trials/*/record.json")
+        return {file.parent.name: timeless(json.loads(file.read_text())) for file in files}
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from core.records import TrialRecord
 from core.storage import Store
 from tests import tiny
 from tests.networks import Float64
+from tests.timeless import timeless
 
 
 @pytest.fixture
@@ -87,9 +88,7 @@ def comparable() -> Callable[[TrialRecord], dict[str, Any]]:
     """The fields of a record that must not depend on time, machine and number of attempts."""
 
     def reduce(record: TrialRecord) -> dict[str, Any]:
-        plain = record.model_dump(exclude={"device_seconds", "attempts", "provenance"})
-        plain["trace"] = [{k: v for k, v in row.items() if not k.startswith("time/")} for row in record.trace]
-        return plain
+        return timeless(record.model_dump())
 
     return reduce
 

@@ -57,7 +57,10 @@ SWEEPS: dict[str, tuple[str, ...]] = {
     "twoworkers": ("--workers", "2", "--beta", "1", "--batch-size", "64", "--epochs", "2", "--seeds", "1", *SMALL),
 }
 TIMES = ("time/train_s", "time/eval_s")
-LEFT_OUT = ("device_seconds", "provenance", "feasibility", "schema_version", "run_id", "sweep")
+LEFT_OUT = (
+    *("device_seconds", "lost_device_seconds", "provenance", "took_part", "sha256"),
+    *("feasibility", "schema_version", "run_id", "sweep"),
+)
 
 
 def main() -> int:

@@ -68,7 +68,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
     submit = [str(RAY), "job", "submit", f"--address={shared_ray.dashboard}", f"--working-dir={code}", "--"]
     environment = {name: value for name, value in sweep.environment.items() if name != "RAY_ADDRESS"}
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + LIMIT_S
     while True:
         submitted = subprocess.run(
             [*submit, *job, *stores],

@@ -37,7 +37,7 @@ def monotone_sections(context: ReportContext) -> list[Section]:
             f"Rates that fall with {option}",
             f"These intervals hold only if the rate does not rise with {option} while the other options stay the same. "
             "This is an assumption of the reader (--falls-with), which this sweep cannot prove. The trials of other "
-            "cells then bound a cell's rate. Where the interval excludes the cell's own rate, the assumption is doubtful.",
+            "cells then bound a cell's rate. Where it excludes the rate of its cell, the assumption is doubtful.",
             tables=[TextTable(header, rows, len(context.factors))],
         )
     ]

@@ -12,7 +12,7 @@ from analysis.questions.countable_trials import UNKNOWN, countable_trials, defau
 from analysis.questions.displayed_rates import displayed_rates
 from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
 from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
-from analysis.questions.rates import CellRate, Label
+from analysis.questions.rates import CellRate, Label, varying_factors
 from analysis.report.facets import distinct_factors
 from analysis.report.options import ReportOptions
 from analysis.statistics.intervals import IntervalKind
@@ -20,6 +20,8 @@ from core.allocation import SeedHistory
 from core.config.naming import describe
 from core.records import TrialRecord
 
+FIXED_KINDS: tuple[IntervalKind, ...] = ("blaker", "clopper-pearson", "wilson")
+"""Kinds of intervals for independent trials whose number was fixed in advance."""
 NO_GOAL = {"until_width": None, "until_decided": None}
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class ReportContext:
         interval: kind of interval of a rate.
         history: how the sweep's seeds were chosen.
         level: coverage of all intervals, in (0, 1).
+        falls_with: option with which the reader assumes that the rate falls; None: no order is assumed.
         price: price of a device-hour; without it, costs are not shown as money.
         earlier: the earlier sweep whose trials this sweep trains again, if it does.
         against: another sweep that this one is compared with, with the label that both can answer.
@@ -53,6 +56,7 @@ class ReportContext:
     interval: IntervalKind
     history: SeedHistory = UNKNOWN
     level: float = 0.95
+    falls_with: str | None = None
     price: float | None = None
     earlier: EarlierRecords | None = None
     against: ReportContext | None = None
@@ -140,6 +144,8 @@ def report_context(
     counted, interval = countable_trials(records, history)
     if chosen.interval == "sequential" and interval != "sequential":
         raise ValueError("--interval sequential: needs an adaptive sweep with one certainty goal from its beginning")
+    if chosen.falls_with is not None:
+        _check_order(chosen.falls_with, records, chosen.interval or interval)
     return ReportContext(
         sweep=sweep,
         records=started(records),
@@ -148,6 +154,21 @@ def report_context(
         interval=chosen.interval or interval,
         history=history,
         level=chosen.level,
+        falls_with=chosen.falls_with,
         price=chosen.price,
         earlier=earlier,
     )
+
+
+def _check_order(option: str, records: Sequence[TrialRecord], interval: IntervalKind) -> None:
+    cells = [record.cell for record in records]
+    numbers = [
+        name
+        for name in varying_factors(records)
+        if all(isinstance(cell.get(name), int | float) and not isinstance(cell.get(name), bool) for cell in cells)
+    ]
+    if option not in numbers:
+        allowed = ", ".join(numbers) or "none"
+        raise ValueError(f"--falls-with {option}: must be a number that varies in this sweep: {allowed}")
+    if interval not in FIXED_KINDS:
+        raise ValueError(f"--falls-with {option}: needs independent trials whose number was fixed in advance")

@@ -31,6 +31,10 @@ class ReportOptions(Options):
         Unset("blaker where the number of seeds was fixed, anytime where not, clustered where seeds are pinned"),
     ] = Field(None, description="kind of interval of the rates")
     level: Number = Field(0.95, gt=0, lt=1, description="coverage of all intervals")
+    falls_with: Annotated[str | None, Unset("no order of the rates is assumed")] = Field(
+        None,
+        description="option with which the rate is assumed to fall, such as beta: adds intervals that use it",
+    )
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
         None, ge=0, description="price per device-hour in any currency; if given, costs are also shown in money"
     )

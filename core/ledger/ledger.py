@@ -258,21 +258,18 @@ class Ledger:
             DamagedRecordError: files of trials cannot be read. The error names the files of all these trials.
         """
         keys = [key for key in self.store.child("trials").folders() if key not in besides]
+        shared: dict[str, dict[str, Any]] = {}
         with ThreadPoolExecutor(16) as pool:
-            found = list(pool.map(self._record_or_error, keys))
+            found = list(pool.map(lambda key: self._record_or_error(key, shared), keys))
         damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
         if damaged:
             raise DamagedRecordError(*damaged)
-        shared: dict[str, dict[str, Any]] = {}
-        return {
-            key: _sharing(record, shared)
-            for key, record in zip(keys, found, strict=True)
-            if isinstance(record, TrialRecord)
-        }
+        return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
 
-    def _record_or_error(self, key: str) -> TrialRecord | DamagedRecordError | None:
+    def _record_or_error(self, key: str, shared: dict[str, dict[str, Any]]) -> TrialRecord | DamagedRecordError | None:
         try:
-            return self.record(key)
+            record = self.record(key)
+            return None if record is None else _sharing(record, shared)
         except DamagedRecordError as error:
             return error
 

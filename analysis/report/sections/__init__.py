@@ -27,6 +27,7 @@ from analysis.report.sections.measures import (
     smoothness_sections,
     vulnerability_sections,
 )
+from analysis.report.sections.monotone import monotone_sections
 from analysis.report.sections.next_steps import next_sections
 from analysis.report.sections.onset import onset_sections
 from analysis.report.sections.paper import paper_sections
@@ -46,6 +47,7 @@ SECTIONS: tuple[MakeSections, ...] = (
     onset_sections,
     effect_sections,
     difference_sections,
+    monotone_sections,
     threshold_sections,
     trajectory_sections,
     example_sections,

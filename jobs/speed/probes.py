@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.attacks import Pgd
-from core.attacks.base import attack_mode
+from core.attacks.base import attack_mode, image_gradient
+from core.attacks.losses import cross_entropy
 from core.config import Cell, ProtocolOptions
 from core.data.image_set import to_float
 from core.fast import FoldedNetwork
@@ -68,13 +68,11 @@ def alone(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor) -> Tensor:
 def probed(model: nn.Module, attack: Pgd, x: Tensor, y: Tensor) -> Tensor:
     """The number of correct images, and the sums of FOSC and SGCS, from one attack run: ``[3]``."""
     steps = StepCosine()
-    leaf = attack.run(model, x, y, _noise(), steps).requires_grad_()
-    with attack_mode(model), torch.enable_grad():
-        logits = model(leaf)
-        loss = F.cross_entropy(logits, y, reduction="sum")
-    (gradient,) = torch.autograd.grad(loss, leaf)
+    x_adv = attack.run(model, x, y, _noise(), steps)
+    with attack_mode(model):
+        logits, gradient = image_gradient(model, x_adv, cross_entropy(y))
     correct = (logits.argmax(1) == y).sum()
-    return torch.stack([correct, fosc(leaf.detach(), gradient, x, attack.epsilon).sum(), steps.value().sum()])
+    return torch.stack([correct, fosc(x_adv, gradient, x, attack.epsilon).sum(), steps.value().sum()])
 
 
 def _noise() -> torch.Generator:

@@ -99,7 +99,7 @@ def test_a_transfer_attack_names_its_source(trained: TinySweep) -> None:
         options = EvaluationOptions.model_validate(
             {"mode": "none", "attacks": ("transfer-pgd-10",), "images": 4, "source": path}
         )
-        (target,) = Planner(options, ".").trial_targets(record, store, ProtocolOptions())
+        (target,) = Planner(options, ".").trial_targets(record, "seed=0", store, ProtocolOptions())
         blocks = [{spec.name: [True, False, True, True] for spec in target.specs}]
         names.append([m.attack for m in target.collect(blocks, options)])
     checksums = [r.checkpoints["selected.pt"][:8] for r in trained.records]

@@ -17,6 +17,7 @@ from analysis.statistics.means import MeanDifference, MeanStd, welch
 from core.config.over_epochs import OverEpochs, is_over_epochs
 from core.records import Measurement, TrialRecord
 
+TRANSFER = "transfer-"
 TEST_IMAGES = 10_000
 """Test images of CIFAR and Tiny-ImageNet; both papers attack all of them."""
 
@@ -140,12 +141,25 @@ def _autoattack(record: TrialRecord, checkpoint: Any) -> Measurement | None:
 def _measurement(record: TrialRecord, row: PublishedRow, attack: str) -> Measurement | None:
     if attack == "autoattack":
         return _autoattack(record, row.checkpoint)
+    if attack.startswith(TRANSFER):
+        return _transferred(record, row, attack.removeprefix(TRANSFER))
     if evidence := record.evaluation(row.checkpoint, attack):
         return evidence.measurement(attack)
     for evidence in record.verdict.evidence if record.verdict else ():
         if evidence.checkpoint == row.checkpoint and attack in FROM_VERDICT:
             return next((m for m in evidence.measurements if m.attack == attack), None)
     return None
+
+
+def _transferred(record: TrialRecord, row: PublishedRow, network: str) -> Measurement | None:
+    """The latest transfer attack that was made on a network of the published name."""
+    found = [
+        m
+        for evidence in record.evaluations
+        for m in evidence.measurements
+        if evidence.checkpoint == row.checkpoint and m.attack.startswith(TRANSFER) and f" from {network}-" in m.attack
+    ]
+    return found[-1] if found else None
 
 
 def _same(here: Any, published: Any) -> bool:

@@ -10,6 +10,9 @@ from analysis.questions.rates import group_by_cell, outcome, varying_factors
 from analysis.statistics.means import MeanStd
 from core.records import CheckpointName, Measured, TrialRecord
 
+WITHOUT_RADIUS = "minimal-"
+"""Beginning of the names of measures whose attack has no radius."""
+
 
 @dataclass(frozen=True)
 class MeasureRow:
@@ -22,7 +25,9 @@ class MeasureRow:
     """By the name of the value; a value that is not finite in some trial is left out of its mean."""
     trials: int
     settings: tuple[str, ...]
-    """Images, steps and radius; one text unless trials differ."""
+    """Images, steps and seed; one text unless trials differ."""
+    radii: tuple[float, ...]
+    """Radii of the attacks, ascending; empty for attacks without one."""
 
 
 def measure_rows(records: Sequence[TrialRecord], checkpoint: CheckpointName, measure: str) -> list[MeasureRow]:
@@ -41,16 +46,17 @@ def measure_rows(records: Sequence[TrialRecord], checkpoint: CheckpointName, mea
                     values=_means(chosen),
                     trials=len(chosen),
                     settings=tuple(dict.fromkeys(map(setting, chosen))),
+                    radii=tuple(sorted({m.epsilon for m in chosen if not m.measure.startswith(WITHOUT_RADIUS)})),
                 )
             )
     return rows
 
 
 def setting(measured: Measured) -> str:
-    """The images and the budget of a measure in words: ``1,000 training images, 50 steps, radius 0.03137``."""
+    """The images and the budget of a measure in words: ``1,000 training images, 50 steps, seed 0``."""
     kind = "training" if measured.split == "train" else "test"
     steps = "FGSM" if measured.steps is None else f"{measured.steps} steps"
-    return f"{measured.images:,} {kind} images, {steps}, radius {measured.epsilon:.4g}, seed {measured.seed}"
+    return f"{measured.images:,} {kind} images, {steps}, seed {measured.seed}"
 
 
 def measured_kinds(records: Sequence[TrialRecord]) -> list[tuple[CheckpointName, str]]:

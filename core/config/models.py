@@ -67,6 +67,8 @@ def _wide_resnet_numbers(name: str) -> tuple[int, ...] | None:
 for _spec in (
     ModelSpec("small-cnn", "core.models.small_cnn:SmallCnn"),
     ModelSpec("resnet18", "core.models.resnet:resnet18"),
+    ModelSpec("resnet34", "core.models.resnet:resnet34"),
+    ModelSpec("vgg11", "core.models.vgg:vgg11"),
     ModelSpec("preact-resnet18", "core.models.resnet:preact_resnet18"),
     ModelSpec("wrn-N-K", "core.models.resnet:wide_resnet", _wide_resnet_numbers, "N = 6n + 4 (such as wrn-28-10)"),
 ):

@@ -9,7 +9,7 @@ from typing import Literal
 from core.config import Cell, ProtocolOptions
 from core.config.default_paths import data_root
 from core.data.load import check_files, load_dataset
-from core.evaluation.attack_plan import attack_plan
+from core.evaluation.attack_plan import TRANSFER, attack_plan
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.block_run import Correct
 from core.evaluation.blocks import split_blocks
@@ -37,10 +37,15 @@ class Target:
     """All names of these weights, because the selected epoch may also be the last one."""
     specs: tuple[AttackSpec, ...]
     tasks: tuple[BlockTask, ...]
+    source: str = ""
+    """Name of the network on which transfer attacks are made, such as ``resnet34-1a2b3c4d``."""
 
     def collect(self, blocks: Sequence[Correct], options: EvaluationOptions) -> tuple[Measurement, ...]:
-        """The accuracies over all blocks."""
-        return measurements(self.specs, blocks, options)
+        """The accuracies over all blocks. Transfer attacks have the name of their source in their key."""
+        return tuple(
+            m.model_copy(update={"attack": f"{m.attack} from {self.source}"}) if m.attack.startswith(TRANSFER) else m
+            for m in measurements(self.specs, blocks, options)
+        )
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,17 @@ class Planner:
         found: list[Target | MeasureTarget] = []
         if self.options.mode != "off":
             tasks, specs = self._work(label, store, file, sha256, cell, protocol)
-            found.append(Target(label, trial, names, specs, tasks))
+            found.append(Target(label, trial, names, specs, tasks, self._source_name))
         shape = cell.data.shape
         for spec in measure_plan(self.options, cell, protocol):
             measures = self._measure_tasks(spec, store, file, sha256, cell)
             pixels = shape.channels * shape.image_size**2
             found.append(MeasureTarget(f"{label} {spec.name}", trial, names, spec, pixels, measures))
         return found
+
+    @property
+    def _source_name(self) -> str:
+        return f"{self.source.cell.model.model}-{self.source.sha256[:8]}" if self.source else ""
 
     def _measure_tasks(
         self, spec: MeasureSpec, store: Store, file: str, sha256: str, cell: Cell

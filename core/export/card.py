@@ -58,8 +58,8 @@ def card_text(card: dict[str, Any], cell: Cell) -> str:
 Checkpoint *{card["checkpoint"]}* (epoch {card["epoch"]}) of trial `{card["trial"]}`, seed {card["seed"]}, of sweep
 `{card["sweep"]}`.
 
-**Verdict: {verdict["outcome"]}**{f" ({', '.join(labels)})" if labels else ""}. The labels are of the whole trial, and
-are explained by unmask.
+**Verdict: {verdict["outcome"]}**{f" ({', '.join(labels)})" if labels else ""}. The verdict is of the whole
+trial; the documents of unmask (analysis/README.md) define its labels.
 
 ```python
 from load_model import load_model  # needs torch and safetensors

@@ -52,14 +52,14 @@ def stages(
     stem: int,
     widths: Sequence[int],
     strides: Sequence[int],
-    blocks_per_stage: int,
+    blocks_per_stage: Sequence[int],
     norm: Norm,
 ) -> nn.Sequential:
     """Blocks in stages of one width each; a stage's stride is that of its first block."""
     blocks: list[nn.Module] = []
     inputs = stem
-    for width, first_stride in zip(widths, strides, strict=True):
-        for stride in (first_stride, *[1] * (blocks_per_stage - 1)):
+    for width, first_stride, count in zip(widths, strides, blocks_per_stage, strict=True):
+        for stride in (first_stride, *[1] * (count - 1)):
             blocks.append(block(inputs, width, stride, norm))
             inputs = width
     return nn.Sequential(*blocks)

@@ -36,6 +36,8 @@ class Measurement:
     attack: str
     """Key of the attack in a record: ``clean``, ``fgsm``, ``pgd-10``, ``pgd-50x5``, ``square``, ``apgd-ce``, ...
 
+    A transfer attack names its source: ``transfer-pgd-10 from resnet34-1a2b3c4d``, the network and its checksum.
+
     The keys ``pgd-10`` and ``pgd-50x5`` do not change with the protocol's steps and restarts. `label` is the name to
     show, because it states the steps and restarts that were run.
     """

@@ -181,6 +181,18 @@ def test_measures_and_robust_overfitting_are_set_beside(trial: Make) -> None:
     assert values["robust-overfitting"] == pytest.approx(0.065)
 
 
+def test_transfers_are_of_the_network_that_the_paper_names(trial: Make) -> None:
+    options = {"dataset": "cifar10", "method": "trades", "beta": 6, "attack_steps": 10}
+    one = Measurement(attack="transfer-pgd-10 from resnet34-1a2b3c4d", accuracy=0.6, images=10_000, split="test")
+    other = one.model_copy(update={"attack": "transfer-pgd-10 from resnet18-1a2b3c4d", "accuracy": 0.7})
+    both = Evidence(checkpoint="selected", epoch=1, measurements=(one, other))
+    comparison = next(c for c in compare_robustness([trial(0, both, **options)]) if c.paper.table == "2")
+    values = {v.value: v.ours.mean for v in comparison.values if v.ours}
+    assert values["transfer-resnet34"] == 0.6
+    assert values["transfer-resnet18"] == 0.7
+    assert "transfer-vgg11" not in values
+
+
 def test_the_section_says_that_the_paper_selects_on_test_images(trial: Make) -> None:
     records = [trial(seed, evaluated("selected", clean=0.5, pgd_10=0.3, autoattack=0.25)) for seed in range(2)]
     (section,) = published_sections(report_context("s", records))

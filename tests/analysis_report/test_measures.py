@@ -92,7 +92,13 @@ def test_stable_and_unstable_trials_have_rows_of_their_own() -> None:
     assert [row[1:3] for row in table.rows] == [["stable", "2"], ["unstable", "1"]]
     assert table.rows[0][3] == f"0.3 ± {stdev([0.2, 0.4]):.2g}"
     assert table.rows[1][3] == "0.9"
-    assert "100 training images, 50 steps, radius 0.1" in table.caption
+    assert "100 training images, 50 steps, seed 0, radius 0.1. Mean" in table.caption
+    assert "directly" not in table.caption
+    other = [record.model_copy(update={"measures": (measure("margin", 0.4, epsilon=0.2),)}) for record in trials()]
+    both = measure_tables([*trials(), *(record.model_copy(update={"seed": 9}) for record in other)])
+    caption = next(t.caption for t in both if t.caption.startswith("Margin"))
+    assert "radius 0.1 or 0.2" in caption
+    assert "directly" not in caption, "radii are part of the cells"
 
 
 def test_different_settings_are_said_and_a_value_that_is_not_finite_is_no_number() -> None:

@@ -183,7 +183,7 @@ def test_fractions_are_rounded_once(numerator: int, denominator: int) -> None:
         ({"attack_steps": 2.5}, "integer"),
         ({"inner": "mse"}, "'kl' or 'ce'"),
         ({"model": "wrn-29-10"}, "wrn-N-K with N = 6n \\+ 4"),
-        ({"model": "vgg"}, "small-cnn, resnet18, preact-resnet18"),
+        ({"model": "vgg"}, "small-cnn, resnet18, resnet34, vgg11, preact-resnet18"),
         ({"dataset": "cifar10", "classes": 100}, "classes 100 is impossible with dataset cifar10, which has 10"),
         (
             {"augment": "idbh-weak"},

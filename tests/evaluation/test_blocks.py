@@ -90,6 +90,22 @@ def test_transfer_from_itself_is_the_attack_and_from_another_is_weaker(trained: 
     assert sum(other["transfer-pgd-20"]) > sum(other["pgd-20"])
 
 
+def test_a_transfer_attack_names_its_source(trained: TinySweep) -> None:
+    record = trained.records[0]
+    store = trained.ledger.trial_store(record.key)
+    sources = [f"{trained.ledger.trial_store(r.key).root}/selected.pt" for r in trained.records]
+    names = []
+    for path in sources:
+        options = EvaluationOptions.model_validate(
+            {"mode": "none", "attacks": ("transfer-pgd-10",), "images": 4, "source": path}
+        )
+        (target,) = Planner(options, ".").trial_targets(record, "seed=0", store, ProtocolOptions())
+        blocks = [{spec.name: [True, False, True, True] for spec in target.specs}]
+        names.append([m.attack for m in target.collect(blocks, options)])
+    checksums = [r.checkpoints["selected.pt"][:8] for r in trained.records]
+    assert names == [["clean", "pgd-10", f"transfer-pgd-10 from small-cnn-{checksum}"] for checksum in checksums]
+
+
 @pytest.mark.slow
 def test_kill_9_loses_at_most_the_attack_under_way(trained: TinySweep, elsewhere: Move) -> None:
     wanted = {"queries": 4000, "images": 20}  # Square takes long, so that the kill interrupts it.

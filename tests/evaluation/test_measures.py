@@ -38,7 +38,7 @@ def targets(sweep: TinySweep, **options: object) -> list[MeasureTarget]:
     chosen = {"mode": "off", "images": 14, "block": 8, "measure": NAMES, "measure_steps": 3, **options}
     planner = Planner(EvaluationOptions.model_validate(chosen), ".")
     record = sweep.records[0]
-    found = planner.trial_targets(record, sweep.ledger.trial_store(record.key), ProtocolOptions())
+    found = planner.trial_targets(record, "seed=0", sweep.ledger.trial_store(record.key), ProtocolOptions())
     return [target for target in found if isinstance(target, MeasureTarget)]
 
 

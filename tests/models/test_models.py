@@ -11,12 +11,15 @@ from core.config import ModelOptions, Shape
 from core.models import build_model
 
 CIFAR = Shape(10, 3, 32)
-NAMES = ["small-cnn", "resnet18", "preact-resnet18", "wrn-10-1", "wrn-16-2"]
+NAMES = ["small-cnn", "resnet18", "vgg11", "preact-resnet18", "wrn-10-1", "wrn-16-2"]
 SHAPES = [CIFAR, Shape(50, 1, 8), Shape(200, 3, 64), Shape(3, 2, 5)]
 
 PUBLISHED_PARAMETERS = {
     ("resnet18", CIFAR): 11_173_962,
     ("preact-resnet18", CIFAR): 11_171_146,
+    ("resnet34", CIFAR): 21_282_122,
+    # kuangliu/pytorch-cifar has 9,231,114; its convolutions have biases, which BatchNorm cancels.
+    ("vgg11", CIFAR): 9_231_114 - (64 + 128 + 2 * 256 + 4 * 512),
     ("wrn-28-10", CIFAR): 36_479_194,
     ("wrn-34-10", CIFAR): 46_160_474,
     # By hand: (3 convolutions) + (BN weights and biases) + (linear on 32 channels of 2 x 2 pixels).
@@ -101,10 +104,11 @@ def test_resnets_average_what_three_halvings_leave(name: str, image_size: int, s
     assert torch.allclose(model[-1](features), model[-1][-1](features.mean(dim=(2, 3))), atol=1e-12)
 
 
-def test_resnet18_computes_what_torchvisions_does_with_a_cifar_stem() -> None:
-    """The weights are copied in order to torchvision's ResNet-18 with a 3x3 stem and without max-pooling."""
-    ours = build_model(ModelOptions(model="resnet18"), CIFAR, 3)
-    theirs = torchvision.models.resnet18(num_classes=10)
+@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+def test_resnets_compute_what_torchvisions_do_with_a_cifar_stem(name: str) -> None:
+    """The weights are copied in order to torchvision's ResNet with a 3x3 stem and without max-pooling."""
+    ours = build_model(ModelOptions(model=name), CIFAR, 3)
+    theirs = getattr(torchvision.models, name)(num_classes=10)
     theirs.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
     theirs.maxpool = nn.Identity()
     ours_state, theirs_state = ours.state_dict(), theirs.state_dict()
@@ -114,6 +118,17 @@ def test_resnet18_computes_what_torchvisions_does_with_a_cifar_stem() -> None:
     x = torch.rand(4, 3, 32, 32, dtype=torch.float64)
     for train in (True, False):
         torch.testing.assert_close(ours.train(train)(x), theirs.train(train)(x), rtol=1e-9, atol=1e-9)
+
+
+def test_vgg11_computes_what_torchvisions_does_with_one_linear_layer() -> None:
+    ours = build_model(ModelOptions(model="vgg11"), CIFAR, 3).double()
+    theirs = torchvision.models.vgg11_bn(num_classes=10).features.double()
+    convolutions = [[layer for layer in network if isinstance(layer, nn.Conv2d)] for network in (ours, theirs)]
+    for mine, layer in zip(*convolutions, strict=True):
+        assert layer.bias is not None
+        layer.weight.data, layer.bias.data = mine.weight.data, torch.zeros_like(layer.bias)
+    x = torch.rand(4, 3, 32, 32, dtype=torch.float64)
+    torch.testing.assert_close(ours(x), ours[-1](theirs(x)), rtol=1e-9, atol=1e-9)
 
 
 def test_wide_resnets_start_from_he_fan_out() -> None:

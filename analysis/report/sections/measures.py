@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 
@@ -97,11 +98,10 @@ def _pictures(
     title = f"{TITLES[measure]}, {checkpoint}"
     match measure:
         case "adversarial-vulnerability":
-            drawn = distribution(found, title, "l(x + δ) − l(x)", lines=[(0, "0"), (1, "1")])
+            drawn = distribution(found, title, "l(x + δ) − l(x)", lines=[(0, ""), (1, "")])
             return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(a) and Table 1 of ISEAT.")]
         case "margin":
-            length = float(np.mean([m.values["attack_length"] or 0 for _, m in found]))
-            drawn = distribution(found, title, "margin (l2)", lines=[(length, "the attack's own length")], log=True)
+            drawn = distribution(found, title, "margin (l2)", lines=_attack_lengths(found), log=True)
             return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(b) of ISEAT.")]
         case "linearity-error":
             drawn = distribution(found, title, "linearity error")
@@ -126,10 +126,20 @@ def _pictures(
     return []
 
 
+def _attack_lengths(found: Sequence[Found]) -> list[tuple[float, str]]:
+    """The mean l2 length of the attack by its radius."""
+    by_radius: dict[float, list[float]] = {}
+    for _, measured in found:
+        if (length := measured.values["attack_length"]) is not None:
+            by_radius.setdefault(measured.epsilon, []).append(length)
+    return [(fmean(lengths), f"attack, ε {radius:.3g}") for radius, lengths in sorted(by_radius.items())]
+
+
 def _planes(context: ReportContext, found: Sequence[Found], measure: str, title: str) -> list[Picture]:
     """The first trial of each outcome: a plane has no room for several trials."""
     names = TrialNames(record.cell for record in context.records)
-    first = {outcome(record): (record, measured) for record, measured in reversed(found)}
+    kinds = dict.fromkeys(outcome(record) for record, _ in found)
+    first = {kind: next(entry for entry in found if outcome(entry[0]) == kind) for kind in kinds}
     weights = measure == "weight-landscape-2d"
     axes = ("first direction", "second direction") if weights else ("along the attack (l2)", "random direction (l2)")
     counterpart = "Figure 4 of SEAT" if weights else "Figure 4 of ISEAT and Figure 2 of SEAT, which show single images"

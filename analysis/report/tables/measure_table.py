@@ -86,11 +86,13 @@ def measure_table(records: Sequence[TrialRecord], checkpoint: CheckpointName, me
 
 def _caption(rows: Sequence[MeasureRow], checkpoint: str) -> str:
     settings = dict.fromkeys(setting for row in rows for setting in row.settings)
+    radii = sorted({radius for row in rows for radius in row.radii})
+    radius = f", radius {' or '.join(f'{radius:.4g}' for radius in radii)}" if radii else ""
     differ = " Trials differ in their settings: these means cannot be compared directly." if len(settings) > 1 else ""
-    return f"{checkpoint} checkpoints: {' or '.join(settings)}. Mean ± sample sd over trials.{differ}"
+    return f"{checkpoint} checkpoints: {' or '.join(settings)}{radius}. Mean ± sample sd over trials.{differ}"
 
 
 def _number(value: MeanStd | None) -> str:
     if value is None:
         return NOTHING
-    return f"{value.mean:.4g}" + ("" if value.deviation is None else f" ± {value.deviation:.2g}")
+    return f"{value.mean:.3g}" + ("" if value.deviation is None else f" ± {value.deviation:.2g}")

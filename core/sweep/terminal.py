@@ -92,7 +92,7 @@ class Display:
         progress, table = self.live.progress(), self.table()
         height = self.console.size.height - 1
         texts = Text(progress_line(progress), style="bold"), Text(cost_line(progress))
-        head = [_sweep_bar(progress), *texts]
+        head: list[RenderableType] = [_sweep_bar(progress), *texts]
         summary = Text(running_summary(progress.running))
         room = height - 1 - sum(self._lines(text) for text in texts)
         running, lines = cast(RenderableType, summary), self._lines(summary)

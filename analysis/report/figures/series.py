@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,12 +52,12 @@ def mark_events(figure: SubFigure, axes: Sequence[Axes], record: TrialRecord) ->
     """Draw vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, and list their epochs below."""
     if record.verdict is None:
         return
-    marks = {
-        "onset": (record.verdict.onset_epochs, "dashed"),
-        "recovery": (record.verdict.recovery_epochs, "dotted"),
-    }
+    marks: list[tuple[str, tuple[int, ...], Literal["dashed", "dotted"]]] = [
+        ("onset", record.verdict.onset_epochs, "dashed"),
+        ("recovery", record.verdict.recovery_epochs, "dotted"),
+    ]
     handles = []
-    for name, (epochs, dash) in marks.items():
+    for name, epochs, dash in marks:
         for epoch in epochs:
             for ax in axes:
                 ax.axvline(epoch, color=INK, linestyle=dash, linewidth=0.9)

@@ -319,7 +319,7 @@ def test_a_healed_sweep_finds_the_one_it_heals(healed: Tracked, capsys: Capture)
     assert Path("out/figure-6.png").exists()
     page = Path("out.html").read_text()
     assert "Regular, unstable and fixed trials" in page
-    assert "As Figure 6. With and without healing, seed 1: at the end unstable without, healed with" in page
+    assert "As Figure 6. With and without healing, seed=1: at the end unstable without, healed with" in page
 
 
 def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path: Path, capsys: Capture) -> None:

@@ -31,12 +31,16 @@ class Series(NamedTuple):
 
 def series(record: TrialRecord, metric: str) -> Series:
     """The values of `metric` by epoch."""
-    return Series(record.trace.column("epoch"), record.trace.column(metric))
+    values = [row.get(metric) for row in record.trace]
+    return Series(
+        np.array([row["epoch"] for row in record.trace], dtype=float),
+        np.array([np.nan if value is None else value for value in values], dtype=float),
+    )
 
 
 def has(record: TrialRecord, *metrics: str) -> bool:
     """Whether the trace has at least one finite value of each of `metrics`."""
-    return all(np.isfinite(record.trace.column(metric)).any() for metric in metrics)
+    return all(not series(record, metric).empty for metric in metrics)
 
 
 def pgd_name(record: TrialRecord) -> str:
@@ -48,12 +52,12 @@ def mark_events(figure: SubFigure, axes: Sequence[Axes], record: TrialRecord) ->
     """Draw vertical lines at the onsets (dashed) and recoveries (dotted) of `record`, and list their epochs below."""
     if record.verdict is None:
         return
-    marks: dict[str, tuple[tuple[int, ...], Literal["dashed", "dotted"]]] = {
-        "onset": (record.verdict.onset_epochs, "dashed"),
-        "recovery": (record.verdict.recovery_epochs, "dotted"),
-    }
+    marks: list[tuple[str, tuple[int, ...], Literal["dashed", "dotted"]]] = [
+        ("onset", record.verdict.onset_epochs, "dashed"),
+        ("recovery", record.verdict.recovery_epochs, "dotted"),
+    ]
     handles = []
-    for name, (epochs, dash) in marks.items():
+    for name, epochs, dash in marks:
         for epoch in epochs:
             for ax in axes:
                 ax.axvline(epoch, color=INK, linestyle=dash, linewidth=0.9)

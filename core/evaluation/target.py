@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.config import Cell, ProtocolOptions
@@ -43,7 +43,7 @@ class Target:
     def collect(self, blocks: Sequence[Correct], options: EvaluationOptions) -> tuple[Measurement, ...]:
         """The accuracies over all blocks. Transfer attacks have the name of their source in their key."""
         return tuple(
-            m.model_copy(update={"attack": f"{m.attack} from {self.source}"}) if m.attack.startswith(TRANSFER) else m
+            replace(m, attack=f"{m.attack} from {self.source}") if m.attack.startswith(TRANSFER) else m
             for m in measurements(self.specs, blocks, options)
         )
 

@@ -61,6 +61,6 @@ def test_all_cells_of_a_preset_train(name: str) -> None:
         last = cell.training.epochs
         # the last epoch of SubAT needs the snapshots of all epochs before
         for epoch in (1,) if cell.method.method == "sub-at" else (1, last):
-            row, _ = trainer.run_epoch(train, epoch, first_step=epoch - 1)
+            row, _ = trainer.run_epoch(train, epoch)
             assert row["train/loss"] is not None
             assert math.isfinite(row["train/loss"])

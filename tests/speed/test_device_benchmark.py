@@ -42,7 +42,7 @@ def tiny(sizes: Sizes) -> Sizes:
         judged=8,
         queries=5,
         block=2,
-        resumed={"classes": 5, "image_size": 8, "train_images": 24, "validation_images": 10, "batch_size": 2},
+        resumed={"classes": 2, "image_size": 8, "train_images": 16, "validation_images": 10, "batch_size": 2},
         product=64,
         packed=(1, 2),
         packed_seconds=0.2,
@@ -53,7 +53,7 @@ def tiny(sizes: Sizes) -> Sizes:
 def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     small = tiny(sizes_for(CPU))
     monkeypatch.setattr(bench_module, "sizes_for", lambda device: small)
-    return lambda row, seconds=300.0: Bench(row, CPU, tmp_path, seconds)
+    return lambda row, seconds=3600.0: Bench(row, CPU, tmp_path, seconds)
 
 
 def entries(folder: Path, row: str) -> list[dict[str, Any]]:

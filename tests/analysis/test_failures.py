@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,9 +22,7 @@ def trial(seed: int, error: float, best: float = 0.5, end: float = 0.5, **verdic
     assert record.verdict is not None
     evidence = []
     for found, accuracy in zip(record.verdict.evidence, (best, end), strict=True):
-        measured = [
-            m.model_copy(update={"accuracy": accuracy}) if m.attack == "pgd-10" else m for m in found.measurements
-        ]
+        measured = [replace(m, accuracy=accuracy) if m.attack == "pgd-10" else m for m in found.measurements]
         evidence.append(found.model_copy(update={"measurements": tuple(measured)}))
     trace = [{**row, "val/linearity_error": error, "val/boundary_distortion": error / 2} for row in record.trace]
     changed = record.verdict.model_copy(update={"evidence": tuple(evidence), **verdict})

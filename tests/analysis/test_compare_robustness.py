@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,12 @@ def test_the_data_agree_with_themselves() -> None:
         assert all(0 <= value <= 1 for value in accuracies), row
 
 
-def evaluated(checkpoint: str, images: int = 10_000, **accuracies: float) -> Evidence:
+def evaluated(checkpoint: Any, images: int = 10_000, **accuracies: float) -> Evidence:
     measured = [
         Measurement(attack=name.replace("_", "-"), accuracy=value, images=images, split="test")
         for name, value in accuracies.items()
     ]
-    return Evidence.model_validate({"checkpoint": checkpoint, "epoch": 1, "measurements": measured})
+    return Evidence(checkpoint=checkpoint, epoch=1, measurements=tuple(measured))
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_measures_and_robust_overfitting_are_set_beside(trial: Make) -> None:
 def test_transfers_are_of_the_network_that_the_paper_names(trial: Make) -> None:
     options = {"dataset": "cifar10", "method": "trades", "beta": 6, "attack_steps": 10}
     one = Measurement(attack="transfer-pgd-10 from resnet34-1a2b3c4d", accuracy=0.6, images=10_000, split="test")
-    other = one.model_copy(update={"attack": "transfer-pgd-10 from resnet18-1a2b3c4d", "accuracy": 0.7})
+    other = replace(one, attack="transfer-pgd-10 from resnet18-1a2b3c4d", accuracy=0.7)
     both = Evidence(checkpoint="selected", epoch=1, measurements=(one, other))
     comparison = next(c for c in compare_robustness([trial(0, both, **options)]) if c.paper.table == "2")
     values = {v.value: v.ours.mean for v in comparison.values if v.ours}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from analysis.questions.failures import FAILURES, has_failure
 from analysis.report.context import report_context
 from analysis.report.sections.failures import failure_sections
 from core.config import Cell
-from core.records import TrialRecord
+from core.records import Rows, TrialRecord
 from tests.analysis_report.conftest import synthetic_trial
 
 
@@ -21,13 +22,11 @@ def trial(seed: int, error: float, best: float = 0.5, end: float = 0.5, **verdic
     assert record.verdict is not None
     evidence = []
     for found, accuracy in zip(record.verdict.evidence, (best, end), strict=True):
-        measured = [
-            m.model_copy(update={"accuracy": accuracy}) if m.attack == "pgd-10" else m for m in found.measurements
-        ]
+        measured = [replace(m, accuracy=accuracy) if m.attack == "pgd-10" else m for m in found.measurements]
         evidence.append(found.model_copy(update={"measurements": tuple(measured)}))
     trace = [{**row, "val/linearity_error": error, "val/boundary_distortion": error / 2} for row in record.trace]
     changed = record.verdict.model_copy(update={"evidence": tuple(evidence), **verdict})
-    return record.model_copy(update={"verdict": changed, "trace": trace})
+    return record.model_copy(update={"verdict": changed, "trace": Rows(trace)})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_the_card_has_evaluations_and_measures_of_its_checkpoint_only(trained: T
     record = trained.records[0]
     one = Measurement(attack="autoattack", accuracy=0.25, steps=100, images=360, split="test", epsilon=0.12)
     evaluations = tuple(
-        Evidence(checkpoint=name, epoch=1, measurements=(one.model_copy(update={"accuracy": accuracy}),))
+        Evidence(checkpoint=name, epoch=1, measurements=(replace(one, accuracy=accuracy),))
         for name, accuracy in (("selected", 0.25), ("last", 0.75))
     )
     common = {"measure": "margin", "epoch": 1, "split": "train", "images": 9, "epsilon": 0.12, "block": 3, "seed": 0}

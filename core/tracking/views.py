@@ -16,8 +16,8 @@ VIEW_TAG = "mlflow.sharedViewState."
 """Start of the experiment's tags in which MLflow keeps the views that its *Share* button makes."""
 LINES = ("val/fosc", "val/pgd10_acc", "val/sgcs", "val/clean_acc")
 """Metrics by epoch that the view shows, the most telling first."""
-AXES = ("unstable", "gap", "first_unstable_epoch")
-"""Outcomes at the right of the parallel coordinates."""
+AXES = ("gap", "unstable")
+"""Outcomes at the right of the parallel coordinates, which show only trials that have all of them."""
 
 
 def user_interface(uri: str) -> tuple[str, str]:
@@ -82,6 +82,7 @@ def trials_view(sweep: str, params: Sequence[str]) -> str:
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": False,
+                "columns": 2,
             }
         ],
         "isAccordionReordered": True,

@@ -116,7 +116,7 @@ def test_address_must_be_a_web_address(report):
 
 
 def test_heat_map_shows_every_cell_s_count_and_interval(text, whole):
-    heat_map = re.search(r'<table class="heat">.*?</table>', text, re.DOTALL)[0]
+    heat_map = re.search(r'<table class="heat".*?</table>', text, re.DOTALL)[0]
     page = Page(heat_map)
     cells = cell_rates(whole, "ever", 0.95, "blaker")
     assert len(re.findall(r"<td", heat_map)) == len(cells)

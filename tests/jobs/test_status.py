@@ -86,7 +86,7 @@ def test_cells_trials_cost_and_driver(stored: Stored, capsys: Capture) -> None:
     assert "4 of 8 trials done, 3 running, 1 waiting" in said
     # Finished trials took 4 x 20 s and running ones 3 x 10 s. Each of the 4 others takes 20 s like its cell's.
     assert "cost 110.00 of about 160.00" in said
-    assert f"{TRIALS[4].key} epoch 1/4 fosc 0.25" in said
+    assert f"beta={TRIALS[4].cell.flat()['beta']:g} seed={TRIALS[4].seed}: epoch 1/4 fosc 0.25" in said
     # The columns are done, running, waiting, censored, and unstable / counted.
     assert "1 2 2 – – 2/2 100 [22–100]" in said
     assert "6 1 1 1 1 0/1 0 [0–95]" in said

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.allocation.truth import CellTruth, SimulatedTrial
-from core.config import ProtocolOptions, digest
+from core.config import Cell, ProtocolOptions
 from core.records import Evidence, Measurement, Row, TrialRecord, Verdict
 
 HEALING_EPOCHS = 5
@@ -39,12 +39,17 @@ def synthetic_records(
     """
     rules = protocol or ProtocolOptions()
     rng = np.random.default_rng(seed)
-    return [_record(trial, truths[trial.cell], dict(cells[trial.cell]), sweep, rules, rng) for trial in trials]
+    ids = [Cell.from_flat(dict(cell)).id for cell in cells]
+    return [
+        _record(trial, truths[trial.cell], ids[trial.cell], dict(cells[trial.cell]), sweep, rules, rng)
+        for trial in trials
+    ]
 
 
 def _record(
     trial: SimulatedTrial,
     truth: CellTruth,
+    cell_id: str,
     cell: dict[str, Any],
     sweep: str,
     protocol: ProtocolOptions,
@@ -56,7 +61,7 @@ def _record(
         recovery = min(onset + HEALING_EPOCHS, trial.epochs)
     return TrialRecord(
         sweep=sweep,
-        cell_id=digest(cell),
+        cell_id=cell_id,
         cell=cell,
         seed=trial.seed,
         audit=trial.audited,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -239,8 +240,10 @@ class Ledger:
             return "it has no verdict"
         if not is_cell_of(record.cell_id, record.cell):
             return f"the id {record.cell_id} is not that of its cell"
-        # The stored name and protocol never change.
-        self._description = self._description or read_description(self.store)
+        # The stored name and protocol never change. A damaged description is refused by those who need it.
+        if self._description is None:
+            with suppress(ValueError):
+                self._description = read_description(self.store)
         if self._description is None:
             return None
         if record.sweep != self._description.name:

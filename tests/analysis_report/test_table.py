@@ -109,9 +109,9 @@ def test_terminal_folds_long_factors_and_keeps_numbers(make_sweep):
 
 def test_markup_in_a_name_is_printed_as_it_stands(make_sweep):
     cell = cell_rates(make_sweep(seeds=1, betas=(1,), batch_sizes=(64, 128)))[0]
-    named = type(cell)(**{**vars(cell), "factors": {"name": "[red]x[/red]"}})
+    named = [type(cell)(**{**vars(cell), "factors": {"name": name}}) for name in ("[red]x[/red]", "y")]
     console = Console(width=120, file=io.StringIO())
-    console.print(main_table([named]))
+    console.print(main_table(named))
     assert "[red]x[/red]" in console.file.getvalue()
 
 

@@ -42,7 +42,8 @@ def sweep(options: dict[str, str]) -> Sweep:
 def test_the_table_of_options_is_whole() -> None:
     """Every option must be in the table, because options outside it are not tested."""
     assert {option.name for option in CELL_OPTIONS} | DEPENDENT == set(OPTION_FIELDS)
-    assert {option.name for option in PROTOCOL_OPTIONS} | DEPENDENT_PROTOCOL | {"stop", "both_squares"} == set(
+    switches = {"stop", "both_squares", "smoothness"}
+    assert {option.name for option in PROTOCOL_OPTIONS} | DEPENDENT_PROTOCOL | switches == set(
         ProtocolOptions.model_fields
     )
 

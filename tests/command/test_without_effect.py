@@ -21,8 +21,8 @@ from jobs.sweep_trades import PRESETS
         ("--heal-noise 0.2", "--heal-noise 0.2: needs --heal fosc"),
         ("--max-trials 3", "--max-trials 3: the sweep has 4 cells"),
         (
-            "--preset fields-quick --train-images 20000000 --image-size 512 --channels 16",
-            "--train-images 20000000: the generated images would take .* TB of memory; allowed is 1 TB",
+            "--preset fields-quick --train-images 10000000 --image-size 512 --channels 16",
+            "--train-images 10000000: the generated images would take .* TB of memory; allowed is 1 TB",
         ),
         (
             "--preset fields-quick --test-images 100 --verdict-images 101",

@@ -112,7 +112,7 @@ def _onsets(record: TrialRecord, line: Series) -> list[tuple[float, float]]:
 
 
 def _alpha(lines: int) -> float:
-    return max(0.15, min(0.8, 16 / lines))
+    return max(0.15, min(0.8, 16 / max(lines, 1)))
 
 
 def _label(ax: Axes, records: Sequence[TrialRecord], metric: str) -> None:

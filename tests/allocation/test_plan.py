@@ -16,7 +16,7 @@ from core.allocation import (
     simulate,
 )
 from core.allocation.synthetic_records import synthetic_records
-from core.config import digest
+from core.config import Cell
 
 
 def truth(rate: float, **options) -> CellTruth:
@@ -111,7 +111,7 @@ def test_assumptions_from_pilot_records(anytime):
     certainty = Certainty(AllocationGoal(max_trials=300), anytime)
     swept = simulate(SyntheticTrials(tuple(truths), 2), certainty, StoppingPolicy(audit=0.5))
     records = synthetic_records(swept.trials, truths, cells)
-    found, counts = pilot_of(records, [digest(cell) for cell in cells])
+    found, counts = pilot_of(records, [Cell.from_flat(cell).id for cell in cells])
     assert counts == swept.counts
     assert set(found[0].onset_epochs) == {20, 30}
     assert set(found[1].onset_epochs) == {50}

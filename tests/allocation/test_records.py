@@ -17,7 +17,7 @@ from core.allocation import (
     simulate,
 )
 from core.allocation.synthetic_records import synthetic_records
-from core.config import ProtocolOptions, digest
+from core.config import Cell, ProtocolOptions
 from core.records import TrialRecord, Verdict
 from core.verdict import FoscDetector, is_overestimated
 
@@ -67,7 +67,9 @@ def test_replaying_them_gives_the_counts_of_the_sweep(records, swept, anytime):
     allocator = SeedAllocator(3, Certainty(AllocationGoal(max_trials=120), anytime))
     running = records[0].model_copy(update={"status": "running", "verdict": None, "seed": 999})
     stranger = records[0].model_copy(update={"cell_id": "of another sweep"})
-    replay(allocator, [running, stranger, *records], {digest(cell): index for index, cell in enumerate(CELLS)})
+    replay(
+        allocator, [running, stranger, *records], {Cell.from_flat(cell).id: index for index, cell in enumerate(CELLS)}
+    )
     assert [allocator.counts(cell) for cell in range(3)] == swept.counts
     assert allocator.device_hours == pytest.approx(swept.device_seconds / 3600)
 
@@ -82,7 +84,7 @@ def test_ever_unstable_is_none_only_for_trials_that_were_censored_before_an_onse
 
 
 def test_seed_order_keeps_what_the_allocator_counts(records, anytime):
-    cells = {digest(cell): index for index, cell in enumerate(CELLS)}
+    cells = {Cell.from_flat(cell).id: index for index, cell in enumerate(CELLS)}
     left_out = 0
     for known in range(len(records) + 1):  # as the sweep goes on
         so_far = records[:known]

@@ -45,6 +45,7 @@ class Publisher:
         left = progress.running or any((progress.pending or {}).values())
         failed = kind is not None and not issubclass(kind, KeyboardInterrupt)
         self._publish("failed" if failed else "interrupted" if kind or left else "finished")
+        self.metrics.close()  # the thread may still be waiting for a store
 
     def _repeat(self) -> None:
         while not self._done.is_set():

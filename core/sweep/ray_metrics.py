@@ -5,16 +5,20 @@ Ray adds the prefix ``ray_`` to each name, and the suffix ``_total`` to counters
 
 from __future__ import annotations
 
+import threading
+
 from ray.util.metrics import Counter, Gauge
 
 from core.records import SweepProgress, TrialRecord
 
 
 class RayMetrics:
-    """The metrics that a sweep's driver exports. Ray must be initialised."""
+    """The metrics that a sweep's driver exports. Ray must be initialised until `close` is called."""
 
     def __init__(self, sweep: str) -> None:
         self._tags = {"sweep": sweep}
+        self._open = True
+        self._showing = threading.Lock()
         keys = ("sweep",)
         self._trials = Counter("unmask_trials", "Trials that ended, by outcome.", (*keys, "outcome"))
         self._epochs = Counter("unmask_epochs", "Epochs that trials reported.", keys)
@@ -42,7 +46,15 @@ class RayMetrics:
         self._trials.inc(1, {**self._tags, "outcome": record.verdict.outcome})
 
     def show(self, progress: SweepProgress) -> None:
-        """Set the numbers of running and waiting trials."""
-        self._running.set(len(progress.running), self._tags)
-        if progress.pending is not None:
-            self._pending.set(sum(progress.pending.values()), self._tags)
+        """Set the numbers of running and waiting trials, from any thread. After `close` nothing happens."""
+        with self._showing:
+            if not self._open:
+                return
+            self._running.set(len(progress.running), self._tags)
+            if progress.pending is not None:
+                self._pending.set(sum(progress.pending.values()), self._tags)
+
+    def close(self) -> None:
+        """Stop using Ray, which ends a process that uses it after its shutdown."""
+        with self._showing:
+            self._open = False

@@ -253,6 +253,8 @@ def needed(names: Iterable[str]) -> dict[str, str]:
         others |= {"rwp_radius": "0.01", "awp_radius": "0"}
     if {"averaging_decay", "averaging_start", "averaging_interval"} & {*names}:
         others |= {"weight_averaging": "ema", "epochs": "50"}
+    if {"heal_noise", "heal_clamp", "heal_batches"} & {*names}:
+        others |= {"heal": "fosc"}
     return others
 
 
@@ -277,7 +279,12 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
         given.pop("gpus_per_worker", None)  # ranks cannot share a GPU
     given |= needed(given)
     if draw(st.booleans()):
-        given |= {"schedule": "step", "milestones": draw(st.sampled_from(["1", "5 10", "2 3 99"]))}
+        given |= {"schedule": "step", "milestones": draw(st.sampled_from(["1", "5 10", "2 3 49"])), "epochs": "50"}
+    for name in ("fosc_patience", "fosc_grace"):
+        if name in given:
+            given |= {name: str(draw(st.integers(1, 20))), "epochs": "50"}
+    if "verdict_images" in given:
+        given |= {"verdict_images": str(draw(st.integers(1, 400))), "test_images": "400"}
     return given
 
 

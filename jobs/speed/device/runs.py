@@ -94,4 +94,4 @@ def _trial(bench: Bench) -> None:
         record = run_trial(Trial(cell=cell, seed=0), ProtocolOptions(**PROTOCOL), dataset_of(cell), context)
     assert record is not None
     assert record.verdict is not None
-    bench.add("a whole trial", record.device_seconds, "s", outcome=record.verdict.outcome, trace=record.trace)
+    bench.add("a whole trial", record.device_seconds, "s", outcome=record.verdict.outcome, trace=list(record.trace))

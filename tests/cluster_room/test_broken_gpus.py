@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
@@ -51,7 +52,9 @@ def test_a_trial_on_a_gpu_needs_the_memory_of_cudas_libraries(two_gpus: None) ->
     assert fitting_trials(RunOptions(**options), 1) == int(memory / 3.5e9)
 
 
-def test_an_evaluation_keeps_one_process_per_gpu(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_evaluation_keeps_one_process_per_gpu(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     class Worker:
         def __init__(self, device_share: float) -> None:
             pass
@@ -60,6 +63,11 @@ def test_an_evaluation_keeps_one_process_per_gpu(two_gpus: None, monkeypatch: py
             pass
 
         def evaluate(self, task: int) -> tuple[int, str]:
+            # The first process would do all tasks before the second one has started.
+            (tmp_path / str(os.getpid())).touch()
+            until = time.monotonic() + 120
+            while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+                time.sleep(0.02)
             return os.getpid(), os.environ["CUDA_VISIBLE_DEVICES"]
 
     monkeypatch.setattr(pool, "BlockWorker", Worker)

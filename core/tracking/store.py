@@ -108,6 +108,7 @@ def _prepare_database(uri: str, database: Path) -> None:
             return
         # The database is created under another name and renamed, because a driver may be killed during the creation.
         draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
+        draft.touch()  # MLflow repeats for a minute and a half what it cannot create
         try:
             open_client(f"sqlite:///{draft}").search_experiments(max_results=1)
             draft.replace(database)

@@ -142,6 +142,7 @@ def test_corrected_interval_covers_at_ten_trials(stop: float, followed: float) -
 
 
 @pytest.mark.parametrize("fine", [0.0, 0.4])
+@pytest.mark.slow
 def test_corrected_estimate_is_unbiased_where_the_naive_rate_is_not(
     trial: Callable, record: Callable, fine: float
 ) -> None:

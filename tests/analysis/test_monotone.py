@@ -17,6 +17,7 @@ from analysis.statistics.monotone import falling_ends
 
 
 @pytest.mark.parametrize("rates", [(0.9, 0.5, 0.1), (0.4, 0.4, 0.4), (1.0, 0.2, 0.2), (0.15, 0.1, 0.0)])
+@pytest.mark.slow
 def test_every_interval_covers_where_the_order_holds(rates: tuple[float, ...]) -> None:
     trials, held = 6, np.zeros(3)
     for hits in product(range(trials + 1), repeat=3):

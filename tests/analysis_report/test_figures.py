@@ -219,6 +219,7 @@ def test_svg_colours_follow_the_page():
     assert not re.search(r"#(22262b|6a7079|dfe2e6)", svg)
 
 
+@pytest.mark.slow
 def test_many_trials_cost_a_bounded_picture(make_sweep):
     records = make_sweep(seeds=12)
     assert len(records) > VECTOR_LINES

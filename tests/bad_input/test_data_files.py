@@ -132,6 +132,7 @@ TINY = ["wnids.txt", "val/val_annotations.txt", "val/images/val_7.JPEG", "train/
 
 @cases(60)
 @given(data=st.data(), name=st.sampled_from(TINY[:2]))
+@pytest.mark.slow
 def test_tiny_imagenets_lists(data: st.DataObject, name: str, data_dir: Path) -> None:
     root = data_dir / "tiny-imagenet-200"
     content = data.draw(damaged((root / name).read_bytes()))

@@ -98,6 +98,7 @@ def test_each_seed_starts_from_its_counterpart(
             assert int(record.provenance["start_epoch"]) <= 3
 
 
+@pytest.mark.slow
 def test_one_trial_or_its_file_for_all_seeds_gives_the_same_bits(
     tmp_path: Path, before: dict[int, TrialRecord], make_cell: Callable[..., Cell], train: Callable[..., TrialRecord]
 ) -> None:

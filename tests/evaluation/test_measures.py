@@ -57,6 +57,7 @@ def test_every_measure_has_images_and_a_plan(trained: TinySweep) -> None:
     assert len({target.spec.key for target in found}) == len(NAMES)
 
 
+@pytest.mark.slow
 def test_blocks_of_any_order_and_one_run_give_the_same_bits(trained: TinySweep, tmp_path: Any, digits: Any) -> None:
     for target in targets(trained):
         whole = joined([elsewhere(task, str(tmp_path)).run("cpu") for task in reversed(target.tasks)][::-1])

@@ -61,6 +61,7 @@ def entries(folder: Path, row: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_row_runs_where_ray_and_mlflow_are_not_installed(tmp_path: Path) -> None:
     """All rows are imported, and one is measured through the command."""
     (tmp_path / "sitecustomize.py").write_text(f"""
@@ -126,6 +127,7 @@ def test_what_a_device_cannot_do_is_an_entry_and_the_row_goes_on(make_bench: Any
     assert works["value"] == 1.5
 
 
+@pytest.mark.slow
 def test_a_row_that_is_cut_off_keeps_what_it_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command ends a row at the limit, with the processes that the row has started."""
     code = f"""

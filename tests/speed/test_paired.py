@@ -11,6 +11,7 @@ from jobs.speed.paired import PairedCounts
 
 
 @pytest.mark.parametrize("cells", [(0.3, 0.1, 0.1, 0.5), (0.05, 0.15, 0.05, 0.75)])
+@pytest.mark.slow
 def test_interval_covers_as_often_as_it_says(cells: tuple[float, float, float, float]) -> None:
     truth = cells[2] - cells[1]
     drawn = np.random.default_rng(0).multinomial(40, cells, size=2000)

@@ -6,23 +6,17 @@ import ast
 import inspect
 from importlib import import_module
 
-from core.config import ModelOptions
+from core.config import ModelOptions, Shape
 from core.config.models import find_model
 
 HOME = "core.models"
-SHAPE = '''"""The shape of a network's images and logits."""
+SHAPE_HEAD = '''"""The shape of a network's images and logits."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 
-class Shape(NamedTuple):
-    """Class count, channels and side length in pixels of the images."""
-
-    classes: int
-    channels: int
-    image_size: int
 '''
 
 
@@ -46,7 +40,7 @@ def network_files(options: ModelOptions) -> dict[str, str]:
         ValueError: see `builder_of`.
     """
     first, function, _ = builder_of(options)
-    files = {"shape.py": SHAPE}
+    files = {"shape.py": SHAPE_HEAD + inspect.getsource(Shape)}
     waiting = [first]
     while waiting:
         module = waiting.pop()

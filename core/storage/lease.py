@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -96,13 +97,18 @@ class Fence:
             LostLeaseError: another process holds the lease, or the lease was removed.
             StoreError: the store does not work.
         """
-        store = Store(self.root).child(self.folder)
+        store = self._store
         holder = read_holder(store, self.number)
         newest = max(lease_numbers(store), default=0)
         if newest != self.number or holder is None or holder.token != self.token:
             by = read_holder(store, newest) if newest else None
             taken = f"{by} holds it now" if by else "it was removed"
             raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
+
+    @cached_property
+    def _store(self) -> Store:
+        """The store of the lease's files, opened once, because an S3 client takes long to create."""
+        return Store(self.root).child(self.folder)
 
 
 class Lease:

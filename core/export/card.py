@@ -58,7 +58,7 @@ def card_text(card: dict[str, Any], cell: Cell) -> str:
 Checkpoint *{card["checkpoint"]}* (epoch {card["epoch"]}) of trial `{card["trial"]}`, seed {card["seed"]}, of sweep
 `{card["sweep"]}`.
 
-**Verdict: {verdict["outcome"]}**{f" ({', '.join(labels)})" if labels else ""}. The verdict is of the whole
+**Verdict: {verdict["outcome"]}**{f" ({', '.join(labels)})" if labels else ""}. The verdict describes the whole
 trial; the documents of unmask (analysis/README.md) define its labels.
 
 ```python

@@ -148,7 +148,7 @@ def run_sweep(
             records = [trial for trial in trials if trial.status == "finished"]
             if records:
                 tracker.set_summary(output.markdown(trials))
-            untracked = tracker.close("KILLED" if interrupted else "FINISHED")
+            untracked = tracker.close("KILLED" if interrupted else "FINISHED", records)
     return SweepResult(records, trials, training.unfinished(records), interrupted, untracked, tracker.links)
 
 

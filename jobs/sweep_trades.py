@@ -40,7 +40,8 @@ MAX_GENERATED_VALUES = 20_000_000
 def main(args: list[str]) -> int:
     """Parse, run, print.
 
-    Exit code: 0 done, 1 file error, 2 bad input or storage error, 3 trials without a record, 130 interrupted.
+    Exit code: 0 done, 1 file error, 2 bad input or storage error, 3 trials without a record, 4 a server was away for
+    too long or another driver has the sweep, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -162,10 +163,13 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     from core.data.load import require_files
     from core.ledger.ledger import Ledger
     from core.storage import Store
+    from core.sweep.await_servers import await_servers
 
     run, storage, goal = request.run, request.storage, request.goal
     for data in () if run.download else dict.fromkeys(entry.cell.data for entry in request.sweep.entries):
         require_files(data, run.data_dir)
+    mlflow_uri = tracking_uri(run.mlflow_uri)
+    await_servers(storage, request.sweep.name, mlflow_uri, 60 * float(run.wait_for_servers), console)
     sweep = Ledger(Store(storage).child(request.sweep.name), request.sweep.name).continued(request.sweep)
     console.print(
         f"Sweep [bold]{sweep.name}[/bold]: {quantity(len(sweep.entries), 'cell')}. "
@@ -191,7 +195,6 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         return report_context(sweep.name, trials, history=history)
 
     cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
-    mlflow_uri = tracking_uri(run.mlflow_uri)
     result = run_sweep(
         sweep,
         run,

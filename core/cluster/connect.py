@@ -26,6 +26,7 @@ from core.cluster.autoscaling import Autoscaling, autoscaling_limits
 from core.config import Cell, RunOptions
 from core.config.names import cluster_address
 from core.engine.cost import step_flop
+from core.temporary import TemporaryError
 
 GROUP_BYTES = 1.2e9
 """Measured memory of the actors that control a trial of several workers; these actors run on the head node."""
@@ -65,8 +66,9 @@ def connect(address: str | None) -> bool:
         True if a local cluster was started.
 
     Raises:
-        ValueError: the cluster cannot be reached or refuses the token, or its State API does not answer. Without the
-            State API, stopped trials would never release their resources.
+        TemporaryError: the cluster cannot be reached.
+        ValueError: the cluster refuses the token, or its State API does not answer. Without the State API, stopped
+            trials would never release their resources.
     """
     wanted = cluster_to_join(address)
     os.environ.update(ENVIRONMENT)
@@ -88,7 +90,7 @@ def connect(address: str | None) -> bool:
             f"the file that holds it ({error.message.partition('. ')[0]})"
         ) from error
     except (ConnectionError, RpcError) as error:
-        raise ValueError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
+        raise TemporaryError(f"--address {wanted}: no Ray cluster answers there ({error})") from error
     signal.signal(signal.SIGTERM, on_sigterm)  # ray.init installs a handler that aborts the process
     _await_state_api()
     return not wanted

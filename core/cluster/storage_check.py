@@ -46,13 +46,17 @@ def check_storage_on_nodes(store: Store) -> None:
         store.delete(name)
 
 
-def check_storage_here(root: str) -> None:
+def check_storage_here(root: str, patience_s: float) -> None:
     """Check on a trial's machine that ``root`` is the sweep's store, because a node may join after the first check.
+
+    Args:
+        root: address of the sweep's store.
+        patience_s: seconds to wait for a server that is away.
 
     Raises:
         ValueError: this machine finds no sweep at ``root``.
     """
-    if Store(root).read(DESCRIPTION) is None:
+    if Store(root).with_retry_limit(patience_s).read(DESCRIPTION) is None:
         raise ValueError(f"--storage {root}: the node {platform.node()} has no such sweep there. {STORAGE_HINT}")
 
 

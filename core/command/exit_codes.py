@@ -11,19 +11,26 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.markup import escape
 
-DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+from core import temporary
+from core.temporary import TemporaryError
+
+DONE, FAILED, BAD_INPUT, INCOMPLETE, TEMPORARY, INTERRUPTED = 0, 1, 2, 3, temporary.EXIT_CODE, 130
 
 
 def run_job(job: Callable[[], int]) -> int:
     """Run ``job`` and return its exit code. An error that the user can correct becomes one message on stderr.
 
     Exit codes of errors: 1 if a file could not be read or written (OSError), or if the program that reads the output
-    has ended; 2 for bad input, or for storage that does not work (`core.storage.StoreError` is a ValueError); 130 after
-    Ctrl-C, or after SIGTERM, by which Ray stops a job.
+    has ended; 2 for bad input, or for storage that does not work (`core.storage.StoreError` is a ValueError); 4 if a
+    server was away for too long or another driver has the sweep (`core.temporary.TemporaryError`); 130 after Ctrl-C, or
+    after SIGTERM, by which Ray stops a job.
     """
     try:
         with interruptible():
             return job()
+    except TemporaryError as error:
+        print_error(error)
+        return TEMPORARY
     except ValueError as error:
         print_error(error)
         return BAD_INPUT

@@ -103,6 +103,12 @@ class StorageOptions(Options):
     mlflow_uri: Annotated[str | None, Unset("$MLFLOW_TRACKING_URI, else the SQLite file ./mlflow.db")] = Field(
         None, description="MLflow tracking URI"
     )
+    wait_for_servers: Number = Field(
+        120,
+        ge=0,
+        le=10_080,
+        description="minutes to wait while S3 is away, and at the start for MLflow, before the sweep ends",
+    )
     checkpoint_s: Number = Field(
         20,
         ge=0,

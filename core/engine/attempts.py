@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from core.engine.filenames import ATTEMPTS
-from core.storage import Store
+from core.storage import Store, UnreachableError
 
 WRITE_S = 20.0
 """Seconds between two writes of the file. A killed attempt loses at most this much of its device time."""
@@ -47,9 +48,10 @@ class AttemptFile:
             return Attempts()
 
     def write(self, attempts: Attempts) -> None:
-        """Replace the file."""
+        """Replace the file, or do nothing if the store is away, because training does not wait for this file."""
         self._written_at = time.monotonic()
-        self._store.write(ATTEMPTS, json.dumps(asdict(attempts)).encode())
+        with suppress(UnreachableError):
+            self._store.with_retry_limit(0).write(ATTEMPTS, json.dumps(asdict(attempts)).encode())
 
     @property
     def due(self) -> bool:

@@ -26,12 +26,12 @@ class StartingPoint:
     origin: dict[str, str]
 
 
-def read_starting_point(trial: Trial, storage: str) -> StartingPoint | None:
+def read_starting_point(trial: Trial, storage: Store) -> StartingPoint | None:
     """The weights that ``trial`` starts from; None if it starts from random weights.
 
     Args:
         trial: its cell names the weights exactly.
-        storage: absolute folder or URI of all sweeps.
+        storage: store of all sweeps.
 
     Raises:
         ValueError: the weights are not there or belong to other data or another network.
@@ -47,7 +47,7 @@ def read_starting_point(trial: Trial, storage: str) -> StartingPoint | None:
         found = _read_file(start.start_from, start.start_sha256)
         require_same(trial.cell, found.cell, given)
         return _starting_point(found, start.start_from)
-    ledger = Ledger(Store(storage).child(start.sweep), start.sweep)
+    ledger = Ledger(storage.child(start.sweep), start.sweep)
     key = start.key(trial.seed, trial.pins)
     record = usable_record(ledger, key, start.start_checkpoint, given)
     assert record.verdict is not None

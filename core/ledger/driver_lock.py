@@ -9,27 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from core.storage import HeldError, Lease, LostLeaseError, Store
+from core.temporary import EXIT_CODE, TemporaryError
 
 EXIT_S = 20.0
-"""Seconds that a driver without its lease may take to end, less than `STALE_S` minus `GIVE_UP_S` of the lease."""
-LOST = 4
-"""Exit code of a driver that did not end in this time."""
+"""Seconds that a driver without its lease may take to end. The lease's checks stop its writes at once."""
 
 
 @contextmanager
-def driver_lock(store: Store, name: str) -> Iterator[Lease]:
+def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Lease]:
     """Hold the sweep's lease, which prevents a second driver on any machine from training the same trials.
 
     The lease of a driver that was killed on this machine is taken over immediately. The lease of a driver on another
     machine is taken over when it was not refreshed for `core.storage.lease.STALE_S` seconds. A driver that loses its
     lease in any of the ways that `core.storage.Lease` describes is interrupted. If it does not end within `EXIT_S`
-    seconds, its process exits at once with the code `LOST`, because another driver may be running.
+    seconds, its process exits at once with the code `EXIT_CODE`, because another driver may be running.
+
+    Args:
+        store: the sweep's store.
+        name: the sweep's name.
+        patience_s: seconds for which the lease is kept while the store cannot be reached.
 
     Raises:
-        ValueError: another driver is running the sweep, or this one lost the lock.
+        TemporaryError: another driver is running the sweep, or this one lost the lock.
     """
     lost: list[str] = []
-    exit_at_once = threading.Timer(EXIT_S, os._exit, [LOST])
+    exit_at_once = threading.Timer(EXIT_S, os._exit, [EXIT_CODE])
     exit_at_once.daemon = True
     main_thread = threading.main_thread().ident
     assert main_thread is not None
@@ -41,10 +45,10 @@ def driver_lock(store: Store, name: str) -> Iterator[Lease]:
         exit_at_once.start()
 
     try:
-        with Lease(store, "driver", stop) as lease:
+        with Lease(store, "driver", stop, patience_s) as lease:
             yield lease
     except HeldError as held:
-        raise ValueError(
+        raise TemporaryError(
             f"--name {name}: another driver, {held.holder}, is running this sweep in {store.root}; wait or stop it"
         ) from None
     except KeyboardInterrupt:
@@ -56,7 +60,7 @@ def driver_lock(store: Store, name: str) -> Iterator[Lease]:
     finally:
         exit_at_once.cancel()
     if lost:
-        raise ValueError(
+        raise TemporaryError(
             f"--name {name}: this driver has lost the sweep's lease in {store.root} and stopped: {lost[0]}. "
             "Finished trials are saved, and the same command continues the sweep"
         )

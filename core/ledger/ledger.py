@@ -30,6 +30,7 @@ from core.records import (
     UnknownSchemaError,
     read_record,
 )
+from core.records.progress import PERIOD_S
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -315,8 +316,11 @@ class Ledger:
             ) from error
 
     def write_progress(self, progress: SweepProgress) -> None:
-        """Store the sweep's progress, which `jobs/status.py` and the report read."""
-        self.store.write(PROGRESS, progress.model_dump_json().encode())
+        """Store the sweep's progress, which `jobs/status.py` and the report read.
+
+        A store that is away is waited for only until the next progress is due.
+        """
+        self.store.with_retry_limit(PERIOD_S).write(PROGRESS, progress.model_dump_json().encode())
 
 
 def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:

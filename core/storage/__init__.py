@@ -1,6 +1,6 @@
 """Storage of checkpoints and records in a folder or in a bucket of any S3 server."""
 
-from core.storage.errors import CorruptFileError, StoreError
+from core.storage.errors import CorruptFileError, StoreError, UnreachableError
 from core.storage.lease import Fence, HeldError, Holder, Lease, LostLeaseError
 from core.storage.store import Store
 
@@ -13,4 +13,5 @@ __all__ = [
     "LostLeaseError",
     "Store",
     "StoreError",
+    "UnreachableError",
 ]

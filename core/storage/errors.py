@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 
+from core.temporary import TemporaryError
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -14,6 +16,10 @@ class StoreError(OSError, ValueError):
     The error is also a ValueError, because commands report a ValueError as one line about bad input, and a store that
     does not work must be reported in the same way.
     """
+
+
+class UnreachableError(StoreError, TemporaryError):
+    """The server of a store does not answer, or asks to be asked later."""
 
 
 class CorruptFileError(RuntimeError):

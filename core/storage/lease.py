@@ -17,17 +17,19 @@ from typing import Self
 
 from pydantic import BaseModel, ValidationError
 
-from core.storage.errors import StoreError
+from core.quantity import duration
+from core.storage.errors import StoreError, UnreachableError
 from core.storage.process_identity import started_at, this_machine
 from core.storage.store import Store
+from core.temporary import TemporaryError
 
 REFRESH_S = 15.0
 STALE_S = 90.0
 """Seconds without a refresh after which another process may take the lease.
 
 Measured by the store's clock, because the clocks of machines may differ."""
-GIVE_UP_S = 60.0
-"""Seconds without a refresh after which a holder gives its lease up: before another process may take it."""
+SUSPEND_S = 60.0
+"""Seconds without a refresh after which a holder may not write: before another process may take the lease."""
 WATCH_S = 2.0
 """Seconds between two looks at the lease of another process, and at the age of the own one."""
 _FILE = re.compile(r"([0-9]{8,})\.json")
@@ -58,7 +60,7 @@ class Holder(BaseModel):
         return f"process {self.pid} on {self.host}"
 
 
-class HeldError(ValueError):
+class HeldError(TemporaryError):
     """Another process, `holder`, holds the lease."""
 
     def __init__(self, holder: Holder) -> None:
@@ -66,8 +68,8 @@ class HeldError(ValueError):
         self.holder = holder
 
 
-class LostLeaseError(StoreError):
-    """A process may not write any more, because its lease is lost or may be lost."""
+class LostLeaseError(StoreError, TemporaryError):
+    """A process may not write any more, because its lease is lost."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Fence:
     """The right to write while one lease is held, for processes on other machines. It can be passed on as JSON.
 
     A writer checks the fence immediately before it writes. Stores have no write that depends on another file. A process
-    that stops between the check and the write can therefore still write once; `GIVE_UP_S` leaves it `STALE_S` minus
-    `GIVE_UP_S` seconds until another process may hold the lease.
+    that stops between the check and the write can therefore still write once; `SUSPEND_S` leaves it `STALE_S` minus
+    `SUSPEND_S` seconds until another process may hold the lease.
 
     Attributes:
         root: root of the store that has the lease.
@@ -95,6 +97,7 @@ class Fence:
 
         Raises:
             LostLeaseError: another process holds the lease, or the lease was removed.
+            UnreachableError: the store's server does not answer.
             StoreError: the store does not work.
         """
         store = self._store
@@ -108,7 +111,7 @@ class Fence:
     @cached_property
     def _store(self) -> Store:
         """The store of the lease's files, opened once, because an S3 client takes long to create."""
-        return Store(self.root).child(self.folder)
+        return Store(self.root).child(self.folder).with_retry_limit(0)
 
 
 class Lease:
@@ -118,14 +121,20 @@ class Lease:
     lease. The lease of a process that died on this machine is taken over immediately. The lease of a process on another
     machine is taken over when it was not refreshed for `STALE_S` seconds; entering waits for this and prints a line.
 
-    A holder loses its lease if another process took it over, if its file was removed or replaced, and if the file could
-    not be refreshed for `GIVE_UP_S` seconds. It then must not write any more.
+    A holder whose file could not be refreshed for `SUSPEND_S` seconds is suspended: it may not write until the store
+    answers again and shows that no other process took the lease meanwhile. It loses its lease if another process took
+    it over, if its file was removed or replaced, and if it was suspended for ``patience_s`` seconds.
+
+    At most one process may write, whatever the delays. A holder first refreshes its file and then looks for a file with
+    a higher number. A process that takes a stale lease first creates the file with the higher number and then looks
+    whether the older one was refreshed; if it was, this process withdraws. Whichever looks second sees the other.
 
     Args:
         store: the store of the lease.
         folder: name of the folder of the lease's files.
         lost: called once, in a thread, with the reason if the lease is lost.
-        say: called with a line of text when entering has to wait.
+        patience_s: seconds for which the lease is kept while the store cannot be reached.
+        say: called with a line of text when entering has to wait, and when the lease is suspended or continues.
 
     Raises:
         HeldError: (on entering) a running process holds the lease.
@@ -133,8 +142,14 @@ class Lease:
     """
 
     def __init__(
-        self, store: Store, folder: str, lost: Callable[[str], None], say: Callable[[str], None] = print
+        self,
+        store: Store,
+        folder: str,
+        lost: Callable[[str], None],
+        patience_s: float = 0.0,
+        say: Callable[[str], None] = print,
     ) -> None:
+        self._patience_s = patience_s
         self._root, self._folder = store.root, folder
         self._store, self._tell, self._say = store.child(folder).with_retry_limit(REFRESH_S), lost, say
         self._me = Holder(
@@ -147,6 +162,7 @@ class Lease:
         self._number = 0
         self._over = threading.Event()
         self._lost: str | None = None
+        self._said_suspended = False
         self._telling = threading.Lock()
         self._refreshed_at = time.monotonic()
         self._threads = [
@@ -158,16 +174,22 @@ class Lease:
         """The right to write while this lease is held."""
         return Fence(self._root, self._folder, self._number, self._me.token)
 
+    @property
+    def suspended(self) -> bool:
+        """True if the file could not be refreshed for `SUSPEND_S` seconds."""
+        return time.monotonic() - self._refreshed_at > SUSPEND_S
+
     def check(self) -> None:
-        """Check that the lease was not lost, as far as this process knows.
+        """Check that this process may write, as far as it knows.
 
         Raises:
-            LostLeaseError: it was lost.
+            LostLeaseError: the lease is lost.
+            UnreachableError: the lease is suspended.
         """
-        if time.monotonic() - self._refreshed_at > GIVE_UP_S:
-            self._lose(_overdue())
         if self._lost is not None:
             raise LostLeaseError(f"{self._root}/{self._folder}: this driver has lost its lease: {self._lost}")
+        if self.suspended:
+            raise UnreachableError(f"{self._root}/{self._folder}: {_overdue(SUSPEND_S)}")
 
     def __enter__(self) -> Self:
         while not self._take():
@@ -191,14 +213,15 @@ class Lease:
     def _take(self) -> bool:
         """Try to become the holder; False if another process was faster."""
         number = self._newest()
-        if number:
-            self._await_end(number)
+        if number and not self._await_end(number):
+            return False
         self._number = number + 1
         self._refreshed_at = time.monotonic()
         if not self._store.create(_file(self._number), self._content()):
             return False
-        # another process may have taken the lease, deleted the older files and released the lease since the first look
-        if self._newest() != self._number:
+        # Another process may have taken the lease, deleted the older files and released the lease since the first look.
+        # The holder may have refreshed its file.
+        if self._newest() != self._number or (number and not self._is_over(number)):
             self._store.delete(_file(self._number))
             return False
         for old in lease_numbers(self._store):
@@ -206,8 +229,13 @@ class Lease:
                 self._store.delete(_file(old))
         return True
 
-    def _await_end(self, number: int) -> None:
-        """Wait until the holder has ended or its lease is stale.
+    def _is_over(self, number: int) -> bool:
+        """True if the holder has ended, its lease is stale, or its file was removed."""
+        holder, age = read_holder(self._store, number), self._store.age(_file(number))
+        return holder is None or age is None or holder.ended or age >= STALE_S
+
+    def _await_end(self, number: int) -> bool:
+        """Wait until the holder has ended or its lease is stale; False if its file was removed.
 
         Raises:
             HeldError: the holder is a running process.
@@ -215,8 +243,10 @@ class Lease:
         first_age: float | None = None
         while True:
             holder, age = read_holder(self._store, number), self._store.age(_file(number))
-            if holder is None or age is None or holder.ended or age >= STALE_S:
-                return
+            if holder is None or age is None:
+                return False
+            if holder.ended or age >= STALE_S:
+                return True
             if holder.on_this_machine or (first_age is not None and age < first_age):
                 raise HeldError(holder)
             if first_age is None:
@@ -238,15 +268,24 @@ class Lease:
                     self._lose("its file was removed or replaced")
                 else:
                     self._write()
+                    if (newest := self._newest()) != self._number:
+                        self._lose(f"another driver, {read_holder(self._store, newest) or '?'}, takes this sweep over")
+                        return
                     self._refreshed_at = before  # The store may count from the moment at which the request began.
+                    if self._said_suspended:
+                        self._said_suspended = False
+                        self._say("The storage answers again, and the sweep continues")
             except StoreError as problem:
-                _logger.warning("%s", problem)
+                _logger.debug("%s", problem)
 
     def _watch(self) -> None:
         """Notice a refresh that is overdue, also while `_refresh` waits for the store."""
         while not self._over.wait(WATCH_S) and self._lost is None:
-            if time.monotonic() - self._refreshed_at > GIVE_UP_S:
-                self._lose(_overdue())
+            if time.monotonic() - self._refreshed_at > SUSPEND_S + self._patience_s:
+                self._lose(_overdue(SUSPEND_S + self._patience_s))
+            elif self.suspended and not self._said_suspended:
+                self._said_suspended = True
+                self._say(f"The storage does not answer; the sweep waits for it for up to {duration(self._patience_s)}")
 
     def _lose(self, reason: str) -> None:
         with self._telling:
@@ -284,8 +323,8 @@ def lease_numbers(store: Store) -> list[int]:
     return [int(match[1]) for name in store.names() if (match := _FILE.fullmatch(name))]
 
 
-def _overdue() -> str:
-    return f"it could not be refreshed for {GIVE_UP_S:g} s, and another driver may take it over"
+def _overdue(seconds: float) -> str:
+    return f"it could not be refreshed for {seconds:g} s, and another driver may take it over"
 
 
 def _file(number: int) -> str:

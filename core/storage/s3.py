@@ -22,6 +22,9 @@ PROBE_S = 15.0
 """The same limit at start-up, where a user waits."""
 FIRST_DELAY_S, MAX_DELAY_S = 0.5, 20.0
 CONNECT_S, ANSWER_S = 10, 60
+WARN_EVERY_S = 60.0
+"""Least seconds between two warnings of one process about a server that does not answer."""
+_warned_at = -WARN_EVERY_S
 _jitter = random.Random()
 _logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -174,7 +177,9 @@ class Bucket:
         return self._call(action, path, ask)
 
     def _warn(self, problem: Problem, waited: float) -> None:
-        if waited > 2:
+        global _warned_at
+        if waited > 2 and time.monotonic() - _warned_at > WARN_EVERY_S:
+            _warned_at = time.monotonic()
             _logger.warning("%s; trying again for up to %.0f s", problem.reason, self.retry_s - waited)
 
     def _object(self, path: str) -> dict[str, str]:

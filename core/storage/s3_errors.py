@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.storage.address import S3Address
-from core.storage.errors import StoreError
+from core.storage.errors import StoreError, UnreachableError
 
 OVERLOADED = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
 TEMPORARY = OVERLOADED | {
@@ -27,7 +27,8 @@ class Problem:
     def as_error(self, where: str, action: str, waited_s: float) -> StoreError:
         """The error for an operation on the object ``where`` that failed after ``waited_s`` seconds."""
         tried = f" (tried for {waited_s:.0f} s)" if waited_s >= 1 else ""
-        return StoreError(f"{where}: cannot {action} it: {self.reason}{tried}")
+        kind = UnreachableError if self.temporary else StoreError
+        return kind(f"{where}: cannot {action} it: {self.reason}{tried}")
 
 
 def explain(error: Exception, address: S3Address) -> Problem:

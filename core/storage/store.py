@@ -46,9 +46,14 @@ class Store:
         """The same store, whose requests to a server are repeated for at most ``seconds``."""
         return self._store_at(self._files.with_retry_limit(seconds), self._path)
 
-    def guarded(self, check: Callable[[], None]) -> Store:
-        """The same store, which calls ``check`` before it changes a file. The errors of ``check`` are passed on."""
-        return self._store_at(GuardedFiles(self._files, check), self._path)
+    def guarded(self, check: Callable[[], None], patience_s: float = 0.0) -> Store:
+        """The same store, which calls ``check`` before each attempt to change a file.
+
+        Args:
+            check: raises an error if the file may not be changed. The error is passed on.
+            patience_s: seconds for which a change is repeated while ``check`` or the change raises UnreachableError.
+        """
+        return self._store_at(GuardedFiles(self._files, check, patience_s), self._path)
 
     def write(self, name: str, content: bytes) -> str:
         """Write ``content`` completely or not at all, and return its SHA-256.
@@ -117,7 +122,7 @@ class Store:
         try:
             self._files.probe(self._at(name))
         except StoreError as error:
-            raise ValueError(f"--storage {error}") from error
+            raise type(error)(f"--storage {error}") from error
 
     @staticmethod
     def _store_at(files: Files, path: str) -> Store:

@@ -29,7 +29,7 @@ from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.steps import Steps
-from core.storage import Fence, Store, StoreError
+from core.storage import Lease, Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.callback import Backstop, SweepCallback
 from core.sweep.inputs import require_inputs
@@ -131,24 +131,23 @@ def run_sweep(
             steps.begin(data.dataset)
             check_files(data, run.data_dir)
             steps.advance()
-    store = Store(output.storage).child(sweep.name)
+    patience_s = 60 * float(run.wait_for_servers)
+    store = Store(output.storage).child(sweep.name).with_retry_limit(patience_s)
     store.probe()
     names = TrialNames(entry.cell.flat() for entry in sweep.entries)
-    with driver_lock(store, sweep.name) as lease, scratch_folder() as scratch:
-        ledger = Ledger(store.guarded(lease.check), sweep.name)
+    with driver_lock(store, sweep.name, patience_s) as lease, scratch_folder() as scratch:
+        ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
         with open_tracker(output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True) as tracker:
-            training = Training(
-                sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable, lease.fence
-            )
+            training = Training(sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable, lease)
             del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
             if records:
                 tracker.set_summary(output.markdown(trials))
-            untracked = tracker.close("KILLED" if interrupted else "FINISHED")
+            untracked = tracker.close("KILLED" if interrupted else "FINISHED", records)
     return SweepResult(records, trials, training.unfinished(records), interrupted, untracked, tracker.links)
 
 
@@ -171,9 +170,9 @@ class Training:
         scratch: Path,
         adaptive: Adaptive | None,
         trainable: Callable[[dict[str, Any]], None],
-        fence: Fence,
+        lease: Lease,
     ) -> None:
-        self.trainable, self.storage, self.fence = trainable, storage, fence
+        self.trainable, self.storage, self.lease = trainable, storage, lease
         self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
@@ -239,7 +238,7 @@ class Training:
         planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
         display.say(f"{planned}, {concurrent} at a time")
         protocol = self.sweep.protocol.model_dump(mode="json")
-        watchdog = Watchdog(self.live, float(self.options.silence_s))
+        watchdog = Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended)
         callback = SweepCallback(
             self.ledger, self.tracker, self.live, display, metrics, watchdog, protocol, self.commit
         )
@@ -293,7 +292,8 @@ class Training:
             storage=self.storage,
             sweep_store=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
-            fence=asdict(self.fence),
+            fence=asdict(self.lease.fence),
+            patience_s=60 * float(options.wait_for_servers),
             data_dir=data_root(options.data_dir),
             commit=self.commit,
             plugins=[asdict(plugin) for plugin in trial.cell.plugins],

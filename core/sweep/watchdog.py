@@ -33,11 +33,18 @@ class Watchdog:
     Args:
         live: the state of the running trials.
         silence_s: seconds without a report that are always allowed.
+        suspended: tells whether the store is away, which trials may wait for. Their deadlines are extended then.
         kill: ends a process, given by node id and process id, without waiting.
     """
 
-    def __init__(self, live: LiveState, silence_s: float, kill: Callable[[str, int], None] | None = None) -> None:
-        self.live, self.silence_s = live, silence_s
+    def __init__(
+        self,
+        live: LiveState,
+        silence_s: float,
+        suspended: Callable[[], bool] = lambda: False,
+        kill: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.live, self.silence_s, self._suspended = live, silence_s, suspended
         self._kill = kill or kill_process
         self._looked = time.monotonic()
 
@@ -48,7 +55,7 @@ class Watchdog:
         if since < LOOK_EVERY_S:
             return []
         self._looked = now
-        if since > STALL_S:
+        if since > STALL_S or self._suspended():
             self.live.extend_deadlines(since)
         return [self._end(state, now) for state in list(self.live.running.values()) if self._hangs(state, now)]
 

@@ -25,7 +25,7 @@ class WorkerTask(TypedDict):
 
     ``storage`` is the root of all sweeps, ``sweep_store`` that of the sweep's store, and ``store`` that of the trial's
     own store. ``fence`` has the fields of the `core.storage.Fence` of the driver's lease. ``plugins`` has the fields of
-    each plug-in that the trial's cell uses.
+    each plug-in that the trial's cell uses. ``patience_s`` is the time to wait for a store that is away.
     """
 
     trial: dict[str, Any]
@@ -35,6 +35,7 @@ class WorkerTask(TypedDict):
     sweep_store: str
     store: str
     fence: dict[str, Any]
+    patience_s: float
     data_dir: str
     commit: str
     plugins: list[dict[str, str]]
@@ -66,20 +67,21 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     from core.engine.trial import Cadence, TrialContext, run_trial
     from core.storage import Fence, Store
 
-    check_storage_here(task["sweep_store"])
+    patience_s = task["patience_s"]
+    check_storage_here(task["sweep_store"], patience_s)
     for plugin in task["plugins"]:
         use_plugin(Plugin(**plugin))
     trial = Trial.model_validate(task["trial"])
     context = TrialContext(
         sweep=task["sweep"],
-        store=Store(task["store"]).guarded(Fence(**task["fence"]).check),
+        store=Store(task["store"]).with_retry_limit(patience_s).guarded(Fence(**task["fence"]).check, patience_s),
         ranks=ranks,
         report=lambda epoch, rows, decided: report({"epoch": epoch, "rows": rows, "decided": decided}),
         commit=task["commit"],
         cadence=Cadence(checkpoint_s=task["checkpoint_s"]),
         timeout_s=task["timeout_s"],
         device_share=task["device_share"],
-        start=read_starting_point(trial, task["storage"]),
+        start=read_starting_point(trial, Store(task["storage"]).with_retry_limit(patience_s)),
     )
     data = trial.cell.data
     dataset = load_dataset(data, task["data_dir"])

@@ -148,6 +148,16 @@ def measure_metrics(record: TrialRecord) -> dict[str, float]:
     return values
 
 
+def final_metrics(record: TrialRecord) -> dict[str, float]:
+    """All metrics of a finished trial that have one value: of its outcome, its evaluations and its measures."""
+    return {**outcome_metrics(record), **evaluation_metrics(record), **measure_metrics(record)}
+
+
+def last_values(record: TrialRecord) -> dict[str, float]:
+    """The last value of each metric of the record's trace."""
+    return {name: finite_or_nan(value) for row in record.trace for name, value in row.items()}
+
+
 def progress_metrics(progress: SweepProgress) -> dict[str, float]:
     """Metrics of the sweep's own run. Unknown values are left out."""
     hours = progress.device_seconds / 3600

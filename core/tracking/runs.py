@@ -15,11 +15,10 @@ from core.tracking.encode import (
     NOTE,
     describe,
     encode_param,
-    evaluation_metrics,
+    final_metrics,
     finite_or_nan,
     identity_tags,
-    measure_metrics,
-    outcome_metrics,
+    last_values,
     record_digest,
     verdict_tags,
     write_artifacts,
@@ -127,11 +126,7 @@ class SweepRuns:
         run = self.client.get_run(run_id)
         metrics = [
             Metric(name, value, time, 0)
-            for name, value in {
-                **outcome_metrics(record),
-                **evaluation_metrics(record),
-                **measure_metrics(record),
-            }.items()
+            for name, value in final_metrics(record).items()
             if run.data.metrics.get(name) != value  # a record that is written twice must give one value per metric
         ]
         tags = verdict_tags(record)
@@ -167,6 +162,54 @@ class SweepRuns:
         written = {key: run.data.tags.get(RECORD_TAG) for key, run in found.items() if run.info.status in ended}
         outdated = {key: None for key, digest in digests.items() if written.get(key) != digest}
         return [*outdated], [k for k, run in found.items() if run.info.status == "RUNNING" and k not in outdated]
+
+    def differences(self, records: Iterable[TrialRecord], time: int) -> dict[str, str]:
+        """How MLflow differs from the storage: a reason for each trial that differs, by key.
+
+        The last value of each metric is compared, and not its history, which would take a request for each metric.
+        Surplus runs of the sweep or of a trial are deleted.
+
+        Args:
+            records: records of all trials of the sweep that have ended.
+            time: start of the sweep's run if MLflow has lost it, in ms since 1970.
+        """
+        self.forget()
+        parent = self._parent(time).info.run_id
+        runs = self._trial_runs()
+        found = {}
+        for record in records:
+            run = runs.pop(record.key, None)
+            reason = self._difference(run, record, parent) if run else "it has no run"
+            if reason:
+                found[record.key] = reason
+        ended = [key for key, run in runs.items() if run.info.status in FINAL_STATUS.values()]
+        return found | dict.fromkeys(ended, "its run is finished, and the storage has no record of it")
+
+    def _difference(self, run: Run, record: TrialRecord, parent: str) -> str | None:
+        assert record.verdict is not None
+        if run.info.status != FINAL_STATUS[record.verdict.outcome]:
+            return f"its run has the status {run.info.status}"
+        tags = {**verdict_tags(record), RECORD_TAG: self.digest(record), "mlflow.parentRunId": parent}
+        params = self._params(describe(record, record.attempts))
+        metrics = {**last_values(record), **final_metrics(record)}
+        for kind, expected, found in (
+            ("tag", tags, run.data.tags),
+            ("parameter", {name: encode_param(value) for name, value in params.items()}, run.data.params),
+            ("metric", _shown(metrics), _shown(run.data.metrics)),
+        ):
+            for name, value in expected.items():
+                if found.get(name) != value:
+                    return f"its run has another {kind} {name}" if name in found else f"its run has no {kind} {name}"
+        return None
+
+    def delete_trials(self, keys: Iterable[str]) -> None:
+        """Delete the runs of these trials."""
+        known = self._known()
+        for key in keys:
+            if key in known:
+                self.client.delete_run(known.pop(key))
+                self._described.discard(key)
+                self._stored_epochs.pop(key, None)
 
     def delete_all(self) -> int:
         """Delete the runs of the sweep and of its trials, and return their number. MLflow can restore deleted runs."""
@@ -214,7 +257,7 @@ class SweepRuns:
 
     def _parent(self, time: int) -> Run:
         if self._parent_run is None:
-            found = self._first(self._search("sweep"))
+            found = self._only(self._search("sweep"))
             if found is None:
                 found = self._create(self._sweep, {"role": "sweep", "sweep": self._sweep, **self._tags}, time)
                 self.client.set_terminated(found.info.run_id, "FINISHED", time)  # `open_sweep` marks it RUNNING
@@ -241,11 +284,16 @@ class SweepRuns:
         info = self._parent_run.info
         return run_link(info.experiment_id, info.run_id), trials_link(info.experiment_id, self._sweep)
 
-    def _first(self, runs: list[Run]) -> Run | None:
-        """The first and oldest run. The others, which repeated requests have created, are deleted."""
-        for run in runs[1:]:
-            self.client.delete_run(run.info.run_id)
-        return runs[0] if runs else None
+    def _only(self, runs: list[Run]) -> Run | None:
+        """One of the runs, which are ordered by age: the oldest one that has params, or else the oldest one.
+
+        The others are deleted. They come from requests that were repeated because the answer was lost.
+        """
+        kept = min(runs, key=lambda run: not run.data.params, default=None)
+        for run in runs:
+            if run is not kept:
+                self.client.delete_run(run.info.run_id)
+        return kept
 
     def _trial(
         self, key: str, trial: Mapping[str, Any] | None = None, time: int = 0, tags: Mapping[str, str] | None = None
@@ -283,8 +331,9 @@ class SweepRuns:
     def _trial_runs(self) -> dict[str, Run]:
         found: dict[str, list[Run]] = defaultdict(list)
         for run in self._search("trial"):
-            found[run.data.tags["trial_key"]].append(run)
-        return {key: kept for key, runs in found.items() if (kept := self._first(runs))}
+            if key := run.data.tags.get("trial_key"):  # otherwise another program has made the run
+                found[key].append(run)
+        return {key: kept for key, runs in found.items() if (kept := self._only(runs))}
 
     def _create(self, name: str, tags: dict[str, str], time: int) -> Run:
         return self.client.create_run(experiment_id_of(self.client), time, tags, name)
@@ -310,6 +359,11 @@ class SweepRuns:
             params=[Param(name, encode_param(value)) for name, value in (params or {}).items()],
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
         )
+
+
+def _shown(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Metrics as texts, which are equal for two NaN."""
+    return {name: repr(value) for name, value in metrics.items()}
 
 
 def experiment_id_of(client: MlflowClient) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from core.temporary import TemporaryError
 from core.tracking.address import ALLOWED, absolute_uri, database_path
 from core.tracking.client import open_client, set_up_mlflow
 
@@ -89,14 +90,13 @@ def _refuse_moved(uri: str, experiment: Experiment) -> None:
 
 
 def _create_experiment(client: MlflowClient, database: Path | None) -> None:
-    from mlflow.exceptions import MlflowException
-
     # With a database and no server, MLflow's default folder of artifacts would be relative to each process's folder.
     location = (database.parent / ARTIFACTS).as_uri() if database else None
     try:
         client.create_experiment(EXPERIMENT, artifact_location=location)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another driver has just created it
+    except Exception:
+        # Another driver may have created it, or this request although its answer was lost.
+        if client.get_experiment_by_name(EXPERIMENT) is None:
             raise
 
 
@@ -134,7 +134,8 @@ def explained(uri: str) -> Iterator[None]:
     """Convert any error of a failing store to a ValueError with a message of one line.
 
     All exceptions are converted, because MLflow's client passes on errors of many libraries if the address is not that
-    of an MLflow server. A plain ValueError comes from this project and is raised unchanged.
+    of an MLflow server. A plain ValueError comes from this project and is raised unchanged. An error of a server that
+    may work later becomes a TemporaryError.
     """
     try:
         yield
@@ -145,12 +146,27 @@ def explained(uri: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.strerror:
             reason = f"{error.strerror}: {error.filename}"
         hint = "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if _refused(error) else ""
+        if database_path(uri) is None and _is_away(error):
+            raise TemporaryError(f"--mlflow-uri {uri}: no MLflow server answers: {reason}") from error
         raise ValueError(f"--mlflow-uri {uri} is not a usable MLflow store: {reason}{hint}; {ALLOWED}") from error
 
 
 def _refused(error: Exception) -> bool:
     code = getattr(error, "error_code", None)
     return code in ("UNAUTHENTICATED", "PERMISSION_DENIED") or "401" in str(error)[:200]
+
+
+def _is_away(error: Exception) -> bool:
+    """True if the server did not answer, or answered that it cannot do it now."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import InvalidURL, SSLError
+
+    if not isinstance(error, MlflowException) or isinstance(error.__cause__, SSLError | InvalidURL):
+        return False
+    # MLflow gives an answer that it cannot read the status of an internal error.
+    unreadable = "API request to endpoint was successful" in str(error)
+    status = error.get_http_status_code()
+    return not unreadable and (status >= 500 or status == 429)
 
 
 @contextmanager

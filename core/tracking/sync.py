@@ -28,7 +28,7 @@ class Synced:
     Attributes:
         deleted: number of runs that were deleted at the start.
         written: number of finished trials that MLflow lacked or had from an older record.
-        lacking: what MLflow still lacks, and why; empty if MLflow has everything.
+        lacking: what MLflow still lacks, or how it differs from the storage; empty if MLflow has everything.
     """
 
     deleted: int
@@ -67,5 +67,5 @@ def sync_sweep(
             tracker.log_sweep_text(name, text)
         if progress is not None:
             tracker.set_progress(progress_metrics(progress))
-        lacking = tracker.close(ENDED[progress.state] if progress else "FINISHED")
+        lacking = tracker.close(ENDED[progress.state] if progress else "FINISHED", snapshot.finished)
     return Synced(deleted, len(outdated), lacking)

@@ -34,12 +34,12 @@ class TrackedSweep:
         self._client = open_client(self._uri)
         with explained(self._uri):
             runs = list(search_runs(self._client, f"tags.sweep = '{sweep}'"))
-        parent = next((run for run in runs if run.data.tags["role"] == "sweep"), None)
+        parent = next((run for run in runs if run.data.tags.get("role") == "sweep"), None)
         if parent is None:
             raise ValueError(f"sweep {sweep} has no run in experiment {EXPERIMENT!r} of --mlflow-uri {self._uri}")
         self._run_id = parent.info.run_id
         self.page = run_link(parent.info.experiment_id, self._run_id)
-        trials = [run for run in reversed(runs) if run.data.tags["role"] == "trial"]
+        trials = [run for run in reversed(runs) if "trial_key" in run.data.tags]
         self.pages = {r.data.tags["trial_key"]: run_link(r.info.experiment_id, r.info.run_id) for r in trials}
 
     def log_files(self, files: Iterable[Path], folder: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from core.config import ProtocolOptions, Trial
 from core.config.naming import TrialNames
 from core.ledger.ledger import Ledger
+from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.tracking.encode import describe
@@ -47,7 +48,8 @@ class SweepTracker:
         self._runs, self._training = runs, training
         self._digests = {record.key: runs.digest(record) for record in finished}
         self._writer = Writer(runs, find_record, self._open)
-        self._closed = False
+        self._closed = self._repaired = False
+        self._differences: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._writer.start()
@@ -94,23 +96,31 @@ class SweepTracker:
     def _write_sweep(self, key: str, **values: Mapping[str, Any]) -> None:
         self._writer.add(key, Entry(of_sweep=partial(self._runs.log_sweep, _now(), **values)))
 
-    def close(self, status: Status | None, deadline_s: float = 60.0) -> str:
-        """Write all waiting entries and the final status of the sweep's run.
+    def close(
+        self, status: Status | None, finished: Collection[TrialRecord] | None = None, deadline_s: float = 60.0
+    ) -> str:
+        """Write all waiting entries and the final status of the sweep's run, and compare MLflow with the storage.
+
+        Runs that differ from their records are deleted and written again from the records.
 
         Args:
             status: the final status; None leaves the status unchanged.
+            finished: records of all trials that have ended; None compares nothing.
             deadline_s: time limit. For an interrupted or failed sweep it limits the whole call. Otherwise it limits the
                 time in which MLflow accepts no entry.
 
         Returns:
-            What MLflow lacks, and why; empty if MLflow has everything.
+            What MLflow lacks, or how it differs from the storage, in one sentence without a full stop; empty if MLflow
+            has everything.
         """
         self._closed = True
-        ending = None if status is None else lambda: self._runs.close_sweep(status, _now())
-        self._writer.finish(ending, deadline_s, patient=status in ("FINISHED", None))
-        if not self.waiting:
+        self._writer.finish(partial(self._end, status, finished), deadline_s, patient=status in ("FINISHED", None))
+        if self.waiting:
+            return f"MLflow lacks {self.waiting} of this sweep's entries ({self._writer.last_error or 'no answer yet'})"
+        if not self._differences:
             return ""
-        return f"MLflow lacks {self.waiting} of this sweep's entries ({self._writer.last_error or 'no answer yet'})"
+        key, reason = next(iter(self._differences.items()))
+        return f"MLflow differs from the storage in {quantity(len(self._differences), 'trial')} (trial {key}: {reason})"
 
     @property
     def links(self) -> tuple[str, str] | None:
@@ -131,6 +141,19 @@ class SweepTracker:
             writer.add(key, Entry(end=(now, "finished")), oldest=True)
         for key in left_running:  # none belongs to this driver, which has not written any trial yet
             writer.add(key, Entry(end=(now, "interrupted")), oldest=True)
+
+    def _end(self, status: Status | None, finished: Collection[TrialRecord] | None, writer: Writer) -> None:
+        if finished is not None:
+            self._differences = self._runs.differences(finished, _now())
+            wrong = [record.key for record in finished if record.key in self._differences]
+            if wrong and not self._repaired:
+                self._runs.delete_trials(wrong)
+                self._repaired = True
+                for key in wrong:
+                    writer.add(key, Entry(end=(_now(), "finished")))
+                return
+        if status is not None:
+            self._runs.close_sweep(status, _now())
 
 
 def open_tracker(

@@ -31,7 +31,7 @@ class Writer:
         self.last_error = ""
         self._runs, self._find_record = runs, find_record
         self._opening: Callable[[Writer], None] | None = opening
-        self._ending: Callable[[], None] | None = None
+        self._ending: Callable[[Writer], None] | None = None
         self._entries: dict[str, Entry] = {}
         self._writing: set[str] = set()
         self._rows = self._written = 0
@@ -63,11 +63,11 @@ class Writer:
             waiting = {*self._entries, *self._writing}
         return len(waiting) + (self._opening is not None) + (self._ending is not None)
 
-    def finish(self, ending: Callable[[], None] | None, deadline_s: float, patient: bool) -> None:
+    def finish(self, ending: Callable[[Writer], None], deadline_s: float, patient: bool) -> None:
         """Write the waiting entries and end the thread.
 
         Args:
-            ending: called when all entries are written.
+            ending: called with this writer when all entries are written, and again if it added entries.
             deadline_s: seconds after which the thread ends and the rest is not written.
             patient: apply ``deadline_s`` to the time since the last successful write, not to the whole call.
         """
@@ -119,7 +119,9 @@ class Writer:
                 self._writing = {key}
         if entry is None:
             if self._closing.is_set() and self._ending is not None:
-                self._ending()
+                self._ending(self)
+                if self._entries:
+                    return True
                 self._ending = None
             return False
         try:

@@ -55,9 +55,9 @@ def run(main: Callable[[list[str]], int], args: Sequence[str]) -> Ended:
     return Ended(code, out.getvalue(), error.getvalue())
 
 
-def assert_refused(ended: Ended, *named: str) -> None:
-    """Check for exit code 2 and one readable message that names every option of ``named``, in any spelling."""
-    assert ended.code == 2, ended
+def assert_refused(ended: Ended, *named: str, code: int = 2) -> None:
+    """Check for the exit code and one readable message that names every option of ``named``, in any spelling."""
+    assert ended.code == code, ended
     message = ended.message
     assert message, ended
     assert not [word for word in JARGON if word.lower() in message.lower()], message

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.temporary import TemporaryError
 from core.tracking import TrackedSweep, prepare_store
 from jobs import report, sweep_trades, sync_mlflow
 from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
@@ -35,6 +36,11 @@ ANSWERS: dict[str, tuple[int, str, bytes]] = {
     "half an answer": (200, "application/json", b'{"experiment": {"experiment_id": "1", "name": "unm'),
     "a redirect to itself": (302, "text/plain", b""),
 }
+
+
+AWAY = ("500", "503")
+"""Answers of a server that may work later, for which a sweep waits."""
+NO_WAIT = ("--wait-for-servers", "0")
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -89,13 +95,15 @@ def test_a_server_that_is_none(
         assert_clear(str(refused.value), address(server))
         if kind in ("401", "403"):
             assert "MLFLOW_TRACKING_USERNAME" in str(refused.value)
-    ended = run(sweep_trades.main, ["--mlflow-uri", address(server)])
-    assert_refused(ended, "--mlflow-uri")
+    code = 4 if kind in AWAY else 2
+    waiting = NO_WAIT if kind in AWAY else ()
+    ended = run(sweep_trades.main, ["--mlflow-uri", address(server), *waiting])
+    assert_refused(ended, "--mlflow-uri", code=code)
     assert "Starting Ray" not in ended.out
     assert "quick/trials" not in str(snapshot(tmp_path)), "nothing was trained"
     sweep = ["--sweep", NAME, "--storage", str(stored.storage), "--mlflow-uri", address(server)]
     ended = run(sync_mlflow.main, sweep)
-    assert_refused(ended, "--mlflow-uri")
+    assert_refused(ended, "--mlflow-uri", code=code)
     if kind not in ("401", "500", "a web page", "half an answer"):
         return  # A report takes seconds, and its connection to MLflow is `TrackedSweep`, which is tested above.
     ended = run(report.main, sweep)  # The report does not need MLflow.
@@ -110,7 +118,7 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
         ("127.0.0.1", 0), Answering, bind_and_activate=True
     ) as deaf:  # It accepts connections and never answers.
         started = time.monotonic()
-        with pytest.raises(ValueError, match="is not a usable MLflow store") as refused:
+        with pytest.raises(TemporaryError, match="no MLflow server answers") as refused:
             prepare_store(address(deaf))
     assert_clear(str(refused.value))
     assert time.monotonic() - started < 30
@@ -122,19 +130,20 @@ NONE = (
     *("http://", "http://:5000", "http://[::1", "http://h:99999", "http://user:secret@h:5000", "http://h/#x"),
     *("HTTP://127.0.0.1:9", "postgresql://user:secret@h/db"),
 )
-UNREACHABLE = ("http://127.0.0.1:9", "http://no-such-host.invalid:5000", "http://a b:1", "http://\udcff")
+UNREACHABLE = ("http://127.0.0.1:9", "http://no-such-host.invalid:5000")
+IMPOSSIBLE = ("http://a b:1", "http://\udcff")
 
 
-@pytest.mark.parametrize("uri", [*NONE, *UNREACHABLE])
+@pytest.mark.parametrize("uri", [*NONE, *UNREACHABLE, *IMPOSSIBLE])
 def test_an_address_that_is_none(uri: str, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = ["--sweep", NAME, "--storage", str(stored.storage)]
-    for main, args in ((sweep_trades.main, []), (sync_mlflow.main, sweep)):
+    for main, args in ((sweep_trades.main, NO_WAIT if uri in UNREACHABLE else ()), (sync_mlflow.main, sweep)):
         ended = run(main, [*args, f"--mlflow-uri={uri}"])
-        assert_refused(ended, "--mlflow-uri")
+        assert_refused(ended, "--mlflow-uri", code=4 if uri in UNREACHABLE else 2)
         assert "secret" not in ended.message + ended.out
     ended = run(report.main, [*sweep, f"--mlflow-uri={uri}"])
-    if uri in UNREACHABLE:
+    if uri in (*UNREACHABLE, *IMPOSSIBLE):
         assert ended.code == 0, "MLflow is not needed here"
         assert "Not logged to MLflow: --mlflow-uri" in ended.out
     else:

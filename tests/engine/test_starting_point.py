@@ -51,7 +51,7 @@ def train(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., Tria
                 report,
                 "none",
                 Cadence(report_s=0, checkpoint_s=0),
-                start=read_starting_point(trial, str(tmp_path)),
+                start=read_starting_point(trial, Store(str(tmp_path))),
             ),
         )
         assert record is not None

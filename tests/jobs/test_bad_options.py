@@ -38,7 +38,6 @@ BAD = [
     ("--start-checkpoint last", ["start_checkpoint last", "start_from"]),
     ("--start-from a/0123456789ab --until-width 0.3", ["--start-from a/0123456789ab", "--until-width"]),
     ("--mlflow-uri file:./mlruns", ["--mlflow-uri", "file:./mlruns", "sqlite:///"]),
-    ("--mlflow-uri http://127.0.0.1:9", ["--mlflow-uri http://127.0.0.1:9"]),
     ("--mlflow-uri sqlite:///nowhere/mlflow.db", ["--mlflow-uri", "nowhere"]),
     ("--address nonsense", ["--address nonsense", "HOST:PORT"]),
     ("--address http://127.0.0.1:8265", ["--address http://127.0.0.1:8265", "HOST:PORT"]),

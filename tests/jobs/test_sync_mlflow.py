@@ -169,8 +169,8 @@ def test_it_waits_for_no_driver_and_no_server(stored: Stored, capsys: Capture) -
     with driver_lock(stored.ledger.store, "mine"):
         stored.sync(code=2)
     assert "is running this sweep" in capsys.readouterr().err
-    stored.sync(uri="http://127.0.0.1:9", code=2)
-    assert "--mlflow-uri http://127.0.0.1:9 is not a usable MLflow store" in capsys.readouterr().err
+    stored.sync(uri="http://127.0.0.1:9", code=4)
+    assert "--mlflow-uri http://127.0.0.1:9: no MLflow server answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

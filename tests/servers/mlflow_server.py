@@ -46,7 +46,7 @@ class MlflowServer(Server):
     ) -> None:
         if users is not None and importlib.util.find_spec("flask_wtf") is None:
             raise MissingProgramError("needs mlflow[auth], from the extra `cluster`")
-        self.port = free_port(host)
+        self.host, self.port = host, free_port(host)
         self.uri = f"http://{host}:{self.port}"
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(self.port)]
         command += ["--backend-store-uri", backend, "--artifacts-destination", artifacts or str(folder / "artifacts")]

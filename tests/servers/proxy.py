@@ -1,4 +1,4 @@
-"""A proxy in front of an object store that damages, truncates or drops requests and responses."""
+"""A proxy in front of an HTTP server that damages, truncates, delays or drops requests and responses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.servers.mlflow_server import MlflowServer
 from tests.servers.object_store import ObjectStore
 
 PASS = "pass"
@@ -19,11 +20,18 @@ TRUNCATE_ANSWER = "truncate answer"
 """Close the connection in the middle of the response."""
 OTHER_ETAG = "other etag"
 """Return another ETag, like a server that encrypts objects."""
+LOSE_ANSWER = "lose answer"
+"""Forward the request, and answer with status 504."""
+LATE = "late"
+"""Answer with status 504, and forward the request `LATE_S` seconds later."""
+AWAY = "away"
+"""Answer with status 503 without forwarding the request."""
+LATE_S = 1.5
 Fault = Callable[[str, str], str]
 
 
 @contextmanager
-def proxy(server: ObjectStore, fault_of: Fault) -> Iterator[str]:
+def proxy(server: ObjectStore | MlflowServer, fault_of: Fault) -> Iterator[str]:
     """An endpoint that applies ``fault_of(method, path)`` to every request."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -34,21 +42,31 @@ def proxy(server: ObjectStore, fault_of: Fault) -> Iterator[str]:
             fault = fault_of(self.command, self.path)
             if fault == FORGET:
                 return self._answer(200, {"ETag": '"0"'}, b"")
+            if fault == AWAY:
+                return self._answer(503, {}, b"")
+            if fault == LATE:
+                late.append(threading.Timer(LATE_S, self._ask, [body]))
+                late[-1].start()
+                return self._answer(504, {}, b"")
             if fault == DAMAGE_REQUEST:
                 body = b"\xff" + body[1:]
             status, headers, content = self._ask(body)
+            if fault == LOSE_ANSWER:
+                return self._answer(504, {}, b"")
             if fault == OTHER_ETAG:
                 headers["ETag"] = '"other"'
             if fault == DAMAGE_ANSWER:
                 content = bytes([content[0] ^ 1]) + content[1:]
             return self._answer(status, headers, content, cut=fault == TRUNCATE_ANSWER)
 
-        do_PUT = do_GET = do_HEAD = do_DELETE = do  # noqa: N815
+        do_PUT = do_GET = do_HEAD = do_DELETE = do_POST = do_PATCH = do  # noqa: N815
 
         def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             onward = http.client.HTTPConnection(server.host, server.port)
             onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
+                if name.lower() == "host" and isinstance(server, MlflowServer):  # it refuses other names than its own
+                    value = f"{server.host}:{server.port}"
                 if name.lower() != "expect":
                     onward.putheader(name, value)
             onward.endheaders(body)
@@ -71,12 +89,15 @@ def proxy(server: ObjectStore, fault_of: Fault) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
+    late: list[threading.Timer] = []
     middle = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=middle.serve_forever)
     thread.start()
     try:
         yield f"http://127.0.0.1:{middle.server_port}"
     finally:
+        for timer in late:
+            timer.join()
         middle.shutdown()
         thread.join()
         middle.server_close()

@@ -50,7 +50,7 @@ def trained(sweep: str, cell: Cell, place: str) -> dict[str, torch.Tensor]:
     exact = with_inputs(asked, place, place)
     ledger.enter(exact)
     trial = Trial(cell=exact.entries[0].cell, seed=0)
-    store, start = ledger.trial_store(trial.key), read_starting_point(trial, place)
+    store, start = ledger.trial_store(trial.key), read_starting_point(trial, Store(place))
     dataset = with_extra(load_dataset(trial.cell.data, place), trial.cell.data, place)
     cadence = Cadence(report_s=0, checkpoint_s=0)
     context = TrialContext(sweep, store, Ranks(), lambda *_: None, "none", cadence, start=start)

@@ -17,11 +17,11 @@ import pytest
 
 from core.storage import HeldError, Holder, Lease, LostLeaseError, Store, lease
 
-REFRESH, GIVE_UP, STALE = 0.4, 1.7, 2.5
+REFRESH, SUSPEND, STALE = 0.4, 1.7, 2.5
 HOLD = """
 import sys, time
 from core.storage import Lease, Store, lease
-lease.REFRESH_S, lease.STALE_S, lease.GIVE_UP_S, lease.WATCH_S = {refresh}, {stale}, {give_up}, 0.2
+lease.REFRESH_S, lease.STALE_S, lease.SUSPEND_S, lease.WATCH_S = {refresh}, {stale}, {suspend}, 0.2
 with Lease(Store(sys.argv[1]), "driver", lambda reason: print("lost:", reason, flush=True)):
     print("held", flush=True)
     time.sleep(600)
@@ -34,7 +34,7 @@ ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setattr(lease, "REFRESH_S", REFRESH)
     monkeypatch.setattr(lease, "STALE_S", STALE)
-    monkeypatch.setattr(lease, "GIVE_UP_S", GIVE_UP)
+    monkeypatch.setattr(lease, "SUSPEND_S", SUSPEND)
     monkeypatch.setattr(lease, "WATCH_S", 0.2)
     if request.param == "folder":
         return Store(str(tmp_path))
@@ -52,7 +52,7 @@ class Others:
 
     def hold(self, store: Store, elsewhere: bool = False) -> subprocess.Popen[str]:
         """Start a process, and return when it holds the lease."""
-        code = HOLD.format(refresh=REFRESH, stale=STALE, give_up=GIVE_UP)
+        code = HOLD.format(refresh=REFRESH, stale=STALE, suspend=SUSPEND)
         command = [*(ELSEWHERE if elsewhere else ()), sys.executable, "-c", code, store.root]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
         self.processes.append(process)
@@ -135,7 +135,7 @@ def test_an_owner_that_was_stalled_and_followed_learns_it(store: Store, others: 
         # Its two threads notice the same loss; the first one says how.
         assert process.stdout.readline() in (
             f"lost: another driver, process {os.getpid()} on {os.uname().nodename}, has taken this sweep over\n",
-            f"lost: it could not be refreshed for {GIVE_UP:g} s, and another driver may take it over\n",
+            f"lost: it could not be refreshed for {SUSPEND:g} s, and another driver may take it over\n",
         )
     assert store.child("driver").names() == ["00000002.json"]
 
@@ -193,7 +193,7 @@ def test_an_owner_that_cannot_reach_the_store_stops_before_another_one_starts(
     with take(store):
         assert time.time() >= lost
         written = max(file.stat().st_mtime for file in folder.iterdir())
-    assert written - lost < STALE - GIVE_UP + 3
+    assert written - lost < STALE - SUSPEND + 3
     assert store.child("driver").names() == ["00000002.json"]
 
 

@@ -36,7 +36,7 @@ class Watched:
             self.live.locate(trial.key, f"node{number}", 100 + number)
         self.live.advance(QUIET, [{"epoch": 1}])
         self.epoch = 0
-        self.watchdog = Watchdog(self.live, SILENCE_S, lambda node, pid: self.ended.append((node, pid)))
+        self.watchdog = Watchdog(self.live, SILENCE_S, kill=lambda node, pid: self.ended.append((node, pid)))
 
     def monotonic(self) -> float:
         return self.now

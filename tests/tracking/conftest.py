@@ -85,7 +85,7 @@ def runs_of(uri: str, role: str) -> list[Run]:
 
 def run_of(uri: str, trial: Trial, of: int = 1) -> Run:
     """The oldest run of the trial, after a check that the trial has ``of`` runs."""
-    runs = [run for run in runs_of(uri, "trial") if run.data.tags["trial_key"] == trial.key]
+    runs = [run for run in runs_of(uri, "trial") if run.data.tags.get("trial_key") == trial.key]
     assert len(runs) == of
     return min(runs, key=lambda run: run.info.start_time)
 

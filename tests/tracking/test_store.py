@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from core.temporary import TemporaryError
 from core.tracking import TrackedSweep, prepare_store
 from core.tracking.store import check_store
 
@@ -71,7 +72,7 @@ def test_a_copied_database_is_refused_because_its_artifacts_are_elsewhere(store:
 
 
 def test_a_server_that_does_not_answer_is_refused_quickly() -> None:
-    with pytest.raises(ValueError, match=r"--mlflow-uri http://127\.0\.0\.1:9 is not a usable MLflow store"):
+    with pytest.raises(TemporaryError, match=r"--mlflow-uri http://127\.0\.0\.1:9: no MLflow server answers"):
         prepare_store("http://127.0.0.1:9")
 
 

@@ -1,0 +1,108 @@
+"""At the end of a sweep MLflow is compared with the storage, and runs that differ are written again."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from core.tracking import SweepTracker, TrackedSweep
+from core.tracking.runs import SweepRuns
+
+Driver = Callable[..., SweepTracker]
+
+
+@pytest.fixture
+def written(store: str, driver: Driver, sample: type) -> list[Any]:
+    """Records of three trials that MLflow has."""
+    records = [sample.record(sample.trial(seed)) for seed in range(3)]
+    with driver(store) as tracker:
+        for record in records:
+            tracker.finish_trial(record)
+        assert tracker.close("FINISHED", records) == ""
+    return records
+
+
+def change_database(store: str, statement: str, *values: object) -> None:
+    with sqlite3.connect(store.removeprefix("sqlite:///")) as database:
+        assert database.execute(statement, values).rowcount > 0
+
+
+def delete(store: str, run: str) -> None:
+    MlflowClient(store).delete_run(run)
+
+
+def add_metric(store: str, run: str) -> None:
+    MlflowClient(store).log_metric(run, "outcome/gap", 0.75, int(time.time() * 1000) + 10_000, 0)
+
+
+def add_epoch(store: str, run: str) -> None:
+    MlflowClient(store).log_metric(run, "epoch", 9, step=9)
+
+
+def change_tag(store: str, run: str) -> None:
+    MlflowClient(store).set_tag(run, "outcome", "stable")
+
+
+def end_as_failed(store: str, run: str) -> None:
+    MlflowClient(store).set_terminated(run, "FAILED")
+
+
+def lose_params(store: str, run: str) -> None:
+    change_database(store, "delete from params where run_uuid = ?", run)
+
+
+def change_params(store: str, run: str) -> None:
+    change_database(store, "update params set value = '99' where run_uuid = ? and key = 'seed'", run)
+
+
+def lose_a_metric(store: str, run: str) -> None:
+    change_database(store, "delete from latest_metrics where run_uuid = ? and key = 'val/fosc'", run)
+
+
+CHANGES = [delete, add_metric, add_epoch, change_tag, end_as_failed, lose_params, change_params, lose_a_metric]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_a_run_that_was_changed_is_written_again(
+    store: str, driver: Driver, sample: type, written: list[Any], change: Callable[[str, str], None]
+) -> None:
+    trial = sample.trial(1)
+    before = sample.content(store)
+    with driver(store, written) as tracker:
+        while tracker.waiting:
+            time.sleep(0.01)
+        change(store, sample.run(store, trial).info.run_id)
+        assert tracker.close("FINISHED", written) == ""
+    assert sample.content(store) == before
+
+
+def test_what_cannot_be_written_again_is_said_in_one_sentence(
+    store: str, driver: Driver, sample: type, written: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with driver(store, written[:1]) as tracker:
+        said = tracker.close("FINISHED", written[:1])
+    assert said.startswith("MLflow differs from the storage in 2 trials (trial ")
+    assert said.endswith(": its run is finished, and the storage has no record of it)")
+    assert len(sample.runs(store, "trial")) == 3, "a run without a record is never deleted"
+    params = SweepRuns._params
+    monkeypatch.setattr(SweepRuns, "_params", lambda self, trial: params(self, trial) | {"seed": time.time_ns()})
+    with driver(store, written) as tracker:
+        assert "its run has another parameter seed" in tracker.close("FINISHED", written)
+
+
+def test_runs_of_other_programs_break_nothing(store: str, driver: Driver, sample: type, written: list[Any]) -> None:
+    """Runs without params, without a key and without a role."""
+    client = MlflowClient(store)
+    experiment = sample.runs(store, "sweep")[0].info.experiment_id
+    key = written[0].key
+    for tags in ({"role": "trial"}, {"role": "trial", "trial_key": key}, {}, {"trial_key": "strange", "role": "x"}):
+        client.create_run(experiment, int(time.time() * 1000), {"sweep": "demo", **tags}, "strange")
+    with driver(store, written) as tracker:
+        assert tracker.close("FINISHED", written) == ""
+    assert TrackedSweep(store, "demo").pages.keys() >= {record.key for record in written}
+    assert sample.run(store, sample.trial(0)).data.params["seed"] == "0"

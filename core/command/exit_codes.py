@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 DONE, FAILED, BAD_INPUT, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+ALL_CRASH, OVER_BUDGET = 5, 6
+"""Codes of a sweep that its driver has stopped: it should not be started again before its cause is removed."""
 
 
 def run_job(job: Callable[[], int]) -> int:

@@ -98,8 +98,8 @@ class SweepCallback(Callback):
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         for line in self.watchdog.look():
             self.display.say(line)
-        if line := self.concurrency.look():
-            self.display.say(line)
+        if change := self.concurrency.look():
+            self.display.say(change)
         self.crashes.look()
         self.budget.look()
 

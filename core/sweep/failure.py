@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial as TuneTrial
 
+from core.masking import without_secrets
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r'\s+File ".*", line \d+')
 """A line of a traceback."""
@@ -74,4 +76,4 @@ def last_failure(trial: TuneTrial) -> Failure:
     file = Path(trial.error_file) if trial.error_file else None
     text = file.read_text(errors="replace") if file and file.exists() else ""
     _, _, newest = COLOUR.sub("", text).rpartition("Failure # ")
-    return Failure(newest.partition("\n")[2])
+    return Failure(without_secrets(newest.partition("\n")[2]))

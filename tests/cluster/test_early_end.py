@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import TINY_DATA, Sweep
 from tests.plugin_tables import printed_plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 def test_a_sweep_in_which_all_trials_crash_stops_and_says_why(sweep: Sweep) -> None:
     plugin = sweep.folder / "my_method.py"
     plugin.write_text(printed_plugin().replace("logits = run.forward", "raise MemoryError('no room'); logits = run.f"))
+    sweep.common = TINY_DATA
     options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "hopeless", "--epochs", "2")
     printed = sweep.run(*options, "--seeds", "20", "--max-concurrent", "2", "--max-crashes", "5", code=5)
     assert "its trials crashed 5 times in succession" in printed

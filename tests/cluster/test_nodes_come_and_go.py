@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.conftest import JOB, LIMIT_S, TINY, Sweep
+from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, Sweep
 from tests.hosts.network import Network, missing
 from tests.hosts.ray_cluster import PORT, RayCluster
 from tests.plugin_tables import printed_plugin
@@ -34,7 +34,15 @@ class GrowingCluster(RayCluster):
         stores = ("--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db")
         with sweep.log.open("ab") as log:
             return self.head.popen(
-                *(sys.executable, str(JOB), *TINY, *stores, "--address", f"{self.head.address}:{PORT}", *options),
+                *(
+                    sys.executable,
+                    str(JOB),
+                    *sweep.common,
+                    *stores,
+                    "--address",
+                    f"{self.head.address}:{PORT}",
+                    *options,
+                ),
                 env={**self.environment, "COLUMNS": "120"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -92,6 +100,7 @@ def test_a_broken_node_gets_no_trials_and_costs_none_its_restarts(cluster: Growi
     cluster.join(first)
     plugin = local_sweep.folder / "my_method.py"
     plugin.write_text(broken_plugin())
+    local_sweep.common = TINY_DATA
     options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "bad", "--seeds", "4", "--epochs", "8")
     driver = cluster.start_driver(local_sweep, *options)
     assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text

@@ -139,6 +139,8 @@ def report(request: ReportRequest, console: Console) -> None:
     say = _line_printer(console)
     earlier = _earlier(request, started(snapshot.trials), say)
     context = report_context(request.sweep, snapshot.trials, options, history=snapshot.history, earlier=earlier)
+    if snapshot.progress and not snapshot.alive:
+        context = replace(context, stopped_because=snapshot.progress.stopped_because)
     if request.against:
         context = replace(context, against=_against(request, snapshot.trials))
     if options.format:
@@ -149,6 +151,8 @@ def report(request: ReportRequest, console: Console) -> None:
             console.print(at_the_end, highlight=False)
         console.print(main_table(context.cells))
     say(interval_sentence(context))
+    if context.stopped_because:
+        say(context.stopped_because)
     if uncounted := context.uncounted:
         say(f"{uncounted} finished trials count once those with earlier seeds have ended.")
     if left_out := context.left_out:

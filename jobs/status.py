@@ -134,6 +134,8 @@ def _lines(sweep: str, progress: SweepProgress | None, records: int, now: float)
                 f"Sweep {sweep}: {driver} last reported {age}: it has died, or it can't reach the storage. "
                 "If it has died, run the sweep's command again to continue."
             )
+        case "interrupted" if progress.stopped_because:
+            yield f"Sweep {sweep}: {driver} ended {age}. {progress.stopped_because}"
         case "interrupted" | "failed" as state:
             ended = "failed" if state == "failed" else "was interrupted"
             yield f"Sweep {sweep}: {driver} {ended} {age}; run the sweep's command again to continue."

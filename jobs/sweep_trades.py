@@ -14,13 +14,14 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from core.command.exit_codes import DONE, INCOMPLETE, INTERRUPTED, run_job
+from core.command.exit_codes import ALL_CRASH, DONE, INCOMPLETE, INTERRUPTED, OVER_BUDGET, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
 from core.config.default_paths import home, tracking_uri
@@ -30,6 +31,7 @@ from core.quantity import quantity
 if TYPE_CHECKING:
     from analysis.report.context import ReportContext
     from core.allocation import SeedHistory
+    from core.config.base import Number
     from core.records import TrialRecord
 
 PRESETS = Path(__file__).parent / "presets"
@@ -41,7 +43,8 @@ def main(args: list[str]) -> int:
     """Parse, run, print.
 
     Exit code: 0 done, 1 file error, 2 bad input or storage error, 3 trials without a record, 4 a server was away for
-    too long or another driver has the sweep, 130 interrupted.
+    too long or another driver has the sweep, 5 stopped because all trials crashed, 6 stopped by the budget, 130
+    interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
 
@@ -61,7 +64,8 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
     from analysis.report.tables.dry_run_table import PlannedCell, dry_run_table
     from core.engine.cost import seconds_per_epoch, trial_flop
 
-    sweep, tflops = request.sweep, request.run.device_tflops
+    sweep, run = request.sweep, request.run
+    tflops = run.device_tflops
     planned = []
     for entry in sweep.entries:
         trials = len(sweep.pin_groups) * len(entry.numbered(sweep.first_seed))
@@ -76,8 +80,17 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         f"{tflops:g} TFLOP/s sustained (--device-tflops), with validation and verdicts, early stopping left out.",
         soft_wrap=True,
     )
+    if request.max_device_hours is not None:
+        console.print(budget_line(hours, request.max_device_hours, run.price), soft_wrap=True, highlight=False)
     print_feasibility(request, console)
     return DONE
+
+
+def budget_line(hours: float, limit: float, price: Number | None) -> str:
+    """Whether an estimate of device-hours is within the budget of --max-device-hours or --max-cost."""
+    money = "" if price is None else f", which costs {hours * float(price):.4g} of {limit * float(price):.4g}"
+    verdict = "is above" if hours > limit else "is within"
+    return f"The estimate of {hours:.3g} device-hours {verdict} the budget of {limit:.3g}{money}."
 
 
 def print_feasibility(request: SweepRequest, console: Console) -> None:
@@ -131,10 +144,10 @@ def print_plan(request: SweepRequest, console: Console) -> int:
         truths = assumed_cells(request.rates, [cell.training.epochs for cell in cells], seconds, protocol.fosc_grace)
         counts, assumed = None, [f"{truth.rate:g}" for truth in truths]
     delay = confirm_delay(records, protocol.fosc_patience)
-    found = forecast(
+    simulated = partial(
+        forecast,
         truths,
-        request.goal,
-        anytime,
+        interval=anytime,
         policy=StoppingPolicy(stop=protocol.stop, confirm_delay=delay, audit=protocol.audit),
         pilot=counts,
         continue_pilot=plan.pilot == sweep.name,
@@ -142,10 +155,15 @@ def print_plan(request: SweepRequest, console: Console) -> int:
         price_per_device_hour=run.price,
         simulations=plan.simulations,
     )
+    found = simulated(goal=request.goal)
     factors = naming_options([cell.flat() for cell in cells]) or ["dataset"]
     options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
+    limit = request.goal.max_device_hours
+    if limit is not None and (request.goal.until_width or request.goal.max_trials):
+        needed = simulated(goal=request.goal.model_copy(update={"max_device_hours": None})).device_hours.median
+        console.print(budget_line(needed, float(limit), run.price), soft_wrap=True, highlight=False)
     return DONE
 
 
@@ -206,6 +224,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
             markdown=lambda trials: mlflow_description(context(trials)),
         ),
         Adaptive(goal, anytime) if goal else None,
+        request.max_device_hours,
     )
     if result.records:
         shown = context(result.trials)
@@ -219,7 +238,9 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     print_reading(sweep.name, storage, mlflow_uri, console)
     if result.untracked:
         print_untracked(result.untracked, sweep.name, console)
-    if result.interrupted or result.unfinished:
+    if result.stop:
+        console.print(escape(result.stop.sentence), soft_wrap=True, highlight=False)
+    if result.interrupted or result.stop or result.unfinished:
         saved = sum(record.key not in result.unfinished for record in result.records)
         console.print(
             f"{quantity(saved, 'trial')} saved, {len(result.unfinished)} not finished or crashed; "
@@ -227,6 +248,8 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
             soft_wrap=True,
             highlight=False,
         )
+        if result.stop:
+            return {"crashes": ALL_CRASH, "budget": OVER_BUDGET}[result.stop.cause]
         return INTERRUPTED if result.interrupted else INCOMPLETE
     return DONE
 

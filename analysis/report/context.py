@@ -45,6 +45,7 @@ class ReportContext:
         earlier: the earlier sweep whose trials this sweep trains again, if it does.
         against: another sweep that this one is compared with, with the label that both can answer.
         landscapes: contours of loss landscapes, from `landscape_panels`.
+        stopped_because: sentence about why the driver ended the sweep early; empty if it did not.
         links: address of the page of a trial's MLflow run by the trial's key; a trial without one has no link.
         links_note: sentence printed under the links.
     """
@@ -61,6 +62,7 @@ class ReportContext:
     earlier: EarlierRecords | None = None
     against: ReportContext | None = None
     landscapes: Sequence[Panel] = ()
+    stopped_because: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     links_note: str = ""
 

@@ -68,7 +68,7 @@ def write_report(
         sweep=context.sweep,
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
-        warnings=[*feasibility_warnings(records), *mixtures(records)],
+        warnings=[*filter(None, [context.stopped_because]), *feasibility_warnings(records), *mixtures(records)],
         answer=answer_sentence(cells, decision_sentence(context), context.together),
         at_the_end=end_sentence(context),
         interval=interval_sentence(context),

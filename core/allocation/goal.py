@@ -36,7 +36,10 @@ class AllocationGoal(Options):
         None, ge=1, description="largest number of trials of the whole sweep, including crashed ones"
     )
     max_device_hours: Number | None = Field(
-        None, gt=0, description="device-hours after which no trial starts; running trials are completed"
+        None,
+        gt=0,
+        description="device-hours after which an adaptive sweep starts no trial and completes running ones; with "
+        "--seeds or --seeds-from it ends a sweep of fixed seeds, whose running trials keep their checkpoints",
     )
     min_seeds: int = Field(3, ge=1, description="number of seeds that every cell gets before a cell gets more seeds")
     give_up: int = Field(

@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, and the number of trials that the cluster can run at once."""
+"""The connection to a Ray cluster, and the GPUs that it has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,30 +22,18 @@ from ray.util.accelerators import (
 )
 from ray.util.state import list_nodes
 
-from core.cluster.autoscaling import Autoscaling, autoscaling_limits
+from core.cluster.autoscaling import autoscaling_limits
 from core.config import Cell, RunOptions
 from core.config.names import cluster_address
 from core.engine.cost import step_flop
 from core.temporary import TemporaryError
 
-GROUP_BYTES = 1.2e9
-"""Measured memory of the actors that control a trial of several workers; these actors run on the head node."""
-WORKER_BYTES = 0.7e9
-"""Measured memory of one training worker on a CPU with a small model; large models need --max-concurrent."""
-GPU_WORKER_BYTES = 3.5e9
-"""Estimated memory of the machine, not of the GPU, for one training worker on a GPU: CUDA's libraries and context."""
 MIN_GPU_STEP_FLOP = 1e10
 """Operations of a training step below which a GPU waits for its kernels to be launched, and a CPU is as fast."""
 OLD_GPUS = (NVIDIA_TESLA_T4, NVIDIA_TESLA_V100, NVIDIA_TESLA_P100, NVIDIA_TESLA_P4, NVIDIA_TESLA_K80)
 """Ray's names of GPUs that have neither TF32 nor bfloat16."""
 PORT_SECONDS = 20
 STATE_API_SECONDS = 120
-HEAD = "node:__internal_head__"
-HEAD_SHARE = 1e-4
-"""Share of the head node's label resource that a trial's controlling actor requests.
-
-The resource, which every cluster has, places the actor on the head node without a request for a CPU."""
-
 ENVIRONMENT = {
     # The controller handles one report per poll: with the default of 2 s, a shorter epoch would take 2 s.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
@@ -56,6 +44,8 @@ ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # The ledger decides which trials are done, and a snapshot of Tune rewrites the state of all trials each time.
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    # Without this number, Tune would keep to the number of trials at once that fitted when the sweep started.
+    "TUNE_MAX_PENDING_TRIALS_PG": "200",
 }
 
 
@@ -203,54 +193,3 @@ def check_gpu_models(run: RunOptions, precisions: Iterable[str]) -> None:
                 f"--precision {wanted[0]} is impossible on the cluster's {model} GPUs; allowed are fp32 and fp16, or "
                 "--gpus-per-worker 0 for CPUs"
             )
-
-
-def fitting_trials(run: RunOptions, workers: int) -> int:
-    """Number of trials of ``workers`` ranks each that the cluster can run at once.
-
-    Raises:
-        ValueError: the cluster cannot run a single one, or several ranks would share a GPU.
-    """
-    run.check_workers(workers)
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    now = sum(_ranks_on(node, run) for node in nodes)
-    later = _ranks_after_scaling(autoscaling_limits(), run)
-    if not now and not later and run.max_concurrent:
-        return run.max_concurrent  # Kubernetes starts nodes on demand, and their number is not known here
-    if max(now, later) < workers:
-        cpus, gpus = (sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU"))
-        raise ValueError(
-            f"--workers {workers} with --cpus-per-worker {run.cpus_per_worker:g} and --gpus-per-worker "
-            f"{run.gpus_per_worker:g} can never run: the cluster has {cpus:g} CPUs and {gpus:g} GPUs"
-            f" on {len(nodes)} node(s){'' if now else '; if nodes are still to be started, give --max-concurrent'}"
-        )
-    grouped = workers > 1
-    worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
-    by_memory = int(sum(map(_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped))
-    # The memory of nodes that have not started yet is unknown.
-    fitting = max(min(now // workers, by_memory), later // workers)
-    if grouped:
-        head = sum(_memory(node) for node in nodes if HEAD in node)
-        fitting = min(fitting, int(head / GROUP_BYTES))
-    fitting = max(1, fitting)
-    return min(fitting, run.max_concurrent or fitting)
-
-
-def _memory(node: Mapping[str, float]) -> float:
-    return node.get("memory", 0) + node.get("object_store_memory", 0)
-
-
-def _ranks_after_scaling(limits: Autoscaling, run: RunOptions) -> int:
-    """Number of ranks that fit on the cluster after scaling; Ray prefers the smallest nodes, which ranks fill best."""
-    nodes = sorted(
-        ranks for kind in limits.types if (ranks := _ranks_on(kind.resources, run)) for _ in range(kind.max_workers)
-    )
-    return sum(nodes[: limits.max_workers])
-
-
-def _ranks_on(node: Mapping[str, float], run: RunOptions) -> int:
-    limits = [node.get("CPU", 0) / run.cpus_per_worker] if run.cpus_per_worker else []
-    if run.gpus_per_worker:
-        # A fraction of a GPU must come from one GPU: 0.4 fits twice on each GPU, not five times on two GPUs.
-        limits.append(int(node.get("GPU", 0)) * int(1 / run.gpus_per_worker + 1e-9))
-    return int(min(limits) + 1e-9)

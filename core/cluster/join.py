@@ -11,8 +11,11 @@ from core.cluster.storage_check import check_storage_on_nodes
 from core.storage import Store
 
 
-def join_cluster(address: str | None, store: Store, console: Console) -> None:
+def join_cluster(address: str | None, store: Store, console: Console) -> bool:
     """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
+
+    Returns:
+        True if the cluster was there before; False if a local one was started.
 
     Raises:
         ValueError: the cluster cannot be used, or one of its nodes cannot read the store.
@@ -21,6 +24,7 @@ def join_cluster(address: str | None, store: Store, console: Console) -> None:
     action = f"Joining the Ray cluster at {joined}" if joined else "Starting Ray"
     started = time.monotonic()
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
-    connect(address)
+    started_here = connect(address)
     check_storage_on_nodes(store)
     console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
+    return not started_here

@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from core import temporary
+from core.masking import without_secrets
 from core.temporary import TemporaryError
 
 DONE, FAILED, BAD_INPUT, INCOMPLETE, TEMPORARY, INTERRUPTED = 0, 1, 2, 3, temporary.EXIT_CODE, 130
+ALL_CRASH, OVER_BUDGET = 5, 6
+"""Codes of a sweep that its driver has stopped: it should not be started again before its cause is removed."""
 
 
 def run_job(job: Callable[[], int]) -> int:
@@ -65,6 +68,6 @@ def interruptible() -> Iterator[None]:
 
 
 def print_error(error: Exception) -> None:
-    """Print one message on stderr, without a traceback, because the cause is not in the code."""
-    text = str(error) or type(error).__name__
+    """Print one message on stderr, without a traceback, because the cause is not in the code, and without secrets."""
+    text = without_secrets(str(error) or type(error).__name__)
     Console(stderr=True).print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True)

@@ -56,6 +56,8 @@ class SweepRequest(NamedTuple):
     """Storage as an absolute folder or a URI."""
     goal: AllocationGoal | None
     """Goal of an adaptive sweep; None: the number of seeds is fixed."""
+    max_device_hours: float | None
+    """Device-hours at which a sweep of fixed seeds ends; None: no limit, or an adaptive sweep, whose goal limits it."""
     dry_run: bool
     plan: PlanOptions | None
     """Assumptions of the forecast (--plan); None: no forecast is asked for."""
@@ -116,10 +118,13 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
     if "preset" not in given and earlier is None:
         _check_scale(sweep, given)
+    hours = _budget(given, run)
+    fixed = chosen.seeds is not None or earlier is not None  # a budget alone then limits these seeds
     adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
     goal = None
-    if adaptive:
-        goal = validated(AllocationGoal, _given(given, AllocationGoal.model_fields))
+    if adaptive and not (fixed and adaptive == ["--max-device-hours"]):
+        limits = {} if hours is None else {"max_device_hours": hours}
+        goal = validated(AllocationGoal, {**_given(given, AllocationGoal.model_fields), **limits})
         _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
     check_effects(given, sweep, goal, plan=bool(given.get("plan")))
     if "indifference" in given and "until_decided" not in given:
@@ -143,7 +148,20 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if "method" in given and (others := _foreign_methods(preset, given["method"])):
         own = "has its own" if len(others) == 1 else "have their own"
         description += f" Its attack is not used for {', '.join(others)}, which {own} at its radius."
-    return SweepRequest(sweep, run, storage, goal, dry_run, plan, description, assumed.assume_rate)
+    ceiling = None if goal else hours
+    return SweepRequest(sweep, run, storage, goal, ceiling, dry_run, plan, description, assumed.assume_rate)
+
+
+def _budget(given: Mapping[str, Any], run: RunOptions) -> float | None:
+    """The smaller one of the limits that --max-device-hours and --max-cost set, in device-hours."""
+    limits = []
+    if "max_device_hours" in given:
+        limits.append(float(validated(AllocationGoal, _given(given, ["max_device_hours"])).max_device_hours or 0))
+    if run.max_cost is not None:
+        if not run.price:
+            raise ValueError(f"--max-cost {run.max_cost}: needs a --price above 0")
+        limits.append(float(run.max_cost) / float(run.price))
+    return min(limits, default=None)
 
 
 def _foreign_methods(preset: Preset, methods: Iterable[str]) -> list[str]:

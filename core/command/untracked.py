@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from core.masking import without_secrets
+
 
 def print_untracked(lacking: str, sweep: str, console: Console) -> None:
     """Print what MLflow lacks of a sweep and the command that writes it.
@@ -14,8 +16,8 @@ def print_untracked(lacking: str, sweep: str, console: Console) -> None:
         console: where the message is printed.
     """
     console.print(
-        f"{lacking}. The storage has everything; to complete MLflow, run: python jobs/sync_mlflow.py --sweep {sweep}, "
-        "with the same --storage and --mlflow-uri.",
+        f"{without_secrets(lacking)}. The storage has everything; to complete MLflow, run: "
+        f"python jobs/sync_mlflow.py --sweep {sweep}, with the same --storage and --mlflow-uri.",
         soft_wrap=True,
         highlight=False,
         markup=False,

@@ -11,6 +11,8 @@ from core.config import Sweep
 from core.config.attack import HealOptions
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
+GOAL_DETAILS = tuple(name for name in AllocationGoal.model_fields if name != "max_device_hours")
+"""Options that only an adaptive sweep has. A sweep of fixed seeds has a budget, too."""
 MAX_IMAGE_BYTES = 10**12
 """Largest size of a generated data set. No machine that trains on it in memory holds more."""
 
@@ -29,7 +31,7 @@ def check_effects(given: Mapping[str, Any], sweep: Sweep, goal: AllocationGoal |
     """
     for name, reason in (
         *((name, "needs --plan") for name in PlanOptions.model_fields if not plan),
-        *((name, f"needs {' or '.join(map(_flag, GOALS))}") for name in AllocationGoal.model_fields if goal is None),
+        *((name, f"needs {' or '.join(map(_flag, GOALS))}") for name in GOAL_DETAILS if goal is None),
         *((name, "needs --heal fosc") for name in _heal_details() if not _heals(sweep)),
     ):
         if name in given:

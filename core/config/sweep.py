@@ -133,6 +133,13 @@ class ClusterOptions(Options):
     max_failures: int = Field(
         2, ge=0, le=100, description="number of restarts of a trial after crashes before it is censored"
     )
+    max_crashes: int = Field(
+        10,
+        ge=2,
+        le=10_000,
+        description="number of crashes in succession, of all trials together and with no epoch in between, after which "
+        "the sweep stops; at least 2 for each trial that runs at once",
+    )
     silence_s: Number = Field(
         14400,
         gt=0,
@@ -147,6 +154,9 @@ class ClusterOptions(Options):
     )
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
         None, ge=0, description="price of one device-hour, to show spent and expected costs in money"
+    )
+    max_cost: Annotated[Number | None, Unset("no limit")] = Field(
+        None, gt=0, description="money at which the sweep ends as with --max-device-hours; needs --price"
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import ray
 from rich.console import Console
 
-from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.cluster.capacity import fitting_trials
+from core.cluster.connect import with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions
 from core.evaluation.options import EvaluationOptions

@@ -17,6 +17,7 @@ from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
 from core.config.protocol import with_defaults
+from core.engine.attempts import AttemptFile
 from core.engine.filenames import RECORD
 from core.ledger.cell_ids import is_cell_of
 from core.ledger.description import DESCRIPTION, SweepDescription, read_description
@@ -276,6 +277,17 @@ class Ledger:
             return None if record is None else _sharing(record, shared)
         except DamagedRecordError as error:
             return error
+
+    def spent_on_open_trials(self, known: Collection[str]) -> dict[str, float]:
+        """Device-seconds of the attempts at trials without a record, by key.
+
+        Args:
+            known: keys of the trials that have a record.
+        """
+        keys = [key for key in self.store.child("trials").folders() if key not in known]
+        with ThreadPoolExecutor(16) as pool:
+            found = pool.map(lambda key: AttemptFile(self.trial_store(key)).read().device_seconds, keys)
+            return dict(zip(keys, found, strict=True))
 
     def write(self, record: TrialRecord) -> None:
         """Store the record of a trial whose process could not write it."""

@@ -76,13 +76,15 @@ class SweepProgress(_Plain):
     censored: int
     """Number of censored trials."""
     device_seconds: float
-    """Device-seconds of all trials so far, including running trials and those of earlier drivers."""
+    """Device-seconds of all trials so far, including running trials, lost attempts and earlier drivers."""
     expected_device_seconds: float | None = None
     """Device-seconds of the whole sweep, if open trials cost as much as their cells' trials so far; None if unknown."""
     eta_seconds: float | None = None
     """Seconds until the end of the sweep at the pace so far; None if unknown."""
     price: float | None = None
     """Price of a device-hour in the user's currency."""
+    stopped_because: str = ""
+    """Sentence about why the driver ended the sweep before all trials were done; empty if it did not."""
 
     @property
     def total(self) -> int | None:

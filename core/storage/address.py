@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from core.masking import HIDDEN, masked
+
 S3 = "s3://"
 ALLOWED = "allowed are a folder and s3://BUCKET/PREFIX (with ?endpoint=http://HOST:PORT if AWS_ENDPOINT_URL is not set)"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
@@ -54,16 +56,16 @@ def parse_s3(uri: str) -> S3Address:
             "set AWS_PROFILE, or give the machine a role"
         )
     if not _BUCKET.fullmatch(bucket):
-        raise ValueError(f"{S3}{bucket} is not the name of a bucket; {ALLOWED}")
+        raise ValueError(f"{masked(S3 + bucket)} is not the name of a bucket; {ALLOWED}")
     prefix = prefix.rstrip("/")
     if prefix:
         check_inside(prefix)
     try:
         options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True)) if query else {}
     except ValueError:
-        options = {query.partition("=")[0]: ""}
+        options = {HIDDEN: ""}
     if unknown := options.keys() - {"endpoint", "region"}:
-        raise ValueError(f"{S3}{place}: unknown option {', '.join(sorted(unknown))}; {ALLOWED}")
+        raise ValueError(f"{masked(S3 + place)}: unknown option {', '.join(sorted(unknown))}; {ALLOWED}")
     endpoint = options.get("endpoint")
     return S3Address(bucket, prefix, None if endpoint is None else _endpoint(endpoint), options.get("region") or None)
 
@@ -82,10 +84,10 @@ def _endpoint(url: str) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"endpoint {url!r}: {error}; must be http(s)://HOST[:PORT]") from error
+    except ValueError:
+        raise ValueError(f"endpoint {masked(url)!r}: is malformed; must be http(s)://HOST[:PORT]") from None
     if "@" in parts.netloc:
         raise ValueError("an endpoint must not contain a user name or password; must be http(s)://HOST[:PORT]")
     if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(f"endpoint {url!r} must be http(s)://HOST[:PORT]")
+        raise ValueError(f"endpoint {masked(url)!r} must be http(s)://HOST[:PORT]")
     return f"{parts.scheme}://{parts.netloc}"

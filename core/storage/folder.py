@@ -138,7 +138,7 @@ def _drop_abandoned(file: Path) -> None:
     """Delete drafts of killed writers: those of this machine at once, those of other machines when they are old."""
     for draft in file.parent.glob(f".{glob.escape(file.name)}.*-*-*"):
         machine, pid, _ = draft.name.removeprefix(f".{file.name}.").split("-", 2)
-        here = machine == this_machine() and pid.isdigit()
+        here = machine == this_machine() and pid.isdecimal()
         try:
             old = time.time() - draft.stat().st_mtime > ABANDONED_AFTER_S
             if (here and not started_at(int(pid))) or old:

@@ -19,7 +19,7 @@ ResultOf = Callable[[int, int], tuple[bool | None, float] | None]
 class AllocatingSearcher(Searcher):
     """A searcher that suggests the trials of a `SeedAllocator`.
 
-    Tune must be configured with ``num_samples=-1`` and ``max_concurrent_trials``.
+    Tune must be configured with ``num_samples=-1``, and with a limit of trials at once.
 
     Results are read from the trials' records and not from Tune's metrics, because a trial that was stopped, was
     restored or had already finished does not always report metrics. A trial that ended without a record is suggested

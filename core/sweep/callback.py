@@ -7,13 +7,14 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
-from core.cluster.broken_gpus import BrokenGpus
 from core.config import ProtocolOptions, Trial
 from core.engine.attempts import AttemptFile
 from core.ledger.ledger import Ledger
-from core.quantity import duration
 from core.records import Row, TrialRecord
 from core.source import package_version
+from core.sweep.budget import Budget
+from core.sweep.concurrency import Concurrency
+from core.sweep.crash_handler import CrashHandler
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
 from core.sweep.terminal import Display
@@ -36,16 +37,19 @@ class SweepCallback(Callback):
         display: Display,
         metrics: RayMetrics,
         watchdog: Watchdog,
+        concurrency: Concurrency,
+        crashes: CrashHandler,
+        budget: Budget,
         protocol: dict,
         commit: str,
     ) -> None:
         self.ledger, self.tracker, self.live, self.display, self.metrics = ledger, tracker, live, display, metrics
-        self.watchdog, self.protocol, self.commit = watchdog, protocol, commit
+        self.watchdog, self.concurrency, self.crashes = watchdog, concurrency, crashes
+        self.budget, self.protocol, self.commit = budget, protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
         self._furthest: dict[str, float] = {}
         self._detectors: dict[str, Detector] = {}
-        self._broken_gpus = BrokenGpus()
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its callbacks for a restore, but a sweep is continued from its ledger.
@@ -64,7 +68,7 @@ class SweepCallback(Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         if "node" in result:
-            self.live.locate(self._keys[trial.trial_id], result["node"], result["pid"])
+            self.live.locate(self._keys[trial.trial_id], result["node"], result["pid"], result["memory_kills"])
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
@@ -74,6 +78,7 @@ class SweepCallback(Callback):
                 # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
                 # resets the counter.
                 trial.run_metadata.num_failures = 0
+                self.crashes.progressed(key)
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.live.advance(key, rows))
 
@@ -93,34 +98,37 @@ class SweepCallback(Callback):
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         for line in self.watchdog.look():
             self.display.say(line)
+        if change := self.concurrency.look():
+            self.display.say(change)
+        self.crashes.look()
+        self.budget.look()
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
         record = self.ledger.record(mine.key)
+        if record and not record.crashed:
+            self.crashes.progressed(mine.key)
         self._finish(record or self._censored(mine, "crashed: the trial ended without a record"))
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        if line := self._broken_gpus.exclude(_last_failure(trial)):
-            self.display.say(line)
-            # The node failed, and not the trial.
-            trial.run_metadata.num_failures -= 1
+        self._crashed(trial_of(trial).key, trials, trial)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         mine = trial_of(trial)
-        self._finish(self.ledger.record(mine.key) or self._censored(mine, f"crashed: {self._reason(mine.key, trial)}"))
+        self._crashed(mine.key, trials, trial)
+        record = self.ledger.record(mine.key)
+        self._finish(record or self._censored(mine, f"crashed: {self.crashes.reason(mine.key, trial)}"))
+
+    def _crashed(self, key: str, trials: list[TuneTrial], trial: TuneTrial) -> None:
+        started = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
+        for line in self.crashes.crashed(key, trial, started):
+            self.display.say(line)
 
     def _finish(self, record: TrialRecord) -> None:
         self.tracker.finish_trial(record)
         self.live.finish(record)
         self.metrics.ended(record)
         self.display.finished(record)
-
-    def _reason(self, key: str, trial: TuneTrial) -> str:
-        state = self.live.running.get(key)
-        if state and state.silenced_s is not None:
-            return f"silent for {duration(state.silenced_s)} in attempt {state.attempt}"
-        lines = [line.strip() for line in _last_failure(trial).splitlines() if line.strip()]
-        return lines[-1][:300] if lines else "its workers died"
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.live.running.get(trial.key)
@@ -137,11 +145,6 @@ class SweepCallback(Callback):
         )
         self.ledger.write(record)
         return record
-
-
-def _last_failure(trial: TuneTrial) -> str:
-    """The text of a trial's last failure. Tune collects the texts of all failures in one file."""
-    return str(trial.get_error()).rpartition("Failure # ")[2]
 
 
 class Backstop(Stopper):

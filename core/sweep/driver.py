@@ -11,11 +11,13 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.stopper import CombinedStopper
 from rich.console import Console
 
 from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
-from core.cluster.connect import check_gpu_models, fitting_trials, with_gpus_of_cluster
+from core.cluster.capacity import capacity, fitting_trials
+from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.join import join_cluster
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
@@ -31,7 +33,11 @@ from core.source import git_commit
 from core.steps import Steps
 from core.storage import Lease, Store, StoreError
 from core.sweep.allocating_searcher import AllocatingSearcher
+from core.sweep.budget import Budget
 from core.sweep.callback import Backstop, SweepCallback
+from core.sweep.concurrency import Concurrency
+from core.sweep.crash_handler import CrashHandler
+from core.sweep.halt import Halt, Stop
 from core.sweep.inputs import require_inputs
 from core.sweep.live_state import LiveState
 from core.sweep.live_table import LiveTable, Tabulate
@@ -90,6 +96,7 @@ class SweepResult:
         trials: these records, and records with status ``running`` of open trials, which decide what may be counted.
         unfinished: keys of the trials that were to be trained and have no record.
         interrupted: True if the run was interrupted.
+        stop: why the driver ended the sweep before all trials were done, or None.
         untracked: what MLflow lacks of the sweep, and why; empty if MLflow has everything.
         links: addresses, relative to MLflow's user interface, of the sweep's page and of the view of its trials; None
             if MLflow did not answer.
@@ -99,6 +106,7 @@ class SweepResult:
     trials: list[TrialRecord]
     unfinished: list[str]
     interrupted: bool
+    stop: Stop | None
     untracked: str
     links: tuple[str, str] | None
 
@@ -108,6 +116,7 @@ def run_sweep(
     run: RunOptions,
     output: Output,
     adaptive: Adaptive | None = None,
+    max_device_hours: float | None = None,
     trainable: Callable[[dict[str, Any]], None] = run_trial,
 ) -> SweepResult:
     """Train every trial of the sweep that has no record yet.
@@ -117,6 +126,7 @@ def run_sweep(
         run: the cluster, its resources and the folder of the data sets.
         output: destinations of the results.
         adaptive: the goal of an adaptive sweep; None if the number of seeds is fixed.
+        max_device_hours: device-hours, of earlier runs too, at which a sweep of fixed seeds ends; None: no limit.
         trainable: the function that Tune runs for each trial.
 
     Raises:
@@ -140,15 +150,28 @@ def run_sweep(
         ledger.describe(sweep)
         known = ledger.records()
         with open_tracker(output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True) as tracker:
-            training = Training(sweep, run, output.storage, ledger, tracker, known, scratch, adaptive, trainable, lease)
+            training = Training(
+                sweep=sweep,
+                run=run,
+                storage=output.storage,
+                ledger=ledger,
+                tracker=tracker,
+                records=known,
+                scratch=scratch,
+                adaptive=adaptive,
+                max_device_hours=max_device_hours,
+                trainable=trainable,
+                lease=lease,
+            )
             del known  # the complete traces of all records take much memory
             interrupted = training.run(output)
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
             if records:
                 tracker.set_summary(output.markdown(trials))
-            untracked = tracker.close("KILLED" if interrupted else "FINISHED", records)
-    return SweepResult(records, trials, training.unfinished(records), interrupted, untracked, tracker.links)
+            stop = training.halt.stop
+            untracked = tracker.close("KILLED" if interrupted or stop else "FINISHED", records)
+    return SweepResult(records, trials, training.unfinished(records), interrupted, stop, untracked, tracker.links)
 
 
 def stored_trials(ledger: Ledger) -> list[TrialRecord]:
@@ -169,6 +192,7 @@ class Training:
         records: Mapping[str, TrialRecord],
         scratch: Path,
         adaptive: Adaptive | None,
+        max_device_hours: float | None,
         trainable: Callable[[dict[str, Any]], None],
         lease: Lease,
     ) -> None:
@@ -179,10 +203,13 @@ class Training:
         if adaptive:
             self.allocator = continued_allocator(sweep, adaptive.goal, adaptive.interval, records.values())
         self._goal = adaptive.goal if adaptive else None
+        self.halt = Halt()
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
-        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price)
+        spent = ledger.spent_on_open_trials(finished)
+        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, spent)
+        self.budget = Budget(self.live, max_device_hours, self.halt)
 
     def run(self, output: Output) -> bool:
         """Train the open trials and return True if the run was interrupted.
@@ -190,6 +217,10 @@ class Training:
         The sweep's description is stored only when training can start.
         """
         if not self.pending and not self.allocator:
+            self._enter()
+            return False
+        self.budget.look()
+        if self.halt.stop:
             self._enter()
             return False
         table = LiveTable(self.live, output.tabulate)
@@ -211,16 +242,20 @@ class Training:
     def _tune(self, display: Display, table: LiveTable) -> bool:
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            join_cluster(self.options.address, self.ledger.store, display.console)
+            joined = join_cluster(self.options.address, self.ledger.store, display.console)
             cells = [entry.cell for entry in self.sweep.entries]
             self.options = with_gpus_of_cluster(self.options, cells)
             check_gpu_models(self.options, (cell.training.precision for cell in cells))
             workers = max(entry.cell.training.workers for entry in self.sweep.entries)
-            concurrent = fitting_trials(self.options, workers)
+            fitting = fitting_trials(self.options, workers)
+            # No node joins a cluster that the driver has started for itself.
+            limit = self.options.max_concurrent if joined else fitting
             self._enter()
             metrics = RayMetrics(self.sweep.name)
             with Publisher(table, self.ledger, self.tracker, metrics):
-                self._tuner(concurrent, display, metrics).fit()
+                self._tuner(workers, limit, display, metrics).fit()
+                if self.halt.stop:
+                    self.live.stopped_because = self.halt.stop.sentence
         except KeyboardInterrupt:
             return True
         except tune.TuneError as error:
@@ -230,29 +265,37 @@ class Training:
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Tune's handler remains otherwise and ignores the next Ctrl-C
             ray.shutdown()
-        return bool(self.live.running or self.live.waiting)
+        return not self.halt.stop and bool(self.live.running or self.live.waiting)
 
-    def _tuner(self, concurrent: int, display: Display, metrics: RayMetrics) -> tune.Tuner:
+    def _tuner(self, workers: int, limit: int | None, display: Display, metrics: RayMetrics) -> tune.Tuner:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         allocator = self.allocator
-        planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
-        display.say(f"{planned}, {concurrent} at a time")
-        protocol = self.sweep.protocol.model_dump(mode="json")
-        watchdog = Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended)
-        callback = SweepCallback(
-            self.ledger, self.tracker, self.live, display, metrics, watchdog, protocol, self.commit
-        )
         searcher = (
             AllocatingSearcher(allocator, self._allocated, self._result)
             if allocator
             else TrialQueue({"run": self._config(trial)} for trial in self.pending)
         )
+        concurrency = Concurrency(searcher, lambda: capacity(self.options, workers), limit)
+        planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
+        display.say(f"{planned}, {concurrency.line}")
+        callback = SweepCallback(
+            ledger=self.ledger,
+            tracker=self.tracker,
+            live=self.live,
+            display=display,
+            metrics=metrics,
+            watchdog=Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended),
+            concurrency=concurrency,
+            crashes=CrashHandler(self.live, self.options, self.halt),
+            budget=self.budget,
+            protocol=self.sweep.protocol.model_dump(mode="json"),
+            commit=self.commit,
+        )
         return tune.Tuner(
             tune.with_resources(self.trainable, trial_resources),
             tune_config=tune.TuneConfig(
-                search_alg=searcher,
+                search_alg=concurrency.limiter,
                 num_samples=-1,
-                max_concurrent_trials=concurrent,
                 # A reused actor would keep the workers of a group that was stopped.
                 reuse_actors=all(entry.cell.training.workers == 1 for entry in self.sweep.entries),
                 trial_dirname_creator=lambda trial: trial.trial_id,
@@ -261,7 +304,7 @@ class Training:
                 name="tune",
                 storage_path=str(self.scratch),
                 verbose=0,
-                stop=Backstop(),
+                stop=CombinedStopper(Backstop(), self.halt),
                 failure_config=tune.FailureConfig(max_failures=self.options.max_failures),
                 callbacks=[callback],
             ),

@@ -47,6 +47,8 @@ class Running:
     """Device-seconds of the epochs that were reported to this driver."""
     process: tuple[str, int] | None = None
     """Node id and process id of its Tune trial; None before they are reported."""
+    memory_kills: int = 0
+    """Processes that the kernel of its machine had killed for lack of memory when it started."""
     device_share: float = 1.0
     """The part of a device that each of its workers has."""
     silenced_s: float | None = None
@@ -82,6 +84,7 @@ class LiveState:
         finished: records that earlier drivers left.
         pending: trials to train; None if seeds are added adaptively.
         price: price of a device-hour.
+        spent: device-seconds that attempts of earlier drivers used at trials without a record, by key.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class LiveState:
         finished: Mapping[str, TrialRecord],
         pending: Sequence[Trial] | None,
         price: float | None = None,
+        spent: Mapping[str, float] | None = None,
     ) -> None:
         self.sweep, self.price = sweep, price
         self.cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
@@ -100,6 +104,8 @@ class LiveState:
         self._finished: dict[str, TrialRecord] = {}
         self._censored = 0
         self._device_seconds = 0.0
+        self._spent: defaultdict[str, float] = defaultdict(float, spent or {})
+        self.stopped_because = ""
         self._costs: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._shares_done: dict[str, float] = defaultdict(float)
         for record in finished.values():
@@ -119,15 +125,18 @@ class LiveState:
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
+            if ended := self.running.get(key):
+                self._spent[key] += ended.device_seconds
             self.running[key] = Running(trial, key, name, cell, attempt, device_share=device_share)
             self._first_start = self._first_start or time.monotonic()
         return name
 
-    def locate(self, key: str, node: str, pid: int) -> None:
-        """Note the process that runs a trial."""
+    def locate(self, key: str, node: str, pid: int, memory_kills: int = 0) -> None:
+        """Note the process that runs a trial, and the state of its machine."""
         with self._mutex:
             state = self.running[key]
             state.process, state.reported = (node, pid), time.monotonic()
+            state.memory_kills = memory_kills
 
     def extend_deadlines(self, seconds: float) -> None:
         """Extend the silence deadline of every running trial by ``seconds``, because the driver itself was stalled."""
@@ -154,6 +163,7 @@ class LiveState:
         """Note that a trial ended with this record."""
         with self._mutex:
             state = self.running.pop(record.key, None)
+            self._spent.pop(record.key, None)  # a record contains the work of all attempts
             self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
             self._keep(record)
 
@@ -161,6 +171,13 @@ class LiveState:
     def waiting(self) -> int | None:
         """Number of trials that have not started; None if seeds are added adaptively."""
         return None if self._pending is None else len(self._pending)
+
+    @property
+    def device_seconds(self) -> float:
+        """Device-seconds of all trials so far, with the attempts of open trials that were lost or that others made."""
+        with self._mutex:
+            running = sum(state.device_seconds for state in self.running.values())
+            return self._device_seconds + sum(self._spent.values()) + running
 
     @property
     def finished(self) -> list[TrialRecord]:
@@ -192,10 +209,11 @@ class LiveState:
                 next_seeds=next_seeds,
                 done=len(self._finished),
                 censored=self._censored,
-                device_seconds=self._device_seconds + sum(state.device_seconds for state in states),
+                device_seconds=self.device_seconds,
                 expected_device_seconds=expected,
                 eta_seconds=self._eta(pending, now) if pending is not None else None,
                 price=self.price,
+                stopped_because=self.stopped_because,
             )
 
     def _keep(self, record: TrialRecord) -> None:

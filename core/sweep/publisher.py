@@ -59,7 +59,8 @@ class Publisher:
             self._tracked_at = time.monotonic()
             table = self.table(fresh=state != "running").markdown()
             self.tracker.set_progress(progress_metrics(progress))
-            self.tracker.set_summary(f"{progress_line(progress)}\n\n{cost_line(progress)}\n\n{table}")
+            lines = filter(None, (progress.stopped_because, progress_line(progress), cost_line(progress), table))
+            self.tracker.set_summary("\n\n".join(lines))
         try:
             self.ledger.write_progress(progress)
         except OSError as error:

@@ -20,7 +20,8 @@ def scratch_folder() -> Iterator[Path]:
     """
     prefix = f"unmask-{this_machine()}-"
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        if not started_at(int(left.name.removeprefix(prefix).partition("-")[0])):
+        pid = left.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdecimal() and not started_at(int(pid)):  # any user may make a folder of another name here
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -7,7 +7,8 @@ from typing import Any
 import ray
 from ray import tune
 
-from core.cluster.connect import HEAD, HEAD_SHARE
+from core.cluster.capacity import HEAD, HEAD_SHARE
+from core.cluster.memory_kills import memory_kills
 from core.sweep.worker import train_alone
 
 
@@ -19,7 +20,7 @@ def run_trial(config: dict[str, Any]) -> None:
     """
     run = config["run"]
     # The watchdog must know the process that it has to end if the trial hangs.
-    tune.report({"node": ray.get_runtime_context().get_node_id()})
+    tune.report({"node": ray.get_runtime_context().get_node_id(), "memory_kills": memory_kills()})
     if run["workers"] == 1:
         train_alone(run["task"])
     else:

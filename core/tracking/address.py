@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from core.masking import masked
+
 ALLOWED = "allowed are sqlite:///PATH (a file in an existing folder) and http(s)://HOST:PORT (a running mlflow server)"
 SQLITE = "sqlite:///"
 
@@ -25,15 +27,6 @@ def absolute_uri(uri: str) -> str:
 def database_path(uri: str) -> Path | None:
     """The database file of an absolute sqlite address; None for a server."""
     return Path(uri.removeprefix(SQLITE)) if uri.startswith(SQLITE) else None
-
-
-def masked(uri: str) -> str:
-    """The address for messages, with user name and password replaced by ``***``."""
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    if "@" not in authority:
-        return uri
-    return f"{scheme}{separator}***@{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _database_file(uri: str) -> Path:
@@ -57,13 +50,13 @@ def _server_address(uri: str) -> str:
     try:
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"--mlflow-uri {masked(uri)!r}: {error}; {ALLOWED}") from error
+    except ValueError:
+        raise ValueError(f"--mlflow-uri {masked(uri)!r}: is malformed; {ALLOWED}") from None
     if "@" in parts.netloc:
         raise ValueError(
             f"--mlflow-uri {masked(uri)!r} contains a user name or password; set the environment variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"
         )
     if not host or parts.query or parts.fragment:
-        raise ValueError(f"--mlflow-uri {uri!r} is not the address of a server; {ALLOWED}")
+        raise ValueError(f"--mlflow-uri {masked(uri)!r} is not the address of a server; {ALLOWED}")
     return uri.rstrip("/")

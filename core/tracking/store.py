@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,8 +99,8 @@ def _create_experiment(client: MlflowClient, database: Path | None) -> None:
 
 
 def _prepare_database(uri: str, database: Path) -> None:
-    name = hashlib.sha256(str(database).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"unmask-mlflow-{os.getuid()}-{name}.lock"), explained(uri):
+    # In the folder for temporary files, another user could make a file of the lock's name.
+    with explained(uri), FileLock(database.with_name(f".{database.name}.lock")):
         if database.exists():
             _upgrade(uri)
             return

@@ -19,12 +19,14 @@ from tests.servers.shared_ray import SharedRay
 from tests.timeless import timeless
 
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
-TINY = (
+TINY_DATA = (
     *("--dataset", "fields", "--epsilon", "0.17"),
     *("--classes", "10", "--train-images", "260", "--validation-images", "60", "--test-images", "60"),
-    *("--beta", "1", "--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
+    *("--batch-size", "20", "--verdict-images", "40", "--square-queries", "50", "--pgd50-restarts", "1"),
     *("--checkpoint-s", "0"),
 )
+"""Options for any training method."""
+TINY = (*TINY_DATA, "--beta", "1")
 LIMIT_S = 900
 """Seconds within which everything that a test waits for must happen, also on a slow and busy machine."""
 MARK = "UNMASK_TEST_SWEEP"
@@ -32,12 +34,13 @@ MARK = "UNMASK_TEST_SWEEP"
 
 
 class Sweep:
-    """A sweep's command line, run in ``folder``."""
+    """A sweep's command line, run in ``folder``. Each run has the options ``common``."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.log = folder / "log.txt"
+        self.common: tuple[str, ...] = TINY
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", MARK: str(folder)}
         self._marks = [(MARK, str(folder))]
 
@@ -45,7 +48,7 @@ class Sweep:
         """Start the job in a new process group."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(JOB), *TINY, *options],
+                [sys.executable, str(JOB), *self.common, *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,

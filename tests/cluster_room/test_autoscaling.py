@@ -11,7 +11,8 @@ import yaml
 from ray.autoscaler.sdk import fillout_defaults
 
 from core.cluster.autoscaling import CLUSTER_FILE
-from core.cluster.connect import fitting_trials, with_gpus_of_cluster
+from core.cluster.capacity import fitting_trials
+from core.cluster.connect import with_gpus_of_cluster
 from core.config import Cell, RunOptions
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]

@@ -12,7 +12,8 @@ import ray
 import torch
 
 from core.cluster.broken_gpus import BrokenGpus, open_assigned_device
-from core.cluster.connect import check_gpu_models, fitting_trials
+from core.cluster.capacity import fitting_trials
+from core.cluster.connect import check_gpu_models
 from core.config import RunOptions
 from core.evaluation import pool
 

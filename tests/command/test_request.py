@@ -127,3 +127,38 @@ def test_a_plan_is_printed_and_nothing_written(
     assert main([*goal.split(), "--pilot", "before", "--lr", "0.3"]) == 2
     assert "--pilot before: it has no countable trial" in " ".join(capsys.readouterr().err.split())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "hours", "goal_hours"),
+    [
+        ("--seeds 3", None, None),
+        ("--seeds 3 --max-device-hours 5", 5.0, None),
+        ("--seeds 3 --max-cost 6 --price 2", 3.0, None),
+        ("--seeds 3 --max-cost 6 --price 2 --max-device-hours 1", 1.0, None),
+        ("--max-cost 6 --price 2", 3.0, None),
+        ("--max-device-hours 5", None, 5.0),
+        ("--until-width 0.4 --max-cost 6 --price 2 --max-device-hours 5", None, 3.0),
+    ],
+)
+def test_a_budget_limits_fixed_seeds_or_is_part_of_a_goal(
+    words: str, hours: float | None, goal_hours: float | None
+) -> None:
+    request = read_request(words.split(), PRESETS, "")
+    assert request.max_device_hours == hours
+    assert (request.goal.max_device_hours if request.goal else None) == goal_hours
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--max-cost 5", "--max-cost 5.0: needs a --price above 0"),
+        ("--max-cost 5 --price 0", "--max-cost 5.0: needs a --price above 0"),
+        ("--seeds 3 --max-device-hours 0", "--max-device-hours 0: must be greater than 0"),
+        ("--seeds 3 --max-device-hours 4 --max-trials 9", "--seeds 3 is impossible with --max-trials"),
+        ("--max-crashes 1", "--max-crashes 1: must be at least 2"),
+    ],
+)
+def test_an_impossible_budget_is_refused(words: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_request(words.split(), PRESETS, "")

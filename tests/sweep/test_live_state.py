@@ -268,3 +268,17 @@ def test_thousands_of_records_are_kept_without_their_traces(make_sweep: Callable
     live.finish(record_of(trials[1]))
     assert [record.trace for record in live.finished] == [[], []]
     assert live.finished[0].cell is live.finished[1].cell
+
+
+def test_lost_attempts_and_those_of_earlier_drivers_cost_until_the_record_contains_them() -> None:
+    sweep = sweep_of(1, 2)
+    one, two = fixed_trials(sweep)
+    live = LiveState(sweep, {}, [one, two], spent={one.key: 100.0})
+    assert live.device_seconds == live.progress().device_seconds == 100.0
+    live.start(one, one.key, 1)
+    live.advance(one.key, rows(3, 4, seconds=7.0))
+    live.start(one, one.key, 2)
+    live.advance(one.key, rows(3, 3, seconds=7.0))
+    assert live.device_seconds == 121.0
+    live.finish(record_of(one, seconds=150.0))
+    assert live.device_seconds == 150.0

@@ -1,0 +1,35 @@
+"""A driver ends a sweep in which all trials crash, and one whose budget is used up, and both can be continued."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.conftest import TINY_DATA, Sweep
+from tests.plugin_tables import printed_plugin
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+def test_a_sweep_in_which_all_trials_crash_stops_and_says_why(sweep: Sweep) -> None:
+    plugin = sweep.folder / "my_method.py"
+    plugin.write_text(printed_plugin().replace("logits = run.forward", "raise MemoryError('no room'); logits = run.f"))
+    sweep.common = TINY_DATA
+    options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "hopeless", "--epochs", "2")
+    printed = sweep.run(*options, "--seeds", "20", "--max-concurrent", "2", "--max-crashes", "5", code=5)
+    assert "its trials crashed 5 times in succession" in printed
+    assert "The last reason: out of memory: MemoryError: no room." in printed
+    reasons = {record["verdict"]["censor_reason"] for record in sweep.records("hopeless").values()}
+    assert reasons <= {"crashed: out of memory: MemoryError: no room"}
+    assert len(sweep.records("hopeless")) <= 2
+
+
+def test_a_sweep_ends_with_its_budget_and_goes_on_with_more(sweep: Sweep) -> None:
+    options = ("--name", "costly", "--seeds", "3", "--epochs", "40", "--max-concurrent", "1", "--price", "2")
+    printed = sweep.run(*options, "--max-device-hours", "1/3600", code=6)
+    assert "its budget is used up" in printed
+    left = len(sweep.records("costly"))
+    assert left < 3
+    again = sweep.run(*options, "--max-cost", "2/3600", code=6)
+    assert " starts" not in again
+    assert sweep.run(*options).count(" starts") == 3 - left
+    assert {record["epochs_run"] for record in sweep.records("costly").values()} == {40}

@@ -1,0 +1,112 @@
+"""A sweep uses a host that joins while it runs, goes on when a host is switched off, and avoids a broken one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, Sweep
+from tests.hosts.network import Network, missing
+from tests.hosts.ray_cluster import PORT, RayCluster
+from tests.plugin_tables import printed_plugin
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+BAD = "worker0"
+"""The host on which `broken_plugin` raises."""
+
+
+class GrowingCluster(RayCluster):
+    """A cluster whose hosts use this checkout, and whose head, where drivers run, does not train."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment variables of every process that connects to the cluster."""
+        return {**super().environment, "PYTHONPATH": str(JOB.parents[1])}
+
+    def start_driver(self, sweep: Sweep, *options: str) -> subprocess.Popen[str]:
+        """Start a sweep on the head, with its results in the folder of ``sweep``."""
+        stores = ("--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db")
+        with sweep.log.open("ab") as log:
+            return self.head.popen(
+                *(
+                    sys.executable,
+                    str(JOB),
+                    *sweep.common,
+                    *stores,
+                    "--address",
+                    f"{self.head.address}:{PORT}",
+                    *options,
+                ),
+                env={**self.environment, "COLUMNS": "120"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingCluster]:
+    """A cluster of one worker at first, shared by the tests of this file."""
+    if reason := missing():
+        pytest.skip(reason)
+    with Network(tmp_path_factory.mktemp("hosts")) as network:
+        cluster = GrowingCluster(network, workers=1)
+        cluster.start()
+        cluster.workers.append(network.add_host("worker1"))
+        yield cluster
+
+
+def broken_plugin() -> str:
+    """The plug-in of the documentation, which raises on the host `BAD` before a trial's first epoch."""
+    return (
+        printed_plugin()
+        .replace(
+            "    def objective(self, run, batch, found):\n",
+            "    def objective(self, run, batch, found):\n"
+            f"        if platform.node() == {BAD!r}:\n"
+            "            raise RuntimeError('this host is broken')\n",
+        )
+        .replace("from typing", "import platform\nfrom typing", 1)
+    )
+
+
+def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, local_sweep: Sweep) -> None:
+    first, second = cluster.workers
+    driver = cluster.start_driver(local_sweep, "--name", "tiny", "--seeds", "2", "--epochs", "40")
+    trials = local_sweep.folder / "results" / "tiny" / "trials"
+    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")) or driver.poll() is not None)
+    (held,) = first.processes("ray::ImplicitFunc")
+    held.suspend()  # The first trial holds the only worker until another one has joined.
+    assert "2 trials to run, 1 at a time" in local_sweep.text
+    cluster.join(second)
+    local_sweep.wait_for(lambda: local_sweep.text.count(" starts") == 2)
+    assert "The cluster has changed: 2 at a time" in local_sweep.text
+    assert second.processes("ray::ImplicitFunc")
+    first.kill()
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert "(attempt 2)" in local_sweep.text
+    assert local_sweep.records("tiny") == undisturbed.records("tiny")
+
+
+def test_a_broken_node_gets_no_trials_and_costs_none_its_restarts(cluster: GrowingCluster, local_sweep: Sweep) -> None:
+    first, second = cluster.workers
+    first.start()
+    cluster.join(first)
+    plugin = local_sweep.folder / "my_method.py"
+    plugin.write_text(broken_plugin())
+    local_sweep.common = TINY_DATA
+    options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "bad", "--seeds", "4", "--epochs", "8")
+    driver = cluster.start_driver(local_sweep, *options)
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert f"node {BAD} gets no trials for 30 s, because 2 attempts in succession crashed there" in local_sweep.text
+    assert "RuntimeError: this host is broken" in local_sweep.text
+    files = list(local_sweep.folder.glob("results/bad/trials/*/record.json"))
+    records = [json.loads(file.read_text()) for file in files]
+    assert len(records) == 4
+    assert {record["provenance"]["host"] for record in records} == {second.name}

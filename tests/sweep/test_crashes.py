@@ -1,0 +1,91 @@
+"""What a crash counts against: simulated nodes and trials, and Ray's own texts of real crashes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from core.sweep.crashes import MAX_EXCUSED, Crashes
+
+RESTARTS = 2
+
+
+class Cluster:
+    """Trials that are tried again up to `RESTARTS` times, as Tune does it, on nodes of which some are broken."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.crashes = Crashes(limit)
+        self.failures: Counter[str] = Counter()
+        self.suspects: list[str] = []
+
+    def crash(self, trial: str, node: str | None, at_once: int = 1) -> bool:
+        """One crash; True if the trial may start again."""
+        self.failures[trial] += 1
+        again = self.failures[trial] <= RESTARTS
+        blame = self.crashes.crashed(trial, node, at_once)
+        self.failures[trial] -= not blame.charged
+        self.failures.subtract(blame.refunds)
+        self.suspects += [blame.suspect] if blame.suspect else []
+        return again
+
+
+def test_a_broken_node_is_suspected_at_the_second_crash_and_costs_no_trial_its_restarts() -> None:
+    cluster = Cluster()
+    assert cluster.crash("a", "bad")
+    assert not cluster.suspects
+    assert cluster.crash("b", "bad")
+    assert cluster.suspects == ["bad"]
+    assert cluster.failures == {"a": 0, "b": 0}
+    assert all(cluster.crash(trial, "bad") for trial in ("a", "b", "c", "a"))
+    assert not +cluster.failures
+
+
+def test_a_trial_that_crashes_everywhere_is_censored() -> None:
+    cluster = Cluster()
+    assert cluster.crash("poison", "one")
+    assert cluster.crash("poison", "one")
+    assert not cluster.crash("poison", "two")
+    assert cluster.suspects == ["one"]
+
+
+def test_an_epoch_clears_its_node() -> None:
+    cluster = Cluster()
+    for trial in "abcdef":
+        assert cluster.crash(trial, "good")
+        cluster.crashes.progressed("other", "good")
+    assert not cluster.suspects
+    assert all(count == 1 for count in cluster.failures.values())
+
+
+def test_a_trial_is_not_excused_for_ever() -> None:
+    cluster = Cluster()
+    cluster.crash("other", "bad")
+    for _ in range(MAX_EXCUSED):
+        assert cluster.crash("poison", "bad")
+        cluster.crashes.progressed("other", "good")
+    assert cluster.crash("poison", "bad")
+    assert cluster.crash("poison", "bad")
+    assert not cluster.crash("poison", "bad")
+
+
+def test_lost_nodes_are_not_crashes_and_stop_no_sweep() -> None:
+    crashes = Crashes(limit=2)
+    for trial in "abcdefgh":
+        blame = crashes.lost_node(trial)
+        assert not blame.charged
+        assert not blame.hopeless
+    assert crashes.number == 0
+
+
+@pytest.mark.parametrize(("limit", "at_once", "stops_at"), [(10, 1, 10), (10, 16, 32), (3, 1, 3)])
+def test_a_sweep_in_which_all_trials_crash_stops(limit: int, at_once: int, stops_at: int) -> None:
+    crashes = Crashes(limit)
+    number = next(n for n in range(1, 100) if crashes.crashed(f"trial {n % 3}", f"node {n % 2}", at_once).hopeless)
+    assert number == stops_at
+
+
+def test_one_trial_alone_stops_no_sweep() -> None:
+    crashes = Crashes(limit=2)
+    assert not any(crashes.crashed("poison", "node", 1).hopeless for _ in range(50))
+    assert crashes.crashed("another", "node", 1).hopeless

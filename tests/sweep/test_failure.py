@@ -1,0 +1,77 @@
+"""The reason of a crash in one line, from texts that Ray 2.60 wrote about real crashes."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.sweep.failure import Failure
+
+TRACEBACK = """\
+ray::ImplicitFunc.train() (pid=18835, ip=192.0.2.2, actor_id=949f3f4bada50e5a8240a11a01000000, repr=train)
+           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "/lib/ray/tune/trainable/function_trainable.py", line 249, in _trainable_func
+    output = fn()
+             ^^^^
+  File "/tmp/exp.py", line 9, in train
+    {code}
+               ^^^^^^^^^^^^^^^^^
+{error}
+
+"""
+DIED = """\
+The actor died unexpectedly before finishing this task.
+\tclass_name: ImplicitFunc
+\tactor_id: be648815e699f778e41dff7501000000
+\tpid: 18834
+\tip: 192.0.2.2
+{line}
+"""
+KILLED = (
+    "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker "
+    "unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process was "
+    "killed by the OOM killer due to high memory usage, (2) ray stop --force was called."
+)
+FULL = (
+    "The actor is dead because its worker process has died. Worker exit type: NODE_OUT_OF_MEMORY Worker exit detail: "
+    "Task was killed due to the node running low on memory."
+)
+LOST = "The actor died because its node has died. Node Id: 25378222bc\n\tthe actor's node was terminated: heartbeats."
+
+UNAVAILABLE = (
+    "The actor f921845cbb13dd07998b853e01000000 is unavailable: The actor is temporarily unavailable: RpcError: RPC "
+    "error: Socket closed rpc_code: 14. The task may or may not have been executed on the actor.\n"
+)
+
+
+def traceback(error: str, code: str = "raise_it()") -> str:
+    return TRACEBACK.format(error=error, code=code)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (traceback("ValueError: plain error\nwith two lines"), "ValueError: plain error"),
+        (traceback("ValidationError: 1 error\n  field\n    wrong"), "ValidationError: 1 error"),
+        (traceback("MemoryError"), "out of memory: MemoryError"),
+        (
+            traceback("RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried 8 bytes."),
+            "out of memory: RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried 8 bytes.",
+        ),
+        (DIED.format(line=KILLED), "its process was killed or crashed, and raised no exception"),
+        (
+            DIED.format(line=FULL),
+            "out of memory: Ray ended its process, because its node had hardly any memory left",
+        ),
+        (DIED.format(line=LOST), "its node was lost or does not answer"),
+        (UNAVAILABLE, "its node was lost or does not answer"),
+        ("", "its workers died, and Ray kept no reason"),
+    ],
+)
+def test_the_cause_is_one_line(text: str, reason: str) -> None:
+    assert Failure(text).reason == reason
+    assert Failure(text).lost_node == reason.startswith("its node was lost")
+    assert Failure(text).killed == reason.startswith("its process was killed")
+
+
+def test_a_quotation_in_an_error_is_no_lost_node() -> None:
+    assert not Failure(traceback("ValueError: x", code='raise ValueError("its node has died")')).lost_node

@@ -11,32 +11,15 @@ from analysis.paper.compare_rates import (
     unstable_by_rule,
     verdict_differences,
 )
-from analysis.paper.conclusions import MEAN_MARGIN, Conclusion, conclude
+from analysis.paper.compare_values import ValueComparison, compare_value
 from analysis.paper.tables import PaperRow, Published, paper_rows, paper_tables
 from analysis.questions.autoattack_gap import AutoAttackResult, autoattack_result
 from analysis.questions.rates import group_by_cell, has_label
-from analysis.statistics.means import MeanDifference, MeanStd, welch
+from analysis.statistics.means import MeanStd
 from core.records import TrialRecord
 
 FROM_VERDICT = ("clean", "pgd-10", "square")
 """Attacks that the verdicts of trials measure."""
-
-
-@dataclass(frozen=True)
-class ValueComparison:
-    """A mean of a sweep compared with a published one."""
-
-    value: str
-    """Key of an attack, or ``gap``: PGD minus AutoAttack."""
-    ours: MeanStd | None
-    """The mean of the sweep; None if it was not measured."""
-    paper: Published
-    test: MeanDifference | None
-    """Test of the mean of the sweep minus the published one; None if the difference cannot be tested."""
-    conclusion: Conclusion | None
-    """None without a test."""
-    why: str
-    """Reason why there is no test; empty with a test."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +39,10 @@ def compare_means(records: Sequence[TrialRecord], level: float = 0.95) -> list[R
     """One comparison for each cell and each published row of its setting that some of its trials belong to.
 
     All means of a comparison are of the same trials and images: of the trials that `jobs/evaluate.py` attacked with
-    AutoAttack or, without such trials, of all trials as their verdicts measured them. A value is reproduced if two
-    one-sided t-tests at 1 - level find that the means differ by less than `MEAN_MARGIN`, with the paper's set-up. The
-    published deviations are assumed to be sample standard deviations, which the paper does not say. It does not say
-    either whether its PGD-10 accuracies are of validation or of test images; those of a sweep are of test images.
+    AutoAttack or, without such trials, of all trials as their verdicts measured them. `compare_value` says when one is
+    reproduced. The published deviations are assumed to be sample standard deviations, which the paper does not say. It
+    does not say either whether its PGD-10 accuracies are of validation or of test images; those of a sweep are of test
+    images.
     """
     comparisons = []
     for cell_id, group in group_by_cell(records).items():
@@ -99,16 +82,7 @@ def _value(
     why = _untestable(name, ours, published, row)
     if why or ours is None or row.n is None:
         return ValueComparison(name, ours, published, None, None, why)
-    paper = MeanStd(published.mean, published.deviation, row.n)
-    test, narrow = welch(ours, paper, level), welch(ours, paper, 2 * level - 1)
-    conclusion = conclude(
-        different=test.p_value < 1 - level,
-        equivalent=narrow.low > -MEAN_MARGIN and narrow.high < MEAN_MARGIN,
-        same_setup=same_setup,
-        # the widths do not depend on the means: equivalence could be found, or a difference of two margins
-        possible=narrow.high - narrow.low < 2 * MEAN_MARGIN or test.high - test.low < 4 * MEAN_MARGIN,
-    )
-    return ValueComparison(name, ours, published, test, conclusion, "")
+    return compare_value(name, ours, published, row.n, level, same_setup=same_setup)
 
 
 def _untestable(name: str, ours: MeanStd | None, published: Published, row: PaperRow) -> str:

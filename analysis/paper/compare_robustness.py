@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import isclose, sqrt
 from typing import Any
 
-from analysis.paper.compare_means import FROM_VERDICT, ValueComparison
-from analysis.paper.conclusions import MEAN_MARGIN, conclude
+from analysis.paper.compare_means import FROM_VERDICT
+from analysis.paper.compare_values import ValueComparison, compare_value
 from analysis.paper.robustness_tables import USED, PublishedRow, published_rows
 from analysis.paper.tables import Published
 from analysis.questions.autoattack_gap import autoattack_result
 from analysis.questions.rates import group_by_cell
-from analysis.statistics.means import MeanDifference, MeanStd, welch
+from analysis.statistics.means import MeanDifference, MeanStd
 from core.config.over_epochs import OverEpochs, is_over_epochs
 from core.records import Measurement, TrialRecord
 
@@ -38,7 +38,7 @@ def compare_robustness(records: Sequence[TrialRecord], level: float = 0.95) -> l
     """One comparison for each cell and each published row of its setting.
 
     Accuracies come from `jobs/evaluate.py` or, without it, from the verdicts. Where the paper prints a deviation, both
-    means are compared by Welch's t-test and by two one-sided tests of equivalence within `MEAN_MARGIN`. Where it
+    means are compared by Welch's t-test and by two one-sided tests of equivalence (`compare_value`). Where it
     prints a single number, as SEAT always does, the interval has only the deviation of this sweep, and there is no
     conclusion. Censored trials are left out.
     """
@@ -89,15 +89,7 @@ def _set_beside(
     if published.deviation is None or row.runs is None:
         why = "no deviation in the paper: the interval has only ours"
         return ValueComparison(name, ours, published, _from_number(ours, published.mean, level), None, why)
-    theirs = MeanStd(published.mean, published.deviation, row.runs)
-    test, narrow = welch(ours, theirs, level), welch(ours, theirs, 2 * level - 1)
-    conclusion = conclude(
-        different=test.p_value < 1 - level,
-        equivalent=narrow.low > -MEAN_MARGIN and narrow.high < MEAN_MARGIN,
-        same_setup=same_setup,
-        possible=narrow.high - narrow.low < 2 * MEAN_MARGIN or test.high - test.low < 4 * MEAN_MARGIN,
-    )
-    return ValueComparison(name, ours, published, test, conclusion, "")
+    return compare_value(name, ours, published, row.runs, level, same_setup=same_setup)
 
 
 def _from_number(ours: MeanStd, number: float, level: float) -> MeanDifference | None:

@@ -1,9 +1,10 @@
 """The quality of other detectors, from a replay over stored traces without any new training.
 
-The ground truth is the confirmed label: overestimation or catastrophic overfitting, found by the verdict attacks on an
-alarm or at the end. A replay has two limits. During training, a trial was attacked only on an alarm of the protocol's
-own detector; an instability that healed without an alarm therefore counts as none. The trace of a stopped trial ends
-at the stop; a slower detector therefore cannot find it. Audited trials and `--no-stop` sweeps lack the second limit.
+The ground truth is a failure of `analysis.questions.failures`. By default it is the confirmed label: overestimation or
+catastrophic overfitting, found by the verdict attacks on an alarm or at the end. A replay has two limits. During
+training, a trial was attacked only on an alarm of the protocol's own detector; an instability that healed without an
+alarm therefore counts as none. The trace of a stopped trial ends at the stop; a slower detector therefore cannot find
+it. Audited trials and `--no-stop` sweeps lack the second limit.
 
 A detector is judged by trials of the same cell. Cells differ in many metrics, and a detector that only recognises an
 unstable cell would otherwise look good. Cells whose trials are all of one kind do not enter.
@@ -17,7 +18,7 @@ from functools import partial
 
 import numpy as np
 
-from analysis.questions.failures import Failure, has_failure
+from analysis.questions.failures import Failure, failure_onset, has_failure
 from analysis.statistics.auc import adjusted_roc, auc_within
 from analysis.statistics.intervals import Interval, Proportion, proportion
 from core.records import TrialRecord
@@ -30,7 +31,8 @@ class Replay:
 
     cell_id: str
     positive: bool
-    confirmed_epoch: int | None
+    onset: int | None
+    """Epoch at which the failure begins, see `failure_onset`; None if it is unknown or there is no failure."""
     epochs: np.ndarray
     """Epochs at which an alarm could start."""
     scores: np.ndarray
@@ -73,7 +75,7 @@ class DetectorQuality:
     cross_validated_false_alarms: Proportion | None
     """Negative trials with an alarm at a threshold chosen on other trials; None with fewer than 2 of either kind."""
     lead_epochs: tuple[float, float, float] | None
-    """Quartiles of the epochs from the alarm at `threshold` to the confirmation, over confirmed trials with both."""
+    """Quartiles of the epochs from the alarm at `threshold` to the failure's onset, over trials with both."""
 
 
 def judge_detectors(
@@ -105,7 +107,7 @@ def replay(
         KeyError: an epoch of a trace lacks a metric that the detector reads.
     """
     known = ((record, has_failure(record, failure)) for record in _replayable(records))
-    return [_replay(record, make(), positive) for record, positive in known if positive is not None]
+    return [_replay(record, make(), failure, positive) for record, positive in known if positive is not None]
 
 
 def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -121,9 +123,7 @@ def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
     return f"{metric} was measured in {measured} of {epochs} epochs, and a detector needs every epoch"
 
 
-def _replay(record: TrialRecord, detector: ScoredDetector, positive: bool) -> Replay:
-    verdict = record.verdict
-    assert verdict is not None
+def _replay(record: TrialRecord, detector: ScoredDetector, failure: Failure, positive: bool) -> Replay:
     epochs = record.trace.column("epoch").astype(int)
     scores = detector.scores(record.trace)
     counted = epochs > detector.grace
@@ -134,7 +134,8 @@ def _replay(record: TrialRecord, detector: ScoredDetector, positive: bool) -> Re
     elif patience > 1:
         scores = np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1)
         epochs = epochs[patience - 1 :]
-    return Replay(record.cell_id, positive, verdict.confirmed_epoch, epochs, scores)
+    onset = failure_onset(record, failure) if positive else None
+    return Replay(record.cell_id, positive, onset, epochs, scores)
 
 
 def detector_quality(
@@ -176,8 +177,8 @@ def detector_quality(
         if 0 < positive[kept].sum() < len(kept):
             draws.append(recommended_threshold(peaks[kept], positive[kept]))
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    alarms = [(one.confirmed_epoch, one.alarm_epoch(threshold)) for one in judged]
-    leads = [confirmed - alarm for confirmed, alarm in alarms if confirmed is not None and alarm is not None]
+    alarms = [(one.onset, one.alarm_epoch(threshold)) for one in judged]
+    leads = [onset - alarm for onset, alarm in alarms if onset is not None and alarm is not None]
     cross_validated = _cross_validate(peaks, positive, rng, level)
     return DetectorQuality(
         name=name,

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 from scipy.stats import ttest_ind, ttest_ind_from_stats
 
-from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
+from analysis.paper.compare_means import RowComparison, compare_means
+from analysis.paper.compare_values import ValueComparison
 from analysis.paper.tables import paper_rows
 from analysis.questions.healing import EarlierRecords
 from analysis.report.context import report_context

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind_from_stats
 
-from analysis.paper.compare_robustness import SettingComparison, compare_robustness, is_setting
+from analysis.paper.compare_robustness import TRANSFER, SettingComparison, compare_robustness, is_setting
 from analysis.paper.robustness_tables import published_papers, published_rows
 from analysis.report.context import report_context
-from analysis.report.sections.published import published_sections
+from analysis.report.sections.published import NAMES, published_sections
+from core.attacks import build_attack
 from core.config import Cell, load_preset
+from core.config.models import MODELS
+from core.evaluation.measures.names import MEASURES
 from core.records import Evidence, Measured, Measurement, TrialRecord
 
 PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
@@ -94,6 +97,18 @@ def test_the_data_agree_with_themselves() -> None:
     for row in published_rows():
         accuracies = [v.mean for name, v in row.values.items() if "/" not in name and name != "robust-overfitting"]
         assert all(0 <= value <= 1 for value in accuracies), row
+
+
+def test_every_published_value_has_the_name_of_what_a_user_can_measure() -> None:
+    for row in published_rows():
+        for name in row.values:
+            measure, slash, _ = name.partition("/")
+            if slash:
+                assert measure in MEASURES, (row, name)
+            elif name not in {*NAMES, "clean", "autoattack"} and not name.startswith(TRANSFER):
+                build_attack(name, row.options["epsilon"])
+    networks = {name.removeprefix(TRANSFER) for row in published_rows() for name in row.values if TRANSFER in name}
+    assert networks == {"resnet18", "resnet34", "vgg11"} <= MODELS.keys()
 
 
 def evaluated(checkpoint: Any, images: int = 10_000, **accuracies: float) -> Evidence:

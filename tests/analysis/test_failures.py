@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from analysis.questions.detection import judge_detectors
-from analysis.questions.failures import FAILURES, has_failure
+from analysis.questions.failures import FAILURES, failure_onset, has_failure
 from analysis.report.context import report_context
 from analysis.report.sections.failures import failure_sections
 from core.config import Cell
-from core.records import Rows, TrialRecord
+from core.records import Measurement, Rows, TrialRecord
 from tests.analysis_report.conftest import synthetic_trial
 
 
@@ -67,9 +67,69 @@ def test_a_detector_is_judged_on_the_failure_that_its_metric_follows() -> None:
     assert auc("catastrophic") == 1
     assert auc("robust-overfitting") == pytest.approx(1.5 / 6 + 0)  # ties with 3 trials, below the other 3
     (section,) = failure_sections(report_context("s", records))
-    assert list(section.tables[0].header) == ["detector", "catastrophic", "robust overfitting"]
-    assert "catastrophic: " in section.text
-    assert "(3 of 9 trials)" in section.text
+    definitions, qualities = section.tables
+    assert [row[0] for row in definitions.rows] == ["masking", "catastrophic", "robust overfitting"]
+    assert [row[3:] for row in definitions.rows] == [
+        ["0 of 9", "no cell has both"],
+        ["3 of 9", "3 and 6"],
+        ["3 of 9", "3 and 6"],
+    ]
+    assert list(qualities.header) == [
+        *("detector", "catastrophic: AUC", "epochs ahead", "robust overfitting: AUC", "epochs ahead"),
+    ]
+
+
+def test_the_onset_of_each_failure_by_hand() -> None:
+    record = trial(0, 1.0, best=0.5, end=0.3, catastrophic=True, overestimation=True, confirmed_epoch=9)
+    assert record.verdict is not None
+    first, last = record.verdict.evidence
+    alarm = first.model_copy(update={"checkpoint": "alarm", "epoch": 4})
+    evidence = [
+        found.model_copy(update={"epoch": epoch, "measurements": gaps(found.measurements, gap)})
+        for found, epoch, gap in ((alarm, 4, 0.079), (first, 8, 0.08), (last, 12, 0.3))
+    ]
+    pgd = [0.1, 0.3, 0.26, 0.4, 0.36, 0.35, 0.5, 0.2, None, 0.1, 0.1, 0.1]
+    fgsm = [0.1, 0.3, 0.26, 0.4, 0.36, 0.35, 0.69, 0.3, 0.9, 0.3, 0.9, 0.1]
+    trace = [
+        {**row, "val/pgd10_acc": one, "val/fgsm_acc": other}
+        for row, one, other in zip(record.trace, pgd, fgsm, strict=True)
+    ]
+    verdict = record.verdict.model_copy(update={"evidence": tuple(evidence)})
+    changed = record.model_copy(update={"verdict": verdict, "trace": Rows(trace)})
+    found = {failure: failure_onset(changed, failure) for failure in FAILURES}
+    # 0.69 - 0.5 is below the gap of 0.2, epoch 9 has no PGD accuracy; 0.40 - 0.35 reaches 0.05
+    assert found == {"any": 9, "masking": 8, "catastrophic": 10, "robust-overfitting": 6}
+
+
+def gaps(measurements: tuple[Measurement, ...], gap: float) -> tuple[Measurement, ...]:
+    """The measurements with Square ``gap`` below PGD."""
+    accuracies = {"pgd-10": 0.38, "square": 0.38 - gap}
+    return tuple(replace(m, accuracy=accuracies.get(m.attack, m.accuracy)) for m in measurements)
+
+
+def test_epochs_ahead_are_counted_to_the_failures_own_onset() -> None:
+    """The linearity error rises at epoch 6; FGSM leaves PGD behind at epoch 9, and the alarm was confirmed at 11."""
+    records = []
+    for seed in range(8):
+        bad = seed % 2 == 0
+        record = trial(seed, 1.0, catastrophic=bad, confirmed_epoch=11 if bad else None)
+        rows = [
+            {
+                **row,
+                "val/linearity_error": 5.0 if bad and index >= 5 else 0.1,
+                "val/fgsm_acc": 0.9 if bad and index >= 8 else 0.3,
+                "val/pgd10_acc": 0.3,
+            }
+            for index, row in enumerate(record.trace)
+        ]
+        records.append(record.model_copy(update={"trace": Rows(rows)}))
+
+    def lead(failure: Any) -> Any:
+        judged, _ = judge_detectors(records, 1, 0, failure=failure)
+        return next(quality.lead_epochs for quality in judged if quality.name == "linearity error")
+
+    assert lead("catastrophic") == (3, 3, 3)
+    assert lead("any") == (5, 5, 5)
 
 
 def test_without_a_failure_there_is_no_section(record: Callable[..., TrialRecord]) -> None:

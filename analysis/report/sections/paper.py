@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from analysis.paper.compare_means import RowComparison, ValueComparison, compare_means
+from analysis.paper.compare_means import RowComparison, compare_means
 from analysis.paper.compare_rates import Comparison, compare_with_paper
+from analysis.paper.compare_values import ValueComparison
 from analysis.paper.conclusions import CONCLUSIONS, MEAN_MARGIN
 from analysis.questions.compare_counts import RATE_MARGIN
 from analysis.report.attack_names import attack_name

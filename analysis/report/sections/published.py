@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.paper.compare_means import ValueComparison
 from analysis.paper.compare_robustness import SettingComparison, compare_robustness
+from analysis.paper.compare_values import ValueComparison
 from analysis.paper.conclusions import CONCLUSIONS, MEAN_MARGIN
 from analysis.paper.robustness_tables import published_papers
 from analysis.report.attack_names import attack_name
@@ -15,7 +15,12 @@ from analysis.report.sections.base import Section
 from analysis.report.tables.measure_table import COLUMNS, TITLES
 from analysis.report.tables.text_table import TextTable
 
-NAMES = {"robust-overfitting": "Robust overfitting (AutoAttack, best minus end)", "robust": "Attack that is not named"}
+NAMES = {
+    "robust-overfitting": "Robust overfitting (AutoAttack, best minus end)",
+    "robust": "Attack that is not named",
+    "pgd": "PGD with unknown steps",
+}
+"""Names of published values that are not attacks of this project."""
 
 
 def published_sections(context: ReportContext) -> list[Section]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from analysis.questions.detection import judge_detectors
 from analysis.questions.failures import FAILURES, Failure
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING
@@ -14,13 +13,10 @@ SINGLE: tuple[Failure, ...] = ("masking", "catastrophic", "robust-overfitting")
 
 def failure_sections(context: ReportContext) -> list[Section]:
     """One section with the AUC of each detector for each failure that some trials have and others lack."""
-    protocol = context.records[0].protocol
     by_failure: dict[Failure, dict[str, str]] = {}
     counts = []
     for failure in SINGLE:
-        judged, _ = judge_detectors(
-            context.records, protocol["fosc_patience"], protocol["fosc_grace"], context.level, failure
-        )
+        judged = context.detectors[failure].qualities
         if judged:
             total = judged[0].positives + judged[0].negatives
             counts.append(f"{failure}: {FAILURES[failure]} ({judged[0].positives} of {total} trials)")
@@ -37,7 +33,7 @@ def failure_sections(context: ReportContext) -> list[Section]:
         Section(
             "failures",
             "Detectors by failure",
-            f"AUC with its {100 * context.level:g} % bootstrap interval, separately for each failure. "
+            f"AUC with its {100 * context.level:g} % interval, separately for each failure. "
             f"{'; '.join(counts)}. A trial that was stopped has no last epoch, and does not count for robust "
             "overfitting.",
             tables=[table],

@@ -235,9 +235,9 @@ def _earlier(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -
 
 
 def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say) -> list[Panel]:
+    from analysis.questions.rates import trial_names
     from analysis.report.figures.example_trials import landscape_pair
     from analysis.report.figures.paper import landscape_panels
-    from core.config.naming import TrialNames
     from core.evaluation.landscapes import checkpoint_landscapes
     from core.ledger.ledger import Ledger
     from core.storage import CorruptFileError, Store
@@ -246,7 +246,7 @@ def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say
     if pair is None:
         say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
         return []
-    names = TrialNames(record.cell for record in records)
+    names = trial_names(records)
     compared = pair._asdict()
     ledger = Ledger(Store(request.storage).child(request.sweep), request.sweep)
     try:

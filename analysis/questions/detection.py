@@ -1,10 +1,9 @@
 """The quality of other detectors, from a replay over stored traces without any new training.
 
-The ground truth is a failure of `analysis.questions.failures`. By default it is the confirmed label: overestimation or
-catastrophic overfitting, found by the verdict attacks on an alarm or at the end. A replay has two limits. During
-training, a trial was attacked only on an alarm of the protocol's own detector; an instability that healed without an
-alarm therefore counts as none. The trace of a stopped trial ends at the stop; a slower detector therefore cannot find
-it. Audited trials and `--no-stop` sweeps lack the second limit.
+The ground truth is the confirmed label: overestimation or catastrophic overfitting, found by the verdict attacks on an
+alarm or at the end. A replay has two limits. During training, a trial was attacked only on an alarm of the protocol's
+own detector; an instability that healed without an alarm therefore counts as none. The trace of a stopped trial ends
+at the stop; a slower detector therefore cannot find it. Audited trials and `--no-stop` sweeps lack the second limit.
 
 A detector is judged by trials of the same cell. Cells differ in many metrics, and a detector that only recognises an
 unstable cell would otherwise look good. Cells whose trials are all of one kind do not enter.
@@ -12,41 +11,19 @@ unstable cell would otherwise look good. Cells whose trials are all of one kind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 
 from analysis.questions.failures import Failure, failure_onset, has_failure
+from analysis.questions.replay import Replay, Traces, replay, replayable
 from analysis.statistics.auc import adjusted_roc, auc_within
 from analysis.statistics.intervals import Interval, Proportion, proportion
 from core.records import TrialRecord
-from core.verdict import DETECTORS, ScoredDetector
-
-
-@dataclass(frozen=True)
-class Replay:
-    """The scores of one detector over one trial."""
-
-    cell_id: str
-    positive: bool
-    onset: int | None
-    """Epoch at which the failure begins, see `failure_onset`; None if it is unknown or there is no failure."""
-    epochs: np.ndarray
-    """Epochs at which an alarm could start."""
-    scores: np.ndarray
-    """Minimum of `patience` scores in a row. The alarm starts at the first epoch where it is above the threshold."""
-
-    @property
-    def peak(self) -> float:
-        """Largest score: the detector raises an alarm in this trial if its threshold is below it."""
-        return float(self.scores.max(initial=-np.inf))
-
-    def alarm_epoch(self, threshold: float) -> int | None:
-        """First epoch at whose end the alarm would have been on; None if it would never have been."""
-        above = np.flatnonzero(self.scores > threshold)
-        return int(self.epochs[above[0]]) if len(above) else None
+from core.verdict import DETECTORS
 
 
 @dataclass(frozen=True)
@@ -78,74 +55,82 @@ class DetectorQuality:
     """Quartiles of the epochs from the alarm at `threshold` to the failure's onset, over trials with both."""
 
 
-def judge_detectors(
-    records: Sequence[TrialRecord], patience: int, grace: int, level: float = 0.95, failure: Failure = "any"
-) -> tuple[list[DetectorQuality], dict[str, str]]:
-    """The quality of all detectors of `core.verdict.DETECTORS` in descending order of AUC.
+class Judged(NamedTuple):
+    """The detectors, judged on one kind of failure."""
 
-    The second result is the reason why a detector has no quality, by the detector's title.
+    qualities: list[DetectorQuality]
+    """In descending order of AUC."""
+    skipped: dict[str, str]
+    """The reason why a detector has no quality, by the detector's title."""
+
+
+def judge_detectors(
+    records: Sequence[TrialRecord],
+    patience: int,
+    grace: int,
+    level: float = 0.95,
+    failures: Sequence[Failure] = ("any",),
+) -> dict[Failure, Judged]:
+    """The quality of all detectors of `core.verdict.DETECTORS` on each of some failures.
+
+    A trial enters if it is known to have the failure or not.
     """
-    judged, skipped = [], {}
+    trials = replayable(records)
+    traces = Traces(trials)
+    # a stopped trial has no end: whether it would have overfitted is not known
+    known = {failure: [has_failure(record, failure) for record in trials] for failure in failures}
+    onsets = {
+        failure: [failure_onset(record, failure) if kind else None for record, kind in zip(trials, kinds, strict=True)]
+        for failure, kinds in known.items()
+    }
+    judged = {failure: Judged([], {}) for failure in failures}
     for title, make in ((spec.title, spec.make) for spec in DETECTORS.values()):
         try:
             # a replay reads scores, which do not depend on the threshold
-            replays = replay(records, partial(make, threshold=0, patience=patience, grace=grace), failure)
-            judged.append(detector_quality(title, replays, level))
+            replays = replay(traces, make(threshold=0, patience=patience, grace=grace))
         except KeyError as missing:
-            skipped[title] = _incomplete(records, missing.args[0])
-        except ValueError as error:
-            skipped[title] = str(error)
-    return sorted(judged, key=lambda quality: -quality.auc), skipped
+            for found in judged.values():
+                found.skipped[title] = _incomplete(trials, missing.args[0])
+            continue
+        for failure, found in judged.items():
+            entering = [number for number, kind in enumerate(known[failure]) if kind is not None]
+            kinds = [bool(known[failure][number]) for number in entering]
+            begun = [onsets[failure][number] for number in entering]
+            try:
+                quality = detector_quality(title, [replays[number] for number in entering], kinds, begun, level)
+                found.qualities.append(quality)
+            except ValueError as error:
+                found.skipped[title] = str(error)
+    for found in judged.values():
+        found.qualities.sort(key=lambda quality: -quality.auc)
+    return judged
 
 
-def replay(
-    records: Sequence[TrialRecord], make: Callable[[], ScoredDetector], failure: Failure = "any"
-) -> list[Replay]:
-    """The detector over every uncensored finished trial with a trace that is known to have the failure or not.
-
-    Raises:
-        KeyError: an epoch of a trace lacks a metric that the detector reads.
-    """
-    known = ((record, has_failure(record, failure)) for record in _replayable(records))
-    return [_replay(record, make(), failure, positive) for record, positive in known if positive is not None]
-
-
-def _replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    return [r for r in records if r.verdict and r.verdict.outcome != "censored" and len(r.trace)]
-
-
-def _incomplete(records: Sequence[TrialRecord], metric: str) -> str:
+def _incomplete(trials: Sequence[TrialRecord], metric: str) -> str:
     """A sentence that says how many epochs of the traces lack the metric."""
-    traces = [record.trace for record in _replayable(records)]
-    measured, epochs = sum(trace.measured(metric) for trace in traces), sum(map(len, traces))
+    measured = sum(record.trace.measured(metric) for record in trials)
+    epochs = sum(len(record.trace) for record in trials)
     if not measured:
         return f"the traces have no {metric}"
     return f"{metric} was measured in {measured} of {epochs} epochs, and a detector needs every epoch"
 
 
-def _replay(record: TrialRecord, detector: ScoredDetector, failure: Failure, positive: bool) -> Replay:
-    epochs = record.trace.column("epoch").astype(int)
-    scores = detector.scores(record.trace)
-    counted = epochs > detector.grace
-    epochs, scores = epochs[counted], scores[counted]
-    patience = detector.patience
-    if len(scores) < patience:
-        epochs, scores = epochs[:0], scores[:0]
-    elif patience > 1:
-        scores = np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1)
-        epochs = epochs[patience - 1 :]
-    onset = failure_onset(record, failure) if positive else None
-    return Replay(record.cell_id, positive, onset, epochs, scores)
-
-
 def detector_quality(
-    name: str, replays: Sequence[Replay], level: float = 0.95, resamples: int = 200, seed: int = 0
+    name: str,
+    replays: Sequence[Replay],
+    kinds: Sequence[bool],
+    onsets: Sequence[int | None] | None = None,
+    level: float = 0.95,
+    resamples: int = 200,
+    seed: int = 0,
 ) -> DetectorQuality:
     """The quality of one detector from its replays.
 
     Args:
         name: name of the detector.
         replays: one replay for each trial.
+        kinds: for each trial, whether it is a positive one.
+        onsets: for each trial, the epoch at which its failure begins; None where it is unknown.
         level: coverage of the intervals.
         resamples: number of bootstrap samples.
         seed: seed of the bootstrap and of the folds.
@@ -153,16 +138,16 @@ def detector_quality(
     Raises:
         ValueError: no cell has a positive and a negative trial.
     """
-    kinds: dict[str, set[bool]] = {}
-    for one in replays:
-        kinds.setdefault(one.cell_id, set()).add(one.positive)
-    judged = [one for one in replays if len(kinds[one.cell_id]) > 1]
+    found: dict[str, set[bool]] = {}
+    for one, kind in zip(replays, kinds, strict=True):
+        found.setdefault(one.cell_id, set()).add(kind)
+    both = [len(found[one.cell_id]) > 1 for one in replays]
+    judged = list(compress(replays, both))
     if not judged:
-        found = sum(one.positive for one in replays)
         raise ValueError(
-            f"{found} of {len(replays)} trials have a confirmed instability, and no cell has both kinds of trials"
+            f"{sum(kinds)} of {len(kinds)} trials have a confirmed instability, and no cell has both kinds of trials"
         )
-    positive = np.array([one.positive for one in judged], bool)
+    positive = np.array(kinds, bool)[both]
     peaks = _finite(np.array([one.peak for one in judged]))
     cell = np.unique([one.cell_id for one in judged], return_inverse=True)[1]
     members = [np.flatnonzero(cell == number) for number in range(cell.max() + 1)]
@@ -171,13 +156,11 @@ def detector_quality(
     false_alarms, hits = adjusted_roc(strata)
     rng = np.random.default_rng(seed)
     threshold = recommended_threshold(peaks, positive)
-    draws = []
-    for _ in range(resamples):
-        kept = np.concatenate([rng.choice(trials, len(trials)) for trials in members])
-        if 0 < positive[kept].sum() < len(kept):
-            draws.append(recommended_threshold(peaks[kept], positive[kept]))
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    alarms = [(one.onset, one.alarm_epoch(threshold)) for one in judged]
+    low, high = np.quantile(
+        _bootstrap_thresholds(peaks, positive, members, resamples, rng), [(1 - level) / 2, (1 + level) / 2]
+    )
+    begun = compress(onsets or [None] * len(replays), both)
+    alarms = [(onset, one.alarm_epoch(threshold)) for onset, one in zip(begun, judged, strict=True)]
     leads = [onset - alarm for onset, alarm in alarms if onset is not None and alarm is not None]
     cross_validated = _cross_validate(peaks, positive, rng, level)
     return DetectorQuality(
@@ -204,10 +187,29 @@ def recommended_threshold(peaks: np.ndarray, positive: np.ndarray) -> float:
     is taken, and of it the middle.
     """
     values, where = np.unique(peaks, return_inverse=True)
-    hits = np.bincount(where, positive, len(values)) / positive.sum()
-    false_alarms = np.bincount(where, ~positive, len(values)) / (~positive).sum()
+    return _best_threshold(values, np.bincount(where, positive), np.bincount(where, ~positive))
+
+
+def _bootstrap_thresholds(
+    peaks: np.ndarray, positive: np.ndarray, members: Sequence[np.ndarray], resamples: int, rng: np.random.Generator
+) -> list[float]:
+    """The recommended thresholds of bootstrap samples, drawn within cells, that have trials of both kinds."""
+    values, where = np.unique(peaks, return_inverse=True)
+    drawn = np.concatenate([trials[rng.integers(len(trials), size=(resamples, len(trials)))] for trials in members], 1)
+    found = []
+    for kept in drawn:
+        hits = np.bincount(where[kept], positive[kept], len(values))
+        others = np.bincount(where[kept], ~positive[kept], len(values))
+        if hits.any() and others.any():
+            there = hits + others > 0
+            found.append(_best_threshold(values[there], hits[there], others[there]))
+    return found
+
+
+def _best_threshold(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float:
+    """The `recommended_threshold` from the numbers of trials of both kinds at each of the rising values of the peak."""
     # entry i: a threshold between values[i - 1] and values[i]; at 0 every trial alarms
-    gain = (hits - false_alarms)[::-1].cumsum()[::-1]
+    gain = (positive / positive.sum() - negative / negative.sum())[::-1].cumsum()[::-1]
     between = (values[1:] + values[:-1]) / 2
     best = np.flatnonzero(gain[1:] >= gain.max() - 1e-12)
     if not len(best):

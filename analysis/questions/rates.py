@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from analysis.statistics.clustered_interval import CLUSTERED, of_groups
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
 from core.allocation import SequentialDesign
-from core.config.naming import coupled_factors, naming_options
+from core.config.naming import TrialNames, coupled_factors, naming_options
 from core.records import Measurement, TrialRecord, varying_options
 
 Label = Literal[
@@ -129,6 +129,11 @@ def naming_factors(records: Sequence[TrialRecord]) -> list[str]:
     return naming_options([*{record.cell_id: record.cell for record in records}.values()])
 
 
+def trial_names(records: Sequence[TrialRecord]) -> TrialNames:
+    """The names of the trials of a sweep."""
+    return TrialNames({record.cell_id: record.cell for record in records}.values())
+
+
 def coupled_options(records: Sequence[TrialRecord]) -> dict[str, list[str]]:
     """The options that change exactly when another one does, by this one; see `core.config.naming.coupled_factors`."""
     names, cells = varying_factors(records), {record.cell_id: record.cell for record in records}.values()
@@ -186,8 +191,7 @@ def pinned_groups(records: Sequence[TrialRecord], holds: Callable[[TrialRecord],
 
 def selected_accuracy(record: TrialRecord, attack: str) -> float | None:
     """Accuracy of the selected checkpoint on test images under the attack with this key; None if not measured."""
-    measured = (m.accuracy for m in _selected_measurements(record) if m.attack == attack)
-    return next(measured, None)
+    return _selected_accuracies(record).get(attack)
 
 
 def epochs_saved(record: TrialRecord) -> int:
@@ -212,8 +216,8 @@ def _cell_rate(
     unstable = sum(has_label(record, label) is True for record in counted)
     unfinished = [record for record in group if record.status == "running"]
     running = sum(record.attempts > 0 for record in unfinished)
-    accuracies = {attack: [selected_accuracy(r, attack) for r in counted] for attack in ("pgd-10", "square")}
-    gaps = [p - s for p, s in zip(*accuracies.values(), strict=True) if p is not None and s is not None]
+    measured = [_selected_accuracies(record) for record in counted]
+    gaps = [found["pgd-10"] - found["square"] for found in measured if {"pgd-10", "square"} <= found.keys()]
     attacked = [found.accuracies for record in counted if (found := autoattack_result(record))]
 
     return CellRate(
@@ -230,10 +234,10 @@ def _cell_rate(
         stopped=sum(record.stopped_early for record in group),
         rate=unstable / len(counted) if counted else None,
         interval=_interval(counted, unstable, label, level, kind, design),
-        clean_accuracy=_mean([selected_accuracy(r, "clean") for r in counted]),
-        pgd10_accuracy=_mean(accuracies["pgd-10"]),
-        pgd50_accuracy=_mean([selected_accuracy(r, "pgd-50x5") for r in counted]),
-        square_accuracy=_mean(accuracies["square"]),
+        clean_accuracy=_mean_of("clean", measured),
+        pgd10_accuracy=_mean_of("pgd-10", measured),
+        pgd50_accuracy=_mean_of("pgd-50x5", measured),
+        square_accuracy=_mean_of("square", measured),
         gap=_mean(gaps),
         labels=attack_labels(measured for record in counted for measured in _selected_measurements(record)),
         autoattack=MeanStd.of([found["autoattack"] for found in attacked]) if attacked else None,
@@ -267,9 +271,17 @@ def _selected_measurements(record: TrialRecord) -> list[Measurement]:
     return [m for e in evidence if e.checkpoint == "selected" for m in e.measurements if m.split == "test"]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+def _selected_accuracies(record: TrialRecord) -> dict[str, float]:
+    """Accuracies of the selected checkpoint on test images by attack; the first one of several."""
+    return {m.attack: m.accuracy for m in reversed(_selected_measurements(record))}
+
+
+def _mean_of(attack: str, measured: Sequence[Mapping[str, float]]) -> float | None:
+    return _mean([found[attack] for found in measured if attack in found])
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def _sort_key(value: Any) -> tuple[bool, float, str]:

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.stats import norm
 
 from analysis.questions.rates import group_by_cell, varying_factors
+from analysis.questions.replay import lasting
 from analysis.statistics.blaker import blaker_ends
 from analysis.statistics.intervals import Interval
 from core.records import Evidence, TrialRecord
@@ -150,7 +151,7 @@ def _fosc_peak(record: TrialRecord) -> float | None:
     patience, grace = record.protocol["fosc_patience"], record.protocol["fosc_grace"]
     if record.verdict is None or record.verdict.outcome == "censored" or not record.trace.measured("val/fosc"):
         return None
-    scores = np.where(record.trace.column("epoch") > grace, FoscDetector(threshold=0).scores(record.trace), -inf)
-    if len(scores) < patience:
-        return -inf
-    return float(np.lib.stride_tricks.sliding_window_view(scores, patience).min(axis=1).max())
+    epochs = record.trace.column("epoch")
+    (scores,) = FoscDetector(threshold=0).scores(record.trace.column("val/fosc")[None])
+    scores = np.where(epochs > grace, scores, -inf)
+    return float(lasting(epochs, scores, patience)[1].max(initial=-inf))

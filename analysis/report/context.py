@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from analysis.questions.countable_trials import UNKNOWN, countable_trials, default_label, started
+from analysis.questions.detection import Judged, judge_detectors
 from analysis.questions.displayed_rates import displayed_rates
 from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
+from analysis.questions.failures import FAILURES, Failure
 from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
 from analysis.questions.rates import CellRate, Label, varying_factors
 from analysis.report.facets import distinct_factors
@@ -115,6 +117,13 @@ class ReportContext:
     def corrected(self) -> list[CorrectedRate]:
         """The rate of instability at the end of training, corrected for early stopping, of every cell."""
         return corrected_rates(self.counted, self.level, "anytime" if self.other_interval == "anytime" else "melded")
+
+    @cached_property
+    def detectors(self) -> dict[Failure, Judged]:
+        """The quality of all detectors on each failure, with the patience and the grace of the sweep's protocol."""
+        protocol = self.records[0].protocol
+        patience, grace = protocol["fosc_patience"], protocol["fosc_grace"]
+        return judge_detectors(self.records, patience, grace, self.level, tuple(FAILURES))
 
     @cached_property
     def healing(self) -> list[HealingComparison]:

@@ -76,8 +76,9 @@ def log_rank(groups: Sequence[tuple[Sequence[int], Sequence[bool]]]) -> tuple[fl
     times = [np.asarray(t, int) for t, _ in groups]
     event = [np.asarray(e, bool) for _, e in groups]
     epochs = np.unique(np.concatenate([t[e] for t, e in zip(times, event, strict=True)]))
-    at_risk = np.array([(t[:, None] >= epochs).sum(axis=0) for t in times], float)
-    events = np.array([((t[:, None] == epochs) & e[:, None]).sum(axis=0) for t, e in zip(times, event, strict=True)])
+    at_risk = np.array([len(t) - np.searchsorted(np.sort(t), epochs) for t in times], float)
+    numbers = [np.searchsorted(epochs, t[e]) for t, e in zip(times, event, strict=True)]
+    events = np.array([np.bincount(number, minlength=len(epochs)) for number in numbers])
     n, d = at_risk.sum(axis=0), events.sum(axis=0)
     share = at_risk / n
     surplus = (events - d * share).sum(axis=1)

@@ -77,6 +77,27 @@ class CellState:
         guess = round(pending * plausible_rate(self.unstable, self.finished))
         return self.unstable + guess, self.finished + pending
 
+    def chance_needed(self, reached: Reached) -> float:
+        """Probability, over the results of pending trials, that the cell does not end before its next seed.
+
+        A pending trial is unstable with the posterior mean under Jeffreys' prior, given the trials with smaller seeds.
+        """
+        start = self.prefix_unstable, self.prefix_finished
+        paths = {} if reached(*start) else {start: 1.0}
+        for index in range(self.prefix, self.next_index()):
+            outcome = self.resolved[index][0] if index in self.resolved else "pending"
+            if outcome is None:
+                continue
+            further: dict[tuple[int, int], float] = {}
+            for (unstable, finished), chance in paths.items():
+                rate = plausible_rate(unstable, finished) if outcome == "pending" else float(outcome)
+                for more, share in ((0, 1 - rate), (1, rate)):
+                    counts = unstable + more, finished + 1
+                    if share and not reached(*counts):
+                        further[counts] = further.get(counts, 0.0) + chance * share
+            paths = further
+        return sum(paths.values())
+
     def expected_pending_seconds(self, seconds_elsewhere: float) -> float:
         """Expected device-seconds of the pending trials.
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from math import inf, isnan, nan
+from math import inf, isnan
 from typing import Any
 
 import numpy as np
 
-from core.records import Row, Rows
+from core.records import Row
 
 
 class Detector(ABC):
@@ -80,6 +79,7 @@ class ScoredDetector(Detector):
     def __init__(self, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
         super().__init__(patience=patience, grace=grace)
         self.threshold = threshold
+        self._values: list[list[float | None]] = []
 
     @property
     @abstractmethod
@@ -87,32 +87,23 @@ class ScoredDetector(Detector):
         """The metrics of a row that the score depends on."""
 
     @abstractmethod
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
-        """Scores of the next epochs, in order; they may depend on earlier epochs.
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
+        """The scores of all epochs of some trials, ``[trials, epochs]``; a score may depend on earlier epochs.
 
         Args:
-            columns: for each of `metrics`, its values in these epochs, NaN if not finite.
+            columns: for each of `metrics` its values ``[trials, epochs]`` from the first epoch on, NaN if not finite.
         """
 
     def score(self, row: Row) -> float:
-        """Score of this epoch; it may depend on earlier epochs. Called once per epoch, in order.
+        """Score of this epoch, given the rows of all earlier calls. Called once per epoch, in order.
 
         Raises:
             KeyError: the row lacks a metric that the score depends on.
         """
         values = [row[name] for name in self.metrics]
-        return self.next_scores(*([nan if value is None else value] for value in values))[0]
-
-    def scores(self, rows: Rows) -> np.ndarray:
-        """The scores of all epochs of a new detector.
-
-        Raises:
-            KeyError: a row lacks a metric that the score depends on.
-        """
-        for name in self.metrics:
-            if rows.measured(name) < len(rows):
-                raise KeyError(name)
-        return np.array(self.next_scores(*(rows.column(name).tolist() for name in self.metrics)), float)
+        self._values.append([None if value is None or isnan(value) else value for value in values])
+        columns = np.array(self._values, float).T
+        return float(self.scores(*columns[:, None])[0, -1])
 
     def suspicious(self, row: Row) -> bool:
         return self.score(row) > self.threshold
@@ -123,10 +114,10 @@ class FoscDetector(ScoredDetector):
 
     metrics = ("val/fosc",)
 
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
         return finite_or(inf, columns[0])
 
 
-def finite_or(otherwise: float, values: Sequence[float]) -> list[float]:
+def finite_or(otherwise: float, values: np.ndarray) -> np.ndarray:
     """The values, with `otherwise` for NaN, which stands for values that are not finite."""
-    return [otherwise if isnan(value) else value for value in values]
+    return np.where(np.isnan(values), otherwise, values)

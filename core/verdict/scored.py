@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Sequence
 from math import inf
-from operator import sub
-from statistics import mean, stdev
 from typing import Literal
+
+import numpy as np
 
 from core.verdict.detector import ScoredDetector, finite_or
 
@@ -23,7 +21,7 @@ class Level(ScoredDetector):
     def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
         return finite_or(inf, columns[0])
 
 
@@ -32,9 +30,9 @@ class OneStepGap(ScoredDetector):
 
     metrics = ("val/fgsm_acc", "val/pgd10_acc")
 
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
         fgsm, pgd = columns
-        return list(map(sub, finite_or(inf, fgsm), finite_or(0.0, pgd)))
+        return finite_or(inf, fgsm) - finite_or(0.0, pgd)
 
 
 class FromMedian(ScoredDetector):
@@ -56,27 +54,38 @@ class FromMedian(ScoredDetector):
         super().__init__(threshold=threshold, patience=patience, grace=grace)
         self.metric = metric
         self.mode = mode
-        self._sorted: list[float] = []
 
     @property
     def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
-        past, mode, found = self._sorted, self.mode, []
-        for value in finite_or(inf, columns[0]):
-            if value == inf:
-                found.append(inf)
-                continue
-            middle = (past[(len(past) - 1) // 2] + past[len(past) // 2]) / 2 if past else value
-            insort(past, value)
-            if mode == "rise":
-                found.append(value - middle)
-            elif mode == "drop":
-                found.append(middle - value)
-            else:
-                found.append(value / middle if middle > 0 else 1.0)
-        return found
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
+        values = finite_or(inf, columns[0])
+        middle = _earlier_medians(values)
+        if self.mode == "ratio":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found = np.where(middle > 0, values / middle, 1.0)
+        else:
+            found = values - middle if self.mode == "rise" else middle - values
+        return np.where(np.isinf(values), inf, found)
+
+
+def _earlier_medians(values: np.ndarray) -> np.ndarray:
+    """For each value of ``[trials, epochs]`` the median of the finite ones before it; the value where there are none.
+
+    Infinite values are positive.
+    """
+    trials, epochs = values.shape
+    medians, number, every = np.empty_like(values), np.zeros(trials, int), np.arange(trials)
+    # the finite earlier values of each trial in order, between sentinels
+    past = np.full((trials, epochs + 2), inf)
+    past[:, 0] = -inf
+    for epoch, value in enumerate(values.T):
+        middle = (past[every, np.maximum((number + 1) // 2, 1)] + past[every, number // 2 + 1]) / 2
+        medians[:, epoch] = np.where(number > 0, middle, value)
+        past[:, 1 : epoch + 2] = np.minimum(past[:, 1 : epoch + 2], np.maximum(past[:, : epoch + 1], value[:, None]))
+        number += np.isfinite(value)
+    return medians
 
 
 class Cusum(ScoredDetector):
@@ -102,27 +111,29 @@ class Cusum(ScoredDetector):
         self.sign = sign
         self.baseline = baseline
         self.drift = drift
-        self._first: list[float] = []
-        self._mean = 0.0
-        self._scale = 1.0
-        self._sum = 0.0
 
     @property
     def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def next_scores(self, *columns: Sequence[float]) -> list[float]:
-        return [self._next(value) for value in finite_or(inf, columns[0])]
-
-    def _next(self, value: float) -> float:
-        if value == inf:
-            return inf
-        if len(self._first) < self.baseline:
-            self._first.append(value)
-            if len(self._first) == self.baseline:
-                self._mean = mean(self._first)
-                # With a nearly constant baseline, the floor keeps small changes from raising the alarm.
-                self._scale = max(stdev(self._first), 0.05 * abs(self._mean), 1e-6)
-            return 0.0
-        self._sum = max(0.0, self._sum + self.sign * (value - self._mean) / self._scale - self.drift)
-        return self._sum
+    def scores(self, *columns: np.ndarray) -> np.ndarray:
+        values = finite_or(inf, columns[0])
+        trials = len(values)
+        first, number = np.zeros((trials, self.baseline)), np.zeros(trials, int)
+        centre, scale, total = np.zeros(trials), np.ones(trials), np.zeros(trials)
+        found = np.empty_like(values)
+        for epoch, value in enumerate(values.T):
+            finite = np.isfinite(value)
+            counted = finite & (number == self.baseline)
+            excess = self.sign * (value[counted] - centre[counted]) / scale[counted]
+            total[counted] = np.maximum(0.0, total[counted] + excess - self.drift)
+            found[:, epoch] = np.where(finite, total, inf)
+            new = finite & (number < self.baseline)
+            first[new, number[new]] = value[new]
+            number += new
+            full = new & (number == self.baseline)
+            centre[full] = first[full].mean(axis=1)
+            # with a nearly constant baseline, the floor keeps small changes from raising the alarm
+            floor = np.maximum(0.05 * np.abs(centre[full]), 1e-6)
+            scale[full] = np.maximum(first[full].std(axis=1, ddof=1), floor)
+        return found

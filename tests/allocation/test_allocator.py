@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from core.allocation import FINISHED, WAIT, AllocationGoal, Certainty, SeedAllocator
+from core.allocation.cell_state import CellState
 
 
 @pytest.fixture
@@ -66,6 +71,36 @@ def test_pending_trials_count_as_if_finished(allocate):
     assert allocator.next_trial() is WAIT
     allocator.observe(0, 4, True, 1.0)
     assert issue(allocator), "1/7 is no end"
+
+
+@given(
+    resolved=st.dictionaries(st.integers(0, 8), st.sampled_from([True, False, None]), max_size=6),
+    pending=st.sets(st.integers(0, 8), max_size=5),
+)
+def test_the_chance_that_a_seed_is_needed_is_that_of_all_results(resolved, pending):
+    """Against the sum over all results of the pending trials that leave the cell open."""
+    certainty = Certainty(AllocationGoal(until_width=0.684), lambda k, n: (0.0, 1.0))
+    cell = CellState()
+    for index, outcome in resolved.items():
+        cell.resolve(index, outcome, 1.0, certainty.reached)
+    cell.pending = pending - resolved.keys()
+    before = range(cell.next_index())
+    waiting = [index for index in before if index in cell.pending]
+    assume(cell.first_reached is None)
+    expected = 0.0
+    for results in itertools.product([True, False], repeat=len(waiting)):
+        outcomes = {**resolved, **dict(zip(waiting, results, strict=True))}
+        unstable = finished = 0
+        chance = 1.0
+        for index in before:
+            if index in waiting:
+                rate = (unstable + 0.5) / (finished + 1)
+                chance *= rate if outcomes[index] else 1 - rate
+            if outcomes[index] is not None:
+                unstable, finished = unstable + outcomes[index], finished + 1
+                chance *= not certainty.reached(unstable, finished)
+        expected += chance
+    assert cell.chance_needed(certainty.reached) == pytest.approx(expected)
 
 
 def test_results_behind_the_end_are_left_out(allocate):

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import compress
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.questions.detection import (
-    Replay,
-    detector_quality,
-    judge_detectors,
-    recommended_threshold,
-    replay,
-)
+from analysis.questions.detection import detector_quality, judge_detectors, recommended_threshold
+from analysis.questions.replay import Replay, Traces, replay
 from core.records import Rows
 from core.verdict import DETECTORS, FoscDetector, FromMedian, OneStepGap
 
@@ -44,7 +40,7 @@ def test_peaks_are_what_the_online_detector_does_at_every_threshold(record: Call
         lambda t=0.0: FromMedian("val/fosc", "ratio", threshold=t, patience=2, grace=4),
         lambda t=0.0: OneStepGap(threshold=t),
     ):
-        replays = replay(records, make)
+        replays = replay(Traces(records), make())
         for threshold in np.quantile([r.peak for r in replays], np.linspace(0, 1, 7)):
             for one, source in zip(replays, records, strict=True):
                 online, first = make(float(threshold)), None
@@ -55,11 +51,11 @@ def test_peaks_are_what_the_online_detector_does_at_every_threshold(record: Call
                 assert (one.peak > threshold) == (first is not None)
 
 
-def random_replays(seed: int, n: int, shift: float) -> list[Replay]:
+def random_replays(seed: int, n: int, shift: float) -> tuple[list[Replay], list[bool]]:
     rng = np.random.default_rng(seed)
     kinds = rng.random(n) < 0.4
     peaks = np.round(rng.standard_normal(n) + shift * kinds, 1)
-    return [Replay("cell", bool(k), None, np.array([1]), np.array([p])) for k, p in zip(kinds, peaks, strict=True)]
+    return [Replay("cell", np.array([1]), np.array([p])) for p in peaks], kinds.tolist()
 
 
 def test_a_detector_that_only_tells_cells_apart_is_useless() -> None:
@@ -67,20 +63,18 @@ def test_a_detector_that_only_tells_cells_apart_is_useless() -> None:
     kinds = np.repeat([True] * 9 + [False] + [True] + [False] * 9, 5)
     cells = np.repeat(["a", "b"], 50)
     peaks = (cells == "a") + 0.1 * rng.standard_normal(100)
-    replays = [
-        Replay(str(c), bool(k), None, np.array([1]), np.array([p])) for c, k, p in zip(cells, kinds, peaks, strict=True)
-    ]
+    replays = [Replay(str(c), np.array([1]), np.array([p])) for c, p in zip(cells, peaks, strict=True)]
     assert roc_auc_score(kinds, peaks) > 0.85
-    assert 0.5 in detector_quality("x", replays, resamples=2).auc_interval
-    only = [one for one in replays if (one.cell_id == "a") is one.positive]
+    assert 0.5 in detector_quality("x", replays, kinds, resamples=2).auc_interval
+    only = (cells == "a") == kinds
     with pytest.raises(ValueError, match="45 of 90 trials have a confirmed instability, and no cell has both"):
-        detector_quality("x", [r for r in only if r.positive or r.cell_id == "b"], resamples=2)
+        detector_quality("x", list(compress(replays, only)), kinds[only], resamples=2)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_recommended_threshold_is_the_best_of_a_fine_grid(seed: int) -> None:
-    replays = random_replays(seed, 40, 1.5)
-    kinds, peaks = np.array([r.positive for r in replays]), np.array([r.peak for r in replays])
+    replays, labels = random_replays(seed, 40, 1.5)
+    kinds, peaks = np.array(labels), np.array([r.peak for r in replays])
 
     def gain(threshold: float) -> float:
         return float((peaks > threshold)[kinds].mean() - (peaks > threshold)[~kinds].mean())
@@ -96,7 +90,7 @@ def test_recommended_threshold_lies_in_the_middle_of_a_clean_gap() -> None:
 def test_cross_validation_is_honest_about_a_useless_detector() -> None:
     hits, alarms = [], []
     for seed in range(60):
-        found = detector_quality("noise", random_replays(seed, 40, 0.0), resamples=2)
+        found = detector_quality("noise", *random_replays(seed, 40, 0.0), resamples=2)
         hits.append(found.cross_validated_hits.rate)
         alarms.append(found.cross_validated_false_alarms.rate)
     assert np.mean(hits) - np.mean(alarms) == pytest.approx(0, abs=0.05)
@@ -104,7 +98,7 @@ def test_cross_validation_is_honest_about_a_useless_detector() -> None:
 
 def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
     records = [trial(record, i, 8 if i % 2 else None) for i in range(16)] + [record(99, None), record(98, "censored")]
-    judged, skipped = judge_detectors(records, patience=2, grace=2)
+    judged, skipped = judge_detectors(records, patience=2, grace=2)["any"]
     by_name = {quality.name: quality for quality in judged}
     assert set(by_name) | set(skipped) == {spec.title for spec in DETECTORS.values()}
     assert skipped == {
@@ -123,7 +117,7 @@ def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
 
 
 def test_one_kind_of_trial_cannot_judge(record: Callable) -> None:
-    judged, skipped = judge_detectors([trial(record, i, None) for i in range(4)], patience=1, grace=0)
+    judged, skipped = judge_detectors([trial(record, i, None) for i in range(4)], patience=1, grace=0)["any"]
     assert judged == []
     assert skipped["FOSC"] == "0 of 4 trials have a confirmed instability, and no cell has both kinds of trials"
 
@@ -133,5 +127,5 @@ def test_a_metric_of_some_epochs_is_said_to_be_incomplete(record: Callable) -> N
     for number, one in enumerate(records):
         rows = [{**row, "grad/w_norm": 1.0} if i % 2 == 0 else row for i, row in enumerate(one.trace)]
         records[number] = one.model_copy(update={"trace": Rows(rows)})
-    _, skipped = judge_detectors(records, patience=1, grace=0)
+    _, skipped = judge_detectors(records, patience=1, grace=0)["any"]
     assert skipped["weight gradient norm"].startswith("grad/w_norm was measured in 40 of 80 epochs")

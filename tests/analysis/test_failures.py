@@ -61,8 +61,8 @@ def test_a_detector_is_judged_on_the_failure_that_its_metric_follows() -> None:
     records += [trial(20 + seed, error=0.1 * seed) for seed in range(3)]
 
     def auc(failure: Any) -> float:
-        judged, _ = judge_detectors(records, 1, 0, failure=failure)
-        return next(quality.auc for quality in judged if quality.name == "linearity error")
+        judged = judge_detectors(records, 1, 0, failures=[failure])[failure]
+        return next(quality.auc for quality in judged.qualities if quality.name == "linearity error")
 
     assert auc("catastrophic") == 1
     assert auc("robust-overfitting") == pytest.approx(1.5 / 6 + 0)  # ties with 3 trials, below the other 3
@@ -125,7 +125,7 @@ def test_epochs_ahead_are_counted_to_the_failures_own_onset() -> None:
         records.append(record.model_copy(update={"trace": Rows(rows)}))
 
     def lead(failure: Any) -> Any:
-        judged, _ = judge_detectors(records, 1, 0, failure=failure)
+        judged, _ = judge_detectors(records, 1, 0, failures=[failure])[failure]
         return next(quality.lead_epochs for quality in judged if quality.name == "linearity error")
 
     assert lead("catastrophic") == (3, 3, 3)

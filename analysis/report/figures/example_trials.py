@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,12 +26,16 @@ def contrast(records: Sequence[TrialRecord]) -> Pair | None:
     Of several pairs it is the one whose unstable trial shows most: an instability that attacks confirmed, and then most
     epochs after the onset.
     """
-    stable = [r for r in records if outcome(r) == "stable" and has(r, "val/fosc")]
+    stable: dict[str, TrialRecord] = {}
+    for record in records:
+        if record.cell_id not in stable and outcome(record) == "stable" and has(record, "val/fosc"):
+            stable[record.cell_id] = record
     unstable = [r for r in records if outcome(r) == "unstable" and r.verdict and r.verdict.onset and has(r, "val/fosc")]
-    pairs = [Pair(s, u) for u in unstable for s in stable if s.cell_id == u.cell_id]
-    if not pairs and stable and unstable:
-        pairs = [Pair(stable[0], u) for u in unstable]
-    return max(pairs, key=lambda pair: _shown(pair.second), default=None)
+    if not stable or not unstable:
+        return None
+    beside = [record for record in unstable if record.cell_id in stable]
+    second = max(beside or unstable, key=_shown)
+    return Pair(stable.get(second.cell_id, next(iter(stable.values()))), second)
 
 
 def _shown(unstable: TrialRecord) -> tuple[bool, int]:
@@ -98,18 +103,20 @@ def landscape_pair(records: Sequence[TrialRecord]) -> LandscapePair | None:
     the larger of two differences of accuracies on test images: PGD minus Square, and FGSM minus PGD. The other one is
     the same checkpoint of a stable trial with the same data, epsilon and model.
     """
-    candidates = [
-        (
-            stable.cell_id == unstable.cell_id,
-            masking,
-            LandscapePair(StoredCheckpoint(stable, name), StoredCheckpoint(unstable, name)),
-        )
-        for unstable in records
-        if outcome(unstable) == "unstable"
-        for name, masking in _masking(unstable).items()
-        for stable in records
-        if outcome(stable) == "stable" and f"{name}.pt" in stable.checkpoints and _comparable(stable, unstable)
-    ]
+    stable: dict[tuple[str, str], TrialRecord] = {}
+    for record in records:
+        if outcome(record) == "stable":
+            for file in record.checkpoints:
+                stable.setdefault((file, record.cell_id), record)
+                stable.setdefault((file, _compared(record)), record)
+    candidates = []
+    for unstable in records:
+        for name, masking in _masking(unstable).items() if outcome(unstable) == "unstable" else ():
+            file = f"{name}.pt"
+            beside = stable.get((file, unstable.cell_id))
+            if other := beside or stable.get((file, _compared(unstable))):
+                pair = LandscapePair(StoredCheckpoint(other, name), StoredCheckpoint(unstable, name))
+                candidates.append((beside is not None, masking, pair))
     best = max(candidates, key=lambda candidate: candidate[:2], default=None)
     return best[2] if best else None
 
@@ -126,6 +133,6 @@ def _masking(record: TrialRecord) -> dict[CheckpointName, float]:
     return found
 
 
-def _comparable(one: TrialRecord, other: TrialRecord) -> bool:
-    names = [*DataOptions.model_fields, "epsilon", "model"]
-    return all(one.cell.get(name) == other.cell.get(name) for name in names)
+def _compared(record: TrialRecord) -> str:
+    """The options that two trials must share if their landscapes are to be compared, as JSON."""
+    return json.dumps([record.cell.get(name) for name in (*DataOptions.model_fields, "epsilon", "model")])

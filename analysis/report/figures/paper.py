@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from analysis.questions.healing import EarlierRecords
-from analysis.questions.rates import outcome
+from analysis.questions.rates import outcome, trial_names
 from analysis.report.figures.dynamics import accuracy_gap, healed_or_not, masking, self_healing
 from analysis.report.figures.example_trials import contrast, heal_pair, self_healed
 from analysis.report.figures.gradients import batch_gradients
 from analysis.report.figures.landscape import contour, surface
 from analysis.report.figures.series import has, pgd_name
 from analysis.report.figures.style import Draw, compose, save
-from core.config.naming import TrialNames
 from core.records import TrialRecord
 
 
@@ -40,7 +39,7 @@ def paper_panels(records: Sequence[TrialRecord], earlier: EarlierRecords | None 
         earlier: the earlier sweep whose trials this sweep trains again, if it does; it has one half of Figure 6.
     """
     found = []
-    names = TrialNames(record.cell for record in records)
+    names = trial_names(records)
     if pair := contrast(records):
         for record in pair:
             shows = f"FOSC, SGCS and {pgd_name(record)} accuracy, {outcome(record)}: {names.of(record)}"

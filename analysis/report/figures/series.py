@@ -23,24 +23,15 @@ class Series(NamedTuple):
     epochs: np.ndarray
     values: np.ndarray
 
-    @property
-    def empty(self) -> bool:
-        """Whether no epoch has a finite value."""
-        return not np.isfinite(self.values).any()
-
 
 def series(record: TrialRecord, metric: str) -> Series:
     """The values of `metric` by epoch."""
-    values = [row.get(metric) for row in record.trace]
-    return Series(
-        np.array([row["epoch"] for row in record.trace], dtype=float),
-        np.array([np.nan if value is None else value for value in values], dtype=float),
-    )
+    return Series(record.trace.column("epoch"), record.trace.column(metric))
 
 
 def has(record: TrialRecord, *metrics: str) -> bool:
     """Whether the trace has at least one finite value of each of `metrics`."""
-    return all(not series(record, metric).empty for metric in metrics)
+    return all(bool(np.isfinite(record.trace.column(metric)).any()) for metric in metrics)
 
 
 def pgd_name(record: TrialRecord) -> str:

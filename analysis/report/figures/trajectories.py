@@ -50,7 +50,10 @@ def trajectories(records: Sequence[TrialRecord], metric: str) -> Draw:
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
-        groups = {name: [r for r in records if outcome(r) == name and has(r, metric)] for name in DRAWING_ORDER}
+        groups: dict[str, list[TrialRecord]] = {name: [] for name in DRAWING_ORDER}
+        for record in records:
+            if has(record, metric):
+                groups[outcome(record)].append(record)
         count = sum(min(len(found), DRAWN_TRIALS) for found in groups.values())
         as_picture = count > VECTOR_LINES
         handles, labels = [], []

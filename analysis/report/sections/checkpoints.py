@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from analysis.questions.rates import outcome, selected_accuracy
+from analysis.questions.rates import outcome, selected_accuracy, trial_names
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
 from analysis.report.formatting import format_percent
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
-from core.config.naming import TrialNames
 from core.records import TrialRecord
 
 SHOWN = 5
@@ -23,7 +22,7 @@ def checkpoint_sections(context: ReportContext) -> list[Section]:
     if not found:
         return []
     best = sorted(found, key=lambda entry: -entry[0])[:SHOWN]
-    names = TrialNames(record.cell for record in context.records)
+    names = trial_names(context.records)
     rows = [
         [
             names.of(record),

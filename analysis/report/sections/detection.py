@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.questions.detection import DetectorQuality, judge_detectors
+from analysis.questions.detection import DetectorQuality
 from analysis.report.context import ReportContext
 from analysis.report.figures.detection import roc
 from analysis.report.figures.style import SERIES
@@ -19,9 +19,8 @@ HEADER = ("detector", "AUC", "threshold", "found", "false alarms", "epochs ahead
 
 def detector_sections(context: ReportContext) -> list[Section]:
     """One section: ROC curves of all detectors that the traces allow, and the error rates of recommended thresholds."""
-    protocol = context.records[0].protocol
-    patience, level = protocol["fosc_patience"], context.level
-    judged, skipped = judge_detectors(context.records, patience, protocol["fosc_grace"], level=level)
+    patience, level = context.records[0].protocol["fosc_patience"], context.level
+    judged, skipped = context.detectors["any"]
     if not judged:
         reasons = _reasons(skipped)
         return [Section("detectors", "Detectors", f"No detector can be compared yet. {reasons}".rstrip())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from analysis.questions.detection import DetectorQuality, judge_detectors
+from analysis.questions.detection import DetectorQuality
 from analysis.questions.failures import FAILURES, Failure, has_failure
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING
@@ -17,15 +17,12 @@ ByDetector = Mapping[str, DetectorQuality]
 
 def failure_sections(context: ReportContext) -> list[Section]:
     """One section with the failures of the trials, and how well each detector finds each; none without a failure."""
-    protocol = context.records[0].protocol
-    patience, grace = protocol["fosc_patience"], protocol["fosc_grace"]
     known = {failure: [has_failure(record, failure) for record in context.records] for failure in SINGLE}
     if not any(any(found) for found in known.values()):
         return []
-    judged: dict[Failure, ByDetector] = {}
-    for failure in SINGLE:
-        qualities, _ = judge_detectors(context.records, patience, grace, context.level, failure)
-        judged[failure] = {quality.name: quality for quality in qualities}
+    judged: dict[Failure, ByDetector] = {
+        failure: {quality.name: quality for quality in context.detectors[failure].qualities} for failure in SINGLE
+    }
     rows = [
         [_name(failure), *FAILURES[failure], _count(known[failure]), _judged(judged[failure])] for failure in SINGLE
     ]

@@ -8,7 +8,7 @@ from statistics import fmean
 import numpy as np
 
 from analysis.questions.measures import measured_kinds
-from analysis.questions.rates import outcome
+from analysis.questions.rates import outcome, trial_names
 from analysis.report.context import ReportContext
 from analysis.report.figures.measures import (
     Found,
@@ -22,7 +22,6 @@ from analysis.report.figures.measures import (
 from analysis.report.sections.base import Picture, Section, picture
 from analysis.report.tables.measure_table import TITLES, measure_table
 from analysis.report.tables.text_table import TextTable
-from core.config.naming import TrialNames
 from core.records import CheckpointName
 
 VULNERABILITY = ("adversarial-vulnerability", "margin")
@@ -137,7 +136,7 @@ def _attack_lengths(found: Sequence[Found]) -> list[tuple[float, str]]:
 
 def _planes(context: ReportContext, found: Sequence[Found], measure: str, title: str) -> list[Picture]:
     """The first trial of each outcome: a plane has no room for several trials."""
-    names = TrialNames(record.cell for record in context.records)
+    names = trial_names(context.records)
     kinds = dict.fromkeys(outcome(record) for record, _ in found)
     first = {kind: next(entry for entry in found if outcome(entry[0]) == kind) for kind in kinds}
     weights = measure == "weight-landscape-2d"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from analysis.questions.rates import trial_names
 from analysis.questions.self_healing import NEAR_ZERO, Change, Recovery, recoveries
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
-from core.config.naming import TrialNames
 
 HEADER = (
     *("trial", "healing", "signature", "onset", "recovery", "FOSC: peak → recovery"),
@@ -41,7 +41,7 @@ def self_healing_sections(context: ReportContext) -> list[Section]:
     )
     if len(found) > len(shown):
         caption += f" The first {len(shown)} of {len(found)} recoveries."
-    names = TrialNames(record.cell for record in context.records)
+    names = trial_names(context.records)
     rows = [_row(recovery, names.of(recovery.record)) for recovery in shown]
     return [
         Section(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.questions.rates import group_by_cell, outcome
+from analysis.questions.rates import group_by_cell, outcome, trial_names
 from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING, format_seconds
-from core.config.naming import TrialNames
 from core.records import TrialRecord
 
 
@@ -36,7 +35,7 @@ def trial_rows(context: ReportContext) -> list[TrialRow]:
     for link in context.links.values():
         if not link.startswith(("http://", "https://")):
             raise ValueError(f"link {link!r} must start with http:// or https://")
-    names = TrialNames(record.cell for record in context.records)
+    names = trial_names(context.records)
     return [
         TrialRow(
             name=names.of(record),

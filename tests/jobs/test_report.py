@@ -114,9 +114,16 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     yield
-    assert {path.name for path in tmp_path.iterdir()} <= {"profile", "out", "out.html", "results", "mlflow.db"} | {
-        f"{sweep}-{what}" for sweep in ("tiny", "live") for what in ("report.html", "figures")
-    }, "nothing else is left behind"
+    assert {path.name for path in tmp_path.iterdir()} <= {
+        "profile",
+        "out",
+        "out.html",
+        "results",
+        "mlflow.db",
+        ".mlflow.db.lock",
+    } | {f"{sweep}-{what}" for sweep in ("tiny", "live") for what in ("report.html", "figures")}, (
+        "nothing else is left behind"
+    )
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def test_server_address_loses_only_its_trailing_slash(uri: str) -> None:
 def test_a_wrong_address_is_refused_with_option_value_and_what_is_allowed(uri: str) -> None:
     with pytest.raises(ValueError, match="--mlflow-uri") as caught:
         absolute_uri(uri)
-    assert repr(masked(uri)) in str(caught.value)
+    assert repr(uri if uri.startswith("sqlite:") else masked(uri)) in str(caught.value)
     assert "allowed are sqlite:///PATH" in str(caught.value)
 
 

@@ -204,9 +204,9 @@ def running(make_trial, *, epochs_run):
         ("all censored", "No trial counts yet: 0 running, 9 censored."),
         ("one trial", "of 1 trials were unstable at any time"),
         ("one cell", "of 5 trials were unstable at any time"),
-        ("one factor", "of 6 trials were unstable at any time"),
-        ("no sgcs", "of 18 trials were unstable at any time"),
-        ("half done", "So far, with 9 trials still running"),
+        pytest.param("one factor", "of 6 trials were unstable at any time", marks=pytest.mark.slow),
+        pytest.param("no sgcs", "of 18 trials were unstable at any time", marks=pytest.mark.slow),
+        pytest.param("half done", "So far, with 9 trials still running", marks=pytest.mark.slow),
     ],
 )
 def test_works_on_what_is_there(report, make_sweep, make_trial, case, said):

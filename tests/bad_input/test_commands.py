@@ -23,7 +23,10 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize("job", LINES)
+SLOW = ("check", "evaluate")  # they import torch
+
+
+@pytest.mark.parametrize("job", [pytest.param(job, marks=[pytest.mark.slow] * (job in SLOW)) for job in LINES])
 def test_one_message_and_exit_code_2(job: str, tmp_path: Path) -> None:
     args, named = LINES[job]
     ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONPATH": str(JOBS.parent)}

@@ -134,7 +134,9 @@ UNREACHABLE = ("http://127.0.0.1:9", "http://no-such-host.invalid:5000")
 IMPOSSIBLE = ("http://a b:1", "http://\udcff")
 
 
-@pytest.mark.parametrize("uri", [*NONE, *UNREACHABLE, *IMPOSSIBLE])
+@pytest.mark.parametrize(
+    "uri", [*NONE, *(pytest.param(uri, marks=pytest.mark.slow) for uri in (*UNREACHABLE, *IMPOSSIBLE))]
+)
 def test_an_address_that_is_none(uri: str, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     sweep = ["--sweep", NAME, "--storage", str(stored.storage)]

@@ -49,6 +49,7 @@ def test_an_operation_without_a_deterministic_form_is_an_error() -> None:
         torch.zeros(3).put_(torch.tensor([1]), torch.ones(1))
 
 
+@pytest.mark.slow
 def test_cublas_is_configured_before_the_gpu_is_used() -> None:
     code = """
 import os, torch

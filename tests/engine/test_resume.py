@@ -52,7 +52,12 @@ def dying(epoch: int) -> Callable[[int, list[Any], bool], None]:
     return report
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SEEN_QUICKLY = ("plain", "everything", "bf16")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in SEEN_QUICKLY else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_exceptions_at_several_epochs_leave_no_trace(
     make_cell: Callable[..., Cell], run: Runner, comparable: Reduce, kind: str
 ) -> None:

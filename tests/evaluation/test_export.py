@@ -92,7 +92,14 @@ def test_the_card_has_evaluations_and_measures_of_its_checkpoint_only(trained: T
 
 
 @pytest.mark.parametrize(
-    ("name", "norm"), [("resnet18", "batch"), ("preact-resnet18", "none"), ("wrn-10-1", "batch"), ("small-cnn", "none")]
+    ("name", "norm"),
+    [
+        *(
+            pytest.param(*network, marks=pytest.mark.slow)
+            for network in (("resnet18", "batch"), ("preact-resnet18", "none"), ("wrn-10-1", "batch"))
+        ),
+        ("small-cnn", "none"),
+    ],
 )
 def test_every_network_is_built_from_its_own_files(name: str, norm: str, tmp_path: Path) -> None:
     options = ModelOptions.model_validate({"model": name, "norm": norm})

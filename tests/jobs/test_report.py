@@ -231,7 +231,9 @@ def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, ca
     assert "its coverage is lower than its level" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("uri", ["dead server", "no database", "no such sweep"])
+@pytest.mark.parametrize(
+    "uri", ["dead server", *(pytest.param(uri, marks=pytest.mark.slow) for uri in ("no database", "no such sweep"))]
+)
 def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, capsys: Capture) -> None:
     address = {"dead server": dead_server, "no database": f"sqlite:///{Path('none.db').resolve()}"}.get(uri)
     if address is None:

@@ -18,16 +18,25 @@ stop() {
 }
 trap stop TERM INT
 
-while [ -z "$stopped" ]; do
-  began=$SECONDS
+# Run a command and wait for it. A command in the foreground would delay the signals until it has ended.
+run() {
+  local code
   "$@" &
   child=$!
+  [ -z "$stopped" ] || kill -TERM "$child" 2>/dev/null # the signal came before the command had started
   wait "$child"
   code=$?
-  while kill -0 "$child" 2>/dev/null; do # a signal to this script has ended `wait` before the command has ended
+  while kill -0 "$child" 2>/dev/null; do # a signal has ended `wait` before the command has ended
     wait "$child"
     code=$?
   done
+  return "$code"
+}
+
+while [ -z "$stopped" ]; do
+  began=$SECONDS
+  run "$@"
+  code=$?
   case $code in
     0 | 2 | 5 | 6 | 130) exit "$code" ;;
     3) incomplete=$((incomplete + 1)) ;;
@@ -41,9 +50,7 @@ while [ -z "$stopped" ]; do
   [ "$restarts" -le "$most" ] || exit "$code"
   [ -z "$stopped" ] || exit "$code"
   echo "keep-running: exit code $code; the command starts again in $pause s (restart $restarts)"
-  sleep "$pause" &
-  child=$! # unlike a sleep in the foreground, it ends at a signal
-  wait "$child"
+  run sleep "$pause"
   pause=$((pause * 2 < long ? pause * 2 : long))
 done
 exit 130

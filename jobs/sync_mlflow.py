@@ -49,7 +49,8 @@ class SyncRequest(NamedTuple):
 def main(args: list[str]) -> int:
     """Parse, write, print.
 
-    Exit code: 0 MLflow has the whole sweep, 1 it lacks a part, 2 bad input or storage error, 130 interrupted.
+    Exit code: 0 MLflow has the whole sweep, 1 it lacks a part, 2 bad input or storage error, 4 a server is away or a
+    driver has the sweep, 130 interrupted.
     """
     console = Console(width=None if sys.stdout.isatty() else 120)
     return run_job(lambda: sync(read_request(args), console))

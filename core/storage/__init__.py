@@ -1,7 +1,9 @@
 """Storage of checkpoints and records in a folder or in a bucket of any S3 server."""
 
 from core.storage.errors import CorruptFileError, StoreError, UnreachableError
-from core.storage.lease import Fence, HeldError, Holder, Lease, LostLeaseError
+from core.storage.fence import Fence, LostLeaseError
+from core.storage.holder import Holder
+from core.storage.lease import HeldError, Lease
 from core.storage.store import Store
 
 __all__ = [

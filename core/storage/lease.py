@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from pydantic import BaseModel, ValidationError
-
 from core.quantity import duration
 from core.storage.errors import StoreError, UnreachableError
+from core.storage.fence import Fence, LostLeaseError
+from core.storage.holder import Holder, file_of, lease_numbers, read_holder
 from core.storage.process_identity import started_at, this_machine
 from core.storage.store import Store
 from core.temporary import TemporaryError
@@ -32,32 +29,7 @@ SUSPEND_S = 60.0
 """Seconds without a refresh after which a holder may not write: before another process may take the lease."""
 WATCH_S = 2.0
 """Seconds between two looks at the lease of another process, and at the age of the own one."""
-_FILE = re.compile(r"([0-9]{8,})\.json")
 _logger = logging.getLogger(__name__)
-
-
-class Holder(BaseModel):
-    """The process that holds or held a lease, as its lease file describes it."""
-
-    host: str
-    machine: str
-    pid: int
-    started: str
-    token: str
-    released: bool = False
-
-    @property
-    def on_this_machine(self) -> bool:
-        """True if this process can see the holder's process id."""
-        return self.machine == this_machine()
-
-    @property
-    def ended(self) -> bool:
-        """True if the lease was released or its process has exited; False if this is not known."""
-        return self.released or (self.on_this_machine and started_at(self.pid) != self.started)
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
 
 
 class HeldError(TemporaryError):
@@ -66,52 +38,6 @@ class HeldError(TemporaryError):
     def __init__(self, holder: Holder) -> None:
         super().__init__(str(holder))
         self.holder = holder
-
-
-class LostLeaseError(StoreError, TemporaryError):
-    """A process may not write any more, because its lease is lost."""
-
-
-@dataclass(frozen=True)
-class Fence:
-    """The right to write while one lease is held, for processes on other machines. It can be passed on as JSON.
-
-    A writer checks the fence immediately before it writes. Stores have no write that depends on another file. A process
-    that stops between the check and the write can therefore still write once; `SUSPEND_S` leaves it `STALE_S` minus
-    `SUSPEND_S` seconds until another process may hold the lease.
-
-    Attributes:
-        root: root of the store that has the lease.
-        folder: name of the folder of the lease's files.
-        number: number of the lease's file.
-        token: the holder's token.
-    """
-
-    root: str
-    folder: str
-    number: int
-    token: str
-
-    def check(self) -> None:
-        """Check that the lease is held by the same holder as when the fence was made.
-
-        Raises:
-            LostLeaseError: another process holds the lease, or the lease was removed.
-            UnreachableError: the store's server does not answer.
-            StoreError: the store does not work.
-        """
-        store = self._store
-        holder = read_holder(store, self.number)
-        newest = max(lease_numbers(store), default=0)
-        if newest != self.number or holder is None or holder.token != self.token:
-            by = read_holder(store, newest) if newest else None
-            taken = f"{by} holds it now" if by else "it was removed"
-            raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
-
-    @cached_property
-    def _store(self) -> Store:
-        """The store of the lease's files, opened once, because an S3 client takes long to create."""
-        return Store(self.root).child(self.folder).with_retry_limit(0)
 
 
 class Lease:
@@ -217,21 +143,21 @@ class Lease:
             return False
         self._number = number + 1
         self._refreshed_at = time.monotonic()
-        if not self._store.create(_file(self._number), self._content()):
+        if not self._store.create(file_of(self._number), self._content()):
             return False
         # Another process may have taken the lease, deleted the older files and released the lease since the first look.
         # The holder may have refreshed its file.
         if self._newest() != self._number or (number and not self._is_over(number)):
-            self._store.delete(_file(self._number))
+            self._store.delete(file_of(self._number))
             return False
         for old in lease_numbers(self._store):
             if old < self._number:
-                self._store.delete(_file(old))
+                self._store.delete(file_of(old))
         return True
 
     def _is_over(self, number: int) -> bool:
         """True if the holder has ended, its lease is stale, or its file was removed."""
-        holder, age = read_holder(self._store, number), self._store.age(_file(number))
+        holder, age = read_holder(self._store, number), self._store.age(file_of(number))
         return holder is None or age is None or holder.ended or age >= STALE_S
 
     def _await_end(self, number: int) -> bool:
@@ -242,7 +168,7 @@ class Lease:
         """
         first_age: float | None = None
         while True:
-            holder, age = read_holder(self._store, number), self._store.age(_file(number))
+            holder, age = read_holder(self._store, number), self._store.age(file_of(number))
             if holder is None or age is None:
                 return False
             if holder.ended or age >= STALE_S:
@@ -303,29 +229,11 @@ class Lease:
         return max(lease_numbers(self._store), default=0)
 
     def _write(self, released: bool = False) -> None:
-        self._store.write(_file(self._number), self._content(released))
+        self._store.write(file_of(self._number), self._content(released))
 
     def _content(self, released: bool = False) -> bytes:
         return json.dumps(self._me.model_copy(update={"released": released}).model_dump()).encode()
 
 
-def read_holder(store: Store, number: int) -> Holder | None:
-    """The process that a lease's file names; None if there is no such file."""
-    content = store.read(_file(number))
-    try:
-        return None if content is None else Holder.model_validate_json(content)
-    except ValidationError:  # a damaged file names no process; it counts as held until it is stale
-        return Holder(host="?", machine="?", pid=0, started="", token="")
-
-
-def lease_numbers(store: Store) -> list[int]:
-    """The numbers of the lease files in ``store``. Other files do not count."""
-    return [int(match[1]) for name in store.names() if (match := _FILE.fullmatch(name))]
-
-
 def _overdue(seconds: float) -> str:
     return f"it could not be refreshed for {seconds:g} s, and another driver may take it over"
-
-
-def _file(number: int) -> str:
-    return f"{number:08d}.json"

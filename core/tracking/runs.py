@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.config.naming import TrialNames
 from core.records import Row, TrialRecord
 from core.tracking.client import open_client
+from core.tracking.comparison import RunContent, difference
 from core.tracking.encode import (
     NOTE,
     describe,
@@ -23,7 +24,7 @@ from core.tracking.encode import (
     verdict_tags,
     write_artifacts,
 )
-from core.tracking.store import EXPERIMENT
+from core.tracking.search import experiment_id_of, search_runs
 from core.tracking.views import VIEW_TAG, run_link, trials_link, trials_view, view_key
 
 if TYPE_CHECKING:
@@ -166,7 +167,6 @@ class SweepRuns:
     def differences(self, records: Iterable[TrialRecord], time: int) -> dict[str, str]:
         """How MLflow differs from the storage: a reason for each trial that differs, by key.
 
-        The last value of each metric is compared, and not its history, which would take a request for each metric.
         Surplus runs of the sweep or of a trial are deleted.
 
         Args:
@@ -179,28 +179,22 @@ class SweepRuns:
         found = {}
         for record in records:
             run = runs.pop(record.key, None)
-            reason = self._difference(run, record, parent) if run else "it has no run"
+            reason = difference(run, self._content(record, parent)) if run else "it has no run"
             if reason:
                 found[record.key] = reason
         ended = [key for key, run in runs.items() if run.info.status in FINAL_STATUS.values()]
         return found | dict.fromkeys(ended, "its run is finished, and the storage has no record of it")
 
-    def _difference(self, run: Run, record: TrialRecord, parent: str) -> str | None:
+    def _content(self, record: TrialRecord, parent: str) -> RunContent:
+        """What a finished trial's run must have."""
         assert record.verdict is not None
-        if run.info.status != FINAL_STATUS[record.verdict.outcome]:
-            return f"its run has the status {run.info.status}"
-        tags = {**verdict_tags(record), RECORD_TAG: self.digest(record), "mlflow.parentRunId": parent}
         params = self._params(describe(record, record.attempts))
-        metrics = {**last_values(record), **final_metrics(record)}
-        for kind, expected, found in (
-            ("tag", tags, run.data.tags),
-            ("parameter", {name: encode_param(value) for name, value in params.items()}, run.data.params),
-            ("metric", _shown(metrics), _shown(run.data.metrics)),
-        ):
-            for name, value in expected.items():
-                if found.get(name) != value:
-                    return f"its run has another {kind} {name}" if name in found else f"its run has no {kind} {name}"
-        return None
+        return RunContent(
+            status=FINAL_STATUS[record.verdict.outcome],
+            tags={**verdict_tags(record), RECORD_TAG: self.digest(record), "mlflow.parentRunId": parent},
+            params={name: encode_param(value) for name, value in params.items()},
+            metrics={**last_values(record), **final_metrics(record)},
+        )
 
     def delete_trials(self, keys: Iterable[str]) -> None:
         """Delete the runs of these trials."""
@@ -359,34 +353,3 @@ class SweepRuns:
             params=[Param(name, encode_param(value)) for name, value in (params or {}).items()],
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
         )
-
-
-def _shown(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Metrics as texts, which are equal for two NaN."""
-    return {name: repr(value) for name, value in metrics.items()}
-
-
-def experiment_id_of(client: MlflowClient) -> str:
-    """Id of the project's experiment.
-
-    Raises:
-        LookupError: the experiment does not exist.
-    """
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
-        raise LookupError(f"experiment {EXPERIMENT!r} does not exist; `prepare_store` creates it")
-    return found.experiment_id
-
-
-def search_runs(client: MlflowClient, condition: str) -> Iterable[Run]:
-    """All runs of the project that match MLflow's filter ``condition`` and are not deleted, oldest first."""
-    experiments = [experiment_id_of(client)]
-    page = None
-    while True:
-        found = client.search_runs(
-            experiments, condition, max_results=500, order_by=["attributes.start_time ASC"], page_token=page
-        )
-        yield from found
-        page = found.token
-        if not page:
-            return

@@ -157,10 +157,14 @@ def _refused(error: Exception) -> bool:
 def _is_away(error: Exception) -> bool:
     """True if the server did not answer, or answered that it cannot do it now."""
     from mlflow.exceptions import MlflowException
-    from requests.exceptions import InvalidURL, SSLError
+    from requests.exceptions import ChunkedEncodingError, ConnectionError, RetryError, SSLError, Timeout
 
-    if not isinstance(error, MlflowException) or isinstance(error.__cause__, SSLError | InvalidURL):
+    if not isinstance(error, MlflowException):
         return False
+    cause = error.__cause__ or error.__context__
+    if cause is not None:  # There was no answer, or one of a status that MLflow would repeat the request for.
+        no_answer = isinstance(cause, ConnectionError | RetryError | Timeout | ChunkedEncodingError)
+        return no_answer and not isinstance(cause, SSLError)
     # MLflow gives an answer that it cannot read the status of an internal error.
     unreadable = "API request to endpoint was successful" in str(error)
     status = error.get_http_status_code()

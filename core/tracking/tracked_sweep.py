@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.tracking.client import open_client
-from core.tracking.runs import search_runs
+from core.tracking.search import search_runs
 from core.tracking.store import EXPERIMENT, check_store, explained
 from core.tracking.views import run_link
 

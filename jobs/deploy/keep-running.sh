@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Run a sweep's command again until it is done or a person has to change something.
 #   bash jobs/deploy/keep-running.sh python jobs/sweep_trades.py --preset table2-batch
-# Exit codes 0 (done), 2 (bad input) and 130 (interrupted) of the command end this script with the same code, and so does
-# code 3 (crashed trials) at the third time in sequence. After any other end, such as a kill or a server that was away
-# for too long, the command starts again. SIGTERM and SIGINT are passed on to the command and end the script with it.
+# Exit codes 0 (done), 2 (bad input), 5 (all trials crash), 6 (the budget is used up) and 130 (interrupted) of the command
+# end this script with the same code, and so does code 3 (crashed trials) at the third time in sequence. After any other
+# end, such as a kill or a server that was away for too long, the command starts again. SIGTERM and SIGINT are passed on
+# to the command and end the script with it.
 # UNMASK_PAUSE_S: seconds before the first restart, 10 without it. The pause doubles up to 10 minutes, and begins anew
 #   after a run of 10 minutes.
 # UNMASK_RESTARTS: largest number of restarts in sequence after runs of less than 10 minutes, 20 without it.
@@ -17,18 +18,27 @@ stop() {
 }
 trap stop TERM INT
 
-while [ -z "$stopped" ]; do
-  began=$SECONDS
+# Run a command and wait for it. A command in the foreground would delay the signals until it has ended.
+run() {
+  local code
   "$@" &
   child=$!
+  [ -z "$stopped" ] || kill -TERM "$child" 2>/dev/null # the signal came before the command had started
   wait "$child"
   code=$?
-  while kill -0 "$child" 2>/dev/null; do # a signal to this script has ended `wait` before the command has ended
+  while kill -0 "$child" 2>/dev/null; do # a signal has ended `wait` before the command has ended
     wait "$child"
     code=$?
   done
+  return "$code"
+}
+
+while [ -z "$stopped" ]; do
+  began=$SECONDS
+  run "$@"
+  code=$?
   case $code in
-    0 | 2 | 130) exit "$code" ;;
+    0 | 2 | 5 | 6 | 130) exit "$code" ;;
     3) incomplete=$((incomplete + 1)) ;;
     *) incomplete=0 ;;
   esac
@@ -40,9 +50,7 @@ while [ -z "$stopped" ]; do
   [ "$restarts" -le "$most" ] || exit "$code"
   [ -z "$stopped" ] || exit "$code"
   echo "keep-running: exit code $code; the command starts again in $pause s (restart $restarts)"
-  sleep "$pause" &
-  child=$! # unlike a sleep in the foreground, it ends at a signal
-  wait "$child"
+  run sleep "$pause"
   pause=$((pause * 2 < long ? pause * 2 : long))
 done
 exit 130

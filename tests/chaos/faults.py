@@ -15,6 +15,7 @@ from random import Random
 
 import psutil
 
+from core.storage.lease import SUSPEND_S
 from tests.chaos.site import GROUP_WORKER, LOCAL, LONE_WORKER, Site
 from tests.hosts.host import Host
 from tests.servers.server import Server
@@ -183,6 +184,21 @@ def skew_clock(site: Site, rng: Random) -> Lasting:
     site.clock.set_off(0)
 
 
+def lose_answers(site: Site, rng: Random) -> Lasting:
+    """MLflow does what drivers ask for, and its answers are lost. The drivers get the status 504."""
+    site.answers_lost.set()
+    yield rng.uniform(1, 5)
+    site.answers_lost.clear()
+
+
+def cut_driver_from_store(site: Site, rng: Random) -> Lasting:
+    """The driver does not reach S3 for longer than it may be without it; workers on other hosts do."""
+    site.head.cut_from(site.store.host)
+    yield SUSPEND_S + rng.uniform(5, 15)
+    if site.head.alive:
+        site.head.heal_to(site.store.host)
+
+
 def fill_disk(site: Site, rng: Random) -> Lasting:
     """The file system of the driver's home and temporary folder is full."""
     filler = f"{LOCAL}/filler"
@@ -216,7 +232,7 @@ def start_ray(site: Site, host: Host) -> None:
 
 KINDS = (
     Kind("worker killed", 22, "worker", True, kill_worker),
-    Kind("worker stalled", 40, "stalled worker", False, stall_worker),
+    Kind("worker stalled", 33, "stalled worker", False, stall_worker),
     Kind("driver killed", 5, "driver", True, kill_driver),
     Kind("driver told to end (SIGTERM)", 2, "driver", True, terminate_driver),
     Kind("driver stalled", 9, "driver", False, stall_driver),
@@ -226,16 +242,19 @@ KINDS = (
     Kind("host cut off", 16, "host", False, cut_worker_off),
     Kind("head cut off", 7, "head", False, cut_head_off),
     Kind("MLflow server killed", 4, "mlflow", False, killed(lambda site: site.mlflow, (0, 2))),
+    Kind("MLflow server away for half a minute", 2, "mlflow", False, killed(lambda site: site.mlflow, (20, 30))),
+    Kind("MLflow's answers lost", 8, "answers", False, lose_answers),
     Kind("MLflow server stalled", 15, "mlflow", False, stalled(lambda site: site.mlflow, (0.5, 5))),
     Kind("PostgreSQL killed", 8, "database", False, killed(lambda site: site.database, (0, 3))),
     Kind("PostgreSQL restarted", 7, "database", False, restart_database),
     Kind("PostgreSQL stalled", 9, "database", False, stalled(lambda site: site.database, (0.5, 4))),
     Kind("S3 refusing", 16, "store", False, killed(lambda site: site.store, (0.5, 4))),
-    Kind("S3 stalled", 20, "store", False, stalled(lambda site: site.store, (0.5, 4))),
+    Kind("S3 stalled", 16, "store", False, stalled(lambda site: site.store, (0.5, 4))),
     Kind("S3's clock 20 min off", 10, "clock", False, skew_clock),
+    Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, cut_driver_from_store),
     Kind("driver's disk full", 5, "disk", True, fill_disk),
 )
-WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker"}
+WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker", "way to the store"}
 """Targets that exist only with a running cluster. A fault of the whole cluster excludes faults of them."""
 
 

@@ -18,6 +18,7 @@ from tests.hosts.host import DISK, Host
 from tests.hosts.network import Network
 from tests.hosts.ray_cluster import PORT, RayCluster
 from tests.servers import MlflowServer, ObjectStore, Postgres
+from tests.servers.proxy import LOSE_ANSWER, PASS, proxy
 
 CHECKOUT = Path(__file__).parents[2]
 JOB = CHECKOUT / "jobs" / "sweep_trades.py"
@@ -53,6 +54,8 @@ class Site:
 
     Attributes:
         bucket: bucket of the object store. It keeps every version of every object.
+        mlflow_uri: address at which drivers reach MLflow. Between both is a proxy.
+        answers_lost: set while MLflow's answers to the drivers are lost, although it does what they ask for.
         log: file with the output of all drivers.
         hands: thread pool for faults and repairs. A host ends when the thread that started it ends, so that the threads
             must live as long as the site.
@@ -63,7 +66,7 @@ class Site:
         self.log = folder / "drivers.log"
         self.log.touch()
         self._closing = contextlib.ExitStack()
-        self.head_is_up = threading.Event()
+        self.head_is_up, self.answers_lost = threading.Event(), threading.Event()
         self.clock = Clock(folder / "clock")
 
     def __enter__(self) -> Site:
@@ -74,7 +77,7 @@ class Site:
             (self.folder / "s3").mkdir()
             (self.folder / "mlflow").mkdir()
             address = self.network.address
-            self.store = ObjectStore(self.folder / "s3", address, gateway=self.clock.environment)
+            self.store = ObjectStore(self.folder / "s3", self.network.second_address, gateway=self.clock.environment)
             self.database = Postgres()
             self.mlflow = MlflowServer(
                 self.folder / "mlflow",
@@ -82,6 +85,7 @@ class Site:
                 users=self.database.uri("mlflow_auth"),
                 host=address,
             )
+            self.mlflow_uri = stack.enter_context(proxy(self.mlflow, self._fault_of_mlflow, address))
             self.cluster = ChaosCluster(self.network, workers=2, cpus=1)
             self.cluster.store = self.store
             stack.callback(self.store.close)
@@ -118,7 +122,7 @@ class Site:
         where = ["--address", f"{self.head.address}:{PORT}", "--storage", f"s3://{self.bucket}/results"]
         with self.log.open("a") as log:
             return self.head.popen(
-                *(sys.executable, str(JOB), *options, *where, "--mlflow-uri", self.mlflow.uri),
+                *(sys.executable, str(JOB), *options, *where, "--mlflow-uri", self.mlflow_uri),
                 env={**self.cluster.environment, **self.mlflow.environment, "HOME": LOCAL, "TMPDIR": LOCAL},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -140,6 +144,9 @@ class Site:
         """All current objects of the bucket."""
         pager = self.store.client().get_paginator("list_objects_v2")
         return [entry for page in pager.paginate(Bucket=self.bucket) for entry in page.get("Contents", ())]
+
+    def _fault_of_mlflow(self, method: str, path: str) -> str:
+        return LOSE_ANSWER if self.answers_lost.is_set() and method == "POST" else PASS
 
     def _start_tracking(self) -> None:
         self.database.start()

@@ -21,7 +21,7 @@ from tests.timeless import timeless
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-DOCUMENTED = {0, 1, 2, 3, 130}
+DOCUMENTED = {0, 1, 2, 3, 4, 130}
 KILLED = {-signal.SIGKILL, -signal.SIGTERM}
 """Exit codes of drivers that a fault has killed. SIGTERM kills a driver that has no handler yet."""
 

@@ -17,7 +17,16 @@ from typing import Any
 import pytest
 import yaml
 
-from core.command.exit_codes import BAD_INPUT, DONE, FAILED, INCOMPLETE, INTERRUPTED, TEMPORARY
+from core.command.exit_codes import (
+    ALL_CRASH,
+    BAD_INPUT,
+    DONE,
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    OVER_BUDGET,
+    TEMPORARY,
+)
 from core.command.request import read_request
 from jobs.deploy.ray_job import main
 from tests.deploy.conftest import DEPLOY, ROOT
@@ -68,6 +77,8 @@ def starts(folder: Path) -> int:
         ((BAD_INPUT, DONE), BAD_INPUT, 1),
         ((TEMPORARY, BAD_INPUT, DONE), BAD_INPUT, 2),
         ((INTERRUPTED, DONE), INTERRUPTED, 1),
+        ((ALL_CRASH, DONE), ALL_CRASH, 1),
+        ((OVER_BUDGET, DONE), OVER_BUDGET, 1),
         ((INCOMPLETE, INCOMPLETE, DONE), DONE, 3),
         ((INCOMPLETE, INCOMPLETE, INCOMPLETE, DONE), INCOMPLETE, 3),
         ((INCOMPLETE, INCOMPLETE, TEMPORARY, INCOMPLETE, INCOMPLETE, DONE), DONE, 6),
@@ -127,7 +138,7 @@ def test_systemd_starts_again_what_no_person_has_to_correct(unit: configparser.C
     service = unit["Service"]
     assert service["Restart"] == "on-failure"
     prevented = {int(code) for code in service["RestartPreventExitStatus"].split()}
-    assert prevented == {BAD_INPUT, INCOMPLETE}
+    assert prevented == {BAD_INPUT, INCOMPLETE, ALL_CRASH, OVER_BUDGET}
     assert {int(code) for code in service["SuccessExitStatus"].split()} == {INTERRUPTED}
     assert not prevented & {FAILED, TEMPORARY}
     interpreter, script, *command = shlex.split(service["ExecStart"])

@@ -102,6 +102,14 @@ class Host:
         """Undo `cut`."""
         self._bridge_port("forwarding")
 
+    def cut_from(self, address: str) -> None:
+        """Make this address unreachable from the host, also for connections that exist."""
+        self.run("ip", "route", "replace", "unreachable", f"{address}/32")
+
+    def heal_to(self, address: str) -> None:
+        """Undo `cut_from`. Nothing happens if the host has been switched off and on meanwhile."""
+        self.run("ip", "route", "delete", "unreachable", f"{address}/32", check=False)
+
     def run(
         self, *command: str, check: bool = True, timeout: float = 120, env: dict[str, str] | None = None, **kwargs: Any
     ) -> subprocess.CompletedProcess[str]:

@@ -48,6 +48,7 @@ class Network:
 
     Attributes:
         address: address of this machine on the bridge.
+        second_address: another address of this machine, for a server from which `Host.cut_from` cuts a host off.
         folder: folder of the hosts' disks.
     """
 
@@ -59,9 +60,10 @@ class Network:
         with FileLock(LOCK):
             remove_stale()
             subnet = _free_subnet()
-            self.address = str(subnet[1])
+            self.address, self.second_address = str(subnet[1]), str(subnet[2])
             _ip("link", "add", self.bridge, "type", "bridge")
-            _ip("address", "add", f"{self.address}/24", "dev", self.bridge)
+            for address in (self.address, self.second_address):
+                _ip("address", "add", f"{address}/24", "dev", self.bridge)
             _ip("link", "set", self.bridge, "up")
         self._addresses = (str(address) for address in itertools.islice(subnet.hosts(), 9, None))
 

@@ -50,6 +50,22 @@ def test_hosts_share_a_network_and_nothing_else(network: Network) -> None:
     assert two.alive
 
 
+def test_a_host_can_be_cut_off_from_one_address(network: Network) -> None:
+    host = network.add_host("one")
+    with (
+        socket.create_server((network.address, 0)) as first,
+        socket.create_server((network.second_address, 0)) as second,
+    ):
+        places = [(network.address, first.getsockname()[1]), (network.second_address, second.getsockname()[1])]
+        for change, reached in (
+            (lambda: None, [True, True]),
+            (lambda: host.cut_from(network.second_address), [True, False]),
+            (lambda: host.heal_to(network.second_address), [True, True]),
+        ):
+            change()
+            assert [reaches(host, *place) for place in places] == reached
+
+
 def test_a_cut_link_is_silent_and_heals(network: Network) -> None:
     host = network.add_host("one")
     with socket.create_server((network.address, 0)) as server:

@@ -31,8 +31,8 @@ Fault = Callable[[str, str], str]
 
 
 @contextmanager
-def proxy(server: ObjectStore | MlflowServer, fault_of: Fault) -> Iterator[str]:
-    """An endpoint that applies ``fault_of(method, path)`` to every request."""
+def proxy(server: ObjectStore | MlflowServer, fault_of: Fault, host: str = "127.0.0.1") -> Iterator[str]:
+    """An endpoint at the address ``host`` that applies ``fault_of(method, path)`` to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -50,7 +50,10 @@ def proxy(server: ObjectStore | MlflowServer, fault_of: Fault) -> Iterator[str]:
                 return self._answer(504, {}, b"")
             if fault == DAMAGE_REQUEST:
                 body = b"\xff" + body[1:]
-            status, headers, content = self._ask(body)
+            try:
+                status, headers, content = self._ask(body)
+            except OSError:
+                return self._answer(502, {}, b"")
             if fault == LOSE_ANSWER:
                 return self._answer(504, {}, b"")
             if fault == OTHER_ETAG:
@@ -90,11 +93,11 @@ def proxy(server: ObjectStore | MlflowServer, fault_of: Fault) -> Iterator[str]:
             pass
 
     late: list[threading.Timer] = []
-    middle = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    middle = ThreadingHTTPServer((host, 0), Handler)
     thread = threading.Thread(target=middle.serve_forever)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{middle.server_port}"
+        yield f"http://{host}:{middle.server_port}"
     finally:
         for timer in late:
             timer.join()

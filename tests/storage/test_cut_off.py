@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from core.storage import Lease, Store, StoreError, UnreachableError, lease
+from core.storage import Holder, Lease, Store, StoreError, UnreachableError, lease
 from tests.servers import ObjectStore
 from tests.servers.proxy import AWAY, PASS, proxy
 from tests.storage.test_lease import ELSEWHERE, wait_for
@@ -219,7 +219,7 @@ def test_a_process_that_takes_a_stale_lease_withdraws_if_its_holder_is_back(
     store = Store(str(tmp_path))
     monkeypatch.setattr(lease, "STALE_S", 1.0)
     monkeypatch.setattr(lease, "WATCH_S", 0.05)
-    old = lease.Holder(host="elsewhere", machine="another", pid=7, started="1", token="t").model_dump_json().encode()
+    old = Holder(host="elsewhere", machine="another", pid=7, started="1", token="t").model_dump_json().encode()
     store.write("driver/00000003.json", old)
     os.utime(tmp_path / "driver" / "00000003.json", (0, 0))
     create = Store.create

@@ -81,6 +81,19 @@ def test_a_run_that_was_changed_is_written_again(
     assert sample.content(store) == before
 
 
+def test_values_that_databases_change_are_no_difference(store: str, driver: Driver, sample: type) -> None:
+    rows = [{"epoch": 1, "a/zero": -0.0, "a/none": None, "a/tiny": 5e-324, "a/third": 1 / 3, "a/huge": 1.7e308}]
+    record = sample.record(sample.trial(), trace=rows, epochs_run=1, device_seconds=0.1 + 0.2)
+    with driver(store) as tracker:
+        tracker.finish_trial(record)
+        while tracker.waiting:
+            time.sleep(0.01)
+        (before,) = sample.runs(store, "trial")
+        assert tracker.close("FINISHED", [record]) == ""
+    (after,) = sample.runs(store, "trial")
+    assert before.info.run_id == after.info.run_id
+
+
 def test_what_cannot_be_written_again_is_said_in_one_sentence(
     store: str, driver: Driver, sample: type, written: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,9 +47,7 @@ def bucket(stack: dict[str, Any], object_store: ObjectStore) -> str:
                         "Effect": statement["Effect"],
                         "Action": statement["Action"],
                         "Principal": {"AWS": [f"arn:aws:iam:::user/{bucket}-{role}"]},
-                        "Resource": [
-                            resource.replace("${Bucket.Arn}", f"arn:aws:s3:::{bucket}") for resource in wanted
-                        ],
+                        "Resource": names_here,
                     }
                 )
     client = object_store.client()

@@ -61,12 +61,7 @@ def _add(name: str, experiment: str, right: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    try:
-        accounts.create_experiment_permission(experiment, name, right)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        accounts.update_experiment_permission(experiment, name, right)
+    accounts.grant_user_permission(name, "experiment", experiment, right)
 
 
 if __name__ == "__main__":

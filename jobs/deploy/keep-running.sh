@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Run a sweep's command again until it is done or a person has to change something.
 #   bash jobs/deploy/keep-running.sh python jobs/sweep_trades.py --preset table2-batch
-# Exit codes 0 (done), 2 (bad input) and 130 (interrupted) of the command end this script with the same code, and so does
-# code 3 (crashed trials) at the third time in sequence. After any other end, such as a kill or a server that was away
+# Exit codes 0 (done), 2 (bad input) and 130 (interrupted) of the command end this script with the same code, and so do
+# codes 3 (crashed trials) and 5 (all trials crash) at the third time in sequence. Code 6 (the budget is used up) ends it
+# with code 0, because nothing has failed and a further start would end at once. After any other end, such as a kill or a server that was away
 # for too long, the command starts again. SIGTERM and SIGINT are passed on to the command and end the script with it.
 # UNMASK_PAUSE_S: seconds before the first restart, 10 without it. The pause doubles up to 10 minutes, and begins anew
 #   after a run of 10 minutes.
@@ -29,7 +30,8 @@ while [ -z "$stopped" ]; do
   done
   case $code in
     0 | 2 | 130) exit "$code" ;;
-    3) incomplete=$((incomplete + 1)) ;;
+    6) exit 0 ;;
+    3 | 5) incomplete=$((incomplete + 1)) ;;
     *) incomplete=0 ;;
   esac
   [ "$incomplete" -lt 3 ] || exit "$code"

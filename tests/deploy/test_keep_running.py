@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from core.command.exit_codes import BAD_INPUT, DONE, FAILED, INCOMPLETE, INTERRUPTED, TEMPORARY
+from core.command.exit_codes import ALL_CRASH, BAD_INPUT, DONE, FAILED, INCOMPLETE, INTERRUPTED, OVER_BUDGET, TEMPORARY
 from core.command.request import read_request
 from jobs.deploy.ray_job import main
 from tests.deploy.conftest import DEPLOY, ROOT
@@ -70,6 +70,8 @@ def starts(folder: Path) -> int:
         ((INTERRUPTED, DONE), INTERRUPTED, 1),
         ((INCOMPLETE, INCOMPLETE, DONE), DONE, 3),
         ((INCOMPLETE, INCOMPLETE, INCOMPLETE, DONE), INCOMPLETE, 3),
+        ((ALL_CRASH, INCOMPLETE, ALL_CRASH, DONE), ALL_CRASH, 3),
+        ((OVER_BUDGET, DONE), DONE, 1),
         ((INCOMPLETE, INCOMPLETE, TEMPORARY, INCOMPLETE, INCOMPLETE, DONE), DONE, 6),
     ],
 )
@@ -127,7 +129,7 @@ def test_systemd_starts_again_what_no_person_has_to_correct(unit: configparser.C
     service = unit["Service"]
     assert service["Restart"] == "on-failure"
     prevented = {int(code) for code in service["RestartPreventExitStatus"].split()}
-    assert prevented == {BAD_INPUT, INCOMPLETE}
+    assert prevented == {BAD_INPUT, INCOMPLETE, ALL_CRASH}
     assert {int(code) for code in service["SuccessExitStatus"].split()} == {INTERRUPTED}
     assert not prevented & {FAILED, TEMPORARY}
     interpreter, script, *command = shlex.split(service["ExecStart"])

@@ -32,8 +32,7 @@ KILLED = (
     "killed by the OOM killer due to high memory usage, (2) ray stop --force was called."
 )
 FULL = """\
-1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 2c8247c7) was 4.83GB \
-used / 23.54GB limit (0.205203)
+1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 2c82) was 4.83GB.
 OOM kill reason: Memory usage 4973027328B exceeded threshold of 1263825536B (5.0% of 25276510208B limit)
 Object store memory usage: [- objects spillable: 0
 - bytes spillable: 0

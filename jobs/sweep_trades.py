@@ -89,7 +89,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
 
 def budget_line(hours: float, limit: float, price: Number | None) -> str:
     """Whether an estimate of device-hours is within the budget of --max-device-hours or --max-cost."""
-    money = "" if price is None else f", which costs {hours * float(price):.4g} of {limit * float(price):.4g}"
+    money = "" if price is None else f" (cost {hours * float(price):.4g} of {limit * float(price):.4g})"
     verdict = "is above" if hours > limit else "is within"
     return f"The estimate of {hours:.3g} device-hours {verdict} the budget of {limit:.3g}{money}."
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, Sweep
+from tests.hosts.host import Host
 from tests.hosts.network import Network, missing
 from tests.hosts.ray_cluster import PORT, RayCluster
 from tests.plugin_tables import printed_plugin
@@ -28,6 +29,13 @@ class GrowingCluster(RayCluster):
     def environment(self) -> dict[str, str]:
         """Environment variables of every process that connects to the cluster."""
         return {**super().environment, "PYTHONPATH": str(JOB.parents[1])}
+
+    def bring(self, host: Host) -> None:
+        """Have Ray run on a host, whatever earlier tests did to it."""
+        if not host.alive:
+            host.start()
+        if not host.processes("/raylet/raylet "):
+            self.join(host)
 
     def start_driver(self, sweep: Sweep, *options: str) -> subprocess.Popen[str]:
         """Start a sweep on the head, with its results in the folder of ``sweep``."""
@@ -84,7 +92,7 @@ def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, lo
     (held,) = first.processes("ray::ImplicitFunc")
     held.suspend()  # The first trial holds the only worker until another one has joined.
     assert "2 trials to run, 1 at a time" in local_sweep.text
-    cluster.join(second)
+    cluster.bring(second)
     local_sweep.wait_for(lambda: local_sweep.text.count(" starts") == 2)
     assert "The cluster has changed: 2 at a time" in local_sweep.text
     assert second.processes("ray::ImplicitFunc")
@@ -98,8 +106,8 @@ def test_a_node_on_which_attempts_crash_gets_no_trials_while_another_is_left(
     cluster: GrowingCluster, local_sweep: Sweep
 ) -> None:
     first, second = cluster.workers
-    first.start()
-    cluster.join(first)
+    cluster.bring(first)
+    cluster.bring(second)
     plugin = local_sweep.folder / "my_method.py"
     plugin.write_text(broken_plugin())
     local_sweep.common = TINY_DATA

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from core.cluster.chosen import keep_on_loopback
 from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
 from core.command.help_page import read_flags
 from core.command.untracked import print_untracked
@@ -79,6 +80,7 @@ def evaluate(args: list[str], console: Console) -> int:
     """Evaluate the sweep or the file that the command line names."""
     given = read_flags(GROUPS, args, __doc__ or "", MOST_USED)
     options, run = read_options(given)
+    keep_on_loopback(run.address)
     for plugin in given.get("plugin", ()):
         try:
             load_plugin(plugin)

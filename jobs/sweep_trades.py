@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from core.cluster.chosen import keep_on_loopback
 from core.command.exit_codes import ALL_CRASH, DONE, INCOMPLETE, INTERRUPTED, OVER_BUDGET, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
@@ -88,7 +89,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
 
 def budget_line(hours: float, limit: float, price: Number | None) -> str:
     """Whether an estimate of device-hours is within the budget of --max-device-hours or --max-cost."""
-    money = "" if price is None else f", which costs {hours * float(price):.4g} of {limit * float(price):.4g}"
+    money = "" if price is None else f" (cost {hours * float(price):.4g} of {limit * float(price):.4g})"
     verdict = "is above" if hours > limit else "is within"
     return f"The estimate of {hours:.3g} device-hours {verdict} the budget of {limit:.3g}{money}."
 
@@ -184,6 +185,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
     from core.sweep.await_servers import await_servers
 
     run, storage, goal = request.run, request.storage, request.goal
+    keep_on_loopback(run.address)
     for data in () if run.download else dict.fromkeys(entry.cell.data for entry in request.sweep.entries):
         require_files(data, run.data_dir)
     mlflow_uri = tracking_uri(run.mlflow_uri)

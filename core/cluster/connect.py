@@ -23,8 +23,8 @@ from ray.util.accelerators import (
 from ray.util.state import list_nodes
 
 from core.cluster.autoscaling import autoscaling_limits
+from core.cluster.chosen import cluster_to_join
 from core.config import Cell, RunOptions
-from core.config.names import cluster_address
 from core.engine.cost import step_flop
 from core.temporary import TemporaryError
 
@@ -98,23 +98,6 @@ def _signal_held(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def cluster_to_join(address: str | None) -> str | None:
-    """The address of the cluster to join: ``address``, or that of RAY_ADDRESS; None if a local one must be started.
-
-    Raises:
-        ValueError: RAY_ADDRESS is not the address of a cluster.
-    """
-    return address or _address_of_environment()
-
-
-def _address_of_environment() -> str | None:
-    given = os.environ.get("RAY_ADDRESS")
-    try:
-        return cluster_address(given) if given else None
-    except ValueError as error:  # `ray job submit` reads the address of a dashboard from the same variable
-        raise ValueError(f"RAY_ADDRESS {given}: {error}; unset it to start a local cluster") from error
 
 
 def _try_port(address: str) -> None:

@@ -6,7 +6,8 @@ import time
 
 from rich.console import Console
 
-from core.cluster.connect import cluster_to_join, connect
+from core.cluster.chosen import cluster_to_join
+from core.cluster.connect import connect
 from core.cluster.storage_check import check_storage_on_nodes
 from core.storage import Store
 

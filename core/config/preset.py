@@ -29,7 +29,7 @@ ATTACK_PARTS = ("attack", "awp")
 LIST_OPTIONS = frozenset({"milestones"})
 """Options of which a single value is a list."""
 MAX_CELLS = 10_000
-"""Cells of one grid."""
+"""Cells of one grid, and combinations of all grids of a preset together."""
 
 
 class Grid(Options):
@@ -47,6 +47,14 @@ class Grid(Options):
                 raise ValueError(f"unknown option {name!r}" + (f"; did you mean {close[0]!r}?" if close else ""))
         return options
 
+    def _listed(self, overrides: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """The values of each option."""
+        return {name: _values(name, value) for name, value in {**self.options, **overrides}.items()}
+
+    def size(self, overrides: Mapping[str, Any]) -> int:
+        """Number of `combinations`."""
+        return math.prod(map(len, self._listed(overrides).values()))
+
     def combinations(self, overrides: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All combinations of values; an override replaces an option's values.
 
@@ -58,8 +66,7 @@ class Grid(Options):
         Raises:
             ValueError: an option has no value at all.
         """
-        merged = {**self.options, **overrides}
-        listed = {name: _values(name, value) for name, value in merged.items()}
+        listed = self._listed(overrides)
         for name, values in listed.items():
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: needs at least one value")
@@ -121,6 +128,12 @@ class Preset(Options):
             raise ValueError("seeds: needs a number of seeds per cell")
         return self
 
+    def check_size(self, overrides: Mapping[str, Any]) -> None:
+        """Raise ValueError if the grids have more than `MAX_CELLS` combinations together."""
+        sizes = [grid.size(overrides) for grid in self.grids]
+        if len(sizes) > 1 and sum(sizes) > MAX_CELLS:
+            raise ValueError(f"grids: {len(sizes)} grids are {sum(sizes)} cells; allowed are {MAX_CELLS} together")
+
     @property
     def own_protocol(self) -> dict[str, Any]:
         """Protocol options that the file sets."""
@@ -154,6 +167,7 @@ def load_preset(name: str, folder: Path) -> Preset:
     problems: list[str] = []
     try:
         preset = Preset.model_validate(content)
+        preset.check_size({})
         for grid in preset.grids if preset.earlier is None else ():
             _cells(grid, {}, problems)
     except ValidationError as error:
@@ -188,6 +202,7 @@ def build_sweep(
     entries: dict[str, SeededCell] = {}
     counterparts: dict[str, str] = {}
     if earlier is None:
+        preset.check_size(cell_overrides)
         for grid in preset.grids:
             for cell in _cells(grid, cell_overrides, problems):
                 count = seeds or grid.seeds or preset.seeds

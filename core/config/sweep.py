@@ -17,6 +17,8 @@ from core.records.key import trial_key
 MAX_SEEDS = 100_000
 """Largest number of seeds per cell; also the distance between the seeds of two groups of pinned trials."""
 MAX_TRIALS = 1_000_000
+MAX_EPOCHS = 10**9
+"""Largest number of epochs of all trials together; a million trials of a thousand epochs."""
 MAX_PIN_GROUPS = 10_000
 """Largest number of groups of pinned trials for which all seeds stay below 2**32."""
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -88,6 +90,14 @@ class Sweep(Options):
             raise ValueError(
                 f"{len(self.entries)} cells x seeds x {len(self.pin_groups)} pinned groups are {self.trials} trials; "
                 f"allowed are {MAX_TRIALS}: take fewer values, or fewer --seeds"
+            )
+        epochs = len(self.pin_groups) * sum(
+            len(entry.numbered(self.first_seed)) * entry.cell.training.epochs for entry in self.entries
+        )
+        if epochs > MAX_EPOCHS:
+            raise ValueError(
+                f"{self.trials} trials have {epochs:.3g} epochs together; allowed are {MAX_EPOCHS:.0e}: take fewer "
+                "--seeds or --epochs"
             )
         return self
 

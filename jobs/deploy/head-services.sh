@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, which all nodes
-# use. The default of --storage becomes the account's bucket.
+# Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
+# the head write. MLflow's passwords are made here and stay here. The default of --storage becomes the account's bucket.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -16,6 +16,13 @@ done
 
 account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
 echo "s3://unmask-$(~/unmask-env/bin/python -c "$account")/results" >~/unmask-env/storage
+
+bash "$here/make-secrets.sh" mlflow_password mlflow_secret_key mlflow_job_password
+echo "http://$(cat ~/unmask-env/head_ip):5000" >~/unmask-env/mlflow_uri
+mkdir -p ~/.mlflow
+install -m 600 /dev/null ~/.mlflow/credentials
+printf '[mlflow]\nmlflow_tracking_username = job\nmlflow_tracking_password = %s\n' \
+  "$(cat ~/.unmask/mlflow_job_password)" >~/.mlflow/credentials
 
 sed "s|@USER@|$USER|; s|@HERE@|$here|" "$here/mlflow.service" | sudo tee /etc/systemd/system/mlflow.service >/dev/null
 sudo systemctl daemon-reload

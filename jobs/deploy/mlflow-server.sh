@@ -2,6 +2,8 @@
 # Run an MLflow server with user names and passwords. Its data is in PostgreSQL, which libpq's variables select (PGHOST,
 # PGUSER, ...), and its artifacts are in S3.
 # UNMASK_BUCKET: name of the bucket; the default is the account's bucket unmask-ACCOUNT.
+# The account admin has the password in ~/.unmask/mlflow_password, and jobs have an account of their own, whose password is
+# in mlflow_job_password. add-mlflow-user.py adds accounts of people.
 # UNMASK_HOSTS: allowed host names of the server in requests, besides localhost.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
@@ -28,6 +30,7 @@ export MLFLOW_AUTH_CONFIG_PATH=$settings MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK
 # With the default size of the pool, some requests of dozens of clients fail, and the clients do not repeat them.
 export MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=20 MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW=20
 
+MLFLOW_TRACKING_URI=http://127.0.0.1:$port python "$here/add-mlflow-user.py" job --may-write --wait &
 exec mlflow server --host 0.0.0.0 --port "$port" --workers 2 --app-name basic-auth \
   --backend-store-uri postgresql:///mlflow --artifacts-destination "s3://$bucket/mlflow" \
   --allowed-hosts "localhost:$port,127.0.0.1:$port,$hosts"

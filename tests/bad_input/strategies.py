@@ -235,6 +235,7 @@ RUN_OPTIONS = (
     number("gpus_per_worker", reals(0, 1), ABOVE_ONE),
     number("max_concurrent", wholes(1, 10**6), words("0"), FRACTIONAL),
     number("max_failures", wholes(0, 100), words("101"), HUGE, FRACTIONAL),
+    number("max_crashes", wholes(2, 10_000), words("0", "1", "10001"), HUGE, FRACTIONAL),
     number("trial_timeout_s", reals(0, 1e9, open_low=True), words("0")),
     number("device_tflops", reals(1e-6, 1e6), words("0", "1e-300", "2e6")),
     number("checkpoint_s", reals(0, 1e9)),

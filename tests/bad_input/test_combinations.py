@@ -54,6 +54,10 @@ IMPOSSIBLE = [
     (["--plan", "--until-width", "0.4", "--pilot", "nosuch"], ["nosuch"]),
     (["--beta", *map(str, range(101)), "--lr", *(f"{i + 1}/101" for i in range(101))], ["beta", "lr"]),
     (["--beta", *"123456", "--seeds", "100000"], ["seeds"]),
+    (["--epochs", "100000", "--seeds", "100000"], ["seeds", "epochs"]),
+    (["--max-cost", "5"], ["max-cost", "price"]),
+    (["--max-cost", "5", "--price", "0"], ["max-cost", "price"]),
+    (["--seeds", "3", "--max-device-hours", "-1"], ["max-device-hours"]),
 ]
 
 

@@ -114,6 +114,20 @@ def switch_host_off(site: Site, rng: Random) -> Lasting:
     start_ray(site, host)
 
 
+def replace_host(site: Site, rng: Random) -> Lasting:
+    """A host is taken away, and another one joins in its place. Later the first returns and the other is taken away."""
+    host = rng.choice(site.cluster.workers)
+    host.kill()
+    yield rng.uniform(0.5, 2)
+    other = site.network.add_host(f"other{rng.getrandbits(32)}")
+    start_ray(site, other)
+    time.sleep(rng.uniform(2, 8))
+    host.start()
+    other.kill()
+    site.network.hosts.remove(other)
+    start_ray(site, host)
+
+
 def lose_head(site: Site, rng: Random) -> Lasting:
     """The head and the driver lose power. The disk is replaced, and the cluster is restarted on all hosts."""
     site.head_is_up.clear()
@@ -238,6 +252,7 @@ KINDS = (
     Kind("driver stalled", 9, "driver", False, stall_driver),
     Kind("raylet killed", 2, "host", True, kill_raylet),
     Kind("host off and on", 2, "host", True, switch_host_off),
+    Kind("host replaced by another", 2, "host", True, replace_host),
     Kind("head lost, cluster started again", 1, "cluster", True, lose_head),
     Kind("host cut off", 16, "host", False, cut_worker_off),
     Kind("head cut off", 7, "head", False, cut_head_off),

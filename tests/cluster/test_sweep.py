@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -78,6 +80,16 @@ def test_worker_killed_alone_is_restarted_in_the_same_run(sweep: Sweep, undistur
     assert sweep.records("tiny") == undisturbed.records("tiny")
 
 
+def listening(sweep: Sweep) -> set[str]:
+    """Addresses at which processes of a sweep and of its cluster accept connections."""
+    found = set()
+    for process in sweep.processes():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found |= {c.laddr.ip for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert found
+    return found
+
+
 @pytest.mark.parametrize(
     ("send", "number"), [(os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM)], ids=["Ctrl-C", "end of a Slurm job"]
 )
@@ -87,6 +99,7 @@ def test_interrupt_says_what_is_saved_and_how_to_continue(
     driver = local_sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
     trials = local_sweep.folder / "results" / "long" / "trials"
     local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    assert listening(local_sweep) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
     send(driver.pid, number)
     assert driver.wait(timeout=LIMIT_S) == 130, local_sweep.text
     assert "0 trials saved, 1 not finished or crashed" in local_sweep.text

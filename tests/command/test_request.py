@@ -14,7 +14,7 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
-from jobs.sweep_trades import main
+from jobs.sweep_trades import budget_line, main
 
 PRESETS = Path(jobs.__file__).parent / "presets"
 BASE = {"epsilon": 0.17, "attack_steps": 1, "attack_step_size": 0.17}
@@ -147,6 +147,13 @@ def test_a_budget_limits_fixed_seeds_or_is_part_of_a_goal(
     request = read_request(words.split(), PRESETS, "")
     assert request.max_device_hours == hours
     assert (request.goal.max_device_hours if request.goal else None) == goal_hours
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(2.0, "is within"), (2.5, "is within"), (2.6, "is above")])
+def test_an_estimate_is_compared_with_the_budget(hours: float, verdict: str) -> None:
+    said = budget_line(hours, 2.5, 4)
+    assert said == f"The estimate of {hours:g} device-hours {verdict} the budget of 2.5 (cost {4 * hours:g} of 10)."
+    assert "cost" not in budget_line(hours, 2.5, None)
 
 
 @pytest.mark.parametrize(

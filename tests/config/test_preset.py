@@ -240,3 +240,10 @@ def test_any_values_make_a_sweep_or_a_value_error(
 @pytest.mark.parametrize("name", ["table2-batch", "table2-lr", "table4", "table5", "table6", "table7"])
 def test_the_papers_presets_have_the_arithmetic_of_its_code(name: str, presets: Path) -> None:
     assert {entry.cell.training.precision for entry in sweep(load_preset(name, presets)).entries} == {"tf32"}
+
+
+def test_many_grids_are_no_way_around_the_limit_of_cells() -> None:
+    seeds = [{"data_seed": list(range(first, first + 9000))} for first in (0, 9000)]
+    with pytest.raises(ValueError, match="2 grids are 18000 cells; allowed are 10000 together"):
+        sweep(grid(*seeds))
+    assert len(sweep(grid(*[{"data_seed": [first, first + 1]} for first in (0, 2)])).entries) == 4

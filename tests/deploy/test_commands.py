@@ -87,39 +87,67 @@ def test_workers_join_the_head_and_its_dashboard_stays_on_loopback(
 def test_secrets_are_made_once_and_for_their_owner_only(home: Path) -> None:
     (home / ".unmask" / "ray_token").unlink()
     run(f"bash {DEPLOY}/make-secrets.sh", home)
+    assert [file.name for file in (home / ".unmask").iterdir()] == ["ray_token"]
+    names = ("mlflow_password", "mlflow_secret_key", "mlflow_job_password")
+    run(f"bash {DEPLOY}/make-secrets.sh {' '.join(names)}", home)
     made = {file.name: file.read_text() for file in (home / ".unmask").iterdir()}
-    assert set(made) == {"ray_token", "mlflow_password", "mlflow_secret_key"}
+    assert set(made) == {"ray_token", *names}
     assert len({len(secret.strip()) for secret in made.values()} | {64}) == 1
-    assert len(set(made.values())) == 3
+    assert len(set(made.values())) == 4
     assert all(file.stat().st_mode & 0o077 == 0 for file in (home / ".unmask").iterdir())
-    run(f"bash {DEPLOY}/make-secrets.sh", home)
+    run(f"bash {DEPLOY}/make-secrets.sh {' '.join(names)}", home)
     assert {file.name: file.read_text() for file in (home / ".unmask").iterdir()} == made
 
 
-def test_setting_up_a_node_twice_leaves_one_login_line_and_private_credentials(home: Path, tmp_path: Path) -> None:
-    # This runs all steps except the installation of gigabytes. python3 and pip do nothing here.
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    for program in (programs / "python3", home / "unmask-env" / "bin" / "pip"):
+@pytest.fixture
+def programs(tmp_path: Path, home: Path) -> Path:
+    """A folder of programs that only note that they were called, for steps that install gigabytes or need root."""
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    named = [folder / name for name in ("python3", "sudo")]
+    for program in (*named, home / "unmask-env" / "bin" / "pip", home / "unmask-env" / "bin" / "python"):
         program.write_text(f'#!/bin/bash\necho "$0 $*" >>{tmp_path}/done\n')
         program.chmod(0o755)
+    return folder
+
+
+def test_setting_up_a_node_twice_leaves_one_login_line_and_no_password(
+    home: Path, tmp_path: Path, programs: Path
+) -> None:
     (home / ".bashrc").write_text("# the image's own\n")
-    (home / ".unmask" / "mlflow_password").write_text("secret\n")
+    (home / "unmask-env" / "mlflow_uri").unlink()
     for _ in range(2):
         result = run(f"bash {DEPLOY}/node-setup.sh", home, RAY_HEAD_IP="10.0.0.9", PATH=f"{programs}:/usr/bin:/bin")
         assert result.returncode == 0, result.stderr
     assert (home / ".bashrc").read_text() == f"# the image's own\n. {DEPLOY}/environment.sh\n"
     assert (home / "unmask-env" / "head_ip").read_text() == "10.0.0.9\n"
-    assert (home / "unmask-env" / "mlflow_uri").read_text() == "http://10.0.0.9:5000\n"
-    credentials = home / ".mlflow" / "credentials"
-    assert credentials.stat().st_mode & 0o077 == 0
-    assert (home / ".unmask" / "mlflow_password").stat().st_mode & 0o077 == 0
-    parsed = configparser.ConfigParser()
-    parsed.read(credentials)
-    assert dict(parsed["mlflow"]) == {"mlflow_tracking_username": "admin", "mlflow_tracking_password": "secret"}
+    assert not (home / "unmask-env" / "mlflow_uri").exists()
+    assert not (home / ".mlflow").exists()
+    assert [file.name for file in (home / ".unmask").iterdir()] == ["ray_token"]
+    assert (home / ".unmask" / "ray_token").stat().st_mode & 0o077 == 0
     (install,) = {line for line in (tmp_path / "done").read_text().splitlines() if "/pip " in line}
     assert install.endswith(f"install --quiet -c {DEPLOY}/constraints.txt -e {DEPLOY}/../..[cluster]")
-    assert "secret" not in result.stdout + result.stderr + (tmp_path / "done").read_text()
+
+
+def test_only_the_head_has_mlflows_passwords_and_jobs_are_not_its_administrator(
+    home: Path, tmp_path: Path, programs: Path
+) -> None:
+    for _ in range(2):
+        result = run(f"bash {DEPLOY}/head-services.sh", home, PATH=f"{programs}:/usr/bin:/bin")
+        assert result.returncode == 0, result.stderr
+    secrets = {file.name: file.read_text().strip() for file in (home / ".unmask").iterdir()}
+    assert set(secrets) == {"ray_token", "mlflow_password", "mlflow_secret_key", "mlflow_job_password"}
+    assert (home / "unmask-env" / "mlflow_uri").read_text() == "http://10.0.0.7:5000\n"
+    credentials = home / ".mlflow" / "credentials"
+    assert credentials.stat().st_mode & 0o077 == 0
+    parsed = configparser.ConfigParser()
+    parsed.read(credentials)
+    assert dict(parsed["mlflow"]) == {
+        "mlflow_tracking_username": "job",
+        "mlflow_tracking_password": secrets["mlflow_job_password"],
+    }
+    printed = result.stdout + result.stderr + (tmp_path / "done").read_text()
+    assert not any(secret in printed for secret in secrets.values())
 
 
 class Notice(BaseHTTPRequestHandler):

@@ -88,6 +88,29 @@ def test_no_secret_is_in_the_manifest(manifest: list[dict[str, Any]], pods: list
                 assert not name.endswith(("PASSWORD", "TOKEN", "SECRET", "KEY")), name
 
 
+def test_workers_have_no_secret_but_the_token_and_an_account_of_their_own(
+    manifest: list[dict[str, Any]], groups: list[dict[str, Any]]
+) -> None:
+    head, *workers = (group["template"]["spec"] for group in groups)
+    for worker in workers:
+        (container,) = worker["containers"]
+        assert all("valueFrom" not in variable for variable in container["env"])
+        assert not [variable for variable in container["env"] if variable["name"].startswith("MLFLOW_TRACKING")]
+        secrets = [volume["secret"]["items"] for volume in worker["volumes"] if "secret" in volume]
+        assert secrets == [[{"key": "ray_token", "path": "ray_token"}]]
+        assert worker["serviceAccountName"] == "unmask-worker"
+        assert worker["automountServiceAccountToken"] is False
+    (container,) = head["containers"]
+    named = {variable["name"]: variable for variable in container["env"]}
+    assert named["MLFLOW_TRACKING_USERNAME"]["value"] == "job"
+    assert named["MLFLOW_TRACKING_PASSWORD"]["valueFrom"]["secretKeyRef"]["key"] == "mlflow_job_password"
+    assert head["serviceAccountName"] == "unmask-head"
+    accounts = {d["metadata"]["name"]: d for d in manifest if d["kind"] == "ServiceAccount"}
+    assert set(accounts) == {"unmask-head", "unmask-worker", "unmask-mlflow"}
+    for name, account in accounts.items():
+        assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(f":role/{name}")
+
+
 def test_only_the_clusters_pods_reach_each_other(manifest: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:
     (policy,) = [document["spec"] for document in manifest if document["kind"] == "NetworkPolicy"]
     label = {"app.kubernetes.io/part-of": "unmask"}

@@ -15,6 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.server import get_app_client
 
 from tests.deploy.conftest import DEPLOY
 from tests.servers.daemon import free_port
@@ -22,6 +25,7 @@ from tests.servers.postgres import Postgres
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 PASSWORD = "not-a-word-of-any-list"
+JOB_PASSWORD = "another-word-of-no-list"
 
 
 @pytest.fixture
@@ -34,6 +38,7 @@ def server(postgres: Postgres, home: Path, tmp_path: Path) -> Iterator[str]:
         (home / "unmask-env" / "bin" / name).chmod(0o755)
     (home / ".unmask" / "mlflow_password").write_text(PASSWORD + "\n")
     (home / ".unmask" / "mlflow_secret_key").write_text("b" * 64)
+    (home / ".unmask" / "mlflow_job_password").write_text(JOB_PASSWORD + "\n")
     port = free_port("127.0.0.1")
     environment = {
         "HOME": str(home),
@@ -60,7 +65,7 @@ def server(postgres: Postgres, home: Path, tmp_path: Path) -> Iterator[str]:
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.5)
         yield url
-        assert PASSWORD not in (tmp_path / "log").read_text()
+        assert not any(word in (tmp_path / "log").read_text() for word in (PASSWORD, JOB_PASSWORD))
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -90,4 +95,39 @@ def test_only_who_has_the_password_and_asks_by_its_name_is_answered(server: str,
     assert answer(experiments)[0] == 401
     assert answer(experiments, **wrong)[0] == 401
     assert answer(experiments, **login, Host="elsewhere.example")[0] == 403
-    assert postgres.query("mlflow", "select count(*) from experiments") == "1"
+    assert postgres.query("mlflow", "select count(*) from experiments where name = 'Default'") == "1"
+
+
+def test_jobs_write_one_experiment_and_people_read_it(server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "job")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", JOB_PASSWORD)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    client = MlflowClient(server)
+    deadline = time.monotonic() + 120
+    while True:  # the script adds the account when the server answers
+        with contextlib.suppress(MlflowException):
+            if experiment := client.get_experiment_by_name("unmask"):
+                break
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    run = client.create_run(experiment.experiment_id).info.run_id
+    client.log_param(run, "beta", "1")
+    client.delete_run(client.create_run(experiment.experiment_id).info.run_id)
+    with pytest.raises(MlflowException, match="Permission denied"):
+        client.create_run("0")
+    with pytest.raises(MlflowException, match="Permission denied"):
+        get_app_client("basic-auth", server).update_user_password("admin", "new-password-of-admin")
+
+    added = subprocess.run(
+        [sys.executable, str(DEPLOY / "add-mlflow-user.py"), "alice"],
+        env={**os.environ, "HOME": str(home), "MLFLOW_TRACKING_URI": server},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "alice")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", added.stdout.removeprefix("password of alice: ").strip())
+    assert MlflowClient(server).get_run(run).data.params == {"beta": "1"}
+    with pytest.raises(MlflowException, match="Permission denied"):
+        MlflowClient(server).log_param(run, "beta", "2")

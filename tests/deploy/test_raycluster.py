@@ -105,7 +105,9 @@ def test_the_file_opens_no_port_to_the_world(cluster: dict[str, Any]) -> None:
 
 
 def test_nodes_get_all_parts_of_the_project_and_nothing_else(cluster: dict[str, Any], project: dict[str, Any]) -> None:
-    mounts = {remote: local for remote, local in cluster["file_mounts"].items() if remote != "~/.unmask"}
+    mounts = dict(cluster["file_mounts"])
+    # Files of all nodes, also of spot workers: of the secrets only the token, without which a node cannot join.
+    assert mounts.pop("~/.unmask/ray_token") == "~/.unmask/ray_token"
     assert all(remote == f"~/unmask/{local}" and (ROOT / local).exists() for remote, local in mounts.items())
     packages = {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"}
     assert packages | {"pyproject.toml", project["readme"], *project["license-files"]} == set(mounts.values())

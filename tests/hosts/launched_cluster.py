@@ -150,7 +150,7 @@ class LaunchedCluster:
             "worker_ips": [worker.address for worker in self.workers],
         }
         cluster["auth"] = {"ssh_user": "root", "ssh_private_key": str(self.key)}
-        assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh --without-mlflow"]
+        assert cluster["setup_commands"] == ["bash ~/unmask/jobs/deploy/node-setup.sh"]
         cluster["setup_commands"] = [SET_UP]
         stop, start = cluster["head_start_ray_commands"]
         # Trials run only on workers, because tests switch workers off.

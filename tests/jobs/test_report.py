@@ -219,6 +219,16 @@ def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, c
     assert tracked.parent("live").info.status == "FINISHED"
 
 
+def test_a_sweep_that_its_driver_stopped_says_why(tracked: Tracked, capsys: Capture) -> None:
+    live = Live(tracked)
+    because = "The sweep has stopped because its budget is used up."
+    stopped = {"state": "interrupted", "stopped_because": because}
+    live.ledger.write_progress(live.live.progress().model_copy(update=stopped))
+    assert main([*live.options]) == 0
+    assert because in " ".join(capsys.readouterr().out.split())
+    assert because in Path("live-report.html").read_text()
+
+
 @pytest.mark.slow
 def test_an_adaptive_sweep_gets_its_interval_and_the_reason(tracked: Tracked, capsys: Capture) -> None:
     live = Live(tracked, "adaptive")

@@ -116,6 +116,11 @@ def test_a_driver_that_ended_early(stored: Stored, capsys: Capture, state: str, 
     assert "0 running, 4 waiting" in said
 
 
+def test_a_driver_that_stopped_its_sweep_says_why(stored: Stored, capsys: Capture) -> None:
+    stored.say(stored.progress, state="interrupted", stopped_because="The sweep has stopped because of X.")
+    assert "ended 0 s ago. The sweep has stopped because of X." in stored.status(capsys)
+
+
 def test_a_sweep_whose_driver_never_spoke(stored: Stored, capsys: Capture) -> None:
     stored.ledger.store.delete("progress.json")
     said = stored.status(capsys)

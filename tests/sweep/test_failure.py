@@ -31,10 +31,14 @@ KILLED = (
     "unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process was "
     "killed by the OOM killer due to high memory usage, (2) ray stop --force was called."
 )
-FULL = (
-    "The actor is dead because its worker process has died. Worker exit type: NODE_OUT_OF_MEMORY Worker exit detail: "
-    "Task was killed due to the node running low on memory."
-)
+FULL = """\
+1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 2c82) was 4.83GB.
+OOM kill reason: Memory usage 4973027328B exceeded threshold of 1263825536B (5.0% of 25276510208B limit)
+Object store memory usage: [- objects spillable: 0
+- bytes spillable: 0
+]
+Ray killed 1 worker(s) based on the killing policy
+"""
 LOST = "The actor died because its node has died. Node Id: 25378222bc\n\tthe actor's node was terminated: heartbeats."
 
 UNAVAILABLE = (
@@ -58,10 +62,7 @@ def traceback(error: str, code: str = "raise_it()") -> str:
             "out of memory: RuntimeError: DefaultCPUAllocator: can't allocate memory: you tried 8 bytes.",
         ),
         (DIED.format(line=KILLED), "its process was killed or crashed, and raised no exception"),
-        (
-            DIED.format(line=FULL),
-            "out of memory: Ray ended its process, because its node had hardly any memory left",
-        ),
+        (FULL, "out of memory: Ray ended its process, because its node had hardly any memory left"),
         (DIED.format(line=LOST), "its node was lost or does not answer"),
         (UNAVAILABLE, "its node was lost or does not answer"),
         ("", "its workers died, and Ray kept no reason"),

@@ -1,0 +1,38 @@
+"""The cluster that a driver is asked to join. Ray is not imported here, because it reads some variables only then."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from core.config.names import cluster_address
+from core.masking import masked
+
+ONE_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's variable that, with the value 0, confines a cluster to its machine. All its servers then listen on loopback."""
+
+
+def keep_on_loopback(address: str | None) -> None:
+    """Let a cluster that the driver will start listen on this machine alone. Call it before Ray is imported.
+
+    A cluster that is joined is not affected, and neither is a process that has imported Ray already.
+    """
+    if "ray" not in sys.modules and cluster_to_join(address) in (None, "local"):
+        os.environ.setdefault(ONE_MACHINE, "0")
+
+
+def cluster_to_join(address: str | None) -> str | None:
+    """The address of the cluster to join: ``address``, or that of RAY_ADDRESS; None if a local one must be started.
+
+    Raises:
+        ValueError: RAY_ADDRESS is not the address of a cluster.
+    """
+    return address or _address_of_environment()
+
+
+def _address_of_environment() -> str | None:
+    given = os.environ.get("RAY_ADDRESS")
+    try:
+        return cluster_address(given) if given else None
+    except ValueError as error:  # `ray job submit` reads the address of a dashboard from the same variable
+        raise ValueError(f"RAY_ADDRESS {masked(given or '')}: {error}; unset it to start a local cluster") from error

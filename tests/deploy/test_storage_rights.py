@@ -1,0 +1,148 @@
+"""The rights of workers, drivers and MLflow on the bucket, as a real S3 server interprets the stack's policies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.data.load import load_dataset
+from core.engine.ranks import Ranks
+from core.engine.trial import Cadence, TrialContext, run_trial
+from core.ledger.driver_lock import driver_lock
+from core.ledger.ledger import Ledger
+from core.storage import Store, s3
+from core.sweep.trial_plan import fixed_trials
+from core.verdict import censor
+from tests import tiny
+from tests.servers import ObjectStore
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+POLICIES = {"worker": ("WorkerStorage",), "driver": ("DriverStorage",), "mlflow": ("TrackingStorage",)}
+KEY = "0123456789ab-0"
+RECORD = f"results/s/trials/{KEY}/record.json"
+
+Act = Callable[[str], None]
+"""Lets all further requests of this process come from a role."""
+
+
+@pytest.fixture(scope="module")
+def bucket(stack: dict[str, Any], object_store: ObjectStore) -> str:
+    """A bucket whose policy gives each role the statements of its policies in the stack."""
+    bucket = object_store.make_bucket()
+    statements = []
+    for role, names in POLICIES.items():
+        object_store.add_user(f"{bucket}-{role}", f"{bucket}-{role}", f"{role}-secret")
+        for name in names:
+            for statement in stack[name]["Properties"]["PolicyDocument"]["Statement"]:
+                wanted = statement["Resource"]
+                wanted = [wanted] if isinstance(wanted, str) else wanted
+                names_here = [resource.replace("${Bucket.Arn}", f"arn:aws:s3:::{bucket}") for resource in wanted]
+                statements.append(
+                    {
+                        "Effect": statement["Effect"],
+                        "Action": statement["Action"],
+                        "Principal": {"AWS": [f"arn:aws:iam:::user/{bucket}-{role}"]},
+                        "Resource": names_here,
+                    }
+                )
+    client = object_store.client()
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+@pytest.fixture
+def act(bucket: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Act]:
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def act(role: str) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", f"{bucket}-{role}")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{role}-secret")
+        s3._client.cache_clear()
+
+    yield act
+    s3._client.cache_clear()
+
+
+def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act: Act) -> None:
+    cell = Cell.from_flat(tiny.CELL)
+    protocol = ProtocolOptions(**tiny.VERDICT)
+    sweep = Sweep(name="s", preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
+    (trial,) = fixed_trials(sweep)
+    root = f"s3://{bucket}/results/s"
+    act("driver")
+    store = Store(root)
+    store.probe()
+    with driver_lock(store, "s") as lease:
+        ledger = Ledger(store.guarded(lease.check), "s")
+        ledger.enter(sweep)
+        act("worker")
+        context = TrialContext(
+            "s", Store(f"{root}/trials/{trial.key}").guarded(lease.fence.check), Ranks(), lambda *_: None, "none",
+            Cadence(report_s=0, checkpoint_s=0),
+        )  # fmt: skip
+        record = run_trial(trial, protocol, load_dataset(cell.data, ""), context)
+        assert record is not None
+        assert sorted(Store(f"{root}/trials/{trial.key}").names())[:1] == ["gated.pt"]
+        assert "resume.ckpt" not in Store(f"{root}/trials/{trial.key}").names()
+        act("driver")
+        ledger = Ledger(Store(root), "s")
+        assert ledger.records().keys() == {trial.key}
+        ledger.write(record.model_copy(update={"verdict": censor("crashed: test"), "sha256": None}))
+        ledger.reopen(trial.key)
+        assert not ledger.records()
+
+
+@pytest.mark.parametrize(
+    ("role", "refused"),
+    [
+        ("worker", ("delete", RECORD)),
+        ("worker", ("delete", f"results/s/trials/{KEY}/last.pt")),
+        ("worker", ("delete", "results/s/sweep.json")),
+        ("worker", ("write", "results/s/sweep.json")),
+        ("worker", ("write", "results/s/driver/00000001.json")),
+        ("worker", ("write", "results/s/plugins/p.py")),
+        ("worker", ("write", "data/cifar-10-batches-py/data_batch_1")),
+        ("worker", ("read", "mlflow/1/run/artifacts/record.json")),
+        ("worker", ("write", "mlflow/1/run/artifacts/record.json")),
+        ("worker", ("delete", "mlflow/1/run/artifacts/record.json")),
+        ("driver", ("delete", f"results/s/trials/{KEY}/last.pt")),
+        ("driver", ("delete", f"results/s/trials/{KEY}/resume.ckpt")),
+        ("driver", ("delete", "results/s/sweep.json")),
+        ("driver", ("write", "data/cifar-10-batches-py/data_batch_1")),
+        ("driver", ("write", "mlflow/1/run/artifacts/record.json")),
+        ("mlflow", ("read", RECORD)),
+        ("mlflow", ("write", RECORD)),
+        ("mlflow", ("delete", RECORD)),
+        *((role, ("erase", RECORD)) for role in POLICIES),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_what_a_role_does_not_need_is_refused(
+    role: str, refused: tuple[str, str], bucket: str, object_store: ObjectStore
+) -> None:
+    owner, action, key = object_store.client(), *refused
+    version = owner.put_object(Bucket=bucket, Key=key, Body=b"kept")["VersionId"]
+    client = object_store.client(f"{bucket}-{role}", f"{role}-secret")
+    requests = {
+        "read": lambda: client.get_object(Bucket=bucket, Key=key),
+        "write": lambda: client.put_object(Bucket=bucket, Key=key, Body=b"forged"),
+        "delete": lambda: client.delete_object(Bucket=bucket, Key=key),
+        "erase": lambda: client.delete_object(Bucket=bucket, Key=key, VersionId=version),
+    }
+    with pytest.raises(ClientError, match="AccessDenied"):
+        requests[action]()
+    assert owner.get_object(Bucket=bucket, Key=key)["Body"].read() == b"kept"
+
+
+def test_a_record_that_was_overwritten_can_be_restored(bucket: str, object_store: ObjectStore) -> None:
+    owner, worker = object_store.client(), object_store.client(f"{bucket}-worker", "worker-secret")
+    version = owner.put_object(Bucket=bucket, Key=RECORD, Body=b"true")["VersionId"]
+    worker.put_object(Bucket=bucket, Key=RECORD, Body=b"forged")
+    assert owner.get_object(Bucket=bucket, Key=RECORD, VersionId=version)["Body"].read() == b"true"

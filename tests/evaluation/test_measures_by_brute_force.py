@@ -138,18 +138,22 @@ def test_lipschitz_bounds_over_the_whole_ball(setting: tuple[nn.Module, Tensor, 
         assert (found["smallest"] < exact.quantile(0.15, dim=1)).float().mean() > 0.8
 
 
-def test_boundary_distortion_by_explicit_loops(setting: tuple[nn.Module, Tensor, Tensor]) -> None:
-    model, x, y = setting
-    found = measure_images(model, x, y, spec("boundary-distortion"), seed=0)
-    step = EPSILON * sharpest(model, x, y).sign()
-    for i in range(len(x)):
-
-        def right(share: float, i: int = i) -> bool:
-            with torch.no_grad():
-                return bool(model(x[i : i + 1] + share * step[i]).argmax() == y[i])
-
-        assert bool(found["resists_fgsm"][i]) == right(1.0)
-        assert bool(found["distorted"][i]) == (right(1.0) and not all(right(k / 10) for k in range(1, 10)))
+def test_boundary_distortion_by_explicit_loops() -> None:
+    """A long step crosses several boundaries of a network with large weights."""
+    model, x = tiny(), images(400)
+    with torch.no_grad():
+        model[1].weight.mul_(3)
+        model[1].bias.mul_(3)
+    y = torch.randint(0, 3, (400,), generator=torch.Generator().manual_seed(8))
+    long = spec("boundary-distortion").model_copy(update={"epsilon": 0.3})
+    found = measure_images(model, x, y, long, seed=0)
+    step = (x + 0.3 * sharpest(model, x, y).sign()).clamp(0, 1) - x
+    with torch.no_grad():
+        right = torch.stack([model(x + k / 10 * step).argmax(1) == y for k in range(1, 11)])
+    wrong = [{k for k, good in enumerate(image, start=1) if not good} for image in right.T.tolist()]
+    assert sum(10 not in parts and bool(parts) for parts in wrong) > 20
+    assert found["resists_fgsm"].tolist() == [10 not in parts for parts in wrong]
+    assert found["distorted"].tolist() == [10 not in parts and bool(parts) for parts in wrong]
 
 
 def test_input_landscape_has_the_clean_loss_in_the_middle_and_the_attacks_loss_on_its_axis(

@@ -83,10 +83,10 @@ def test_the_onset_of_each_failure_by_hand() -> None:
     record = trial(0, 1.0, best=0.5, end=0.3, catastrophic=True, overestimation=True, confirmed_epoch=9)
     assert record.verdict is not None
     first, last = record.verdict.evidence
-    alarm = first.model_copy(update={"checkpoint": "alarm", "epoch": 4})
+    alarm, gated = (first.model_copy(update={"checkpoint": name}) for name in ("alarm", "gated"))
     evidence = [
         found.model_copy(update={"epoch": epoch, "measurements": gaps(found.measurements, gap)})
-        for found, epoch, gap in ((alarm, 4, 0.079), (first, 8, 0.08), (last, 12, 0.3))
+        for found, epoch, gap in ((gated, 3, 0.3), (alarm, 4, 0.079), (first, 8, 0.08), (last, 12, 0.3))
     ]
     pgd = [0.1, 0.3, 0.26, 0.4, 0.36, 0.35, 0.5, 0.2, None, 0.1, 0.1, 0.1]
     fgsm = [0.1, 0.3, 0.26, 0.4, 0.36, 0.35, 0.69, 0.3, 0.9, 0.3, 0.9, 0.1]

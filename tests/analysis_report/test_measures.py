@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from analysis.questions.rates import outcome
 from analysis.questions.robust_overfitting import best_and_end
 from analysis.report.context import report_context
+from analysis.report.figures.measures import plane, reliability
 from analysis.report.sections.black_box import black_box_sections
 from analysis.report.sections.measures import (
     calibration_sections,
@@ -99,6 +102,43 @@ def test_stable_and_unstable_trials_have_rows_of_their_own() -> None:
     caption = next(t.caption for t in both if t.caption.startswith("Margin"))
     assert "radius 0.1 or 0.2" in caption
     assert "directly" not in caption, "radii are part of the cells"
+
+
+def test_outcomes_that_only_differ_between_cells_are_said() -> None:
+    """Where no cell has both outcomes, the option of the cells may be what the measures follow."""
+    (within,) = vulnerability_sections(report_context("s", trials()))
+    assert within.note == ""
+    other = Cell.from_flat({"beta": 6})
+    moved = [
+        record.model_copy(update={"cell": other.flat(), "cell_id": other.id})
+        if outcome(record) == "unstable"
+        else record
+        for record in trials()
+    ]
+    (between,) = vulnerability_sections(report_context("s", moved))
+    assert "may come from their options" in between.note
+    stable = [record for record in moved if outcome(record) == "stable"]
+    (alone,) = vulnerability_sections(report_context("s", stable))
+    assert alone.note == ""
+
+
+def test_planes_that_are_compared_have_one_scale() -> None:
+    figure = Figure()
+    low, high = (measure("input-landscape", level) for level in (0.2, 0.9))
+    for measured in (low, high):
+        panel = figure.subfigures()
+        plane(measured, "title", ("one", "other"), (0.2, 1.9))(panel)
+        assert panel.axes[-1].get_ylim() == pytest.approx((0.15, 1.95), abs=0.06)
+
+
+def test_bins_with_few_images_are_not_drawn() -> None:
+    record = trials()[0]
+    share = {"attacked_bin_share": [0.09, 0.1, 0.81], "attacked_bin_confidence": [0.2, 0.5, 0.9]}
+    arrays = {**measure("calibration", 1.0).arrays, **share, "attacked_bin_accuracy": [0.0, 0.4, 0.8]}
+    panel = Figure().subfigures()
+    reliability([(record, measure("calibration", 1.0, arrays=arrays))], "attacked", "title")(panel)
+    drawn = panel.axes[0].lines[0]
+    assert (list(drawn.get_xdata()), list(drawn.get_ydata())) == ([0.5, 0.9], [0.4, 0.8])
 
 
 def test_different_settings_are_said_and_a_value_that_is_not_finite_is_no_number() -> None:

@@ -126,6 +126,8 @@ def test_lipschitz_ratio_of_one_pixel_has_no_direction():
     ("intervals", "expected"),
     [
         ([(0.14, 0.16)], True),  # wrong at half the step, right at its end
+        ([(0.105, 0.115)], True),  # wrong after the first tenth only
+        ([(0.185, 0.195)], True),  # wrong before the last tenth only
         ([(0.14, 0.16), (0.19, 0.3)], False),  # wrong at its end, too
         ([(0.05, 0.102)], False),  # only the image itself is wrong
         ([], False),

@@ -17,6 +17,8 @@ from core.records import CheckpointName, Measured, TrialRecord
 
 Found = tuple[TrialRecord, Measured]
 """A trial and its measure."""
+LEAST_IN_BIN = 10
+"""Number of images from which on the accuracy of a bin of confidence is drawn. Of fewer it is mostly noise."""
 
 
 def with_measure(records: Sequence[TrialRecord], checkpoint: CheckpointName, measure: str) -> list[Found]:
@@ -78,6 +80,7 @@ def weight_curves(found: Sequence[Found], title: str) -> Draw:
             x, y = array(measured, "offsets"), array(measured, "loss")
             ax.plot(x, y, color=look.colour, linestyle=look.dash, linewidth=1.1)
         ax.set_yscale("log")
+        ax.locator_params(axis="x", nbins=5)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: ""))
         _finish(figure, ax, found, title, "offset along the direction", "loss under attack")
@@ -85,26 +88,28 @@ def weight_curves(found: Sequence[Found], title: str) -> Draw:
     return draw
 
 
-def plane(measured: Measured, title: str, axes: tuple[str, str]) -> Draw:
+def plane(measured: Measured, title: str, axes: tuple[str, str], ends: tuple[float, float]) -> Draw:
     """The mean loss over a plane as filled contours.
 
     Args:
         measured: a measure with square ``loss`` and its ``offsets``.
         title: title of the panel, which names the trial.
         axes: names of the first and the second direction.
+        ends: least and largest loss of the scale, which panels that are compared share.
     """
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
         offsets = array(measured, "offsets")
         loss = array(measured, "loss").reshape(len(offsets), len(offsets))
-        levels = MaxNLocator(12).tick_values(np.nanmin(loss), np.nanmax(loss))
+        levels = MaxNLocator(12).tick_values(*ends)
         filled = ax.contourf(offsets, offsets, loss.T, levels=levels, cmap="cividis")
         ax.contour(offsets, offsets, loss.T, levels=levels[::2], colors="white", linewidths=0.6)
         ax.plot(0, 0, marker="+", color="white", markersize=7)
         ax.set_title(wrapped(title))
         ax.set_xlabel(axes[0])
         ax.set_ylabel(axes[1])
+        ax.locator_params(nbins=5)
         ax.grid(visible=False)
         figure.colorbar(filled, ax=ax, label="loss")
 
@@ -112,13 +117,16 @@ def plane(measured: Measured, title: str, axes: tuple[str, str]) -> Draw:
 
 
 def reliability(found: Sequence[Found], kind: str, title: str) -> Draw:
-    """Accuracy over confidence in bins, one line per trial; a bin's marker grows with its share of the images."""
+    """Accuracy over confidence in bins with at least `LEAST_IN_BIN` images, one line per trial.
+
+    The marker of a bin grows with its share of the images.
+    """
 
     def draw(figure: SubFigure) -> None:
         ax = figure.subplots()
         for record, measured in found:
             share, sure, right = (array(measured, f"{kind}_bin_{name}") for name in ("share", "confidence", "accuracy"))
-            filled = share > 0
+            filled = share * measured.images >= LEAST_IN_BIN - 0.5  # shares are stored, and numbers are whole
             look = LOOKS[outcome(record)]
             ax.plot(sure[filled], right[filled], color=look.colour, linestyle=look.dash, linewidth=0.9)
             ax.scatter(sure[filled], right[filled], s=4 + 60 * share[filled], color=look.colour, marker=look.marker)

@@ -8,9 +8,10 @@ from statistics import fmean
 import numpy as np
 
 from analysis.questions.measures import measured_kinds
-from analysis.questions.rates import outcome, trial_names
+from analysis.questions.rates import group_by_cell, outcome, trial_names
 from analysis.report.context import ReportContext
 from analysis.report.figures.measures import (
+    LEAST_IN_BIN,
     Found,
     array,
     distribution,
@@ -22,19 +23,25 @@ from analysis.report.figures.measures import (
 from analysis.report.sections.base import Picture, Section, picture
 from analysis.report.tables.measure_table import TITLES, measure_table
 from analysis.report.tables.text_table import TextTable
-from core.records import CheckpointName
+from core.records import CheckpointName, TrialRecord
 
 VULNERABILITY = ("adversarial-vulnerability", "margin")
 SMOOTHNESS = ("linearity-error", "lipschitz", "boundary-distortion")
 NEAREST = ("minimal-deepfool", "minimal-cw")
 LANDSCAPES = ("weight-landscape", "weight-landscape-2d", "input-landscape")
+BETWEEN_CELLS = (
+    "No cell has trials of several outcomes. What differs between outcomes here also differs between cells, and may "
+    "come from their options."
+)
+"""Note of a section whose outcomes cannot be compared within a cell."""
 
 
 def vulnerability_sections(context: ReportContext) -> list[Section]:
     """One section: the distribution of vulnerability and of margins over images, stable against unstable trials."""
     text = (
         "Adversarial vulnerability is the loss that an attack adds to an image: l(x + δ) − l(x) (ISEAT, eq. 3). The "
-        "margin is the l2 length along the attack's direction at which the prediction first changes (eq. 6)."
+        "margin is the l2 length along the attack's direction at which the prediction first changes (eq. 6). Shares of "
+        "images within ε have a margin of at most the attack's own length."
     )
     return _section(context, VULNERABILITY, "vulnerability", "Vulnerability and margins", text)
 
@@ -43,8 +50,9 @@ def smoothness_sections(context: ReportContext) -> list[Section]:
     """One section: linearity error, Lipschitz constants and boundary distortion of checkpoints."""
     text = (
         "The linearity error is |l(x + d) − l(x) − ⟨d, ∇l(x)⟩| along the step of FGSM (SEAT, eq. 4). The local "
-        "Lipschitz constant is ‖f(x) − f(x')‖₁ / ‖x − x'‖∞, at its smallest and largest in the ball (eq. 10). A "
-        "boundary is distorted at an image that resists the whole step of FGSM and not a part of it (Figure 5)."
+        "Lipschitz constant is ‖f(x) − f(x')‖₁ / ‖x − x'‖∞, the smallest and the largest that a search in the ball "
+        "finds (eq. 10). A boundary is distorted at an image that resists the whole step of FGSM and not a part of it "
+        "(Figure 5)."
     )
     return _section(context, SMOOTHNESS, "smoothness", "Smoothness", text)
 
@@ -56,7 +64,7 @@ def landscape_sections(context: ReportContext) -> list[Section]:
         "the norms of the network's filters (Li et al. 2018; SEAT, Figures 3 and 4). Input landscapes: mean loss along "
         "the attack and along a random direction, both of l2 length 1 (ISEAT, eq. 8 and Figure 4; SEAT, Figure 2)."
     )
-    return _section(context, LANDSCAPES, "landscapes", "Loss landscapes", text)
+    return _section(context, LANDSCAPES, "weights-and-images", "Loss around weights and images", text)
 
 
 def nearest_sections(context: ReportContext) -> list[Section]:
@@ -72,7 +80,8 @@ def calibration_sections(context: ReportContext) -> list[Section]:
     """One section: confidence against accuracy, with and without attack."""
     text = (
         "ECE is the expected calibration error in 15 bins (Guo et al. 2017); overconfidence is mean confidence minus "
-        "accuracy. The area of a marker grows with its share of the images."
+        "accuracy. The area of a marker grows with its share of the images; bins with fewer than "
+        f"{LEAST_IN_BIN} images are not drawn."
     )
     return _section(context, ("calibration",), "calibration", "Confidence under attack", text)
 
@@ -88,7 +97,14 @@ def _section(context: ReportContext, measures: Sequence[str], anchor: str, title
         found = with_measure(context.counted, checkpoint, measure)
         pictures += _pictures(context, found, checkpoint, measure)
         tables.append(measure_table(context.counted, checkpoint, measure))
-    return [Section(anchor, title, text, pictures, tables)]
+    measured = [record for record in context.counted if any(m.measure in measures for m in record.measures)]
+    return [Section(anchor, title, text, pictures, tables, "" if _within_a_cell(measured) else BETWEEN_CELLS)]
+
+
+def _within_a_cell(records: Sequence[TrialRecord]) -> bool:
+    """Whether some cell has trials of several outcomes, or all trials have one outcome."""
+    cells = [{outcome(record) for record in group} for group in group_by_cell(records).values()]
+    return len(set().union(*cells)) == 1 or any(len(kinds) > 1 for kinds in cells)
 
 
 def _pictures(
@@ -98,7 +114,8 @@ def _pictures(
     match measure:
         case "adversarial-vulnerability":
             drawn = distribution(found, title, "l(x + δ) − l(x)", lines=[(0, ""), (1, "")])
-            return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(a) and Table 1 of ISEAT.")]
+            caption = "Dashed: 0 and 1, as in the table. Counterpart: Figure 1(a) and Table 1 of ISEAT."
+            return [picture(drawn, f"{title}: share of images", caption)]
         case "margin":
             drawn = distribution(found, title, "margin (l2)", lines=_attack_lengths(found), log=True)
             return [picture(drawn, f"{title}: share of images", "Counterpart: Figure 1(b) of ISEAT.")]
@@ -142,10 +159,12 @@ def _planes(context: ReportContext, found: Sequence[Found], measure: str, title:
     weights = measure == "weight-landscape-2d"
     axes = ("first direction", "second direction") if weights else ("along the attack (l2)", "random direction (l2)")
     counterpart = "Figure 4 of SEAT" if weights else "Figure 4 of ISEAT and Figure 2 of SEAT, which show single images"
+    shown = {kind: entry for kind, entry in first.items() if np.isfinite(array(entry[1], "loss")).all()}
+    losses = [array(measured, "loss") for _, measured in shown.values()]
     pictures = []
-    for kind, (record, measured) in first.items():
-        if np.isfinite(array(measured, "loss")).all():
-            drawn = plane(measured, f"{title}: {kind}", axes)
-            caption = f"{kind.capitalize()}: {names.of(record)}. Counterpart: {counterpart}."
-            pictures.append(picture(drawn, f"{title} of a trial that is {kind}", caption))
+    for kind, (record, measured) in shown.items():
+        ends = float(np.min(losses)), float(np.max(losses))
+        drawn = plane(measured, f"{title}: {kind}", axes, ends)
+        caption = f"{kind.capitalize()}: {names.of(record)}. Counterpart: {counterpart}."
+        pictures.append(picture(drawn, f"{title} of a trial that is {kind}", caption))
     return pictures

@@ -19,11 +19,10 @@ def overfitting_sections(context: ReportContext) -> list[Section]:
         return []
     names = distinct_factors(rows)
     table = TextTable(
-        [*(names or ["cell"]), "attack", "trials", "best", "end", "difference"],
+        [*(names or ["cell"]), "attack", "trials", "images", "best", "end", "difference"],
         [_line(row, names) for row in rows],
         len(names or ["cell"]) + 1,
-        "Accuracies in percent on test images, mean ± sample sd over trials; difference: best minus end, per trial. "
-        f"Images: {', '.join(map(str, sorted({row.images for row in rows})))}.",
+        "Accuracies in percent on test images, mean ± sample sd over trials; difference: best minus end, per trial.",
     )
     return [
         Section(
@@ -39,7 +38,7 @@ def overfitting_sections(context: ReportContext) -> list[Section]:
 def _line(row: BestAndEnd, names: list[str]) -> list[str]:
     cell = [format_value(row.factors[name]) for name in names] or [row.cell_id]
     numbers = [_percent(row.best), _percent(row.end), _percent(row.difference, sign="+")]
-    return [*cell, attack_name(row.label), str(row.best.trials), *numbers]
+    return [*cell, attack_name(row.label), str(row.best.trials), str(row.images), *numbers]
 
 
 def _percent(value: MeanStd | None, sign: str = "") -> str:

@@ -1,0 +1,85 @@
+"""The measures of a sweep, as a user starts them on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.config import ProtocolOptions
+from core.evaluation.measures.task import MeasureTask, unpack
+from core.evaluation.options import EvaluationOptions
+from core.evaluation.target import MeasureTarget, Planner
+from core.ledger.ledger import Ledger
+from core.storage import Store
+from tests.servers.shared_ray import SharedRay
+
+from .conftest import TinySweep
+from .test_measures import elsewhere
+
+JOB = Path(__file__).parents[2] / "jobs" / "evaluate.py"
+MEASURES = (
+    *("adversarial-vulnerability", "margin", "linearity-error", "lipschitz", "boundary-distortion", "calibration"),
+    *("minimal-deepfool", "weight-landscape", "input-landscape"),
+)
+SETTINGS = {"images": 14, "block": 8, "measure_steps": 3, "seed": 3}
+
+
+@pytest.mark.slow
+@pytest.mark.cluster
+def test_blocks_on_ray_are_those_in_sequence_bit_for_bit(
+    trained: TinySweep, tmp_path: Path, shared_ray: SharedRay
+) -> None:
+    storage = tmp_path / "results"
+    shutil.copytree(trained.storage, storage)
+    command = [sys.executable, str(JOB), "--sweep", "tiny", "--measure", *MEASURES, "--which", "selected", "last"]
+    command += [part for name, value in SETTINGS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    command += ["--storage", str(storage), "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+
+    def run() -> str:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **shared_ray.environment}
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    printed = run()
+    assert "0 blocks to attack" not in printed
+    assert "Local Lipschitz constant, selected checkpoints: 14 test images, 3 steps, seed 3" in " ".join(
+        printed.split()
+    )
+    assert "0 blocks to attack" in run()
+
+    ledger = Ledger(Store(str(storage)).child("tiny"), "tiny")
+    options = EvaluationOptions.model_validate(
+        {**SETTINGS, "mode": "off", "measure": MEASURES, "which": ("selected", "last")}
+    )
+    planner = Planner(options, ".")
+    for record in trained.records:
+        store, measured = ledger.trial_store(record.key), ledger.record(record.key)
+        assert measured is not None
+        assert len(measured.measures) == 2 * len(MEASURES)
+        assert measured.model_copy(update={"measures": ()}) == record
+        for target in planner.trial_targets(record, "seed", store, ProtocolOptions()):
+            assert isinstance(target, MeasureTarget)
+            blocks = [moved(task, tmp_path / "sequence").run("cpu") for task in target.tasks]
+            for which in target.checkpoints:
+                found = measured.measured(which, target.spec.name)
+                assert found is not None
+                assert found.values == target.collect(blocks, options).values
+                content = store.read(f"values-{which}-{target.spec.name}.npz")
+                assert content is not None
+                values = unpack(content)
+                assert values is not None
+                for name, whole in values.items():
+                    assert np.array_equal(whole, np.concatenate([block[name] for block in blocks])), name
+
+
+def moved(task: MeasureTask, root: Path) -> MeasureTask:
+    return elsewhere(task, str(root / task.weights))

@@ -79,10 +79,12 @@ def cell_differences(
         kind: kind of the intervals of the rates, which follows from the design.
         design: the design by which the cells of an adaptive sweep end.
     """
-    outcomes: dict[str, list[TrialRecord]] = {}
+    trials: dict[str, list[TrialRecord]] = {}
     for record in records:
         if has_label(record, label) is not None:
-            outcomes.setdefault(record.cell_id, []).append(record)
+            trials.setdefault(record.cell_id, []).append(record)
+    by_seed = {cell: _by_seed(group, label) for cell, group in trials.items()}
+    by_group = {cell: _by_group(group, label) for cell, group in trials.items()}
     counted = [cell for cell in cell_rates(records, label) if cell.trials]
     pairs = list(combinations(counted, 2))
     strict = 1 - (1 - level) / max(1, len(pairs))
@@ -92,13 +94,12 @@ def cell_differences(
             for asked in (level, strict)
         ]
         return [
-            _difference(pair, outcomes, label, "corners", (_corners(ends[0], pair), _corners(ends[1], pair)))
-            for pair in pairs
+            _difference(pair, by_seed, "corners", (_corners(ends[0], pair), _corners(ends[1], pair))) for pair in pairs
         ]
     found = [
-        _of_groups(pair, outcomes, label, level, strict)
+        _of_groups(pair, by_group, by_seed, level, strict)
         if kind == "clustered"
-        else _of_trials(pair, outcomes, label, level, strict)
+        else _of_trials(pair, by_seed, level, strict)
         for pair in pairs
     ]
     adjusted = holm([1.0 if one.p_value is None else one.p_value for one in found])
@@ -109,29 +110,32 @@ def cell_differences(
 
 
 Pair = tuple[CellRate, CellRate]
-ByCell = dict[str, list[TrialRecord]]
+BySeed = dict[str, dict[int, bool]]
+"""Whether the label holds, by cell and seed."""
+ByGroup = dict[str, dict[str, float]]
+"""Share of the trials for which the label holds, by cell and pinned group."""
 
 
-def _of_trials(pair: Pair, outcomes: ByCell, label: Label, level: float, strict: float) -> CellDifference:
+def _of_trials(pair: Pair, by_seed: BySeed, level: float, strict: float) -> CellDifference:
     counts = [(cell.unstable, cell.trials) for cell in pair]
-    one, other = (_by_seed(outcomes[cell.cell_id], label) for cell in pair)
+    one, other = (by_seed[cell.cell_id] for cell in pair)
     shared = one.keys() & other.keys()
     if len(shared) < max(FEWEST, SHARED * len(one), SHARED * len(other)):
         melded = difference_ends(counts[0], counts[1], level), difference_ends(counts[0], counts[1], strict)
-        return _difference(pair, outcomes, label, "melded", melded, exact_test(counts[0], counts[1]))
+        return _difference(pair, by_seed, "melded", melded, exact_test(counts[0], counts[1]))
     first, second = sum(one[s] and not other[s] for s in shared), sum(other[s] and not one[s] for s in shared)
     ends = paired_share_ends(first, second, len(shared), level), paired_share_ends(first, second, len(shared), strict)
-    return _difference(pair, outcomes, label, "paired", ends, paired_p_value(first, second, len(shared)))
+    return _difference(pair, by_seed, "paired", ends, paired_p_value(first, second, len(shared)))
 
 
-def _of_groups(pair: Pair, outcomes: ByCell, label: Label, level: float, strict: float) -> CellDifference:
-    one, other = (_by_group(outcomes[cell.cell_id], label) for cell in pair)
+def _of_groups(pair: Pair, by_group: ByGroup, by_seed: BySeed, level: float, strict: float) -> CellDifference:
+    one, other = (by_group[cell.cell_id] for cell in pair)
     differences = [one[group] - other[group] for group in one.keys() & other.keys()]
     if len(differences) < FEWEST:
-        return _difference(pair, outcomes, label, "groups", ((-1.0, 1.0), (-1.0, 1.0)))
+        return _difference(pair, by_seed, "groups", ((-1.0, 1.0), (-1.0, 1.0)))
     ends = bounded_mean_ends(differences, -1, 1, level), bounded_mean_ends(differences, -1, 1, strict)
     test = permutation_test((np.array(differences),), np.mean, permutation_type="samples", n_resamples=4095, rng=0)
-    return _difference(pair, outcomes, label, "groups", ends, float(test.pvalue))
+    return _difference(pair, by_seed, "groups", ends, float(test.pvalue))
 
 
 def _corners(cells: dict[str, CellRate], pair: Pair) -> Ends:
@@ -141,8 +145,7 @@ def _corners(cells: dict[str, CellRate], pair: Pair) -> Ends:
 
 def _difference(
     pair: Pair,
-    outcomes: ByCell,
-    label: Label,
+    by_seed: BySeed,
     basis: Basis,
     ends: tuple[Ends, Ends],
     p_value: float | None = None,
@@ -154,7 +157,7 @@ def _difference(
         basis=basis,
         ends=ends[0],
         together=ends[1],
-        correlation=_correlation(*(_by_seed(outcomes[cell.cell_id], label) for cell in pair)),
+        correlation=_correlation(*(by_seed[cell.cell_id] for cell in pair)),
         p_value=p_value,
         adjusted=None,
     )

@@ -195,9 +195,9 @@ def _bootstrap_thresholds(
 ) -> list[float]:
     """The recommended thresholds of bootstrap samples, drawn within cells, that have trials of both kinds."""
     values, where = np.unique(peaks, return_inverse=True)
-    drawn = np.concatenate([trials[rng.integers(len(trials), size=(resamples, len(trials)))] for trials in members], 1)
     found = []
-    for kept in drawn:
+    for _ in range(resamples):
+        kept = np.concatenate([trials[rng.integers(len(trials), size=len(trials))] for trials in members])
         hits = np.bincount(where[kept], positive[kept], len(values))
         others = np.bincount(where[kept], ~positive[kept], len(values))
         if hits.any() and others.any():

@@ -39,15 +39,23 @@ def replayable(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [r for r in records if r.verdict and r.verdict.outcome != "censored" and len(r.trace)]
 
 
+BLOCK = 256
+"""Largest number of trials whose scores are computed at once; the numbers of more leave the processor's cache."""
+
+
 class Traces:
-    """The traces of `replayable` trials as matrices, one for all trials that were measured at the same epochs."""
+    """The traces of `replayable` trials as matrices, each of trials that were measured at the same epochs."""
 
     def __init__(self, trials: Sequence[TrialRecord]) -> None:
         self.trials = trials
         groups: dict[bytes, list[int]] = {}
         for number, trial in enumerate(trials):
             groups.setdefault(trial.trace.column("epoch").tobytes(), []).append(number)
-        self.groups = [(np.frombuffer(epochs).astype(int), members) for epochs, members in groups.items()]
+        self.groups = [
+            (np.frombuffer(epochs).astype(int), members[start : start + BLOCK])
+            for epochs, members in groups.items()
+            for start in range(0, len(members), BLOCK)
+        ]
         # successive detectors read the same metrics, and the metrics of all would take the memory of the traces again
         self._matrices = lru_cache(maxsize=2)(self._read)
 

@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from analysis.statistics.intervals import Interval
 
@@ -24,17 +25,22 @@ def auc_within(strata: Sequence[Stratum], level: float = 0.95) -> tuple[float, I
     error is the larger one of two. Newcombe's (2006, *Confidence intervals for an effect size measure based on the
     Mann-Whitney statistic*, part 2, method 5) is that of exponential scores. Where scores separate fully, or at one
     subject in a stratum, it is not 0, as for Wilson's interval. DeLong's (1988) allows for positive subjects that vary
-    more than negative ones; it is estimated, and scaled with value * (1 - value). All strata are taken to have one AUC.
+    more than negative ones; it is estimated, scaled with value * (1 - value), and used with Student's t, whose degrees
+    of freedom are Satterthwaite's (1946) for the two kinds of subjects. All strata are taken to have one AUC.
     """
     sizes = [(len(positive), len(negative)) for positive, negative in strata]
     pairs = sum(n * m for n, m in sizes)
     below = [_below(positive, negative) for positive, negative in strata]
     above = [len(positive) - _below(negative, positive) for positive, negative in strata]
     auc = float(sum(count.sum() for count in below)) / pairs
-    spread = _squares([count - auc * m for count, (_, m) in zip(below, sizes, strict=True)])
-    spread += _squares([count - auc * n for count, (n, _) in zip(above, sizes, strict=True)])
-    found = spread / max(auc * (1 - auc), 1e-9)
+    spreads = (
+        _squares([count - auc * m for count, (_, m) in zip(below, sizes, strict=True)]),
+        _squares([count - auc * n for count, (n, _) in zip(above, sizes, strict=True)]),
+    )
     z, inside = float(norm.ppf((1 + level) / 2)), min(max(auc, 1e-9), 1 - 1e-9)
+    # Student's quantile takes the place of the normal one that multiplies the error below
+    heavier = (_student(level, spreads, (sum(n for n, _ in sizes), sum(m for _, m in sizes))) / z) ** 2
+    found = heavier * sum(spreads) / max(auc * (1 - auc), 1e-9)
 
     def error(value: float) -> float:
         one = (1 - value) / (2 - value) + value / (1 + value)
@@ -66,6 +72,14 @@ def _below(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
     ordered = np.sort(others)
     found: np.ndarray = (np.searchsorted(ordered, scores) + np.searchsorted(ordered, scores, side="right")) / 2
     return found
+
+
+def _student(level: float, spreads: tuple[float, float], sizes: tuple[int, int]) -> float:
+    """Quantile of Student's t for the sum of two variances, each estimated from a number of subjects."""
+    if not any(spreads):
+        return float(norm.ppf((1 + level) / 2))
+    squares = sum(spread**2 / max(size - 1, 1) for spread, size in zip(spreads, sizes, strict=True))
+    return float(student.ppf((1 + level) / 2, sum(spreads) ** 2 / squares))
 
 
 def _squares(residuals: Sequence[np.ndarray]) -> float:

@@ -94,7 +94,7 @@ def test_the_methods_page_names_every_method_beside_its_options(page: Page) -> N
 def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
     quick, table4 = options(page("--help all")), options(page("--help all --preset table4"))
     assert quick["--beta"].endswith("[0 <= x <= 1000 | over epochs] (preset quick: 1 6)")
-    assert quick["--epsilon"].endswith("(preset quick: 0.15 0.28)")
+    assert quick["--epsilon"].endswith("(preset quick: 0.1 0.28)")
     assert quick["--momentum"].endswith("(default: 0.9)")
     assert quick["--stop"].endswith("(default: --stop)")
     assert quick["--fosc-threshold"].endswith("(preset quick: 1.5)")

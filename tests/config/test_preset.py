@@ -72,7 +72,7 @@ def test_fields_quick_is_single_step_trades_on_fields(presets: Path) -> None:
 def test_presets_on_digits_judge_by_the_papers_thresholds(presets: Path, name: str, steps: int) -> None:
     expanded = sweep(load_preset(name, presets))
     cells = {(e.cell.attack.epsilon, e.cell.method.beta) for e in expanded.entries}
-    assert cells == {(epsilon, beta) for epsilon in (0.15, 0.28) for beta in (1, 6)}
+    assert cells == {(epsilon, beta) for epsilon in (0.1, 0.28) for beta in (1, 6)}
     for attack in (entry.cell.attack for entry in expanded.entries):
         assert attack.attack_steps == steps
         assert attack.attack_step_size == attack.epsilon / (1 if steps == 1 else 4)

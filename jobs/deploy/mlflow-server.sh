@@ -29,6 +29,8 @@ MLFLOW_FLASK_SERVER_SECRET_KEY=$(cat ~/.unmask/mlflow_secret_key)
 export MLFLOW_AUTH_CONFIG_PATH=$settings MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SERVER_SECRET_KEY
 # With the default size of the pool, some requests of dozens of clients fail, and the clients do not repeat them.
 export MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=20 MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW=20
+# Without this line, the server starts three more processes for jobs of language models.
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false
 
 MLFLOW_TRACKING_URI=http://127.0.0.1:$port python "$here/add-mlflow-user.py" job --may-write --wait &
 exec mlflow server --host 0.0.0.0 --port "$port" --workers 2 --app-name basic-auth \

@@ -167,7 +167,7 @@ def test_a_later_evaluation_is_written_with_its_table(stored: Stored, capsys: Ca
 
 def test_it_waits_for_no_driver_and_no_server(stored: Stored, capsys: Capture) -> None:
     with driver_lock(stored.ledger.store, "mine"):
-        stored.sync(code=2)
+        stored.sync(code=4)
     assert "is running this sweep" in capsys.readouterr().err
     stored.sync(uri="http://127.0.0.1:9", code=4)
     assert "--mlflow-uri http://127.0.0.1:9: no MLflow server answers" in capsys.readouterr().err

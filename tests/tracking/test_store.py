@@ -36,7 +36,7 @@ def test_four_drivers_at_once_make_one_working_store_without_chatter(tmp_path: P
     assert [driver.communicate()[0].decode() for driver in drivers] == [""] * 4
     assert [driver.returncode for driver in drivers] == [0] * 4
     assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_experiment_by_name("unmask") is not None
-    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".mlflow.db.lock", "mlflow.db"]
 
 
 def test_an_older_schema_is_upgraded(store: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ _HARMLESS = re.compile(r"\?(?:(?:endpoint=https?://[\w.\[\]:-]+|region=[\w-]+)(?
 """The options of an ``s3://`` address of this project."""
 _OPTION = re.compile(r"((?:--(?:address|mlflow-uri|storage|data-dir)|RAY_ADDRESS)[ =]+)(\S+)")
 _WORD = re.compile(r"\S+")
-_ADDRESS = re.compile(r":/|[?#][^=]*=|:[^@/]*@")
+_ADDRESS = re.compile(r":/|[?#][^=]*=|:.*@")
 _QUOTED = re.compile(r"""([('"\[<]*)(.*?)([;:,.)'"\]>]*)""", re.S)
 """A word between quotation marks and punctuation."""
 
@@ -28,7 +28,9 @@ def masked(address: str) -> str:
     scheme = _SCHEME.match(address)
     start = scheme[0] if scheme else ""
     rest = address[len(start) :]
-    _, sign, place = rest.rpartition("@")
+    before, sign, place = rest.rpartition("@")
+    if re.search(r"[?#]", before):  # what follows may be a host after a password, or the rest of a query
+        return start + HIDDEN
     return start + (HIDDEN if sign else "") + sign + _without_query(place)
 
 

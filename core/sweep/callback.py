@@ -120,8 +120,9 @@ class SweepCallback(Callback):
         self._finish(record or self._censored(mine, f"crashed: {self.crashes.reason(mine.key, trial)}"))
 
     def _crashed(self, key: str, trials: list[TuneTrial], trial: TuneTrial) -> None:
-        started = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
-        for line in self.crashes.crashed(key, trial, started):
+        self._keys[trial.trial_id] = key  # a process may end before Tune says that its trial has started
+        known = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
+        for line in self.crashes.crashed(key, trial, known):
             self.display.say(line)
 
     def _finish(self, record: TrialRecord) -> None:

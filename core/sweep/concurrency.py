@@ -16,19 +16,19 @@ LOOK_EVERY_S = 2.0
 class Concurrency:
     """Adapts the limit of Tune's own concurrency limiter to the cluster. The driver must call `look` often.
 
-    When nodes leave, running trials are not ended: those that lost their node wait for room, and no new trial starts
-    before.
+    When nodes leave, running trials are not ended. Trials that lost their node wait for room, and no new trial starts
+    before them.
+
+    Args:
+        searcher: suggests trials without a limit.
+        measure: the present capacity of the cluster.
+        limit: largest number of trials at once; None: as many as fit.
 
     Attributes:
         limiter: the searcher to give to Tune.
     """
 
     def __init__(self, searcher: Searcher, measure: Callable[[], Capacity], limit: int | None) -> None:
-        """Args:
-        searcher: suggests trials without an end to their number.
-        measure: the present capacity of the cluster.
-        limit: largest number of trials at once; None: as many as fit.
-        """
         self._measure, self._limit = measure, limit
         self._capacity = measure()
         self._looked = time.monotonic()

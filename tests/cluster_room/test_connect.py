@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import core
 from core.cluster.connect import connect
 
 
@@ -20,3 +25,27 @@ def test_an_address_for_jobs_is_no_cluster_to_join(monkeypatch: pytest.MonkeyPat
 def test_nobody_listens(address: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"--address {address}: no Ray cluster answers there")):
         connect(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "joined", "confined"),
+    [(None, "", True), ("local", "", True), ("head:6379", "", False), ("auto", "", False), (None, "head:6379", False)],
+)
+def test_only_a_cluster_that_the_driver_starts_is_confined_to_its_machine(
+    address: str | None, joined: str, confined: bool
+) -> None:
+    code = (
+        "import os, sys\n"
+        "from core.cluster.chosen import ONE_MACHINE, keep_on_loopback\n"
+        "assert 'ray' not in sys.modules\n"
+        f"keep_on_loopback({address!r})\n"
+        "print(os.environ.get(ONE_MACHINE))\n"
+        "import ray\n"
+        "os.environ.pop(ONE_MACHINE, None)\n"
+        f"keep_on_loopback({address!r})\n"
+        "print(os.environ.get(ONE_MACHINE))\n"
+    )
+    environment = {**os.environ, "RAY_ADDRESS": joined, "PYTHONPATH": str(Path(core.__file__).parents[1])}
+    environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0" if confined else "None", "None"]

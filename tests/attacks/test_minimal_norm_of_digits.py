@@ -20,11 +20,14 @@ IMAGES, RESTARTS = 12, 16
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[nn.Module, Tensor, Tensor]:
-    """A small CNN in float32 that is right on almost all test images, and some of these."""
+    """A small CNN that is right on almost all test images, and some of these.
+
+    It is trained in float64, in which other processors find almost the same weights.
+    """
     cell = Cell.from_flat({"dataset": "digits", "model": "small-cnn"})
     data = load_dataset(cell.data, Path())
-    model = build_model(cell.model, cell.data.shape, seed=0)
-    x, y = to_float(data.train.images), data.train.labels
+    model = build_model(cell.model, cell.data.shape, seed=0).double()
+    x, y = to_float(data.train.images).double(), data.train.labels
     optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
     rng = torch.Generator().manual_seed(0)
     for _ in range(8):
@@ -32,7 +35,7 @@ def digits() -> tuple[nn.Module, Tensor, Tensor]:
             optimiser.zero_grad()
             F.cross_entropy(model(x[rows]), y[rows]).backward()
             optimiser.step()
-    model.eval()
+    model.eval().float()
     test, labels = to_float(data.test.images), data.test.labels
     with torch.no_grad():
         assert (model(test).argmax(1) == labels).float().mean() > 0.95
@@ -95,7 +98,7 @@ def test_norms_of_a_trained_network_are_those_of_an_independent_search(
 
 ATTACKS: dict[MinimalNorm, int] = {"minimal-deepfool": 50, "minimal-cw": 400}
 RATIOS: dict[MinimalNorm, tuple[float, float, float]] = {
-    "minimal-deepfool": (0.98, 1.3, 2.0),
-    "minimal-cw": (0.98, 1.03, 1.3),
+    "minimal-deepfool": (0.95, 1.4, 2.5),
+    "minimal-cw": (0.95, 1.06, 1.5),
 }
 """Least, median and largest norm in units of the independent search's. Neither search is exact."""

@@ -48,8 +48,8 @@ def difference_sections(context: ReportContext) -> list[Section]:
     differ = sum(one.differ for one in found)
     text = (
         f"{differ} of {len(found)} pairs of cells differ, with an error of at most 5 % over all pairs together. The "
-        f'intervals of the column "all pairs" hold together at {level}, also for pairs that were chosen because of their '
-        "results."
+        f'intervals of the column "all pairs" hold together at {level}, also for pairs that were chosen because of '
+        "their results."
     )
     table = TextTable(header, rows, 2, caption).without_empty_columns()
     return [Section("differences", "Differences between cells", text, tables=[table], note=_pairing(context))]

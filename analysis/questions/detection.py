@@ -90,7 +90,7 @@ def judge_detectors(
             replays = replay(traces, make(threshold=0, patience=patience, grace=grace))
         except KeyError as missing:
             for found in judged.values():
-                found.skipped[title] = _incomplete(trials, missing.args[0])
+                found.skipped[title] = _incomplete(traces, missing.args[0])
             continue
         for failure, found in judged.items():
             entering = [number for number, kind in enumerate(known[failure]) if kind is not None]
@@ -106,13 +106,12 @@ def judge_detectors(
     return judged
 
 
-def _incomplete(trials: Sequence[TrialRecord], metric: str) -> str:
+def _incomplete(traces: Traces, metric: str) -> str:
     """A sentence that says how many epochs of the traces lack the metric."""
-    measured = sum(record.trace.measured(metric) for record in trials)
-    epochs = sum(len(record.trace) for record in trials)
+    measured = traces.measured(metric)
     if not measured:
         return f"the traces have no {metric}"
-    return f"{metric} was measured in {measured} of {epochs} epochs, and a detector needs every epoch"
+    return f"{metric} was measured in {measured} of {traces.epochs} epochs, and a detector needs every epoch"
 
 
 def detector_quality(
@@ -159,9 +158,9 @@ def detector_quality(
     low, high = np.quantile(
         _bootstrap_thresholds(peaks, positive, members, resamples, rng), [(1 - level) / 2, (1 + level) / 2]
     )
-    begun = compress(onsets or [None] * len(replays), both)
-    alarms = [(onset, one.alarm_epoch(threshold)) for onset, one in zip(begun, judged, strict=True)]
-    leads = [onset - alarm for onset, alarm in alarms if onset is not None and alarm is not None]
+    begun = zip(compress(onsets or [None] * len(replays), both), judged, strict=True)
+    known = [(one, onset) for onset, one in begun if onset is not None]
+    leads = [onset - alarm for one, onset in known if (alarm := one.alarm_epoch(threshold)) is not None]
     cross_validated = _cross_validate(peaks, positive, rng, level)
     return DetectorQuality(
         name=name,

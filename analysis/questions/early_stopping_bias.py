@@ -166,6 +166,8 @@ def _corrected(
     n, known = len(trials), sum(_unstable(r) for r in trials if not _stoppable(r))
     either = known + stoppable
     plain: IntervalKind = "anytime" if kind == "anytime" else "clopper-pearson"
+    # that of the rates on the page
+    usual: IntervalKind = "anytime" if kind == "anytime" else "blaker"
     if any(r.can_be_stopped for r in trials):
         product = melded_product if kind == "melded" else anytime_product
         found = product((either, n), (stoppable, either), (fine, followed), level)
@@ -184,7 +186,7 @@ def _corrected(
         representatives=followed,
         rate=rate,
         interval=found,
-        ever=proportion(LABEL_QUESTIONS["ever"], sum(has_label(r, "ever") is True for r in trials), n, level, plain),
+        ever=proportion(LABEL_QUESTIONS["ever"], sum(has_label(r, "ever") is True for r in trials), n, level, usual),
     )
 
 

@@ -10,6 +10,7 @@ from itertools import combinations
 
 import numpy as np
 from firthmodels import FirthLogisticRegression, detect_separation
+from scipy.optimize import linprog
 from scipy.special import expit
 from scipy.stats import boschloo_exact, fisher_exact
 from scipy.stats import t as student
@@ -88,7 +89,7 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
     factors, coupled = naming_factors(trials), coupled_options(trials)
     plan = design_matrix([record.cell for record in trials], factors)
     notes = [
-        f"{', '.join(coupled[name])} cannot be distinguished from {name}: they change together in this sweep"
+        f"the effect of {name} cannot be told from that of {', '.join(coupled[name])}: they change together"
         for name in factors
         if coupled[name]
     ]
@@ -114,7 +115,7 @@ def factor_effects(records: Sequence[TrialRecord], label: Label = "any", level: 
             p_value=float(p_values[i]),
             adjusted=adjusted,
             average_change=_average_change(model, plan.columns, i),
-            separated=not finite[i],
+            separated=not finite[i] and _divides(x, outcome, i),
         )
         for i, (column, adjusted) in enumerate(zip(plan.columns, holm(list(p_values)), strict=True))
     ]
@@ -228,6 +229,21 @@ def _average_change(model: FirthLogisticRegression, columns: list[DesignColumn],
     low[:, siblings] = high[:, siblings] = 0
     low[:, index], high[:, index] = x[:, index].min(), x[:, index].max()
     return float((expit(high @ model.coef_ + model.intercept_) - expit(low @ model.coef_ + model.intercept_)).mean())
+
+
+def _divides(x: np.ndarray, outcome: np.ndarray, column: int) -> bool:
+    """Whether a column of a separated design divides the outcomes, alone or in all directions that divide them.
+
+    Where another column divides them, a coefficient may take a little of either sign beside it: its likelihood has no
+    maximum, but its column need not divide anything.
+    """
+    if not np.asarray(detect_separation(x[:, [column]], outcome).is_finite)[0]:
+        return True
+    known = np.column_stack([x, np.ones(len(x))])
+    sides = np.unique(np.where(outcome[:, None] == 1, known, -known), axis=0)
+    aim = np.eye(known.shape[1])[column]
+    least, most = (linprog(s * aim, A_ub=-sides, b_ub=np.zeros(len(sides)), bounds=(-1, 1)).fun for s in (1, -1))
+    return bool(max(least, most) > -1e-9)
 
 
 def _separation_note(effect: Effect) -> str:

@@ -48,6 +48,7 @@ class Traces:
 
     def __init__(self, trials: Sequence[TrialRecord]) -> None:
         self.trials = trials
+        self.epochs = sum(len(trial.trace) for trial in trials)
         groups: dict[bytes, list[int]] = {}
         for number, trial in enumerate(trials):
             groups.setdefault(trial.trace.column("epoch").tobytes(), []).append(number)
@@ -59,6 +60,10 @@ class Traces:
         # successive detectors read the same metrics, and the metrics of all would take the memory of the traces again
         self._matrices = lru_cache(maxsize=2)(self._read)
 
+    def measured(self, metric: str) -> int:
+        """Number of epochs of all trials that have the metric."""
+        return sum(trial.trace.measured(metric) for trial in self.trials)
+
     def matrices(self, metric: str) -> list[np.ndarray]:
         """For each group the metric's values, ``[trials, epochs]``, NaN if not finite.
 
@@ -68,7 +73,7 @@ class Traces:
         return self._matrices(metric)
 
     def _read(self, metric: str) -> list[np.ndarray]:
-        if any(trial.trace.measured(metric) < len(trial.trace) for trial in self.trials):
+        if self.measured(metric) < self.epochs:
             raise KeyError(metric)
         return [np.stack([self.trials[n].trace.column(metric) for n in members]) for _, members in self.groups]
 

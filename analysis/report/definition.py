@@ -22,7 +22,8 @@ def unstable_definition(protocol: Mapping[str, Any]) -> str:
         f"{100 * protocol['overestimation_gap']:g} points above the accuracy under {square} "
         f"({protocol['square_queries']} queries), if the FGSM accuracy is at least "
         f"{100 * protocol['catastrophic_gap']:g} points above the {pgd} accuracy (catastrophic overfitting), or if the "
-        f"alarm is still on. The alarm goes on after {epochs} with {detector} above {threshold:g}"
+        "alarm is still on. It is unstable at any time if it is unstable at its end, or if the alarm was ever on. The "
+        f"alarm goes on after {epochs} with {detector} above {threshold:g}"
         + (
             f"; the first {grace} epochs do not count."
             if grace > 1

@@ -53,8 +53,10 @@ class Rows(Sequence[Row]):
         """The values of a metric in all rows, NaN where a row lacks it or its value is not finite."""
         import numpy as np  # most readers of records need no column
 
-        found = np.full(len(self), np.nan)
         values, first = np.frombuffer(self._values), 0
+        if len(self._blocks) == 1 and name in (names := self._blocks[0].names):
+            return values[names.index(name) :: len(names)].copy()
+        found = np.full(len(self), np.nan)
         for names, rows, start in self._blocks:
             if name in names:
                 width = len(names)

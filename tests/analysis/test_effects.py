@@ -76,6 +76,16 @@ def test_separation_is_what_a_linear_program_finds(record: Callable) -> None:
     assert sum("separation" in note for note in found.notes) == 2
 
 
+def test_an_option_beside_one_that_divides_the_trials_has_its_own_estimate(record: Callable) -> None:
+    """Batch size divides the trials, beta does nothing: the likelihood has no maximum in either coefficient."""
+    found = factor_effects(sweep(record, lambda c: float(c["batch_size"] < 100), GRID, 4))
+    effects = {effect.factor: effect for effect in found.effects}
+    assert {name: effect.separated for name, effect in effects.items()} == {"batch_size": True, "beta": False}
+    assert effects["beta"].odds_ratio == pytest.approx(1, abs=1e-3)
+    assert effects["beta"].low == pytest.approx(1 / effects["beta"].high, rel=1e-3)
+    assert sum("separation" in note for note in found.notes) == 1
+
+
 def test_the_strongest_factor_comes_first(record: Callable) -> None:
     records = sweep(record, lambda c: 0.9 if c["beta"] < 2 else 0.5 if c["beta"] < 4 else 0.05, GRID, 20)
     first, second = factor_effects(records).effects
@@ -93,7 +103,7 @@ def test_what_cannot_be_estimated_is_said(record: Callable) -> None:
     few = [
         record(i, "unstable" if i else "stable", cell={"beta": beta, "lr": lr}) for i, (beta, lr) in enumerate(settings)
     ]
-    assert factor_effects(few[:2]).notes[0].startswith("lr cannot be distinguished from beta")
+    assert factor_effects(few[:2]).notes[0].startswith("the effect of beta cannot be told from that of lr")
     assert [effect.separated for effect in factor_effects(few).effects] == [True, True]
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, sqrt
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import norm
 
 from analysis.questions.rates import group_by_cell, varying_factors
 from analysis.questions.replay import lasting
-from analysis.statistics.blaker import blaker_ends
-from analysis.statistics.intervals import Interval
+from analysis.statistics.intervals import Interval, interval
 from core.records import Evidence, TrialRecord
 from core.verdict import FoscDetector
 
@@ -101,12 +100,14 @@ def profile(cells: Sequence[CellValues], thresholds: np.ndarray, level: float = 
     return Profile(thresholds, mean / len(cells), low, high)
 
 
-def image_errors(records: Sequence[TrialRecord], level: float = 0.95) -> list[ImageError]:
+def image_errors(
+    records: Sequence[TrialRecord], level: float = 0.95, kind: Literal["blaker", "anytime"] = "blaker"
+) -> list[ImageError]:
     """For each cell, what the rate of the gap's label owes to the test images.
 
     The standard error of a gap at the threshold t is at most sqrt(t (1 - t) / n) for n images of which no image is
     broken by PGD only. Errors of the trials are taken to be equal, the worst case. Half of the interval's error is for
-    the images, half for the trials.
+    the images, half for the trials. The kind ``anytime`` holds where the numbers of trials depended on results.
     """
     found, half = [], (1 + level) / 2
     images = {record.cell_id: evidence.measurement("square").images for record, evidence in _evidence(records)}
@@ -114,10 +115,10 @@ def image_errors(records: Sequence[TrialRecord], level: float = 0.95) -> list[Im
     for cell in gaps(records):
         t, n = threshold[cell.cell_id], images[cell.cell_id]
         shift, trials = float(norm.ppf((1 + half) / 2)) * sqrt(t * (1 - t) / n), len(cell.values)
-        low = blaker_ends(cell.count(t + shift), trials, half)[0]
-        high = blaker_ends(cell.count(t - shift), trials, half)[1]
+        low = interval(kind, cell.count(t + shift), trials, half).low
+        high = interval(kind, cell.count(t - shift), trials, half).high
         rates = cell.share(t + shift), cell.share(t - shift)
-        found.append(ImageError(cell.cell_id, n, shift, rates, Interval(low, high, level, "blaker")))
+        found.append(ImageError(cell.cell_id, n, shift, rates, Interval(low, high, level, kind)))
     return found
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.questions.threshold_curves import CellValues, fosc_peaks, gaps, image_errors, profile
 from analysis.statistics.blaker import blaker_ends
+from analysis.statistics.intervals import confidence_sequence
 from core.records import TrialRecord
 from core.verdict import FoscDetector
 
@@ -71,3 +72,6 @@ def test_images_that_all_trials_share_widen_the_interval(trial: Callable[..., Tr
     assert found.shift == pytest.approx(2.2414 * np.sqrt(0.08 * 0.92 / 400), rel=1e-3)
     assert found.rates == (1 / 5, 4 / 5)
     assert (found.interval.low, found.interval.high) == (blaker_ends(1, 5, 0.975)[0], blaker_ends(4, 5, 0.975)[1])
+    (looked,) = image_errors(records, kind="anytime")
+    ends = confidence_sequence(1, 5, 0.975).low, confidence_sequence(4, 5, 0.975).high
+    assert (looked.interval.low, looked.interval.high) == ends

@@ -22,7 +22,11 @@ def early_stopping_sections(context: ReportContext) -> list[Section]:
         "alarm and show how often that happens."
     )
     if not tables:
-        text += " No trial of this sweep was stopped early or audited; --audit 0.2 would audit one trial in five."
+        share = context.records[0].protocol.get("audit") or 0
+        drawn = (
+            f"its share of audits, {share:g}, drew none yet" if share else "--audit 0.2 would audit one trial in five"
+        )
+        text += f" No trial of this sweep was stopped early or audited; {drawn}."
     return [Section("stopping", "Bias of early stopping", text, tables=tables)]
 
 

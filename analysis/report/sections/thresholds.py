@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.questions.threshold_curves import CellValues, fosc_peaks, gaps, image_errors, profile
+from analysis.questions.threshold_curves import CellValues, ImageError, fosc_peaks, gaps, image_errors, profile
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
 from analysis.report.figures.thresholds import grid, threshold_curves
@@ -65,7 +65,7 @@ def _table(
     context: ReportContext, by_gap: Sequence[CellValues], by_fosc: Sequence[CellValues], gap: float, fosc: float
 ) -> TextTable:
     peaks = {cell.cell_id: cell for cell in by_fosc}
-    errors = {error.cell_id: error for error in image_errors([r for r in context.counted if r.verdict], context.level)}
+    errors = {error.cell_id: error for error in _errors(context)}
     rows = []
     for cell in by_gap:
         low, middle, high = 100 * np.quantile(cell.values, (0.25, 0.5, 0.75))
@@ -95,8 +95,13 @@ def _table(
     return TextTable(header, rows, 1, caption).without_empty_columns()
 
 
+def _errors(context: ReportContext) -> list[ImageError]:
+    ended = [record for record in context.counted if record.verdict]
+    return image_errors(ended, context.level, "anytime" if context.other_interval == "anytime" else "blaker")
+
+
 def _images(context: ReportContext) -> str:
-    errors = image_errors([record for record in context.counted if record.verdict], context.level)
+    errors = _errors(context)
     images = sorted({error.images for error in errors})
     shift = max(error.shift for error in errors)
     return (

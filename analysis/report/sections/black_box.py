@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from analysis.questions.rates import group_by_cell, naming_factors, outcome
@@ -16,6 +17,8 @@ from core.records import Evidence, Measurement, TrialRecord
 
 WHITE_BOX = ("clean", "pgd-10")
 TRANSFER = "transfer-"
+CHECKSUM = re.compile(r"-[0-9a-f]{8}$")
+"""The end of a source's name, such as ``resnet34-1a2b3c4d``."""
 
 
 def black_box_sections(context: ReportContext) -> list[Section]:
@@ -47,7 +50,7 @@ def black_box_sections(context: ReportContext) -> list[Section]:
                         *(factors or ["cell"]),
                         "outcome",
                         "trials",
-                        *(attack_name(a.removeprefix(TRANSFER)) for a in attacks),
+                        *_names(attacks),
                     ],
                     rows,
                     len(factors or ["cell"]) + 1,
@@ -72,6 +75,13 @@ def _transferred(record: TrialRecord) -> Evidence | None:
 
 def _shown(measured: Measurement) -> bool:
     return measured.attack in WHITE_BOX or measured.attack.startswith((TRANSFER, "square"))
+
+
+def _names(labels: Sequence[str]) -> list[str]:
+    """Names of columns. The checksum of a source is left out unless two sources have one architecture."""
+    whole = [attack_name(label.removeprefix(TRANSFER)) for label in labels]
+    short = [CHECKSUM.sub("", name) for name in whole]
+    return [one if short.count(one) == 1 else name for one, name in zip(short, whole, strict=True)]
 
 
 def _kind(attack: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.questions.rates import CellRate
 from analysis.statistics.intervals import Interval
+from analysis.statistics.means import MeanStd
 from core.config import Passes
 from core.config.naming import format_value
 
@@ -65,10 +66,17 @@ def format_gap(cell: CellRate) -> str:
     gap = cell.autoattack_gap
     if gap is None:
         return NOTHING
-    deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.1f}"
-    return f"{100 * gap.mean:.1f}{deviation}" + (f" ({gap.trials})" if gap.trials < cell.trials else "")
+    return format_mean(gap) + (f" ({gap.trials})" if gap.trials < cell.trials else "")
 
 
 def format_percent(value: float | None) -> str:
     """A share in [0, 1] in percent, with one decimal and without a sign: ``27.3``."""
     return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def format_mean(mean: MeanStd | None, sign: str = "") -> str:
+    """A mean share with its standard deviation in percent; with ``sign="+"`` positive numbers have a sign, too."""
+    if mean is None:
+        return NOTHING
+    deviation = "" if mean.deviation is None else f" ± {100 * mean.deviation:.1f}"
+    return f"{100 * mean.mean:{sign}.1f}{deviation}"

@@ -198,9 +198,29 @@ def test_the_black_box_table_has_square_and_transfers_of_one_evaluation() -> Non
     ]
     (section,) = black_box_sections(report_context("s", records))
     (row,) = section.tables[0].rows
-    assert section.tables[0].header[3:] == ["Clean", "PGD-10", "Square", "transfer-PGD-10"]
-    assert row[1:] == ["stable", "2", "0.9000 ± 0.0000", "0.5000 ± 0.0000", "0.3000 ± 0.0707", "0.8000 ± 0.0707"]
+    assert section.tables[0].header[3:] == ["Clean", "PGD-10", "Square", "PGD-10"]
+    assert row[1:] == ["stable", "2", "90.0 ± 0.0", "50.0 ± 0.0", "30.0 ± 7.1", "80.0 ± 7.1"]
     assert black_box_sections(report_context("s", records[2:])) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "columns"),
+    [
+        (("vgg11-1a2b3c4d", "resnet18-1a2b3c4d"), ("PGD-10 from resnet18", "PGD-10 from vgg11")),
+        (("vgg11-2a2b3c4d", "vgg11-1a2b3c4d"), ("PGD-10 from vgg11-1a2b3c4d", "PGD-10 from vgg11-2a2b3c4d")),
+    ],
+)
+def test_columns_of_the_black_box_table_do_not_depend_on_the_order_of_the_commands(
+    sources: tuple[str, ...], columns: tuple[str, ...]
+) -> None:
+    names = (*(f"transfer-pgd-10 from {source}" for source in sources), "square", "pgd-10", "clean")
+    measured = [
+        Measurement(attack=name, accuracy=0.5, images=10, split="test", steps=20 if name == "pgd-10" else None)
+        for name in names
+    ]
+    evidence = Evidence(checkpoint="selected", epoch=1, measurements=tuple(measured))
+    (section,) = black_box_sections(report_context("s", [best_end(0, 0.5, 0.4, evaluations=(evidence,))]))
+    assert section.tables[0].header[3:] == ["Clean", "PGD-20", "Square", *columns]
 
 
 def test_autoattack_counts_where_both_checkpoints_have_it_on_the_same_images() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from analysis.questions.rates import group_by_cell, naming_factors, outcome
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
-from analysis.report.formatting import NOTHING
+from analysis.report.formatting import format_mean
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.means import MeanStd
@@ -16,6 +17,8 @@ from core.records import Evidence, Measurement, TrialRecord
 
 WHITE_BOX = ("clean", "pgd-10")
 TRANSFER = "transfer-"
+CHECKSUM = re.compile(r"-[0-9a-f]{8}$")
+"""The end of a source's name, such as ``resnet34-1a2b3c4d``."""
 
 
 def black_box_sections(context: ReportContext) -> list[Section]:
@@ -23,7 +26,8 @@ def black_box_sections(context: ReportContext) -> list[Section]:
     evaluated = [(record, evidence) for record in context.counted if (evidence := _transferred(record)) is not None]
     if not evaluated:
         return []
-    attacks = dict.fromkeys(m.label for _, evidence in evaluated for m in evidence.measurements if _shown(m))
+    shown = {m.label: _kind(m.attack) for _, evidence in evaluated for m in evidence.measurements if _shown(m)}
+    attacks = sorted(shown, key=lambda label: (shown[label], label))
     groups = group_by_cell([record for record, _ in evaluated])
     factors = naming_factors([group[0] for group in groups.values()])
     evidence_of = {record.key: evidence for record, evidence in evaluated}
@@ -42,11 +46,17 @@ def black_box_sections(context: ReportContext) -> list[Section]:
             "another network's gradients find. Counterpart: Table 2 of SEAT.",
             tables=[
                 TextTable(
-                    [*(factors or ["cell"]), "outcome", "trials", *map(attack_name, attacks)],
+                    [
+                        *(factors or ["cell"]),
+                        "outcome",
+                        "trials",
+                        *_names(attacks),
+                    ],
                     rows,
                     len(factors or ["cell"]) + 1,
-                    f"Accuracies of selected checkpoints on {' or '.join(map(str, images))} test images, mean ± sample "
-                    "sd over trials. Transfer: adversarial images of the network that --source named.",
+                    f"Accuracies of selected checkpoints in percent on {' or '.join(map(str, images))} test images, "
+                    "mean ± sample sd over trials. From: adversarial images of the network that --source named. A "
+                    "transfer that leaves more than PGD says nothing.",
                 )
             ],
         )
@@ -67,6 +77,18 @@ def _shown(measured: Measurement) -> bool:
     return measured.attack in WHITE_BOX or measured.attack.startswith((TRANSFER, "square"))
 
 
+def _names(labels: Sequence[str]) -> list[str]:
+    """Names of columns. The checksum of a source is left out unless two sources have one architecture."""
+    whole = [attack_name(label.removeprefix(TRANSFER)) for label in labels]
+    short = [CHECKSUM.sub("", name) for name in whole]
+    return [one if short.count(one) == 1 else name for one, name in zip(short, whole, strict=True)]
+
+
+def _kind(attack: str) -> int:
+    """Place of an attack among the columns: clean images, PGD, Square, transfers."""
+    return WHITE_BOX.index(attack) if attack in WHITE_BOX else len(WHITE_BOX) + attack.startswith(TRANSFER)
+
+
 def _mean(chosen: Sequence[Evidence], label: str) -> str:
     known = [m.accuracy for evidence in chosen for m in evidence.measurements if m.label == label]
-    return str(MeanStd.of(known)) if known else NOTHING
+    return format_mean(MeanStd.of(known) if known else None)

@@ -6,10 +6,9 @@ from analysis.questions.robust_overfitting import BestAndEnd, best_and_end
 from analysis.report.attack_names import attack_name
 from analysis.report.context import ReportContext
 from analysis.report.facets import distinct_factors
-from analysis.report.formatting import NOTHING, format_value
+from analysis.report.formatting import format_mean, format_value
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
-from analysis.statistics.means import MeanStd
 
 
 def overfitting_sections(context: ReportContext) -> list[Section]:
@@ -37,12 +36,5 @@ def overfitting_sections(context: ReportContext) -> list[Section]:
 
 def _line(row: BestAndEnd, names: list[str]) -> list[str]:
     cell = [format_value(row.factors[name]) for name in names] or [row.cell_id]
-    numbers = [_percent(row.best), _percent(row.end), _percent(row.difference, sign="+")]
+    numbers = [format_mean(row.best), format_mean(row.end), format_mean(row.difference, sign="+")]
     return [*cell, attack_name(row.label), str(row.best.trials), str(row.images), *numbers]
-
-
-def _percent(value: MeanStd | None, sign: str = "") -> str:
-    if value is None:
-        return NOTHING
-    deviation = "" if value.deviation is None else f" ± {100 * value.deviation:.1f}"
-    return f"{100 * value.mean:{sign}.1f}{deviation}"

@@ -7,10 +7,10 @@ here=$(dirname "$(readlink -f "$0")")
 sudo apt-get -o DPkg::Lock::Timeout=600 update -qq
 sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq postgresql
 # The database user has the login name, because PostgreSQL's local socket identifies this user without a password.
-sudo -u postgres psql -qtc "select 1 from pg_roles where rolname = '$USER'" | grep -q 1 ||
+[ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_roles where rolname = '$USER'")" ] ||
   sudo -u postgres createuser "$USER"
 for database in mlflow mlflow_auth; do
-  sudo -u postgres psql -qtc "select 1 from pg_database where datname = '$database'" | grep -q 1 ||
+  [ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_database where datname = '$database'")" ] ||
     sudo -u postgres createdb --owner "$USER" "$database"
 done
 
@@ -24,7 +24,8 @@ install -m 600 /dev/null ~/.mlflow/credentials
 printf '[mlflow]\nmlflow_tracking_username = job\nmlflow_tracking_password = %s\n' \
   "$(cat ~/.unmask/mlflow_job_password)" >~/.mlflow/credentials
 
-sed "s|@USER@|$USER|; s|@HERE@|$here|" "$here/mlflow.service" | sudo tee /etc/systemd/system/mlflow.service >/dev/null
+unit=$(sed "s|@USER@|$USER|; s|@HERE@|$here|" "$here/mlflow.service")
+sudo tee /etc/systemd/system/mlflow.service >/dev/null <<<"$unit"
 sudo systemctl daemon-reload
 sudo systemctl enable mlflow.service
 sudo systemctl restart mlflow.service

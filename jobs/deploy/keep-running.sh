@@ -23,7 +23,10 @@ run() {
   local code
   "$@" &
   child=$!
-  [ -z "$stopped" ] || kill -TERM "$child" 2>/dev/null # the signal came before the command had started
+  # The signal came before the command had started. Bash's new process ignores signals until it has become the command.
+  while [ -n "$stopped" ] && kill -TERM "$child" 2>/dev/null; do
+    sleep 0.1
+  done
   wait "$child"
   code=$?
   while kill -0 "$child" 2>/dev/null; do # a signal has ended `wait` before the command has ended

@@ -35,6 +35,7 @@ def page(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_fixed_design_shows_both_intervals(page, make_sweep):
     records = make_sweep(betas=(1, 6), batch_sizes=(64,), seeds=4)
     text = page(records, level=0.9)
@@ -80,6 +81,7 @@ def test_many_recoveries_are_cut_and_said_to_be(page, make_trial):
     assert f"The first {MAX_RECOVERIES} of {MAX_RECOVERIES + 2} recoveries." in text
 
 
+@pytest.mark.slow
 def test_cost_is_money_with_a_price(page, make_sweep):
     records = make_sweep(betas=(1,), batch_sizes=(64,), seeds=3)
     seconds = sum(record.device_seconds for record in records)

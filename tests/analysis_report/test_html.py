@@ -230,6 +230,7 @@ def test_works_on_what_is_there(report, make_sweep, make_trial, case, said):
     assert case == "no sgcs" or not records or "SGCS" in page.text or not records[0].trace
 
 
+@pytest.mark.slow
 def test_paper_s_cells_stand_beside_ours(report, make_sweep):
     paper_setup = {"dataset": "cifar100", "model": "resnet18", "augment": "crop-flip"}
     records = make_sweep(betas=(3,), batch_sizes=(256, 512), seeds=4, epochs=20, **paper_setup)

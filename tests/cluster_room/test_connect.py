@@ -29,7 +29,13 @@ def test_nobody_listens(address: str) -> None:
 
 @pytest.mark.parametrize(
     ("address", "joined", "confined"),
-    [(None, "", True), ("local", "", True), ("head:6379", "", False), ("auto", "", False), (None, "head:6379", False)],
+    [
+        (None, "", True),
+        ("head:6379", "", False),
+        pytest.param("local", "", True, marks=pytest.mark.slow),
+        pytest.param("auto", "", False, marks=pytest.mark.slow),
+        pytest.param(None, "head:6379", False, marks=pytest.mark.slow),
+    ],
 )
 def test_only_a_cluster_that_the_driver_starts_is_confined_to_its_machine(
     address: str | None, joined: str, confined: bool

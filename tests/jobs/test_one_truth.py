@@ -92,7 +92,14 @@ def test_stopped_trials_do_not_count_before_earlier_seeds(stored: Stored) -> Non
     assert stored.counts() == {(1, 2)}, "seeds 0 and 1; what ended since the driver last wrote counts at once"
 
 
-@pytest.mark.parametrize("changes", [{"written_at": 0.0}, {"state": "interrupted"}, {"state": "failed"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"written_at": 0.0},
+        pytest.param({"state": "interrupted"}, marks=pytest.mark.slow),
+        pytest.param({"state": "failed"}, marks=pytest.mark.slow),
+    ],
+)
 def test_nor_do_they_when_the_driver_is_gone(stored: Stored, changes: dict[str, Any]) -> None:
     stored.say(**changes)
     assert stored.counts() == {(0, 0)}

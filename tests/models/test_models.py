@@ -104,7 +104,7 @@ def test_resnets_average_what_three_halvings_leave(name: str, image_size: int, s
     assert torch.allclose(model[-1](features), model[-1][-1](features.mean(dim=(2, 3))), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34"])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet34", marks=pytest.mark.slow)])
 def test_resnets_compute_what_torchvisions_do_with_a_cifar_stem(name: str) -> None:
     """The weights are copied in order to torchvision's ResNet with a 3x3 stem and without max-pooling."""
     ours = build_model(ModelOptions(model=name), CIFAR, 3)

@@ -64,10 +64,13 @@ def lose_a_metric(store: str, run: str) -> None:
     change_database(store, "delete from latest_metrics where run_uuid = ? and key = 'val/fosc'", run)
 
 
-CHANGES = [delete, add_metric, add_epoch, change_tag, end_as_failed, lose_params, change_params, lose_a_metric]
+QUICK = [delete, add_epoch, change_params]
+SLOW = [add_metric, change_tag, end_as_failed, lose_params, lose_a_metric]
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize(
+    "change", [*QUICK, *(pytest.param(change, marks=pytest.mark.slow) for change in SLOW)], ids=lambda c: c.__name__
+)
 def test_a_run_that_was_changed_is_written_again(
     store: str, driver: Driver, sample: type, written: list[Any], change: Callable[[str, str], None]
 ) -> None:

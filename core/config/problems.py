@@ -90,6 +90,8 @@ def _line(problem: ErrorDetails) -> str:
     # A model's own check sees all values of the model, and its message names the options that it is about.
     if not names or (problem["type"] == "value_error" and isinstance(problem["input"], dict)):
         return sentence(problem)
+    if problem["type"] == "missing":  # the input is what surrounds the missing value
+        return f"{names[-1]} {sentence(problem)}"
     return f"--{names[-1].replace('_', '-')} {_shown(problem['input'])}: {sentence(problem)}"
 
 

@@ -182,6 +182,7 @@ def test_all_problems_are_told_at_once_each_with_option_value_and_what_is_allowe
         ("description: x\nseeds: 1\ngrids: []", "must be a list of 1 or more"),
         ("description: x\nseeds: 0\ngrids: [{options: {}}]", "--seeds 0"),
         ("description: x\nseeds: 1\ngrids: [{options: {bta: 1}}]", "unknown option 'bta'; did you mean 'beta'"),
+        ("description: x\nseeds: 1\ngrid: []", r"^--preset \S+: grids is missing\n"),
         ("description: x\nseeds: 1\ngrids: [{options: {}}]\nmore: 1", "--more 1"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from core.config import ProtocolOptions
 from core.records import Evidence, TrialRecord
 from core.verdict import is_overestimated, reaches
 
@@ -64,9 +63,9 @@ def failure_onset(record: TrialRecord, failure: Failure) -> int | None:
         case "any":
             return verdict.confirmed_epoch
         case "masking":
-            protocol = ProtocolOptions.model_validate(record.protocol)
+            gap = record.protocol["overestimation_gap"]
             judged = (e for e in verdict.evidence if e.checkpoint != "gated")
-            return min((e.epoch for e in judged if is_overestimated(e, protocol)), default=None)
+            return min((e.epoch for e in judged if is_overestimated(e, gap)), default=None)
         case "catastrophic":
             return _first_gap(record, record.protocol["catastrophic_gap"])
     return _first_fall(record)

@@ -15,9 +15,9 @@ def reaches(gap: float, threshold: float) -> bool:
     return gap >= threshold - ROUNDING
 
 
-def is_overestimated(evidence: Evidence, protocol: ProtocolOptions) -> bool:
-    """PGD accuracy at least `overestimation_gap` above Square's on the same images (paper, Table 2: 8 points)."""
-    return reaches(evidence.accuracy("pgd-10") - evidence.accuracy("square"), protocol.overestimation_gap)
+def is_overestimated(evidence: Evidence, gap: float) -> bool:
+    """PGD accuracy at least ``gap`` above Square's on the same images (paper, Table 2: 8 points)."""
+    return reaches(evidence.accuracy("pgd-10") - evidence.accuracy("square"), gap)
 
 
 def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
@@ -27,13 +27,13 @@ def is_catastrophic(evidence: Evidence, protocol: ProtocolOptions) -> bool:
 
 def confirms_alarm(evidence: Evidence, protocol: ProtocolOptions) -> bool:
     """True if this evidence allows stopping a trial whose alarm is on."""
-    return is_overestimated(evidence, protocol) or is_catastrophic(evidence, protocol)
+    return is_overestimated(evidence, protocol.overestimation_gap) or is_catastrophic(evidence, protocol)
 
 
 def judge(evidence: tuple[Evidence, ...], detector: Detector, protocol: ProtocolOptions) -> Verdict:
     """Verdict of a trial that finished; its labels come from the selected and the last checkpoint only."""
     judged = [e for e in evidence if e.checkpoint in ("selected", "last")]
-    overestimation = any(is_overestimated(e, protocol) for e in judged)
+    overestimation = any(is_overestimated(e, protocol.overestimation_gap) for e in judged)
     catastrophic = any(is_catastrophic(e, protocol) for e in judged)
     confirmed = [e.epoch for e in evidence if e.checkpoint == "alarm" and confirms_alarm(e, protocol)]
     outcome: Outcome

@@ -60,7 +60,7 @@ def test_the_detector_finds_in_the_trace_what_the_verdict_says(records):
         if record.verdict.outcome != "censored":
             assert tuple(detector.recovery_epochs) == record.verdict.recovery_epochs
         for evidence in record.verdict.evidence:
-            assert is_overestimated(evidence, PROTOCOL) is record.verdict.overestimation
+            assert is_overestimated(evidence, PROTOCOL.overestimation_gap) is record.verdict.overestimation
 
 
 def test_replaying_them_gives_the_counts_of_the_sweep(records, swept, anytime):

@@ -40,7 +40,7 @@ def detector(*fosc: float) -> FoscDetector:
     ],
 )
 def test_eight_points_above_square_are_an_overestimation(pgd: float, square: float, holds: bool) -> None:
-    assert is_overestimated(evidence(pgd=pgd, square=square), PROTOCOL) == holds
+    assert is_overestimated(evidence(pgd=pgd, square=square), PROTOCOL.overestimation_gap) == holds
     assert confirms_alarm(evidence(pgd=pgd, square=square), PROTOCOL) == holds
 
 
@@ -55,13 +55,13 @@ def test_twenty_points_of_one_step_accuracy_above_pgd_are_catastrophic(fgsm: flo
 def test_every_gap_of_whole_images_is_judged_exactly() -> None:
     for images in (100, 200, 250, 400, 1000):
         for fooled in range(images + 1):
-            found = is_overestimated(evidence(pgd=fooled / images, square=0), PROTOCOL)
+            found = is_overestimated(evidence(pgd=fooled / images, square=0), PROTOCOL.overestimation_gap)
             assert found == (100 * fooled >= 8 * images)
             for base in (0.1, 1 / 3, 0.7):
                 other = round(base * images)
                 if fooled + other <= images:
                     pair = evidence(pgd=(fooled + other) / images, square=other / images)
-                    assert is_overestimated(pair, PROTOCOL) == found
+                    assert is_overestimated(pair, PROTOCOL.overestimation_gap) == found
 
 
 OVERESTIMATED = {"pgd": 0.4, "square": 0.1}

@@ -33,6 +33,9 @@ MIN_GPU_STEP_FLOP = 1e10
 OLD_GPUS = (NVIDIA_TESLA_T4, NVIDIA_TESLA_V100, NVIDIA_TESLA_P100, NVIDIA_TESLA_P4, NVIDIA_TESLA_K80)
 """Ray's names of GPUs that have neither TF32 nor bfloat16."""
 PORT_SECONDS = 20
+STARTS = 3
+START_TIMEOUT = "timed out during startup"
+"""Ray's words for a node that was too slow to start."""
 STATE_API_SECONDS = 120
 ENVIRONMENT = {
     # The controller handles one report per poll: with the default of 2 s, a shorter epoch would take 2 s.
@@ -73,7 +76,7 @@ def connect(address: str | None) -> bool:
             ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False)
         else:
             with _signal_held(signal.SIGTERM):
-                ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
+                _start_local()
     except AuthenticationError as error:
         raise ValueError(
             f"--address {wanted}: the cluster asks for its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to "
@@ -84,6 +87,28 @@ def connect(address: str | None) -> bool:
     signal.signal(signal.SIGTERM, on_sigterm)  # ray.init installs a handler that aborts the process
     _await_state_api()
     return not wanted
+
+
+def _start_local() -> None:
+    """Start a cluster on this machine, up to `STARTS` times.
+
+    Ray gives its node 30 s to start, which a machine that is busy with other work may need.
+
+    Raises:
+        TemporaryError: the cluster has not started.
+    """
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(address="local", logging_level=logging.ERROR, log_to_driver=False)
+            return
+        except Exception as error:  # Ray raises no class of its own
+            if START_TIMEOUT not in str(error):
+                raise
+            ray.shutdown()
+            if not left:
+                raise TemporaryError(
+                    f"Ray has not started on this machine in {STARTS} attempts of 30 s; the machine may be too busy"
+                ) from error
 
 
 @contextmanager

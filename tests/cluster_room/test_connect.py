@@ -12,6 +12,7 @@ import pytest
 
 import core
 from core.cluster.connect import connect
+from core.temporary import TemporaryError
 
 
 def test_an_address_for_jobs_is_no_cluster_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +56,24 @@ def test_only_a_cluster_that_the_driver_starts_is_confined_to_its_machine(
     environment.pop("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", None)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["0" if confined else "None", "None"]
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_cluster_that_is_slow_to_start_is_started_again(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    """Ray's own error, which a machine under load gives after 30 s."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    starts = []
+
+    def init(**options: object) -> None:
+        starts.append(options["address"])
+        if len(starts) <= failures:
+            raise Exception("The current node timed out during startup. This could happen because ...")
+
+    monkeypatch.setattr("core.cluster.connect.ray.init", init)
+    monkeypatch.setattr("core.cluster.connect._await_state_api", lambda: None)
+    if failures < 3:
+        assert connect(None)
+    else:
+        with pytest.raises(TemporaryError, match="3 attempts of 30 s"):
+            connect(None)
+    assert starts == ["local"] * min(failures + 1, 3)

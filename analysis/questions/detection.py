@@ -143,9 +143,7 @@ def detector_quality(
     both = [len(found[one.cell_id]) > 1 for one in replays]
     judged = list(compress(replays, both))
     if not judged:
-        raise ValueError(
-            f"{sum(kinds)} of {len(kinds)} trials have a confirmed instability, and no cell has both kinds of trials"
-        )
+        raise ValueError(f"{sum(kinds)} of {len(kinds)} trials have the failure, and no cell has both kinds of trials")
     positive = np.array(kinds, bool)[both]
     peaks = _finite(np.array([one.peak for one in judged]))
     cell = np.unique([one.cell_id for one in judged], return_inverse=True)[1]

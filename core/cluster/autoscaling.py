@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,11 @@ class Autoscaling:
 def autoscaling_limits() -> Autoscaling:
     """The limits in this machine's cluster file; no node types if there is no such file."""
     file = Path.home() / CLUSTER_FILE
-    if not file.exists():
-        return Autoscaling()
+    return _limits(file, file.stat().st_mtime_ns) if file.exists() else Autoscaling()
+
+
+@lru_cache(maxsize=1)  # a driver asks every 2 s
+def _limits(file: Path, changed_ns: int) -> Autoscaling:
     cluster: dict[str, Any] = yaml.safe_load(file.read_text())
     workers = [entry for name, entry in cluster["available_node_types"].items() if name != cluster["head_node_type"]]
     return Autoscaling(

@@ -17,17 +17,20 @@ def keep_on_loopback(address: str | None) -> None:
 
     A cluster that is joined is not affected, and neither is a process that has imported Ray already.
     """
-    if "ray" not in sys.modules and cluster_to_join(address) in (None, "local"):
+    if "ray" not in sys.modules and cluster_to_join(address) is None:
         os.environ.setdefault(ONE_MACHINE, "0")
 
 
 def cluster_to_join(address: str | None) -> str | None:
     """The address of the cluster to join: ``address``, or that of RAY_ADDRESS; None if a local one must be started.
 
+    The address ``local`` asks for a local one.
+
     Raises:
         ValueError: RAY_ADDRESS is not the address of a cluster.
     """
-    return address or _address_of_environment()
+    chosen = address or _address_of_environment()
+    return None if chosen == "local" else chosen
 
 
 def _address_of_environment() -> str | None:

@@ -38,9 +38,6 @@ class Quarantine:
         self._stays: dict[str, Stay] = {}
         self._times: dict[str, int] = {}
 
-    def __contains__(self, node: str) -> bool:
-        return node in self._stays
-
     def admit(self, node: str) -> str | None:
         """Keep trials off a node, given by its id.
 

@@ -64,6 +64,14 @@ class Rows(Sequence[Row]):
             first += rows
         return found
 
+    def last_values(self) -> Row:
+        """The value of each metric in the last row that has it."""
+        found: Row = {}
+        for names, rows, start in self._blocks:
+            end = start + rows * len(names)
+            found |= _row(names, self._values[end - len(names) : end])
+        return found
+
     def measured(self, name: str) -> int:
         """Number of rows that have the metric, finite or not."""
         return sum(rows for names, rows, _ in self._blocks if name in names)

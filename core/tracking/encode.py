@@ -155,7 +155,7 @@ def final_metrics(record: TrialRecord) -> dict[str, float]:
 
 def last_values(record: TrialRecord) -> dict[str, float]:
     """The last value of each metric of the record's trace."""
-    return {name: finite_or_nan(value) for row in record.trace for name, value in row.items()}
+    return {name: finite_or_nan(value) for name, value in record.trace.last_values().items()}
 
 
 def progress_metrics(progress: SweepProgress) -> dict[str, float]:

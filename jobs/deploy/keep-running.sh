@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Run a sweep's command again until it is done or a person has to change something.
 #   bash jobs/deploy/keep-running.sh python jobs/sweep_trades.py --preset table2-batch
-# Exit codes 0 (done), 2 (bad input), 5 (all trials crash), 6 (the budget is used up) and 130 (interrupted) of the command
-# end this script with the same code, and so does code 3 (crashed trials) at the third time in sequence. After any other
-# end, such as a kill or a server that was away for too long, the command starts again. SIGTERM and SIGINT are passed on
-# to the command and end the script with it.
-# UNMASK_PAUSE_S: seconds before the first restart, 10 without it. The pause doubles up to 10 minutes, and begins anew
-#   after a run of 10 minutes.
+# Exit codes 0 (done), 2 (bad input), 5 (all trials crash) and 130 (interrupted) of the command end this script with the
+# same code, and so does code 3 (crashed trials) at the third time in sequence. Code 6 (the budget is used up) ends it with
+# code 0, because nothing has failed, and KubeRay would start a new cluster after a failure. After any other end, such as a
+# kill or a server that was away for too long, the command starts again. SIGTERM and SIGINT are passed on to the command
+# and end the script with it.
+# UNMASK_PAUSE_S: seconds before the first restart, 10 without it. The pause doubles up to 10 minutes. After a run of 10
+#   minutes it is as short as at first.
 # UNMASK_RESTARTS: largest number of restarts in sequence after runs of less than 10 minutes, 20 without it.
 set -uo pipefail
 first=${UNMASK_PAUSE_S:-10} most=${UNMASK_RESTARTS:-20}
@@ -41,7 +42,8 @@ while [ -z "$stopped" ]; do
   run "$@"
   code=$?
   case $code in
-    0 | 2 | 5 | 6 | 130) exit "$code" ;;
+    0 | 2 | 5 | 130) exit "$code" ;;
+    6) exit 0 ;;
     3) incomplete=$((incomplete + 1)) ;;
     *) incomplete=0 ;;
   esac

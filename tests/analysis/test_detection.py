@@ -67,7 +67,7 @@ def test_a_detector_that_only_tells_cells_apart_is_useless() -> None:
     assert roc_auc_score(kinds, peaks) > 0.85
     assert 0.5 in detector_quality("x", replays, kinds, resamples=2).auc_interval
     only = (cells == "a") == kinds
-    with pytest.raises(ValueError, match="45 of 90 trials have a confirmed instability, and no cell has both"):
+    with pytest.raises(ValueError, match="45 of 90 trials have the failure, and no cell has both"):
         detector_quality("x", list(compress(replays, only)), kinds[only], resamples=2)
 
 
@@ -119,7 +119,7 @@ def test_detectors_are_ranked_with_their_lead(record: Callable) -> None:
 def test_one_kind_of_trial_cannot_judge(record: Callable) -> None:
     judged, skipped = judge_detectors([trial(record, i, None) for i in range(4)], patience=1, grace=0)["any"]
     assert judged == []
-    assert skipped["FOSC"] == "0 of 4 trials have a confirmed instability, and no cell has both kinds of trials"
+    assert skipped["FOSC"] == "0 of 4 trials have the failure, and no cell has both kinds of trials"
 
 
 def test_a_metric_of_some_epochs_is_said_to_be_incomplete(record: Callable) -> None:

@@ -27,6 +27,7 @@ def test_rows_are_the_dictionaries_they_were_made_from(rows: list[Row]) -> None:
     assert (list(made), len(made)) == (rows, len(rows))
     assert [tuple(row) for row in made] == [tuple(row) for row in rows]
     assert made == rows == pickle.loads(pickle.dumps(made))
+    assert made.last_values() == {name: value for row in rows for name, value in row.items()}
     for name in ("epoch", "val/fosc"):
         assert made.measured(name) == sum(name in row for row in rows)
         expected = [row.get(name) for row in rows]

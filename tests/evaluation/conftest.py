@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from core.config import Cell, ProtocolOptions, Sweep, Trial
@@ -19,6 +23,9 @@ from core.evaluation.task import BlockTask
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import Store
+from tests.servers.shared_ray import SharedRay
+
+JOB = Path(__file__).parents[2] / "jobs" / "evaluate.py"
 
 # At this radius some images of the digits survive each attack, and some do not.
 CELL = Cell.from_flat({"dataset": "digits", "epochs": 2, "epsilon": 0.12, "attack_steps": 2, "attack_step_size": 0.06})
@@ -40,6 +47,35 @@ class TinySweep:
     @property
     def ledger(self) -> Ledger:
         return Ledger(Store(self.storage).child("tiny"), "tiny")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A test process that computes with one thread, as Ray's workers do, because two threads sum in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def evaluate_on_ray(shared_ray: SharedRay, tmp_path: Path) -> Callable[..., str]:
+    """Run ``jobs/evaluate.py`` for the sweep ``tiny`` with the given arguments, and return what it prints."""
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(JOB), "--sweep", "tiny", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **shared_ray.environment},
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

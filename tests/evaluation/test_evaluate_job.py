@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
@@ -19,11 +16,9 @@ from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import Planner
 from core.evaluation.task import BlockTask, evaluate_block
 from jobs.evaluate import main
-from tests.servers.shared_ray import SharedRay
 
 from .conftest import TinySweep
 
-JOB = Path(__file__).parents[2] / "jobs" / "evaluate.py"
 QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "seed": 3}
 
 
@@ -61,26 +56,18 @@ def test_no_such_checkpoint_and_no_such_option(trained: TinySweep, capsys: pytes
 
 @pytest.mark.slow
 @pytest.mark.cluster
+@pytest.mark.usefixtures("one_thread")
 def test_a_sweep_on_ray_equals_blocks_in_sequence(
-    trained: TinySweep, elsewhere: Callable[..., BlockTask], tmp_path: Path, shared_ray: SharedRay
+    trained: TinySweep, elsewhere: Callable[..., BlockTask], tmp_path: Path, evaluate_on_ray: Callable[..., str]
 ) -> None:
-    flags = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
-    command = [sys.executable, str(JOB), "--sweep", "tiny", *flags, "--which", "selected", "last"]
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    command += ["--storage", trained.storage, "--mlflow-uri", uri]
+    arguments = [part for name, value in QUICK.items() for part in (f"--{name}", str(value))]
+    arguments += ["--which", "selected", "last", "--storage", trained.storage, "--mlflow-uri", uri]
 
-    def run() -> str:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **shared_ray.environment}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    printed = run()
+    printed = evaluate_on_ray(*arguments)
     assert "APGD-DLR" in printed
     assert "0 blocks to attack" not in printed
-    again = run()
+    again = evaluate_on_ray(*arguments)
     assert "0 blocks to attack" in again
 
     planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), ".")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,10 @@ from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import MeasureTarget, Planner
 from core.ledger.ledger import Ledger
 from core.storage import Store
-from tests.servers.shared_ray import SharedRay
 
 from .conftest import TinySweep
 from .test_measures import elsewhere
 
-JOB = Path(__file__).parents[2] / "jobs" / "evaluate.py"
 MEASURES = (
     *("adversarial-vulnerability", "margin", "linearity-error", "lipschitz", "boundary-distortion", "calibration"),
     *("minimal-deepfool", "weight-landscape", "input-landscape"),
@@ -32,29 +28,22 @@ SETTINGS = {"images": 14, "block": 8, "measure_steps": 3, "seed": 3}
 
 @pytest.mark.slow
 @pytest.mark.cluster
+@pytest.mark.usefixtures("one_thread")
 def test_blocks_on_ray_are_those_in_sequence_bit_for_bit(
-    trained: TinySweep, tmp_path: Path, shared_ray: SharedRay
+    trained: TinySweep, tmp_path: Path, evaluate_on_ray: Callable[..., str]
 ) -> None:
     storage = tmp_path / "results"
     shutil.copytree(trained.storage, storage)
-    command = [sys.executable, str(JOB), "--sweep", "tiny", "--measure", *MEASURES, "--which", "selected", "last"]
-    command += [part for name, value in SETTINGS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    command += ["--storage", str(storage), "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db"]
+    arguments = ["--measure", *MEASURES, "--which", "selected", "last"]
+    arguments += [part for name, value in SETTINGS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    arguments += ["--storage", str(storage), "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db"]
 
-    def run() -> str:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", **shared_ray.environment}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    printed = run()
+    printed = evaluate_on_ray(*arguments)
     assert "0 blocks to attack" not in printed
     assert "Local Lipschitz constant, selected checkpoints: 14 test images, 3 steps, seed 3" in " ".join(
         printed.split()
     )
-    assert "0 blocks to attack" in run()
+    assert "0 blocks to attack" in evaluate_on_ray(*arguments)
 
     ledger = Ledger(Store(str(storage)).child("tiny"), "tiny")
     options = EvaluationOptions.model_validate(

@@ -62,11 +62,12 @@ class FromMedian(ScoredDetector):
     def scores(self, *columns: np.ndarray) -> np.ndarray:
         values = finite_or(inf, columns[0])
         middle = _earlier_medians(values)
-        if self.mode == "ratio":
-            with np.errstate(divide="ignore", invalid="ignore"):
+        # a value that is not finite gets its score in the last line
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.mode == "ratio":
                 found = np.where(middle > 0, values / middle, 1.0)
-        else:
-            found = values - middle if self.mode == "rise" else middle - values
+            else:
+                found = values - middle if self.mode == "rise" else middle - values
         return np.where(np.isinf(values), inf, found)
 
 

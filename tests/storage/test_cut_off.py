@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -119,6 +120,19 @@ def writers(object_store: ObjectStore, bucket: str) -> list[str]:
     return [name for name, _ in itertools.groupby(names)]
 
 
+@contextmanager
+def cut_off_driver(
+    object_store: ObjectStore, bucket: str, drive: Callable[[str, str], Driver]
+) -> Iterator[tuple[Driver, Link]]:
+    """A driver that holds the lease and has written, and its connection, which has just been cut."""
+    link = Link()
+    with proxy(object_store, link) as endpoint:
+        driver = drive("first", f"s3://{bucket}/sweep?endpoint={endpoint}")
+        wait_for(lambda: driver.said("held") and Store(f"s3://{bucket}/sweep").read("state"))
+        link.cut = True
+        yield driver, link
+
+
 def needs_servers(test: Callable[..., None]) -> Callable[..., None]:
     root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process id namespace")
     return pytest.mark.server(pytest.mark.slow(root(test)))
@@ -128,11 +142,7 @@ def needs_servers(test: Callable[..., None]) -> Callable[..., None]:
 def test_a_driver_cut_off_for_longer_than_every_limit_goes_on_if_no_other_took_over(
     object_store: ObjectStore, bucket: str, drive: Callable[[str, str], Driver]
 ) -> None:
-    link = Link()
-    with proxy(object_store, link) as endpoint:
-        first = drive("first", f"s3://{bucket}/sweep?endpoint={endpoint}")
-        wait_for(lambda: first.said("held") and Store(f"s3://{bucket}/sweep").read("state"))
-        link.cut = True
+    with cut_off_driver(object_store, bucket, drive) as (first, link):
         wait_for(lambda: first.said("The storage does not answer"))
         time.sleep(2 * STALE)
         Store(f"s3://{bucket}/sweep").write("state", b"unchanged")
@@ -148,11 +158,7 @@ def test_of_a_driver_that_was_cut_off_and_another_one_exactly_one_writes(
     object_store: ObjectStore, bucket: str, drive: Callable[[str, str], Driver], back_after: float
 ) -> None:
     """The second driver reaches the store all the time. The first one comes back before or after it took over."""
-    link = Link()
-    with proxy(object_store, link) as endpoint:
-        first = drive("first", f"s3://{bucket}/sweep?endpoint={endpoint}")
-        wait_for(lambda: first.said("held") and Store(f"s3://{bucket}/sweep").read("state"))
-        link.cut = True
+    with cut_off_driver(object_store, bucket, drive) as (first, link):
         cut = time.monotonic()
         second = drive("second", f"s3://{bucket}/sweep")
         time.sleep(max(0.0, cut + back_after - time.monotonic()))

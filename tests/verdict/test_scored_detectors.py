@@ -1,12 +1,27 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from core.verdict import Cusum, FoscDetector, FromMedian, Level, OneStepGap, ScoredDetector
+from core.verdict import Cusum, FoscDetector, FromMedian, Level, OneStepGap, ScoredDetector, scored
+
+
+def of_the_readme(threshold: float) -> ScoredDetector:
+    """The detector of the recipe in ``core/README.md``, as it is printed there."""
+    readme = (Path(__file__).parents[2] / "core" / "README.md").read_text()
+    code = re.search(r"( +class PgdLossDrop\(.*?)```", readme, re.DOTALL)
+    assert code
+    namespace: dict[str, Any] = dict(vars(scored))
+    exec(textwrap.dedent(code[1]), namespace)
+    return namespace["PgdLossDrop"](threshold=threshold)
+
 
 MAKERS: dict[str, Callable[[float], ScoredDetector]] = {
     "fosc": lambda t: FoscDetector(threshold=t, patience=2, grace=3),
@@ -16,6 +31,7 @@ MAKERS: dict[str, Callable[[float], ScoredDetector]] = {
     "rise": lambda t: FromMedian("val/pgd10_acc", "rise", threshold=t),
     "cusum": lambda t: Cusum("val/fosc", threshold=t),
     "one-step": lambda t: OneStepGap(threshold=t, patience=3, grace=1),
+    "recipe": of_the_readme,
 }
 
 
@@ -27,6 +43,7 @@ def trace(seed: int, epochs: int = 30) -> list[dict[str, float | None]]:
             "val/sgcs": float(rng.random()),
             "val/pgd10_acc": float(rng.random() / 2),
             "val/fgsm_acc": float(rng.random()),
+            "val/pgd10_loss": float(rng.random()),
         }
         for _ in range(epochs)
     ]

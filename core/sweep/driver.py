@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ from core.sweep.trial_plan import continued_allocator, fixed_trials, make_trial
 from core.sweep.trial_queue import TrialQueue
 from core.sweep.watchdog import Watchdog
 from core.sweep.worker import WorkerTask
-from core.tracking import SweepTracker, open_tracker
+from core.tracking import SweepTracker, creates_database, open_tracker
 
 Markdown = Callable[[Sequence[TrialRecord]], str]
 
@@ -149,22 +150,34 @@ def run_sweep(
         ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
-        with open_tracker(output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True) as tracker:
-            training = Training(
-                sweep=sweep,
-                run=run,
-                storage=output.storage,
-                ledger=ledger,
-                tracker=tracker,
-                records=known,
-                scratch=scratch,
-                adaptive=adaptive,
-                max_device_hours=max_device_hours,
-                trainable=trainable,
-                lease=lease,
+        training = Training(
+            sweep=sweep,
+            run=run,
+            storage=output.storage,
+            ledger=ledger,
+            records=known,
+            scratch=scratch,
+            adaptive=adaptive,
+            max_device_hours=max_device_hours,
+            trainable=trainable,
+            lease=lease,
+        )
+        with ThreadPoolExecutor(1) as beside:
+            opening = beside.submit(
+                open_tracker, output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True
             )
-            del known  # the complete traces of all records take much memory
-            interrupted = training.run(output)
+            if not creates_database(output.mlflow_uri):
+                opening.result()  # what is wrong with an existing store is said before anything starts
+            # Otherwise the database is created beside Ray's start, which mostly waits.
+            try:
+                training.join(output.console)
+                tracker = opening.result()
+            except BaseException:
+                ray.shutdown()
+                raise
+        del known  # the complete traces of all records take much memory
+        with tracker:
+            interrupted = training.run(tracker, output)
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
             if records:
@@ -188,7 +201,6 @@ class Training:
         run: RunOptions,
         storage: str,
         ledger: Ledger,
-        tracker: SweepTracker,
         records: Mapping[str, TrialRecord],
         scratch: Path,
         adaptive: Adaptive | None,
@@ -197,7 +209,7 @@ class Training:
         lease: Lease,
     ) -> None:
         self.trainable, self.storage, self.lease = trainable, storage, lease
-        self.sweep, self.options, self.ledger, self.tracker, self.scratch = sweep, run, ledger, tracker, scratch
+        self.sweep, self.options, self.ledger, self.scratch = sweep, run, ledger, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
         if adaptive:
@@ -210,24 +222,45 @@ class Training:
         spent = ledger.spent_on_open_trials(finished)
         self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, spent)
         self.budget = Budget(self.live, max_device_hours, self.halt)
+        if self.pending or self.allocator:
+            self.budget.look()
+        self._workers = max(entry.cell.training.workers for entry in sweep.entries)
+        self._limit: int | None = None
 
-    def run(self, output: Output) -> bool:
-        """Train the open trials and return True if the run was interrupted.
+    @property
+    def open(self) -> bool:
+        """Whether there may be trials to train."""
+        return bool(self.pending or self.allocator) and not self.halt.stop
+
+    def join(self, console: Console) -> None:
+        """Connect to the cluster if there may be trials to train, and check that it can train them.
+
+        Raises:
+            ValueError: the cluster cannot be used, or lacks what the options ask for.
+        """
+        if not self.open:
+            return
+        joined = join_cluster(self.options.address, self.ledger.store, console)
+        cells = [entry.cell for entry in self.sweep.entries]
+        self.options = with_gpus_of_cluster(self.options, cells)
+        check_gpu_models(self.options, (cell.training.precision for cell in cells))
+        fitting = fitting_trials(self.options, self._workers)
+        # No node joins a cluster that the driver has started for itself.
+        self._limit = self.options.max_concurrent if joined else fitting
+
+    def run(self, tracker: SweepTracker, output: Output) -> bool:
+        """Train the open trials on the cluster that `join` has connected to; return True if it was interrupted.
 
         The sweep's description is stored only when training can start.
         """
-        if not self.pending and not self.allocator:
-            self._enter()
-            return False
-        self.budget.look()
-        if self.halt.stop:
-            self._enter()
+        self._enter()
+        if not self.open:
             return False
         table = LiveTable(self.live, output.tabulate)
         with Display(table, output.console) as display:
-            interrupted = self._tune(display, table)
+            interrupted = self._tune(tracker, display, table)
         for key in self.live.running:
-            self.tracker.interrupt_trial(key)
+            tracker.interrupt_trial(key)
         return interrupted
 
     def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
@@ -239,21 +272,12 @@ class Training:
     def _enter(self) -> None:
         self.ledger.enter(self.sweep, self._goal)
 
-    def _tune(self, display: Display, table: LiveTable) -> bool:
+    def _tune(self, tracker: SweepTracker, display: Display, table: LiveTable) -> bool:
         on_interrupt = signal.getsignal(signal.SIGINT)
         try:
-            joined = join_cluster(self.options.address, self.ledger.store, display.console)
-            cells = [entry.cell for entry in self.sweep.entries]
-            self.options = with_gpus_of_cluster(self.options, cells)
-            check_gpu_models(self.options, (cell.training.precision for cell in cells))
-            workers = max(entry.cell.training.workers for entry in self.sweep.entries)
-            fitting = fitting_trials(self.options, workers)
-            # No node joins a cluster that the driver has started for itself.
-            limit = self.options.max_concurrent if joined else fitting
-            self._enter()
             metrics = RayMetrics(self.sweep.name)
-            with Publisher(table, self.ledger, self.tracker, metrics):
-                self._tuner(workers, limit, display, metrics).fit()
+            with Publisher(table, self.ledger, tracker, metrics):
+                self._tuner(tracker, display, metrics).fit()
                 if self.halt.stop:
                     self.live.stopped_because = self.halt.stop.sentence
         except KeyboardInterrupt:
@@ -267,7 +291,7 @@ class Training:
             ray.shutdown()
         return not self.halt.stop and bool(self.live.running or self.live.waiting)
 
-    def _tuner(self, workers: int, limit: int | None, display: Display, metrics: RayMetrics) -> tune.Tuner:
+    def _tuner(self, tracker: SweepTracker, display: Display, metrics: RayMetrics) -> tune.Tuner:
         logging.getLogger("ray").setLevel(logging.CRITICAL)
         allocator = self.allocator
         searcher = (
@@ -275,12 +299,12 @@ class Training:
             if allocator
             else TrialQueue({"run": self._config(trial)} for trial in self.pending)
         )
-        concurrency = Concurrency(searcher, lambda: capacity(self.options, workers), limit)
+        concurrency = Concurrency(searcher, lambda: capacity(self.options, self._workers), self._limit)
         planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
         display.say(f"{planned}, {concurrency.line}")
         callback = SweepCallback(
             ledger=self.ledger,
-            tracker=self.tracker,
+            tracker=tracker,
             live=self.live,
             display=display,
             metrics=metrics,

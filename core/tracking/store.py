@@ -57,6 +57,12 @@ def prepare_store(uri: str) -> str:
     return uri
 
 
+def creates_database(uri: str) -> bool:
+    """Whether `prepare_store` will create a database, which takes seconds."""
+    database = database_path(absolute_uri(uri))
+    return database is not None and not database.exists() and os.access(database.parent, os.W_OK)
+
+
 def check_store(uri: str) -> str:
     """The absolute address of an existing store. Nothing is created.
 

@@ -66,7 +66,7 @@ class AttemptFile:
         except ValidationError:
             stored, problem = _Stored(), "is damaged"
         if problem:
-            say(f"{self._store.root}/{ATTEMPTS} {problem}; attempts before the last checkpoint are not counted")
+            say(f"{self._store.place(ATTEMPTS)} {problem}; attempts before the last checkpoint are not counted")
             return Attempts()
         return Attempts(number=stored.number, device_seconds=stored.device_seconds)
 

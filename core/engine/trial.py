@@ -119,7 +119,7 @@ def _stored_record(trial: Trial, protocol: ProtocolOptions, context: TrialContex
     if content is None:
         return None
     record = read_record(content)
-    where = f"{context.store.root}/{RECORD}"
+    where = context.store.place(RECORD)
     if (record.sweep, record.key) != (context.sweep, trial.key):
         raise ValueError(f"{where} belongs to trial {record.key} of sweep {record.sweep}")
     if with_defaults(record.protocol) != with_defaults(protocol.model_dump(mode="json")):
@@ -304,7 +304,7 @@ class TrialRun:
             reason = str(error)
         except Exception as error:
             # The checksum is valid, but the content is not ours (other version, edited file). All ranks come here.
-            where = f"{self.context.store.root}/{RESUME}"
+            where = self.context.store.place(RESUME)
             reason = f"{where} is not a checkpoint of this trial ({type(error).__name__})"
         if self.ranks.leads:
             _say(f"{reason}; the trial starts again from its first epoch")

@@ -62,4 +62,4 @@ def read_description(store: Store) -> SweepDescription | None:
         return SweepDescription.model_validate_json(content)
     except (ChecksumError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
-        raise ValueError(f"{store.root}/{DESCRIPTION} is damaged ({problem}); {REMEDY}") from error
+        raise ValueError(f"{store.place(DESCRIPTION)} is damaged ({problem}); {REMEDY}") from error

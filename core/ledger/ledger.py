@@ -227,11 +227,11 @@ class Ledger:
             found = store.read(MEASURES)
             measures = record.measures if found is None else read_measures(found, record)
         except UnknownSchemaError as error:
-            raise ValueError(f"{store.root}/{RECORD}: {error}") from error
+            raise ValueError(f"{store.place(RECORD)}: {error}") from error
         except (ChecksumError, MisplacedError) as error:
-            raise DamagedRecordError(f"{store.root}/{file} ({error})") from error
+            raise DamagedRecordError(f"{store.place(file)} ({error})") from error
         except ValidationError as error:
-            raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
+            raise DamagedRecordError(f"{store.place(file)} ({first_problem(error)})") from error
         return record.model_copy(update={"evaluations": evaluations, "measures": measures})
 
     def _misplaced(self, record: TrialRecord, key: str) -> str | None:
@@ -259,7 +259,7 @@ class Ledger:
         return "; ".join(differences) or None
 
     def _foreign_description(self, description: SweepDescription) -> ValueError:
-        return ValueError(f"{self.store.root}/{DESCRIPTION} belongs to sweep {description.name}; {REMEDY}")
+        return ValueError(f"{self.store.place(DESCRIPTION)} belongs to sweep {description.name}; {REMEDY}")
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
         """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
@@ -332,7 +332,7 @@ class Ledger:
             problem = f"belongs to sweep {progress.sweep}"
         except ValidationError as error:
             problem = f"is damaged ({first_problem(error)})"
-        raise ValueError(f"{self.store.root}/{PROGRESS} {problem}; delete this file, the next driver writes a new one")
+        raise ValueError(f"{self.store.place(PROGRESS)} {problem}; delete this file, the next driver writes a new one")
 
     def write_progress(self, progress: SweepProgress) -> None:
         """Store the sweep's progress, which `jobs/status.py` and the report read.

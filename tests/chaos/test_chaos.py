@@ -92,6 +92,20 @@ def test_mlflow_has_every_epoch_once(sweep: SweepAftermath) -> None:
         assert timeless_ones == {at: expected[at] for at in timeless_ones}, key
 
 
+def test_records_name_all_versions_of_the_code(aftermath: Aftermath) -> None:
+    mixed = False
+    for sweep in aftermath.sweeps.values():
+        named = {part["core"] for record in sweep.records.values() for part in record["took_part"]}
+        assert named <= set(aftermath.versions)
+        mixed |= len(named) > 1
+    assert mixed == (len(aftermath.versions) > 1)
+    assert ("The trials of this sweep mix versions of the code" in aftermath.printed) == mixed
+
+
+def test_every_forged_file_was_named(aftermath: Aftermath) -> None:
+    assert [forgery for forgery in aftermath.forgeries if not forgery.said] == []
+
+
 @pytest.mark.parametrize(
     "kind",
     (

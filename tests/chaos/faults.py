@@ -20,7 +20,7 @@ class Kind:
 
     Attributes:
         name: name in tables.
-        share: number of such faults among 200.
+        share: relative frequency.
         target: part that the fault breaks. Only one fault at a time breaks the same part.
         costly: True if work is lost. Between two such faults the sweep must save something.
         strike: the generator, see `tests.chaos.strikes`.
@@ -118,9 +118,12 @@ def schedule(count: int, seed: int, kinds: Sequence[Kind] = KINDS) -> list[tuple
     all_from = 2 * len(kinds)
     least = {kind: int(count >= all_from or (kind.always and count >= ALWAYS_FROM)) for kind in kinds}
     numbers = {kind: max(int(exact[kind]), least[kind]) for kind in kinds}
-    by_remainder = sorted(kinds, key=lambda kind: exact[kind] - numbers[kind], reverse=True)
-    for kind in by_remainder[: count - sum(numbers.values())]:
-        numbers[kind] += 1
+    while (short := count - sum(numbers.values())) != 0:
+        if short > 0:
+            numbers[max(kinds, key=lambda kind: exact[kind] - numbers[kind])] += 1
+        else:
+            spare = [kind for kind in kinds if numbers[kind] > least[kind]]
+            numbers[max(spare, key=lambda kind: numbers[kind] - exact[kind])] -= 1
     names = [kind for kind in kinds for _ in range(numbers[kind])]
     rng.shuffle(names)
     return [(kind, Random(rng.getrandbits(64))) for kind in names]

@@ -69,7 +69,8 @@ def forge_progress(site: Site, rng: Random) -> Lasting:
     drivers = site.drivers()
     sweep = site.running_sweep()
     keys = [key for key in site.keys("/progress.json") if key.split("/")[1] == sweep]
-    if not drivers or not keys:
+    # Without its description, which another fault may have removed, a sweep has no status.
+    if not drivers or not keys or f"results/{sweep}/sweep.json" not in site.keys("/sweep.json"):
         return
     before = len(site.asked.read_text())
     entered = [driver.parent() for driver in drivers]

@@ -19,7 +19,10 @@ select json_build_object('id', r.run_uuid, 'status', r.status, 'tags',
     (select json_object_agg(t.key, t.value) from tags t where t.run_uuid = r.run_uuid))
 from runs r where r.lifecycle_stage = 'active'
 """
-METRICS = "select json_build_array(run_uuid, key, step, is_nan, value) from metrics"
+METRICS = """
+select json_build_array(run_uuid, key, step, is_nan, value) from metrics join runs using (run_uuid)
+where lifecycle_stage = 'active'
+"""
 
 
 @dataclass(frozen=True)

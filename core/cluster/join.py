@@ -9,23 +9,29 @@ from rich.console import Console
 from core.cluster.chosen import cluster_to_join
 from core.cluster.connect import connect
 from core.cluster.storage_check import check_storage_on_nodes
+from core.cluster.unusable_nodes import keep_trials_off
 from core.storage import Store
 
 
 def join_cluster(address: str | None, store: Store, console: Console) -> bool:
     """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
 
+    Nodes that cannot run the project are named, and no trials are placed on them.
+
     Returns:
         True if the cluster was there before; False if a local one was started.
 
     Raises:
-        ValueError: the cluster cannot be used, or one of its nodes cannot read the store.
+        ValueError: the cluster or all its nodes cannot be used, or one of its nodes cannot read the store.
     """
     joined = cluster_to_join(address)
     action = f"Joining the Ray cluster at {joined}" if joined else "Starting Ray"
     started = time.monotonic()
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
     started_here = connect(address)
-    check_storage_on_nodes(store)
+    if problems := check_storage_on_nodes(store):
+        for line in problems.values():
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+        keep_trials_off(problems)
     console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
     return not started_here

@@ -1,4 +1,4 @@
-"""Checks that every training machine can reach the sweep's store, because files that are written elsewhere are lost."""
+"""Checks that every machine can run the project, and reaches the sweep's store, where alone files are not lost."""
 
 from __future__ import annotations
 
@@ -15,35 +15,61 @@ ANSWER_SECONDS = 120
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
-def check_storage_on_nodes(store: Store) -> None:
+def check_storage_on_nodes(store: Store) -> dict[str, str]:
     """Read a file of the store on every running node. A cluster of one node needs no check.
+
+    Returns:
+        For each node that cannot run the project, its id and a sentence about it. Nodes that have left are not among
+        them; if such a node returns, each of its trials checks the store.
 
     Raises:
         ValueError: a node cannot read the file, or reads other content.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
     if len(nodes) == 1:
-        return
+        return {}
     name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)
     try:
         answers = {
-            f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})": _read.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            ).remote(store.root, name)
-            for node in nodes
+            key: _read.options(scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False)).remote(
+                store.root, name
+            )
+            for key in nodes
         }
-        for node, answer in answers.items():
+        ready, _ = ray.wait([*answers.values()], num_returns=len(answers), timeout=ANSWER_SECONDS)
+        problems = {}
+        for key, answer in answers.items():
+            node = f"{nodes[key]['NodeManagerHostname']} ({nodes[key]['NodeManagerAddress']})"
+            if answer not in ready:
+                problems[key] = f"node {node} cannot be used: {_unstarted()}"
+                ray.cancel(answer, force=True)
+                continue
             try:
-                found = ray.get(answer, timeout=ANSWER_SECONDS)
+                found = ray.get(answer)
+            except ray.exceptions.RayTaskError as error:
+                problems[key] = f"node {node} cannot be used: {_last_line(error)}"
+                continue
             except ray.exceptions.RayError:
-                continue  # the node has left or hangs; if it returns, each of its trials checks the store itself
+                continue
             if isinstance(found, str):
                 raise ValueError(f"--storage {store.root}: the node {node} cannot read it: {found}")
             if found != content:
                 raise ValueError(f"--storage {store.root}: the node {node} has no such files there. {STORAGE_HINT}")
+        return problems
     finally:
         store.delete(name)
+
+
+def _unstarted() -> str:
+    return (
+        f"it has started no process within {ANSWER_SECONDS} s; raylet.out in Ray's folder of logs there says more. "
+        "Its Python may be unable to import Ray"
+    )
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1][:200]
 
 
 def check_storage_here(root: str, patience_s: float) -> None:

@@ -10,7 +10,7 @@ from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
-from core.command.without_effect import GOALS, check_effects
+from core.command.without_effect import GOALS, check_effects, check_preset_effects
 from core.config import (
     OPTION_FIELDS,
     STREAMS,
@@ -93,6 +93,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         given |= more
     if "help" in given:
         _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
+    check_preset_effects(preset_name, preset)
     earlier = _earlier(trials, storage)
     chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
     run = validated(RunOptions, _given(given, RunOptions.model_fields))
@@ -111,7 +112,11 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         protocol_overrides=_given(given, ProtocolOptions.model_fields),
         seeds=chosen.seeds,
         first_seed=chosen.first_seed,
-        pin_groups=_pin_groups(given.get("pin_seed", preset.pin_seed), values),
+        pin_groups=_pin_groups(
+            given.get("pin_seed", preset.pin_seed),
+            values,
+            chosen="pin_value" in given or "pin_value" in preset.model_fields_set,
+        ),
         earlier=earlier,
     )
     _check_used(plugins, sweep)
@@ -259,7 +264,8 @@ def _check_adaptive(sweep: Sweep, seeds: int | None, goals: str) -> None:
         raise ValueError(f"--pin-value with {len(sweep.pin_groups)} values is impossible with {goals}: give one")
 
 
-def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stream, int]]:
+def _pin_groups(streams: Sequence[str], values: Sequence[int], chosen: bool) -> list[dict[Stream, int]]:
+    """The groups of pinned streams. ``chosen`` tells whether a flag or a preset gives the values."""
     named = [name for text in streams for name in text.split(",")]
     unknown = sorted(set(named) - set(STREAMS))
     if unknown:
@@ -268,7 +274,7 @@ def _pin_groups(streams: Sequence[str], values: Sequence[int]) -> list[dict[Stre
         shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
         raise ValueError(f"--pin-value {shown}: allowed are one or more different numbers, at most {MAX_PIN_GROUPS}")
     pinned = [stream for stream in STREAMS if stream in named]
-    if not pinned and len(values) > 1:
+    if not pinned and chosen:
         raise ValueError(f"--pin-value {' '.join(map(str, values))}: needs --pin-seed")
     return [dict.fromkeys(pinned, value) for value in values] if pinned else [{}]
 

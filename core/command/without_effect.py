@@ -1,4 +1,4 @@
-"""Flags that are valid one by one, but that can change nothing in the sweep they are given for."""
+"""Flags and values of presets that are valid one by one, but that can change nothing in their sweep."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from core.allocation import AllocationGoal
 from core.command.sweep_flags import PlanOptions
 from core.config import Sweep
 from core.config.attack import HealOptions
+from core.config.preset import Grid, Preset, build_sweep
 
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 GOAL_DETAILS = tuple(name for name in AllocationGoal.model_fields if name != "max_device_hours")
@@ -32,17 +33,55 @@ def check_effects(given: Mapping[str, Any], sweep: Sweep, goal: AllocationGoal |
     for name, reason in (
         *((name, "needs --plan") for name in PlanOptions.model_fields if not plan),
         *((name, f"needs {' or '.join(map(_flag, GOALS))}") for name in GOAL_DETAILS if goal is None),
-        *((name, "needs --heal fosc") for name in _heal_details() if not _heals(sweep)),
     ):
         if name in given:
             raise ValueError(f"{_flag(name)} {_shown(given[name])}: {reason}")
-    for name, find in _CHECKS.items():
-        if name in given and (problem := find(sweep)):
-            raise ValueError(f"{_flag(name)} {_shown(given[name])}: {problem}")
+    _check_options(given, sweep)
     if goal and goal.max_trials is not None and goal.max_trials < len(sweep.entries):
         raise ValueError(
             f"--max-trials {goal.max_trials}: the sweep has {len(sweep.entries)} cells, which need one each"
         )
+
+
+def check_preset_effects(name: str, preset: Preset) -> None:
+    """Refuse the first value of a preset without effect in the sweep of the preset alone.
+
+    The grids of a preset that trains trials of an earlier sweep again are not checked, because they lack the options of
+    that sweep.
+
+    Args:
+        name: name of the preset.
+        preset: its content.
+
+    Raises:
+        ValueError: a value can change nothing. The message says what it needs.
+    """
+    if preset.earlier:
+        return
+    parts = [(preset.own_protocol, preset), *((grid.options, _only(preset, grid)) for grid in preset.grids)]
+    for values, part in parts:
+        if not values.keys() & {*_CHECKS, *_heal_details()}:
+            continue
+        sweep = build_sweep(part, preset_name=name, name="preset", cell_overrides={}, protocol_overrides={})
+        try:
+            _check_options(values, sweep)
+        except ValueError as error:
+            raise ValueError(f"--preset {name}: {error}") from error
+
+
+def _only(preset: Preset, grid: Grid) -> Preset:
+    return preset.model_copy(update={"grids": (grid,)})
+
+
+def _check_options(given: Mapping[str, Any], sweep: Sweep) -> None:
+    """Refuse the first given option of a cell or of the protocol without effect."""
+    if not _heals(sweep):
+        for name in _heal_details():
+            if name in given:
+                raise ValueError(f"{_flag(name)} {_shown(given[name])}: needs --heal fosc")
+    for name, find in _CHECKS.items():
+        if name in given and (problem := find(sweep)):
+            raise ValueError(f"{_flag(name)} {_shown(given[name])}: {problem}")
 
 
 def _alarm(sweep: Sweep) -> str | None:

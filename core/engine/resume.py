@@ -88,15 +88,15 @@ class ResumeFiles:
         # Checkpoints of earlier versions name no owner.
         foreign = [f"{name} {found}" for name, found in head.owner.items() if found != self._owner.get(name)]
         if foreign:
-            raise CorruptFileError(f"{self.store.root}/{RESUME} belongs to {' and '.join(foreign)}")
+            raise CorruptFileError(f"{self.store.place(RESUME)} belongs to {' and '.join(foreign)}")
         artifacts = {}
         for name, sha256 in head.artifacts.items():
             content = self._from_leader(ranks, _file(name))
             if content is None:
-                raise CorruptFileError(f"{self.store.root}/{_file(name)} is missing")
+                raise CorruptFileError(f"{self.store.place(_file(name))} is missing")
             found = _sha256(content)
             if sha256 is not None and found != sha256:
-                raise CorruptFileError(f"{self.store.root}/{_file(name)} does not belong to the checkpoint beside it")
+                raise CorruptFileError(f"{self.store.place(_file(name))} does not belong to the checkpoint beside it")
             artifacts[name] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
             self._written[name] = found
         return Resumable(checkpoint, artifacts)

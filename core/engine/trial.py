@@ -12,6 +12,7 @@ import torch
 
 from core.config import ProtocolOptions, Trial
 from core.config.cell import digest
+from core.config.protocol import with_defaults
 from core.data.feasibility import feasibility
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset
@@ -90,13 +91,13 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
         The record on the leading rank, and None on the other ranks.
 
     Raises:
+        ValueError: the stored record is damaged, or belongs to another trial, sweep or protocol.
         torch.OutOfMemoryError: on one of several ranks, whose group has to end. The record is written.
     """
-    stored = context.store.read(RECORD) if context.ranks.leads else None
-    finished = read_record(stored) if stored else None
+    finished = _stored_record(trial, protocol, context) if context.ranks.leads else None
     if finished and not finished.crashed:
         ResumeFiles(context.store, {}).delete()
-        AttemptFile(context.store).delete()
+        AttemptFile(context.store, trial.key).delete()
     if context.ranks.from_leader(finished is not None):
         return finished
     try:
@@ -108,6 +109,24 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
         return record
 
 
+def _stored_record(trial: Trial, protocol: ProtocolOptions, context: TrialContext) -> TrialRecord | None:
+    """The trial's stored record; None if the trial has not ended.
+
+    Raises:
+        ValueError: the record is damaged, or belongs to another trial, sweep or protocol.
+    """
+    content = context.store.read(RECORD)
+    if content is None:
+        return None
+    record = read_record(content)
+    where = context.store.place(RECORD)
+    if (record.sweep, record.key) != (context.sweep, trial.key):
+        raise ValueError(f"{where} belongs to trial {record.key} of sweep {record.sweep}")
+    if with_defaults(record.protocol) != with_defaults(protocol.model_dump(mode="json")):
+        raise ValueError(f"{where} belongs to another protocol")
+    return record
+
+
 def _out_of_memory(trial: Trial, protocol: ProtocolOptions, context: TrialContext) -> TrialRecord:
     """Write the record of a trial that its device cannot hold."""
     batch, share = trial.cell.training.batch_size, context.device_share
@@ -116,7 +135,7 @@ def _out_of_memory(trial: Trial, protocol: ProtocolOptions, context: TrialContex
         reason += f" with --gpus-per-worker {share:g}: give a larger share"
     else:
         reason += ": give more --workers or a smaller --batch-size, under another --name"
-    spent = AttemptFile(context.store).read()
+    spent = AttemptFile(context.store, trial.key).read()
     record = TrialRecord(
         sweep=context.sweep,
         **trial.record_fields(),
@@ -139,7 +158,7 @@ class TrialRun:
         self.ranks = context.ranks
         self.dataset = dataset.to(self.ranks.device)
         owner = {"trial": trial.key, "protocol": digest(protocol.model_dump(mode="json"))}
-        self.files, self.attempts = ResumeFiles(context.store, owner), AttemptFile(context.store)
+        self.files, self.attempts = ResumeFiles(context.store, owner), AttemptFile(context.store, trial.key)
         self._build()
         self.state = self._resume()
         self._begin_attempt()
@@ -166,7 +185,7 @@ class TrialRun:
     def _begin_attempt(self) -> None:
         """Count this attempt, and the work that earlier attempts lost."""
         state = self.state
-        spent = self.ranks.from_leader(self.attempts.read() if self.ranks.leads else Attempts())
+        spent = self.ranks.from_leader(self.attempts.read(say=_say) if self.ranks.leads else Attempts())
         lost = max(spent.device_seconds - state.device_seconds, 0.0)
         state.device_seconds += lost
         state.lost_device_seconds += lost
@@ -177,7 +196,7 @@ class TrialRun:
 
     def _write_attempts(self) -> None:
         if self.ranks.leads:
-            self.attempts.write(Attempts(self.state.attempts, self.state.device_seconds))
+            self.attempts.write(Attempts(number=self.state.attempts, device_seconds=self.state.device_seconds))
 
     def run(self) -> TrialRecord | None:
         """Train until the last epoch, or until a confirmed alarm decides the verdict."""
@@ -285,10 +304,10 @@ class TrialRun:
             reason = str(error)
         except Exception as error:
             # The checksum is valid, but the content is not ours (other version, edited file). All ranks come here.
-            where = f"{self.context.store.root}/{RESUME}"
+            where = self.context.store.place(RESUME)
             reason = f"{where} is not a checkpoint of this trial ({type(error).__name__})"
         if self.ranks.leads:
-            print(f"{reason}; the trial starts again from its first epoch", flush=True)
+            _say(f"{reason}; the trial starts again from its first epoch")
         self._build()
         return TrialState()
 
@@ -335,3 +354,7 @@ class TrialRun:
         buffer = io.BytesIO()
         torch.save({"cell": self.trial.cell.flat(), "seed": self.trial.seed, "epoch": epoch, "model": weights}, buffer)
         return self.context.store.write(f"{name}.pt", buffer.getvalue())
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -39,7 +39,7 @@ def load_checkpoint(store: Store, file: str, sha256: str | None = None) -> Check
         ValueError: the file does not exist or is not a checkpoint of this project.
         CorruptFileError: the file's content does not have the given SHA-256.
     """
-    where = f"{store.root}/{file}"
+    where = store.place(file)
     content = store.read(file)
     if content is None:
         raise ValueError(f"{where}: there is no such file")

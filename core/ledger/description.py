@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.allocation import SweepPlan
 from core.config import ProtocolOptions
 from core.config.problems import first_problem
+from core.records.seal import ChecksumError, check_seal
 from core.storage import Store
 
 DESCRIPTION = "sweep.json"
+REMEDY = "move this file away and run the sweep's command again, which writes a new one; all records are kept"
 
 
 class SweepDescription(BaseModel):
@@ -56,9 +58,8 @@ def read_description(store: Store) -> SweepDescription | None:
     if content is None:
         return None
     try:
+        check_seal(content)
         return SweepDescription.model_validate_json(content)
-    except ValidationError as error:
-        raise ValueError(
-            f"{store.root}/{DESCRIPTION} is damaged ({first_problem(error)}); "
-            "move this file away and run the sweep's command again, which writes a new one; all records are kept"
-        ) from error
+    except (ChecksumError, ValidationError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
+        raise ValueError(f"{store.place(DESCRIPTION)} is damaged ({problem}); {REMEDY}") from error

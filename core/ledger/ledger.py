@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
@@ -19,19 +19,19 @@ from core.config.problems import first_problem
 from core.config.protocol import with_defaults
 from core.engine.attempts import AttemptFile
 from core.engine.filenames import RECORD
+from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
-from core.ledger.description import DESCRIPTION, SweepDescription, read_description
+from core.ledger.description import DESCRIPTION, REMEDY, SweepDescription, read_description
 from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
 from core.records import (
     ChecksumError,
-    Evidence,
-    Measured,
     SweepProgress,
     TrialRecord,
     UnknownSchemaError,
     read_record,
 )
 from core.records.progress import PERIOD_S
+from core.records.seal import sealed
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -39,8 +39,6 @@ MEASURES = "measures.json"
 PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
 """Largest number of damaged files that one error message lists."""
-_EVALUATIONS = TypeAdapter(tuple[Evidence, ...])
-_MEASURES = TypeAdapter(tuple[Measured, ...])
 SETTINGS = {
     *("train_images", "test_images", "validation_images", "data_seed"),
     *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
@@ -83,9 +81,11 @@ class Ledger:
 
         Raises:
             ValueError: a stored sweep has the same name and differs in what must not change; the message shows the
-                differences.
+                differences. Or the stored description is damaged or belongs to another sweep.
         """
         known = read_description(self.store)
+        if known is not None and known.name != sweep.name:
+            raise self._foreign_description(known)
         cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
         fixed: dict[str, dict[str, Any]] = {
             "protocol": sweep.protocol.model_dump(mode="json"),
@@ -178,7 +178,7 @@ class Ledger:
             "plans": [plan.model_dump(mode="json") for plan in self.plans(sweep, goal)],
         }
         write_plugins(self.store, plugins_in(sweep).values())
-        self.store.write(DESCRIPTION, json.dumps(description, indent=1).encode())
+        self.store.write(DESCRIPTION, sealed(json.dumps(description, indent=1)))
 
     def plans(self, sweep: Sweep, goal: AllocationGoal | None = None) -> list[SweepPlan]:
         """The history of the sweep's plans if it is now run with these seeds, or with an adaptive goal.
@@ -218,20 +218,20 @@ class Ledger:
         file = RECORD
         try:
             record = read_record(content)
+            if reason := self._misplaced(record, key):
+                raise MisplacedError(reason)
             file = EVALUATION
             evaluated = store.read(EVALUATION)
-            evaluations = record.evaluations if evaluated is None else _EVALUATIONS.validate_json(evaluated)
+            evaluations = record.evaluations if evaluated is None else read_evaluations(evaluated, record)
             file = MEASURES
             found = store.read(MEASURES)
-            measures = record.measures if found is None else _MEASURES.validate_json(found)
+            measures = record.measures if found is None else read_measures(found, record)
         except UnknownSchemaError as error:
-            raise ValueError(f"{store.root}/{RECORD}: {error}") from error
-        except ChecksumError as error:
-            raise DamagedRecordError(f"{store.root}/{file} ({error})") from error
+            raise ValueError(f"{store.place(RECORD)}: {error}") from error
+        except (ChecksumError, MisplacedError) as error:
+            raise DamagedRecordError(f"{store.place(file)} ({error})") from error
         except ValidationError as error:
-            raise DamagedRecordError(f"{store.root}/{file} ({first_problem(error)})") from error
-        if reason := self._misplaced(record, key):
-            raise DamagedRecordError(f"{store.root}/{RECORD} ({reason})")
+            raise DamagedRecordError(f"{store.place(file)} ({first_problem(error)})") from error
         return record.model_copy(update={"evaluations": evaluations, "measures": measures})
 
     def _misplaced(self, record: TrialRecord, key: str) -> str | None:
@@ -249,12 +249,17 @@ class Ledger:
         if self._description is None:
             return None
         if record.sweep != self._description.name:
+            if record.sweep == self.name:
+                raise self._foreign_description(self._description)
             return f"it belongs to sweep {record.sweep}"
         protocol = self._description.protocol
         if record.protocol == protocol:
             return None
         differences = _changed("protocol", with_defaults(protocol), with_defaults(record.protocol))
         return "; ".join(differences) or None
+
+    def _foreign_description(self, description: SweepDescription) -> ValueError:
+        return ValueError(f"{self.store.place(DESCRIPTION)} belongs to sweep {description.name}; {REMEDY}")
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
         """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
@@ -286,7 +291,7 @@ class Ledger:
         """
         keys = [key for key in self.store.child("trials").folders() if key not in known]
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda key: AttemptFile(self.trial_store(key)).read().device_seconds, keys)
+            found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read().device_seconds, keys)
             return dict(zip(keys, found, strict=True))
 
     def write(self, record: TrialRecord) -> None:
@@ -295,11 +300,11 @@ class Ledger:
 
     def write_evaluations(self, record: TrialRecord) -> None:
         """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""
-        self.trial_store(record.key).write(EVALUATION, _EVALUATIONS.dump_json(record.evaluations, indent=1))
+        self.trial_store(record.key).write(EVALUATION, write_evaluations(record))
 
     def write_measures(self, record: TrialRecord) -> None:
         """Store a record's measures in a file of their own."""
-        self.trial_store(record.key).write(MEASURES, _MEASURES.dump_json(record.measures, indent=1))
+        self.trial_store(record.key).write(MEASURES, write_measures(record))
 
     def protocol(self) -> ProtocolOptions | None:
         """The sweep's protocol; None if the store does not have the sweep.
@@ -314,18 +319,20 @@ class Ledger:
         """The progress that the last driver stored; None if no driver has stored any.
 
         Raises:
-            ValueError: the stored progress is damaged.
+            ValueError: the stored progress is damaged or belongs to another sweep.
         """
         content = self.store.read(PROGRESS)
         if content is None:
             return None
+        problem = ""
         try:
-            return SweepProgress.model_validate_json(content)
+            progress = SweepProgress.model_validate_json(content)
+            if progress.sweep == self.name:
+                return progress
+            problem = f"belongs to sweep {progress.sweep}"
         except ValidationError as error:
-            raise ValueError(
-                f"{self.store.root}/{PROGRESS} is damaged ({first_problem(error)}); "
-                "delete this file, the next driver writes a new one"
-            ) from error
+            problem = f"is damaged ({first_problem(error)})"
+        raise ValueError(f"{self.store.place(PROGRESS)} {problem}; delete this file, the next driver writes a new one")
 
     def write_progress(self, progress: SweepProgress) -> None:
         """Store the sweep's progress, which `jobs/status.py` and the report read.

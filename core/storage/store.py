@@ -89,7 +89,7 @@ class Store:
         if sealed is None:
             return None
         if hashlib.sha256(sealed[DIGEST_BYTES:]).digest() != sealed[:DIGEST_BYTES]:
-            raise CorruptFileError(f"{self._shown(name)} is damaged: its content does not match its checksum")
+            raise CorruptFileError(f"{self.place(name)} is damaged: its content does not match its checksum")
         return sealed[DIGEST_BYTES:]
 
     def delete(self, name: str) -> None:
@@ -124,6 +124,10 @@ class Store:
         except StoreError as error:
             raise type(error)(f"--storage {error}") from error
 
+    def place(self, name: str) -> str:
+        """The address of a file, as messages show it."""
+        return self._files.at(self._at(name))
+
     @staticmethod
     def _store_at(files: Files, path: str) -> Store:
         store = object.__new__(Store)
@@ -136,9 +140,6 @@ class Store:
 
     def _below(self, place: str) -> str:
         return f"{place.rstrip('/')}/{self._path}" if self._path else place
-
-    def _shown(self, name: str) -> str:
-        return self._files.at(self._at(name))
 
 
 def open_files(root: str) -> Files:

@@ -120,6 +120,12 @@ class SweepCallback(Callback):
         self._finish(record or self._censored(mine, f"crashed: {self.crashes.reason(mine.key, trial)}"))
 
     def _crashed(self, key: str, trials: list[TuneTrial], trial: TuneTrial) -> None:
+        """Note a crash.
+
+        Raises:
+            DamagedRecordError: the trial has a record that is damaged or belongs to another trial.
+        """
+        self.ledger.record(key)  # A damaged record ends the sweep here. Otherwise it would end each further attempt.
         self._keys[trial.trial_id] = key  # a process may end before Tune says that its trial has started
         known = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
         for line in self.crashes.crashed(key, trial, known):
@@ -133,7 +139,7 @@ class SweepCallback(Callback):
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.live.running.get(trial.key)
-        spent = AttemptFile(self.ledger.trial_store(trial.key)).read()
+        spent = AttemptFile(self.ledger.trial_store(trial.key), trial.key).read()
         record = TrialRecord(
             sweep=self.ledger.name,
             **trial.record_fields(),

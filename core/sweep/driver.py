@@ -26,7 +26,7 @@ from core.config.naming import TrialNames
 from core.data.load import check_files, download_files
 from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
-from core.ledger.ledger import Ledger, unfinished
+from core.ledger.ledger import DamagedRecordError, Ledger, unfinished
 from core.ledger.snapshot import SweepReader
 from core.quantity import quantity
 from core.records import TrialRecord
@@ -283,7 +283,9 @@ class Training:
         except KeyboardInterrupt:
             return True
         except tune.TuneError as error:
-            if isinstance(error.__context__, StoreError):  # a callback raised it, and Tune replaced it
+            if isinstance(
+                error.__context__, (StoreError, DamagedRecordError)
+            ):  # a callback raised it, and Tune replaced it
                 raise error.__context__ from None
             raise
         finally:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.chaos.chaos import Blow, Chaos
+from tests.chaos.forgery import Forgery
 from tests.chaos.leftovers import leftovers
 from tests.chaos.reference import Record, Reference
 from tests.chaos.site import Site
@@ -18,7 +19,10 @@ select json_build_object('id', r.run_uuid, 'status', r.status, 'tags',
     (select json_object_agg(t.key, t.value) from tags t where t.run_uuid = r.run_uuid))
 from runs r where r.lifecycle_stage = 'active'
 """
-METRICS = "select json_build_array(run_uuid, key, step, is_nan, value) from metrics"
+METRICS = """
+select json_build_array(run_uuid, key, step, is_nan, value) from metrics join runs using (run_uuid)
+where lifecycle_stage = 'active'
+"""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,13 @@ class SweepAftermath:
 
 @dataclass(frozen=True)
 class Aftermath:
-    """The results of both sweeps, with the ``leftovers`` by kind and the output ``printed`` by all drivers."""
+    """The results of both sweeps.
+
+    Attributes:
+        printed: the output of all drivers.
+        leftovers: leftovers by kind.
+        versions: hashes of all versions of the code that were in use.
+    """
 
     planned: int
     blows: list[Blow]
@@ -63,6 +73,8 @@ class Aftermath:
     printed: str
     sweeps: dict[str, SweepAftermath]
     leftovers: dict[str, list[str]]
+    forgeries: list[Forgery]
+    versions: list[str]
 
 
 def gather(site: Site, chaos: Chaos, reference: Reference) -> Aftermath:
@@ -73,7 +85,16 @@ def gather(site: Site, chaos: Chaos, reference: Reference) -> Aftermath:
         sweep.name: _of_sweep(site, sweep, runs, reference.records(sweep, seeds))
         for sweep, seeds in chaos.supervisor.seeds.items()
     }
-    return Aftermath(chaos.planned, chaos.blows, chaos.supervisor.ends, site.log.read_text(), sweeps, left)
+    return Aftermath(
+        planned=chaos.planned,
+        blows=chaos.blows,
+        drivers=chaos.supervisor.ends,
+        printed=site.log.read_text(),
+        sweeps=sweeps,
+        leftovers=left,
+        forgeries=site.forgeries,
+        versions=site.versions,
+    )
 
 
 def _of_sweep(site: Site, sweep: SweepCommand, runs: list[Run], expected: dict[str, Record]) -> SweepAftermath:
@@ -82,7 +103,8 @@ def _of_sweep(site: Site, sweep: SweepCommand, runs: list[Run], expected: dict[s
     stored = [v for page in pages for v in page.get("Versions", ()) if v["Key"].endswith("/record.json")]
     versions: dict[str, list[Record]] = {}
     records: dict[str, Record] = {}
-    for version in sorted(stored, key=lambda v: v["LastModified"]):
+    genuine = [version for version in stored if version["VersionId"] not in site.forged_versions]
+    for version in sorted(genuine, key=lambda v: v["LastModified"]):
         body = client.get_object(Bucket=site.bucket, Key=version["Key"], VersionId=version["VersionId"])["Body"]
         key, record = version["Key"].split("/")[-2], json.loads(body.read())
         versions.setdefault(key, []).append(record)

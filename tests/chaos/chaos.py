@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from random import Random
 
-from tests.chaos.faults import WHOLE_CLUSTER, Kind, Lasting, schedule, start_ray
+from tests.chaos.faults import WHOLE_CLUSTER, Kind
 from tests.chaos.site import Site
+from tests.chaos.strikes import Lasting, start_ray
 from tests.chaos.supervisor import Announce, Supervisor
 from tests.hosts.host import Host
 
@@ -106,13 +107,13 @@ class Chaos:
         planned: planned number of faults.
     """
 
-    def __init__(self, site: Site, count: int, seed: int, announce: Announce) -> None:
+    def __init__(self, site: Site, planned: list[tuple[Kind, Random]], seed: int, announce: Announce) -> None:
         self.site = site
         self.blows: list[Blow] = []
         self.supervisor = Supervisor(site, announce)
         self.progress = Progress(site)
-        self.planned = count
-        self._planned = schedule(count, seed)
+        self.planned = len(planned)
+        self._planned = list(planned)
         self._pace = Random(seed)
         self.rejoined = 0
         self._broken: set[str] = set()
@@ -189,7 +190,8 @@ class Chaos:
     def _mend(self, blow: Blow, lasting: Lasting, seconds: float) -> None:
         try:
             time.sleep(seconds)
-            next(lasting, None)
+            for further in lasting:
+                time.sleep(further)
         finally:
             blow.ended = time.monotonic()
             if blow.kind.costly:

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from tests.chaos.aftermath import Aftermath, gather
 from tests.chaos.chaos import Chaos
-from tests.chaos.clock import LIBRARIES
+from tests.chaos.clock import missing as missing_clocks
+from tests.chaos.faults import kinds_named, schedule
 from tests.chaos.leftovers import remains
 from tests.chaos.reference import Reference
 from tests.chaos.site import Site
@@ -24,28 +25,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options for the number of faults and the seed of their schedule."""
     parser.addoption("--faults", type=int, default=FAULTS, help="number of faults in the chaos run")
     parser.addoption("--chaos-seed", type=int, default=SEED, help="seed of the schedule of faults")
+    parser.addoption(
+        "--fault-kinds", default="", metavar="WORDS", help="kinds of faults: words of their names, with commas between"
+    )
 
 
 @pytest.fixture(scope="session")
 def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
     """The results of a run of both sweeps under faults."""
-    if reason := missing():
+    if reason := missing() or missing_clocks():
         pytest.skip(reason)
-    if not LIBRARIES:
-        pytest.skip("needs libfaketime, from Debian's package faketime")
     faults, seed = request.config.getoption("--faults", FAULTS), request.config.getoption("--chaos-seed", SEED)
+    planned = schedule(faults, seed, kinds_named(request.config.getoption("--fault-kinds", "")))
     with Reference() as reference:
         try:
             site = Site(tmp_path_factory.mktemp("chaos"))
         except MissingProgramError as program:
             pytest.skip(str(program))
         with site:
-            chaos = Chaos(site, faults, seed, reference.prepare)
+            chaos = Chaos(site, planned, seed, reference.prepare)
             try:
                 chaos.run()
             finally:
                 console = Console(width=140)
                 console.print(fault_table(chaos.blows), driver_table(chaos.supervisor.ends))
+                for forgery in site.forgeries:
+                    console.print(f"{forgery.key} became {forgery.how}; said: {forgery.said}", soft_wrap=True)
                 console.print(f"Ray was restarted on hosts that had no fault {chaos.rejoined} times.")
                 console.print(f"Output of all drivers: {site.log}", soft_wrap=True)
             found = gather(site, chaos, reference)

@@ -1,30 +1,17 @@
-"""The kinds of faults and their frequencies.
-
-A fault is a generator. Before its first ``yield`` it breaks something. It yields the seconds that the fault lasts, and
-then repairs what does not recover automatically. A fault that finds nothing to break yields nothing.
-"""
+"""The kinds of faults and their frequencies."""
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-import psutil
+from tests.chaos import forged_files, strikes
+from tests.chaos.site import DRIVER, MLFLOW, S3, Site
 
-from core.storage.lease import SUSPEND_S
-from tests.chaos.site import GROUP_WORKER, LOCAL, LONE_WORKER, Site
-from tests.hosts.host import Host
-from tests.servers.server import Server
-
-Lasting = Iterator[float]
-Strike = Callable[[Site, Random], Lasting]
-STARTS_WITHIN_S = 180
-SKEW_S = 20 * 60
-"""Error of the clock in seconds. S3 rejects requests with a clock error of more than 15 minutes."""
+ALWAYS_FROM = 20
+HOURS = (1.0, 12.0)
+"""Range of errors of a clock in hours."""
 
 
 @dataclass(frozen=True)
@@ -33,259 +20,110 @@ class Kind:
 
     Attributes:
         name: name in tables.
-        share: number of such faults among 200.
+        share: relative frequency.
         target: part that the fault breaks. Only one fault at a time breaks the same part.
         costly: True if work is lost. Between two such faults the sweep must save something.
-        strike: the generator, see the module's docstring.
+        strike: the generator, see `tests.chaos.strikes`.
+        always: True if every run of `ALWAYS_FROM` faults or more has such a fault.
     """
 
     name: str
     share: int
     target: str
     costly: bool
-    strike: Strike
+    strike: strikes.Strike
+    always: bool = False
 
 
-def kill_worker(site: Site, rng: Random) -> Lasting:
-    """A training process gets SIGKILL."""
-    for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
-        if worker := site.training_workers(title, rng):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                worker.kill()
-                yield 0
-            return
+def _s3(site: Site, rng: Random) -> str:
+    return S3
 
 
-def stall_worker(site: Site, rng: Random) -> Lasting:
-    """A training process gets SIGSTOP, and SIGCONT seconds later."""
-    for title in rng.sample((LONE_WORKER, GROUP_WORKER), 2):
-        if worker := site.training_workers(title, rng):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                worker.suspend()
-                yield rng.uniform(0.5, 3)
-                worker.resume()
-            return
+def _mlflow(site: Site, rng: Random) -> str:
+    return MLFLOW
 
 
-def kill_driver(site: Site, rng: Random) -> Lasting:
-    """The driver gets SIGKILL."""
-    for driver in site.drivers():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            driver.kill()
-            yield 0
+def _driver(site: Site, rng: Random) -> str:
+    return DRIVER
 
 
-def terminate_driver(site: Site, rng: Random) -> Lasting:
-    """The driver gets SIGTERM."""
-    for driver in site.drivers():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            driver.terminate()
-            yield 0
-
-
-def stall_driver(site: Site, rng: Random) -> Lasting:
-    """The driver gets SIGSTOP, and SIGCONT seconds later."""
-    for driver in site.drivers():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            entered = driver.parent()
-            driver.suspend()
-            yield rng.uniform(0.5, 4)
-            driver.resume()
-            if entered:  # `nsenter` stops together with its program, but does not continue with it.
-                entered.resume()
-
-
-def kill_raylet(site: Site, rng: Random) -> Lasting:
-    """A host's raylet gets SIGKILL, and all Ray processes of the host end. Ray is then restarted."""
-    host = rng.choice(site.cluster.workers)
-    for raylet in host.processes("/raylet/raylet "):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            raylet.kill()
-    yield rng.uniform(1, 3)
-    start_ray(site, host)
-
-
-def switch_host_off(site: Site, rng: Random) -> Lasting:
-    """A host loses power and cannot announce it. It returns with Ray some time later."""
-    host = rng.choice(site.cluster.workers)
-    host.kill()
-    yield rng.uniform(1, 12)
-    host.start()
-    start_ray(site, host)
-
-
-def replace_host(site: Site, rng: Random) -> Lasting:
-    """A host is taken away, and another one joins in its place. Later the first returns and the other is taken away."""
-    host = rng.choice(site.cluster.workers)
-    host.kill()
-    yield rng.uniform(0.5, 2)
-    other = site.network.add_host(f"other{rng.getrandbits(32)}")
-    start_ray(site, other)
-    time.sleep(rng.uniform(2, 8))
-    host.start()
-    other.kill()
-    site.network.hosts.remove(other)
-    start_ray(site, host)
-
-
-def lose_head(site: Site, rng: Random) -> Lasting:
-    """The head and the driver lose power. The disk is replaced, and the cluster is restarted on all hosts."""
-    site.head_is_up.clear()
-    for host in site.network.hosts:
-        host.kill()
-    yield 1
-
-    def start() -> None:
-        for host in site.network.hosts:
-            host.kill()
-            host.start()
-        site.start_cluster()
-
-    _until_done(start)
-
-
-def cut_worker_off(site: Site, rng: Random) -> Lasting:
-    """A host's link loses all packets for seconds."""
-    host = rng.choice(site.cluster.workers)
-    host.cut()
-    yield rng.uniform(0.5, 5)
-    host.heal()
-
-
-def cut_head_off(site: Site, rng: Random) -> Lasting:
-    """The head's link loses all packets for seconds."""
-    site.head.cut()
-    yield rng.uniform(0.5, 4)
-    site.head.heal()
-
-
-def killed(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
-    """A server gets SIGKILL. Connections are refused until it is restarted."""
-
-    def strike(site: Site, rng: Random) -> Lasting:
-        server(site).kill()
-        yield rng.uniform(*seconds)
-        _until_done(server(site).start)
-
-    return strike
-
-
-def stalled(server: Callable[[Site], Server], seconds: tuple[float, float]) -> Strike:
-    """A server accepts connections and does not answer."""
-
-    def strike(site: Site, rng: Random) -> Lasting:
-        server(site).pause()
-        yield rng.uniform(*seconds)
-        server(site).resume()
-
-    return strike
-
-
-def restart_database(site: Site, rng: Random) -> Lasting:
-    """PostgreSQL is restarted regularly. Open transactions are rolled back."""
-    site.database.stop()
-    yield rng.uniform(0, 1)
-    _until_done(site.database.start)
-
-
-def skew_clock(site: Site, rng: Random) -> Lasting:
-    """The S3 gateway's clock jumps by twenty minutes, and later back.
-
-    The driver's clock does not jump, because ``time.sleep`` fails then with Debian's libfaketime 0.9.10.
-    """
-    site.clock.set_off(rng.choice((-SKEW_S, SKEW_S)))
-    yield rng.uniform(0.5, 4)
-    site.clock.set_off(0)
-
-
-def lose_answers(site: Site, rng: Random) -> Lasting:
-    """MLflow does what drivers ask for, and its answers are lost. The drivers get the status 504."""
-    site.answers_lost.set()
-    yield rng.uniform(1, 5)
-    site.answers_lost.clear()
-
-
-def cut_driver_from_store(site: Site, rng: Random) -> Lasting:
-    """The driver does not reach S3 for longer than it may be without it; workers on other hosts do."""
-    site.head.cut_from(site.store.host)
-    yield SUSPEND_S + rng.uniform(5, 15)
-    if site.head.alive:
-        site.head.heal_to(site.store.host)
-
-
-def fill_disk(site: Site, rng: Random) -> Lasting:
-    """The file system of the driver's home and temporary folder is full."""
-    filler = f"{LOCAL}/filler"
-    site.head.run("dd", "if=/dev/zero", f"of={filler}", "bs=64k", check=False)
-    yield rng.uniform(0.5, 4)
-    if site.head.alive:
-        site.head.run("rm", "-f", filler, check=False)
-
-
-def _until_done(start: Callable[[], None]) -> None:
-    """Call ``start`` until it succeeds, as a service manager does. Other faults may make it fail."""
-    deadline = time.monotonic() + STARTS_WITHIN_S
-    while True:
-        try:
-            return start()
-        except (AssertionError, RuntimeError, subprocess.SubprocessError):
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.5)
-
-
-def start_ray(site: Site, host: Host) -> None:
-    """Start Ray on a running host, which may still have processes of an earlier Ray."""
-
-    def start() -> None:
-        site.cluster.ray(host, "stop", "--force", check=False)
-        site.cluster.join(host)
-
-    _until_done(start)
+def _a_host(site: Site, rng: Random) -> str:
+    return rng.choice(site.cluster.workers).name
 
 
 KINDS = (
-    Kind("worker killed", 22, "worker", True, kill_worker),
-    Kind("worker stalled", 33, "stalled worker", False, stall_worker),
-    Kind("driver killed", 5, "driver", True, kill_driver),
-    Kind("driver told to end (SIGTERM)", 2, "driver", True, terminate_driver),
-    Kind("driver stalled", 9, "driver", False, stall_driver),
-    Kind("raylet killed", 2, "host", True, kill_raylet),
-    Kind("host off and on", 2, "host", True, switch_host_off),
-    Kind("host replaced by another", 2, "host", True, replace_host),
-    Kind("head lost, cluster started again", 1, "cluster", True, lose_head),
-    Kind("host cut off", 16, "host", False, cut_worker_off),
-    Kind("head cut off", 7, "head", False, cut_head_off),
-    Kind("MLflow server killed", 4, "mlflow", False, killed(lambda site: site.mlflow, (0, 2))),
-    Kind("MLflow server away for half a minute", 2, "mlflow", False, killed(lambda site: site.mlflow, (20, 30))),
-    Kind("MLflow's answers lost", 8, "answers", False, lose_answers),
-    Kind("MLflow server stalled", 15, "mlflow", False, stalled(lambda site: site.mlflow, (0.5, 5))),
-    Kind("PostgreSQL killed", 8, "database", False, killed(lambda site: site.database, (0, 3))),
-    Kind("PostgreSQL restarted", 7, "database", False, restart_database),
-    Kind("PostgreSQL stalled", 9, "database", False, stalled(lambda site: site.database, (0.5, 4))),
-    Kind("S3 refusing", 16, "store", False, killed(lambda site: site.store, (0.5, 4))),
-    Kind("S3 stalled", 16, "store", False, stalled(lambda site: site.store, (0.5, 4))),
-    Kind("S3's clock 20 min off", 10, "clock", False, skew_clock),
-    Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, cut_driver_from_store),
-    Kind("driver's disk full", 5, "disk", True, fill_disk),
+    Kind("worker killed", 22, "worker", True, strikes.kill_worker),
+    Kind("worker stalled", 33, "stalled worker", False, strikes.stall_worker),
+    Kind("driver killed", 5, "driver", True, strikes.kill_driver),
+    Kind("driver told to end (SIGTERM)", 2, "driver", True, strikes.terminate_driver),
+    Kind("driver stalled", 9, "driver", False, strikes.stall_driver),
+    Kind("raylet killed", 2, "host", True, strikes.kill_raylet),
+    Kind("host off and on", 2, "host", True, strikes.switch_host_off),
+    Kind("host replaced by another", 2, "host", True, strikes.replace_host),
+    Kind("head lost, cluster started again", 1, "cluster", True, strikes.lose_head),
+    Kind("storm: half of the hosts lost every minute", 1, "host", True, strikes.storm),
+    Kind("upgrade of the code, cluster started again", 1, "cluster", True, strikes.upgrade),
+    Kind("host cut off", 16, "host", False, strikes.cut_worker_off),
+    Kind("head cut off", 7, "head", False, strikes.cut_head_off),
+    Kind("MLflow server killed", 4, "mlflow", False, strikes.killed(lambda site: site.mlflow, (0, 2))),
+    Kind(
+        "MLflow server away for half a minute", 2, "mlflow", False, strikes.killed(lambda site: site.mlflow, (20, 30))
+    ),
+    Kind("MLflow's answers lost", 8, "answers", False, strikes.lose_answers),
+    Kind("MLflow server stalled", 15, "mlflow", False, strikes.stalled(lambda site: site.mlflow, (0.5, 5))),
+    Kind("PostgreSQL killed", 8, "database", False, strikes.killed(lambda site: site.database, (0, 3))),
+    Kind("PostgreSQL restarted", 7, "database", False, strikes.restart_database),
+    Kind("PostgreSQL stalled", 9, "database", False, strikes.stalled(lambda site: site.database, (0.5, 4))),
+    Kind("S3 refusing", 16, "store", False, strikes.killed(lambda site: site.store, (0.5, 4))),
+    Kind("S3 stalled", 16, "store", False, strikes.stalled(lambda site: site.store, (0.5, 4))),
+    Kind("S3's clock 20 min off", 6, "S3's clock", False, strikes.clock_wrong(_s3, (1 / 3, 1 / 3))),
+    Kind("S3's clock hours off", 3, "S3's clock", False, strikes.clock_wrong(_s3, HOURS), always=True),
+    Kind("MLflow's clock hours off", 3, "MLflow's clock", False, strikes.clock_wrong(_mlflow, HOURS)),
+    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS), always=True),
+    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS), always=True),
+    Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, strikes.cut_driver_from_store),
+    Kind("files of running trials forged", 3, "worker", True, forged_files.forge_files_of_trials, always=True),
+    Kind("finished record forged", 3, "driver", True, forged_files.forge_finished_record, always=True),
+    Kind("record forged in a running trial's folder", 2, "driver", True, forged_files.forge_open_record),
+    Kind("sweep.json forged", 2, "driver", True, forged_files.forge_description),
+    Kind("progress.json forged", 2, "driver", False, forged_files.forge_progress),
+    Kind("lease forged", 1, "driver", True, forged_files.forge_lease),
+    Kind("driver's disk full", 5, "disk", True, strikes.fill_disk),
 )
 WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker", "way to the store"}
 """Targets that exist only with a running cluster. A fault of the whole cluster excludes faults of them."""
 
 
-def schedule(count: int, seed: int) -> list[tuple[Kind, Random]]:
+def kinds_named(words: str) -> tuple[Kind, ...]:
+    """The kinds whose names contain one of the words, which commas separate; all kinds if there are no words.
+
+    Raises:
+        ValueError: a word is in no name.
+    """
+    wanted = [word.strip() for word in words.split(",") if word.strip()]
+    if unknown := [word for word in wanted if not any(word in kind.name for kind in KINDS)]:
+        raise ValueError(f"--fault-kinds: {unknown[0]!r} is in none of: {', '.join(kind.name for kind in KINDS)}")
+    return tuple(kind for kind in KINDS if not wanted or any(word in kind.name for word in wanted))
+
+
+def schedule(count: int, seed: int, kinds: Sequence[Kind] = KINDS) -> list[tuple[Kind, Random]]:
     """``count`` faults in random order with the kinds' shares, each with a separate random generator.
 
     If ``count`` is at least twice the number of kinds, every kind occurs, even if its expected number is below one.
+    Kinds that are `Kind.always` there occur from `ALWAYS_FROM` faults on.
     """
     rng = Random(seed)
-    total = sum(kind.share for kind in KINDS)
-    exact = {kind: count * kind.share / total for kind in KINDS}
-    least = 1 if count >= 2 * len(KINDS) else 0
-    numbers = {kind: max(int(exact[kind]), least) for kind in KINDS}
-    by_remainder = sorted(KINDS, key=lambda kind: exact[kind] - numbers[kind], reverse=True)
-    for kind in by_remainder[: count - sum(numbers.values())]:
-        numbers[kind] += 1
-    kinds = [kind for kind in KINDS for _ in range(numbers[kind])]
-    rng.shuffle(kinds)
-    return [(kind, Random(rng.getrandbits(64))) for kind in kinds]
+    total = sum(kind.share for kind in kinds)
+    exact = {kind: count * kind.share / total for kind in kinds}
+    all_from = 2 * len(kinds)
+    least = {kind: int(count >= all_from or (kind.always and count >= ALWAYS_FROM)) for kind in kinds}
+    numbers = {kind: max(int(exact[kind]), least[kind]) for kind in kinds}
+    while (short := count - sum(numbers.values())) != 0:
+        if short > 0:
+            numbers[max(kinds, key=lambda kind: exact[kind] - numbers[kind])] += 1
+        else:
+            spare = [kind for kind in kinds if numbers[kind] > least[kind]]
+            numbers[max(spare, key=lambda kind: numbers[kind] - exact[kind])] -= 1
+    names = [kind for kind in kinds for _ in range(numbers[kind])]
+    rng.shuffle(names)
+    return [(kind, Random(rng.getrandbits(64))) for kind in names]

@@ -22,7 +22,7 @@ KEPT_OBJECTS = re.compile(
 KEPT_LOCALLY = re.compile(r"\.(cache|config)/.*")  # Font list of matplotlib and caches of torch.
 """Files that a driver keeps in its home folder."""
 KEPT_ON_DISK = ("driver", "home", "ray")
-TITLES = (LONE_WORKER, GROUP_WORKER, "ray::TrainController", "ray::TunerInternal", str(JOB))
+TITLES = (LONE_WORKER, GROUP_WORKER, "ray::TrainController", "ray::TunerInternal", JOB)
 RAYS_OWN = ("_AutoscalingCoordinatorActor",)
 """Detached actors that Ray Train starts once per cluster and keeps for later drivers."""
 ENDS_WITHIN_S = 300

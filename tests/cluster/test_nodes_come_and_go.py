@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, Sweep
 from tests.hosts.host import Host
 from tests.hosts.network import Network, missing
-from tests.hosts.ray_cluster import PORT, RayCluster
+from tests.hosts.ray_cluster import OBJECT_STORE, PORT, RAY, RayCluster
 from tests.plugin_tables import printed_plugin
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -37,14 +38,24 @@ class GrowingCluster(RayCluster):
         if not host.processes("/raylet/raylet "):
             self.join(host)
 
-    def start_driver(self, sweep: Sweep, *options: str) -> subprocess.Popen[str]:
+    def break_python(self, host: Host, folder: Path) -> None:
+        """Restart Ray on a host, where its worker processes then end at their start."""
+        (folder / "sitecustomize.py").write_text(UNABLE)
+        broken = {**self.environment, "PYTHONPATH": f"{folder}:{JOB.parents[1]}", "UNABLE": "yes"}
+        self.ray(host, "stop", "--force")
+        address = f"--address={self.head.address}:{PORT}"
+        host.run(RAY, "start", address, "--num-cpus=1", f"--object-store-memory={OBJECT_STORE}", env=broken)
+
+    def start_driver(
+        self, sweep: Sweep, *options: str, program: tuple[str, ...] = (str(JOB),)
+    ) -> subprocess.Popen[str]:
         """Start a sweep on the head, with its results in the folder of ``sweep``."""
         stores = ("--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db")
         with sweep.log.open("ab") as log:
             return self.head.popen(
                 *(
                     sys.executable,
-                    str(JOB),
+                    *program,
                     *sweep.common,
                     *stores,
                     "--address",
@@ -56,6 +67,21 @@ class GrowingCluster(RayCluster):
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+
+
+UNABLE = """
+import os, sys
+if any("default_worker.py" in part for part in sys.orig_argv) and "UNABLE" in os.environ:
+    raise SystemExit("this Python cannot import Ray")
+"""
+"""A ``sitecustomize.py`` with which Ray's worker processes end at their start."""
+PATIENT = """
+import sys, core.cluster.storage_check
+core.cluster.storage_check.ANSWER_SECONDS = 30
+from jobs.sweep_trades import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A sweep that waits for less time than usual for processes of the nodes."""
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +152,25 @@ def test_a_node_on_which_attempts_crash_gets_no_trials_while_another_is_left(
     records = [json.loads(file.read_text()) for file in trials.glob("*/record.json")]
     assert [record["provenance"]["host"] for record in records] == [second.name] * 2
     assert sorted(record["attempts"] for record in records) == [1, 3]
+
+
+def test_a_node_that_starts_no_process_is_named_and_gets_no_trials(
+    cluster: GrowingCluster, local_sweep: Sweep, tmp_path: Path
+) -> None:
+    good, bad = cluster.workers
+    cluster.bring(good)
+    cluster.bring(bad)
+    cluster.break_python(bad, tmp_path)
+    named = f"node {bad.name} ({bad.address}) cannot be used: it has started no process within 30 s"
+    options = ("--name", "able", "--seeds", "2", "--epochs", "2")
+    driver = cluster.start_driver(local_sweep, *options, program=("-c", PATIENT))
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert named in local_sweep.text
+    records = (local_sweep.folder / "results" / "able" / "trials").glob("*/record.json")
+    assert [json.loads(file.read_text())["provenance"]["host"] for file in records] == [good.name] * 2
+    cluster.ray(good, "stop", "--force")
+    driver = cluster.start_driver(local_sweep, *options[:2], "--seeds", "3", "--epochs", "2", program=("-c", PATIENT))
+    assert driver.wait(timeout=LIMIT_S) == 2, local_sweep.text
+    assert local_sweep.text.count(named) == 2
+    assert "error: no node of the cluster can be used for trials, for the reasons above" in local_sweep.text
+    cluster.ray(bad, "stop", "--force")

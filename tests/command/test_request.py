@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 import jobs
 from core.command.request import SweepRequest, read_request
-from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.command.without_effect import check_preset_effects
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial, load_preset
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
@@ -45,6 +47,56 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Swee
             )
         )
     return lambda line: read_request(line.split(), PRESETS, "")
+
+
+FILE = """
+description: mine
+seeds: 1
+{more}
+grids:
+- options: {{dataset: fields, epsilon: 0.1, epochs: 10, {options}}}
+- options: {{dataset: fields, epsilon: 0.2, epochs: 50, schedule: step, milestones: [40], {other}}}
+"""
+"""A preset of two grids, of which only the second one trains after epoch 40."""
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"options": "schedule: step, milestones: [40]"}, "--milestones 40: nothing is trained after epoch 40"),
+        ({"options": "heal: none, heal_batches: 20"}, "--heal-batches 20: needs --heal fosc"),
+        ({"options": "test_images: 100", "more": "protocol: {verdict_images: 200}"}, None),
+        (
+            {"options": "test_images: 100", "other": "test_images: 150", "more": "protocol: {verdict_images: 200}"},
+            "--verdict-images 200: the test set has 150 images",
+        ),
+        ({"more": "protocol: {fosc_patience: 60}"}, "--fosc-patience 60: an alarm is possible from epoch"),
+        ({"more": "protocol: {fosc_grace: 60}"}, "--fosc-grace 60: an alarm is possible from epoch"),
+        ({"more": "protocol: {stop: false, audit: 0.5}"}, "--audit 0.5: has no effect with --no-stop"),
+        ({"more": "pin_value: [3]"}, "--pin-value 3: needs --pin-seed"),
+        ({"options": "heal: [none, fosc], heal_batches: 20", "more": "protocol: {fosc_patience: 30}"}, None),
+    ],
+)
+def test_a_value_of_a_preset_without_effect_is_refused_like_a_flag(
+    ask: Callable[[str], SweepRequest], tmp_path: Path, parts: dict[str, str], message: str | None
+) -> None:
+    (tmp_path / "mine.yaml").write_text(FILE.format(**{"more": "", "options": "", "other": "", **parts}))
+    if message is None:
+        assert len(ask("--preset mine.yaml --dry-run").sweep.entries) >= 2
+        return
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        ask("--preset mine.yaml --dry-run")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_value_of_a_shipped_preset_has_an_effect(preset: str) -> None:
+    check_preset_effects(preset, load_preset(preset, PRESETS))
+
+
+def test_a_flag_may_take_the_effect_from_a_presets_value(ask: Callable[[str], SweepRequest], tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(FILE.format(more="", options="", other=""))
+    assert len(ask("--preset mine.yaml --epochs 30 --dry-run").sweep.entries) == 2
 
 
 def test_seeds_of_an_earlier_sweep_keep_its_cells_and_protocol(ask: Callable[[str], SweepRequest]) -> None:
@@ -88,6 +140,7 @@ def test_other_outcomes_fewer_seeds_and_a_preset_for_another_sweep(ask: Callable
         ("--pin-seed init --pin-value 0 1 --max-trials 9", "--pin-value with 2 values is impossible"),
         ("--pin-seed init --pin-value 1 1", "--pin-value 1 1: allowed are one or more different"),
         ("--pin-value 1 2", "--pin-value 1 2: needs --pin-seed"),
+        ("--pin-value 7", "--pin-value 7: needs --pin-seed"),
         ("--plan --assume-rate 0.5", "--plan: needs a goal"),
         ("--plan --until-width 0.5", "--plan: needs either --pilot or --assume-rate"),
         ("--plan --until-width 0.5 --pilot before --assume-rate 1", "--plan: needs either --pilot or --assume-rate"),

@@ -14,7 +14,7 @@ import torch
 from core.config import Cell
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset, ImageSet
-from core.engine.filenames import ATTEMPTS, RESUME
+from core.engine.filenames import ATTEMPTS, RECORD, RESUME
 from core.records import TrialRecord
 
 Runner = Callable[..., TrialRecord]
@@ -74,13 +74,66 @@ def test_every_attempt_is_counted_and_the_work_that_was_lost(
     assert not file.exists()
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"number": "x", "device_seconds": 1}', "{", "null"])
-def test_a_damaged_count_of_attempts_stops_no_training(
-    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, content: str
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is damaged"),
+        ("[1]", "is damaged"),
+        ('{"number": "x", "device_seconds": 1}', "is damaged"),
+        ("null", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+        ('{"number": 7, "device_seconds": NaN}', "is damaged"),
+        ('{"number": 7, "device_seconds": 1e999}', "is damaged"),
+        ('{"number": 7, "device_seconds": -5e9}', "is damaged"),
+        ('{"number": 1e999, "device_seconds": 1}', "is damaged"),
+        ('{"number": 7, "device_seconds": 1e9, "trial": "another-0"}', "belongs to trial another-0"),
+    ],
+)
+def test_a_damaged_or_foreign_count_of_attempts_is_said_and_stops_no_training(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+    said: str,
 ) -> None:
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / ATTEMPTS).write_text(content)
-    assert run(make_cell(), report=lambda *_: None).attempts == 1
+    record = run(make_cell(epochs=1), report=lambda *_: None)
+    assert (record.attempts, record.lost_device_seconds) == (1, 0)
+    assert f"{ATTEMPTS} {said}; attempts before the last checkpoint are not counted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda record, other: other.to_json(), "belongs to trial"),
+        (lambda record, other: record.model_copy(update={"sweep": "other"}).to_json(), "of sweep other"),
+        (
+            lambda record, other: record.model_copy(
+                update={"protocol": {**record.protocol, "fosc_threshold": 2.5}}
+            ).to_json(),
+            "belongs to another protocol",
+        ),
+        (lambda record, other: record.to_json().replace(b'"epochs_run":', b'"epochs_run":1'), "checksum"),
+        (lambda record, other: record.to_json()[:300], "JSON"),
+    ],
+)
+def test_a_damaged_or_foreign_record_ends_no_trial_and_costs_no_checkpoint(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    tmp_path: Path,
+    change: Callable[[TrialRecord, TrialRecord], bytes],
+    reason: str,
+) -> None:
+    cell = make_cell(epochs=3)
+    record, other = run(cell, folder="whole"), run(cell, folder="other", seed=2)
+    with pytest.raises(RuntimeError, match="died"):
+        run(cell, report=dying(2))
+    (tmp_path / "trial" / RECORD).write_bytes(change(record, other))
+    with pytest.raises(ValueError, match=reason):
+        run(cell)
+    assert (tmp_path / "trial" / RESUME).exists()
 
 
 def test_a_record_names_the_code_of_all_attempts(

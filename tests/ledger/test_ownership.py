@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from core.config import ProtocolOptions, Sweep, Trial
+from core.ledger.additions import write_evaluations, write_measures
+from core.ledger.description import read_description
 from core.ledger.ledger import DamagedRecordError, Ledger
-from core.records import TrialRecord, read_record
+from core.records import Evidence, Measured, Measurement, SweepProgress, TrialRecord, read_record
 from core.records.seal import check_seal, sealed
 from core.storage import Store
 
@@ -91,6 +93,118 @@ def test_a_sweep_without_its_description_is_guarded_by_its_records(
     other = same.protocol.model_copy(update={"pgd50_restarts": 7})
     with pytest.raises(ValueError, match=r"without|missing.*\n.*pgd50_restarts: \d+ stored, 7 given"):
         Ledger(ledger.store, "first").describe(make_sweep(protocol=other))
+
+
+@pytest.mark.parametrize("at", range(0, 60, 7))
+def test_any_changed_byte_of_the_description_is_noticed(ledger: Ledger, at: int) -> None:
+    file = Path(ledger.store.root) / "sweep.json"
+    content = file.read_bytes()
+    position = at * len(content) // 60
+    digit = b"7" if content[position : position + 1] != b"7" else b"8"
+    file.write_bytes(content[:position] + digit + content[position + 1 :])
+    with pytest.raises(ValueError, match=r"sweep\.json is damaged .*; move this file away"):
+        read_description(ledger.store)
+
+
+def test_the_description_of_another_sweep_is_named_and_no_record_is_blamed(
+    ledger: Ledger, tmp_path: Path, make_sweep: Callable[..., Sweep]
+) -> None:
+    other = Ledger(Store(str(tmp_path / "second")), "second")
+    other.enter(make_sweep(name="second"))
+    (Path(ledger.store.root) / "sweep.json").write_bytes((tmp_path / "second" / "sweep.json").read_bytes())
+    found = Ledger(ledger.store, "first")
+    for ask in (found.records, lambda: found.describe(make_sweep())):
+        with pytest.raises(
+            ValueError, match=r"first/sweep\.json belongs to sweep second; move this file away"
+        ) as error:
+            ask()
+        assert not isinstance(error.value, DamagedRecordError)
+
+
+def test_the_progress_of_another_sweep_is_named(ledger: Ledger) -> None:
+    progress = SweepProgress(
+        sweep="second",
+        state="running",
+        host="h",
+        pid=1,
+        first_seed=0,
+        started_at=0,
+        written_at=0,
+        period_s=15,
+        done=0,
+        censored=0,
+        device_seconds=0,
+    )
+    ledger.write_progress(progress)
+    with pytest.raises(ValueError, match=r"progress\.json belongs to sweep second; delete this file"):
+        ledger.progress()
+
+
+def evaluated(record: TrialRecord) -> TrialRecord:
+    measurement = Measurement(attack="pgd-50", accuracy=0.25, images=4, split="test", seed=0)
+    measured = Measured(
+        measure="calibration",
+        checkpoint="last",
+        epoch=1,
+        split="test",
+        images=4,
+        epsilon=0.1,
+        block=4,
+        seed=0,
+        values={"error": 0.25},
+    )
+    evidence = Evidence(checkpoint="last", epoch=1, measurements=(measurement,))
+    return record.model_copy(update={"evaluations": (evidence,), "measures": (measured,)})
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "measures.json"])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: content.replace(b"0.25", b"0.75", 1), "checksum"),
+        (lambda content: content[: len(content) // 2], "JSON"),
+        (lambda content: b"\x93\x00\xff" * 40, "JSON"),
+    ],
+)
+def test_a_damaged_evaluation_is_noticed(
+    ledger: Ledger, name: str, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    (record,) = ledger.records().values()
+    with_both = evaluated(record)
+    ledger.write_evaluations(with_both)
+    ledger.write_measures(with_both)
+    (again,) = ledger.records().values()
+    assert (again.evaluations, again.measures) == (with_both.evaluations, with_both.measures)
+    file = record_file(ledger).with_name(name)
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(DamagedRecordError, match=f"{name} .*{reason}"):
+        ledger.records()
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "measures.json"])
+@pytest.mark.parametrize(
+    ("owner", "reason"),
+    [({"seed": 3}, "it belongs to trial"), ({"checkpoints": {"last.pt": "0" * 64}}, "it belongs to other weights")],
+)
+def test_an_evaluation_of_other_weights_is_refused(
+    ledger: Ledger, name: str, owner: dict[str, object], reason: str
+) -> None:
+    (record,) = ledger.records().values()
+    other = evaluated(record).model_copy(update=owner)
+    write = {"evaluation.json": write_evaluations, "measures.json": write_measures}[name]
+    record_file(ledger).with_name(name).write_bytes(write(other))
+    with pytest.raises(DamagedRecordError, match=f"{name} .{reason}"):
+        ledger.records()
+
+
+def test_evaluations_of_earlier_versions_are_bare_lists_and_are_read(ledger: Ledger) -> None:
+    (record,) = ledger.records().values()
+    with_both = evaluated(record)
+    for name, entries in (("evaluation", with_both.evaluations), ("measures", with_both.measures)):
+        content = json.dumps([entry.model_dump(mode="json") for entry in entries], indent=1)
+        record_file(ledger).with_name(f"{name}.json").write_text(content)
+    (again,) = ledger.records().values()
+    assert (again.evaluations, again.measures) == (with_both.evaluations, with_both.measures)
 
 
 def test_a_record_in_another_trials_folder_is_named(ledger: Ledger) -> None:

@@ -14,7 +14,13 @@ settings.load_profile("busy")
 # One thread unless the environment says otherwise: small networks gain nothing from more.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["tests.networks", "tests.plugin_tables", "tests.servers.fixtures", "tests.stored_sweeps"]
+pytest_plugins = [
+    "tests.networks",
+    "tests.pictures",
+    "tests.plugin_tables",
+    "tests.servers.fixtures",
+    "tests.stored_sweeps",
+]
 
 QUICK = "not slow and not cluster and not server and not browser"
 """Selection of tests if `pytest` gets neither a path nor `-m`."""

@@ -18,7 +18,7 @@ from core.allocation import (
 )
 
 RATES = (0.02, 0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.98)
-SWEEPS = 10_000
+SWEEPS = 4000
 NOMINAL = 0.05
 
 

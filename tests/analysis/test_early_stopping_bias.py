@@ -118,12 +118,19 @@ def test_melded_quantiles_agree_with_a_large_random_sample() -> None:
 def exact_coverage(n: int, stop: float, missed: float, fine: float, followed: float, method: Callable) -> float:
     """Exact coverage: a sum over the binomial numbers of stoppable, audited, recovered and other unstable trials."""
     truth, covered = stop * (1 - fine) + (1 - stop) * missed, 0.0
+    stoppable, healed = binomial(n, stop), [binomial(m, fine) for m in range(n + 1)]
     for s in range(n + 1):
+        unstable, audited = binomial(n - s, missed), binomial(s, followed)
         for k, m in product(range(n - s + 1), range(s + 1)):
-            weight = binom.pmf(s, n, stop) * binom.pmf(k, n - s, missed) * binom.pmf(m, s, followed)
+            weight = stoppable[s] * unstable[k] * audited[m]
             for f in range(m + 1):
-                covered += weight * binom.pmf(f, m, fine) * (truth in method((s + k, n), (s, s + k), (f, m), 0.95))
+                covered += weight * healed[m][f] * (truth in method((s + k, n), (s, s + k), (f, m), 0.95))
     return covered
+
+
+def binomial(n: int, p: float) -> list[float]:
+    """Probabilities of 0 to ``n`` successes."""
+    return list(binom.pmf(range(n + 1), n, p))
 
 
 @pytest.mark.parametrize("followed", [0.2, 1.0])

@@ -21,6 +21,7 @@ from analysis.report.terminal_section import section_for_terminal
 from analysis.statistics.intervals import interval
 from core.config import Cell
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 

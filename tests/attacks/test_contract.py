@@ -11,6 +11,8 @@ import torch.nn.functional as F
 
 from core.attacks import Attack, MiFgsm, Pgd, Transfer, build_attack
 
+pytestmark = pytest.mark.numeric
+
 EPSILON = 0.1
 ATTACKS: dict[str, Attack] = {
     **{

@@ -10,6 +10,8 @@ from core.attacks.minimal_norm import MinimalNorm, nearest_misclassified
 from core.attacks.pgd import Pgd
 from core.attacks.registry import build_attack
 
+pytestmark = pytest.mark.numeric
+
 
 def linear() -> tuple[nn.Module, Tensor, Tensor, Tensor]:
     """Three classes; images whose nearest boundary is within the box, their labels, and its distance."""

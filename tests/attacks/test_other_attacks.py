@@ -10,6 +10,8 @@ from torch import nn
 from core.attacks import DeepFool, MiFgsm, Pgd, Transfer, build_attack, resists, robust_accuracy
 from core.fast import FoldedNetwork
 
+pytestmark = pytest.mark.numeric
+
 
 def generator(seed=5):
     return torch.Generator().manual_seed(seed)

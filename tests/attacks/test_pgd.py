@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from core.attacks import Pgd
 from core.attacks.targets import least_likely_targets, random_targets
 
+pytestmark = pytest.mark.numeric
+
 EPSILON = 0.1
 
 

@@ -9,6 +9,8 @@ from pyautoattack.square import SquareAttack
 
 from core.attacks import Square, build_attack
 
+pytestmark = pytest.mark.numeric
+
 
 def generator(seed=5):
     return torch.Generator().manual_seed(seed)

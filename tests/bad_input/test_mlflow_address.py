@@ -38,6 +38,7 @@ ANSWERS: dict[str, tuple[int, str, bytes]] = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 AWAY = ("500", "503")
 """Answers of a server that may work later, for which a sweep waits."""
 NO_WAIT = ("--wait-for-servers", "0")

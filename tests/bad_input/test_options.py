@@ -48,7 +48,7 @@ def test_the_table_of_options_is_whole() -> None:
     )
 
 
-@cases(600)
+@cases(400)
 @given(possible_options(OPTIONS))
 def test_possible_values_make_a_sweep_that_survives_being_written_down(options: dict[str, str]) -> None:
     made = sweep(options)
@@ -57,7 +57,7 @@ def test_possible_values_make_a_sweep_that_survives_being_written_down(options: 
 
 
 @pytest.mark.slow
-@cases(3000)
+@cases(1500)
 @given(st.data(), st.sampled_from(OPTIONS))
 def test_a_wrong_value_is_named_with_its_option(data: st.DataObject, option: OptionCase) -> None:
     wrong = data.draw(option.invalid)

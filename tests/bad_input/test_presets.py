@@ -127,7 +127,7 @@ def test_a_path_that_is_no_file(file: Path) -> None:
 
 
 @pytest.mark.slow
-@cases(200)
+@cases(100)
 @given(data=st.data(), option=st.sampled_from(QUICK_OPTIONS), rule=st.sampled_from(PROTOCOL_OPTIONS))
 def test_what_the_file_says_is_what_is_trained(
     data: st.DataObject, option: OptionCase, rule: OptionCase, file: Path
@@ -170,7 +170,7 @@ def test_what_the_file_says_is_what_is_trained(
 
 
 @pytest.mark.slow
-@cases(600)
+@cases(300)
 @given(content=changed_json(json.dumps(QUICK).encode()))
 def test_values_of_any_type(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     """One value of the preset is replaced by an arbitrary JSON value, which is also YAML."""

@@ -25,6 +25,7 @@ from tests.analysis_report.conftest import synthetic_trial
 from tests.bad_input.harness import JARGON, assert_refused, cases, run, snapshot
 from tests.bad_input.strategies import changed_json, damaged
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 NAME = "mine"
 NO_MLFLOW = ["--mlflow-uri", "sqlite:///none.db"]
 

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.cluster.conftest import Sweep
+from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 ALWAYS_MASKED = ("--fosc-threshold", "1e-9", "--fosc-grace", "0", "--fosc-patience", "1", "--no-stop")
 
 
-def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
+@pytest.fixture(scope="module")
+def designed(shared_ray: SharedRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """A folder with the finished sweep ``before``, whose seeds 4 to 6 have an alarm, and which others start from."""
+    sweep = Sweep(tmp_path_factory.mktemp("designed"))
+    sweep.join(shared_ray)
     sweep.run("--name", "before", "--seeds", "3", "--first-seed", "4", "--epochs", "3", *ALWAYS_MASKED)
+    yield sweep
+    sweep.kill_all()
+
+
+def test_unstable_seeds_are_trained_again_with_healing(designed: Sweep) -> None:
+    sweep = designed
     printed = sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
     before, fixed = (list(sweep.records(name).values()) for name in ("before", "fixed"))
     assert {record["verdict"]["outcome"] for record in before} == {"unstable"}
@@ -30,17 +43,15 @@ def test_unstable_seeds_are_trained_again_with_healing(sweep: Sweep) -> None:
     assert "seeds from sweep: before stored, None given" in refused
 
 
-def test_seeds_start_from_the_weights_of_their_counterparts(sweep: Sweep) -> None:
-    sweep.run("--name", "before", "--seeds", "2", "--epochs", "2")
-    tuned = ("--name", "tuned", "--first-seed", "1", "--epochs", "1", "--lr", "0.05", "--workers", "2")
+def test_seeds_start_from_the_weights_of_their_counterparts(designed: Sweep) -> None:
+    tuned = ("--name", "tuned", "--first-seed", "6", "--epochs", "1", "--lr", "0.05", "--workers", "2")
     tuned += ("--start-from", "before/beta=1")
-    sweep.run(*tuned, "--seeds", "1")
-    (record,) = sweep.records("tuned").values()
-    (before,) = {record["cell_id"] for record in sweep.records("before").values()}
-    assert (record["seed"], record["cell"]["start_from"]) == (1, f"before/{before}")
-    assert "starts" not in sweep.run(*tuned, "--seeds", "1")
-    refused = sweep.run(*tuned, "--seeds", "2", code=2)
-    assert f"--start-from before/beta=1: sweep before has no finished trial {before}-2" in " ".join(refused.split())
+    designed.run(*tuned, "--seeds", "1")
+    (record,) = designed.records("tuned").values()
+    (before,) = {record["cell_id"] for record in designed.records("before").values()}
+    assert (record["seed"], record["cell"]["start_from"]) == (6, f"before/{before}")
+    refused = designed.run(*tuned, "--seeds", "2", code=2)
+    assert f"--start-from before/beta=1: sweep before has no finished trial {before}-7" in " ".join(refused.split())
 
 
 def test_pinned_groups_are_trained_side_by_side(sweep: Sweep) -> None:

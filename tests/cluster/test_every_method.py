@@ -35,14 +35,14 @@ TWO_WORKERS = tuple(os.environ.get("UNMASK_TWO_WORKERS", "las-at seat sub-at").s
 """Methods that two workers train. Without the variable, those whose ranks exchange more than gradients."""
 SHORT, LONG = {"epochs": 2}, {"epochs": 20}
 STATEFUL: list[Options] = [
-    {"method": "free"},
     {"method": "las-at"},
     {"method": "sub-at", "weight_averaging": "swa"},
-    {"method": "gat", "heal": "fosc"},
-    {"method": "trades", "rwp_radius": 0.01, "rwp_steps": 2, "weight_averaging": "ema", "averaging_interval": 7},
-    {"method": "trades", "precision": "fp16"},
+    {"method": "gat", "heal": "fosc", "rwp_radius": 0.01, "rwp_steps": 2, "precision": "fp16"},
 ]
-"""Cells whose checkpoint holds more than weights and momentum, or whose steps depend on the epoch or the batch."""
+"""Cells whose checkpoint holds more than weights and momentum, or whose steps depend on the epoch or the batch.
+
+`tests/methods/test_contract.py` and `tests/engine/test_resume.py` resume every method and option without Ray.
+"""
 
 
 def preset(folder: Path, cells: Sequence[Options]) -> Path:

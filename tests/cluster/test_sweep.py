@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 
 import psutil
 import pytest
@@ -47,9 +46,11 @@ def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
         assert logged == pytest.approx({row["epoch"]: row["val/fosc"] for row in record["trace"]})
 
 
-def test_running_again_trains_nothing(undisturbed: Sweep) -> None:
+def test_running_again_trains_nothing(undisturbed: Sweep, shared_ray: SharedRay) -> None:
     before = undisturbed.records("tiny")
-    assert "starts" not in undisturbed.run(*TWO_TRIALS)
+    again = Sweep(undisturbed.folder)
+    again.join(shared_ray)
+    assert "starts" not in again.run(*TWO_TRIALS)
     assert undisturbed.records("tiny") == before
 
 
@@ -90,20 +91,31 @@ def listening(sweep: Sweep) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("send", "number"), [(os.kill, signal.SIGINT), (os.killpg, signal.SIGTERM)], ids=["Ctrl-C", "end of a Slurm job"]
-)
-def test_interrupt_says_what_is_saved_and_how_to_continue(
-    local_sweep: Sweep, send: Callable[[int, int], None], number: int
-) -> None:
+def assert_says_what_is_saved(sweep: Sweep) -> None:
+    assert "0 trials saved, 1 not finished or crashed" in sweep.text
+    assert "--name long" in sweep.text
+
+
+def test_ctrl_c_says_what_is_saved_and_how_to_continue(sweep: Sweep) -> None:
+    driver = sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
+    trials = sweep.folder / "results" / "long" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    worker = sweep.newest(LONE_WORKER)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=LIMIT_S) == 130, sweep.text
+    assert_says_what_is_saved(sweep)
+    sweep.wait_for(lambda: not worker.is_running())
+
+
+def test_the_end_of_a_slurm_job_says_what_is_saved_and_how_to_continue(local_sweep: Sweep) -> None:
+    """The signal also reaches the cluster that the driver started."""
     driver = local_sweep.start("--name", "long", "--seeds", "1", "--epochs", "2000")
     trials = local_sweep.folder / "results" / "long" / "trials"
     local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     assert listening(local_sweep) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    send(driver.pid, number)
+    os.killpg(driver.pid, signal.SIGTERM)
     assert driver.wait(timeout=LIMIT_S) == 130, local_sweep.text
-    assert "0 trials saved, 1 not finished or crashed" in local_sweep.text
-    assert "--name long" in local_sweep.text
+    assert_says_what_is_saved(local_sweep)
     local_sweep.wait_for(lambda: not local_sweep.processes("ray::"))
 
 

@@ -24,6 +24,8 @@ from core.models import build_model
 from core.records import TrialRecord
 from tests import tiny
 
+pytestmark = pytest.mark.numeric
+
 STEPS = 4
 """Batches of an epoch."""
 

@@ -17,6 +17,8 @@ from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.weights import AdversarialWeightPerturbation
 
+pytestmark = pytest.mark.numeric
+
 RADIUS = 0.05
 
 

@@ -13,6 +13,8 @@ from core.config import Cell
 from core.data.extra import checksum
 from core.records import TrialRecord
 
+pytestmark = pytest.mark.numeric
+
 
 def test_an_interrupted_trial_with_extra_images_goes_on_to_the_same_bits(
     tmp_path: Path,

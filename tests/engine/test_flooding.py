@@ -13,6 +13,8 @@ from core.config import Cell
 from core.data.image_set import Dataset
 from core.engine.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 
 def by_hand(trainer: Trainer, dataset: Dataset, level: float) -> list[float]:
     """An epoch of TRADES whose loss is flooded, and the batches' losses."""

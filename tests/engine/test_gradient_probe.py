@@ -15,6 +15,8 @@ from core.data.image_set import Dataset
 from core.engine.batches import iterate_epoch
 from core.engine.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 Rows = list[dict[str, float | None]]
 
 

@@ -15,6 +15,8 @@ from core.engine.batches import Batch, iterate_epoch
 from core.engine.trainer import Trainer
 from core.records import TrialRecord
 
+pytestmark = pytest.mark.numeric
+
 Runner = Callable[..., TrialRecord]
 
 

@@ -14,6 +14,8 @@ from core.config import Cell
 from core.data.image_set import Dataset
 from core.engine.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 RADIUS, SMOOTH = 0.05, 0.3
 
 

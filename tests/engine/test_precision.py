@@ -18,6 +18,8 @@ from core.engine.trial import TrialContext, TrialRun
 from core.storage import Store
 from tests import tiny
 
+pytestmark = pytest.mark.numeric
+
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -214,7 +216,7 @@ def test_channels_last_images_reach_the_network_in_this_order(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [{}, {"awp_radius": 0.01}, {"precision": "bf16"}], ids=str)
+@pytest.mark.parametrize("options", [{"awp_radius": 0.01}, {"precision": "bf16"}], ids=str)
 def test_a_compiled_network_trains_like_an_eager_one(
     make_cell: Callable[..., Cell],
     make_trainer: Callable[..., Trainer],

@@ -11,6 +11,8 @@ from core.config import Cell
 from core.data.image_set import Dataset, to_float
 from core.engine.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("bn", ["eval", "train"])
 @pytest.mark.parametrize("fast", [True, False])

@@ -16,6 +16,8 @@ from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.weights import AdversarialWeightPerturbation, RobustWeightPerturbation
 
+pytestmark = pytest.mark.numeric
+
 RADIUS, STEPS, THRESHOLD = 0.05, 3, 1.6
 X, Y = torch.rand(8, 1, 4, 4, generator=torch.Generator().manual_seed(0)).double(), torch.arange(8) % 3
 

@@ -12,6 +12,8 @@ from core.config import Cell
 from core.engine.trainer import Trainer
 from core.records import TrialRecord
 
+pytestmark = pytest.mark.numeric
+
 
 def test_only_the_training_attack_has_the_training_radius(
     make_cell: Callable[..., Cell], run: Callable[..., TrialRecord]

@@ -14,6 +14,8 @@ from core.config import Cell
 from core.data.image_set import Dataset
 from core.engine.trainer import Trainer
 
+pytestmark = pytest.mark.numeric
+
 
 def textbook_perturb(
     model: nn.Module, x: Tensor, start: Tensor, step_size: float, epsilon: float, steps: int

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests import tiny
+from tests.engine import rank
 from tests.engine.start_rank import start_rank
 
 CELL = {**tiny.CELL, "norm": "none", "lr": 0.05}
@@ -37,13 +38,16 @@ PROTOCOL = {"verdict_images": 20, "square_queries": 5, "pgd50_restarts": 1, "eva
 
 
 def run_ranks(workers: int, jobs: list[dict[str, Any]], folder: Path) -> list[list[Any]]:
-    """The results of all jobs for each rank."""
+    """The results of all jobs for each rank. One worker is this process."""
     folder.mkdir()
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    outs = [folder / f"{rank}.json" for rank in range(workers)]
+    outs = [folder / f"{number}.json" for number in range(workers)]
+    if workers == 1:
+        rank.main(0, 1, "-", folder / "jobs.json", outs[0])
+        return [json.loads(outs[0].read_text())]
     processes = [
-        start_rank(str(rank), str(workers), folder / "group", folder / "jobs.json", out)
-        for rank, out in enumerate(outs)
+        start_rank(str(number), str(workers), folder / "group", folder / "jobs.json", out)
+        for number, out in enumerate(outs)
     ]
     try:
         assert [process.wait(900) for process in processes] == [0] * workers
@@ -72,7 +76,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, An
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ranks of the engine")
 @pytest.mark.parametrize("name", EPOCHS)
 def test_weights_and_rows_are_one_workers(results: dict[str, tuple[Any, Any, Any]], name: str) -> None:
     alone, first, second = results[name]
@@ -86,7 +89,6 @@ def test_weights_and_rows_are_one_workers(results: dict[str, tuple[Any, Any, Any
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ranks of the engine")
 def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple[Any, Any, Any]]) -> None:
     alone, first, second = results["whole"]
     assert second is None
@@ -97,7 +99,6 @@ def test_a_trial_of_two_workers_has_one_workers_verdict(results: dict[str, tuple
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ranks of the engine")
 @pytest.mark.parametrize(
     ("died", "resumed_as", "undisturbed"),
     [("died", "resumed", "whole"), ("average died", "average resumed", "average")],
@@ -113,7 +114,6 @@ def test_a_trial_of_two_workers_goes_on_bit_for_bit(
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ranks of the engine")
 def test_ranks_with_batch_norm_measure_one_model(results: dict[str, tuple[Any, Any, Any]]) -> None:
     record = results["batch norm"][1]
     assert record["verdict"]["outcome"] in ("stable", "unstable", "healed")

@@ -39,37 +39,35 @@ def plan(**options: object) -> tuple[AttackSpec, ...]:
 
 
 @pytest.mark.slow
-def test_individual_attacks_equal_direct_calls_on_each_block(network: nn.Module, images: ImageSet, tmp_path) -> None:
+def test_individual_attacks_equal_direct_calls_on_a_block(network: nn.Module, images: ImageSet, tmp_path) -> None:
+    block = split_blocks(28, 14)[1]
+    part = images.take(torch.arange(block.start, block.stop))
     specs = plan(mode="individual", restarts=2)
-    undecided = set()
-    for block in split_blocks(24, 14):
-        part = images.take(torch.arange(block.start, block.stop))
-        found = run_block(network, part, specs, BlockFile(Store(str(tmp_path)), "w" * 64, block, 14, seed=5))
-        names = ["apgd-ce", "apgd-dlr", "fab", "square"]
-        direct = AutoAttack(network, version="custom", attacks=names, eps=EPSILON, seed=block_seed(5, block.number))
-        direct.apgd.n_restarts = direct.fab.n_restarts = 2
-        direct.square.n_queries = QUERIES
-        x, y = to_float(part.images), part.labels
-        adversarial = direct.run_standard_evaluation_individual(x, y, batch_size=len(x))
-        for name in names:
-            assert found[name] == (adversarial[name][1] == y).tolist(), name
-            if 0 < sum(found[name]) < sum(found["clean"]):
-                undecided.add(name)
-    assert undecided == set(names), "each attack has to fool some images and to fail on others"
+    found = run_block(network, part, specs, BlockFile(Store(str(tmp_path)), "w" * 64, block, 14, seed=5))
+    names = ["apgd-ce", "apgd-dlr", "fab", "square"]
+    direct = AutoAttack(network, version="custom", attacks=names, eps=EPSILON, seed=block_seed(5, block.number))
+    direct.apgd.n_restarts = direct.fab.n_restarts = 2
+    direct.square.n_queries = QUERIES
+    x, y = to_float(part.images), part.labels
+    adversarial = direct.run_standard_evaluation_individual(x, y, batch_size=len(x))
+    for name in names:
+        assert found[name] == (adversarial[name][1] == y).tolist(), name
+        assert 0 < sum(found[name]) < sum(found["clean"]), f"{name} has to fool some images and to fail on others"
 
 
 @pytest.mark.slow
-def test_standard_cascade_equals_one_direct_call_on_each_block(network: nn.Module, images: ImageSet, tmp_path) -> None:
-    specs = plan(mode="standard")
-    for block in split_blocks(24, 14):
-        part = images.take(torch.arange(block.start, block.stop))
-        found = run_block(network, part, specs, BlockFile(Store(str(tmp_path)), "w" * 64, block, 14, seed=5))
-        direct = AutoAttack(network, version="standard", eps=EPSILON, seed=block_seed(5, block.number))
-        direct.square.n_queries = QUERIES
-        x, y = to_float(part.images), part.labels
-        _, predicted = direct.run_standard_evaluation(x, y, batch_size=len(x))
-        assert found["standard/square"] == (predicted == y).tolist()
-        assert 0 < sum(found["standard/square"]) < sum(found["clean"])
+def test_standard_cascade_equals_one_direct_call_on_a_block(network: nn.Module, images: ImageSet, tmp_path) -> None:
+    block = split_blocks(28, 14)[1]
+    part = images.take(torch.arange(block.start, block.stop))
+    found = run_block(
+        network, part, plan(mode="standard"), BlockFile(Store(str(tmp_path)), "w" * 64, block, 14, seed=5)
+    )
+    direct = AutoAttack(network, version="standard", eps=EPSILON, seed=block_seed(5, block.number))
+    direct.square.n_queries = QUERIES
+    x, y = to_float(part.images), part.labels
+    _, predicted = direct.run_standard_evaluation(x, y, batch_size=len(x))
+    assert found["standard/square"] == (predicted == y).tolist()
+    assert 0 < sum(found["standard/square"]) < sum(found["clean"])
 
 
 def test_fewer_steps_equal_the_librarys_attack_built_with_them(network: nn.Module, images: ImageSet) -> None:

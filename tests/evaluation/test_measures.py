@@ -42,6 +42,15 @@ def targets(sweep: TinySweep, **options: object) -> list[MeasureTarget]:
     return [target for target in found if isinstance(target, MeasureTarget)]
 
 
+def in_few_steps(target: MeasureTarget) -> MeasureTarget:
+    """The same target. The attacks of minimal norm, whose steps no option sets, get 20 of them."""
+    if target.spec.steps is None or target.spec.steps <= 20:
+        return target
+    few = target.spec.model_copy(update={"steps": 20})
+    tasks = tuple(dataclasses.replace(task, spec=few) for task in target.tasks)
+    return dataclasses.replace(target, spec=few, tasks=tasks)
+
+
 def elsewhere(task: MeasureTask, root: str) -> MeasureTask:
     content = Store(task.store).read(task.file)
     assert content is not None
@@ -59,7 +68,7 @@ def test_every_measure_has_images_and_a_plan(trained: TinySweep) -> None:
 
 @pytest.mark.slow
 def test_blocks_of_any_order_and_one_run_give_the_same_bits(trained: TinySweep, tmp_path: Any, digits: Any) -> None:
-    for target in targets(trained):
+    for target in map(in_few_steps, targets(trained)):
         whole = joined([elsewhere(task, str(tmp_path)).run("cpu") for task in reversed(target.tasks)][::-1])
         sets: ImageSet = getattr(digits, MEASURES[target.spec.name].split)
         parts = []

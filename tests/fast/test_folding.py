@@ -14,6 +14,8 @@ from core.fast.chain import Chain, chains
 from core.fast.placement import place
 from core.models import build_model
 
+pytestmark = pytest.mark.numeric
+
 Build = Callable[..., tuple[nn.Module, Tensor]]
 
 

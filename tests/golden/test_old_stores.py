@@ -23,6 +23,8 @@ from core.config import Cell
 from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
 from core.storage import Store
+from jobs import report
+from tests.bad_input.harness import run
 from tests.golden.same_bits import KILLED, SMALL
 from tests.servers.shared_ray import SharedRay
 
@@ -67,12 +69,12 @@ def test_rates_and_costs_are_those_that_the_old_version_reported(store: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("store", [store for store in SWEEPS if (store / "rates.csv").exists()], ids=_label)
-def test_the_report_is_written(store: Path, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    storage = str(store.parent)
-    printed = _run(tmp_path, "report.py", "--sweep", store.name, "--storage", storage, "--output", str(page))
-    assert "/ trials" in printed
-    assert store.name in page.read_text()
+def test_the_report_is_written(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = run(report.main, ["--sweep", store.name, "--storage", str(store.parent), "--output", "report.html"])
+    assert printed.code == 0
+    assert "/ trials" in printed.out
+    assert store.name in Path("report.html").read_text()
 
 
 @pytest.mark.cluster

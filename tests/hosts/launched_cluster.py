@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,21 @@ SET_UP = f"""
 mkdir -p ~/unmask-env && ln -sfn {sys.prefix}/* ~/unmask-env/
 echo '. ~/unmask/jobs/deploy/environment.sh' >~/.bashrc
 """
+
+AWAIT = """
+import json, sys, time
+from ray.util.state import list_nodes
+
+def alive():
+    try:
+        return {node.node_ip for node in list_nodes() if node.state == "ALIVE"}
+    except Exception:
+        return None  # the head still starts
+
+while alive() != set(json.loads(sys.argv[1])):
+    time.sleep(0.5)
+"""
+"""Program that ends when exactly the nodes with these addresses are alive."""
 
 
 class LaunchedCluster:
@@ -87,7 +102,7 @@ class LaunchedCluster:
     def up(self) -> None:
         """Run ``ray up``, and wait until all workers have joined."""
         self.ray("up", "--yes", "--no-config-cache", str(self.file))
-        self.wait_for(lambda: len(self.alive()) == len(self.hosts))
+        self.await_alive(self.hosts)
 
     def switch_on(self, host: Host) -> None:
         """Switch a host on again. The head's autoscaler then starts Ray on it."""
@@ -98,12 +113,13 @@ class LaunchedCluster:
         """Run ``ray down``."""
         self.ray("down", "--yes", str(self.file))
 
-    def alive(self) -> set[str]:
-        """Addresses of the nodes that are alive according to the head."""
-        code = "import json; from ray.util.state import list_nodes; print(json.dumps([vars(n) for n in list_nodes()]))"
-        asked = self.head.run(sys.executable, "-c", code, env=self.on_host, check=False)
-        nodes: list[dict[str, Any]] = json.loads(asked.stdout.splitlines()[-1]) if asked.returncode == 0 else []
-        return {node["node_ip"] for node in nodes if node["state"] == "ALIVE"}
+    def await_alive(self, hosts: Sequence[Host]) -> None:
+        """Wait until these hosts and no others are alive according to the head.
+
+        One process on the head asks again and again, because the import of Ray takes seconds of a processor.
+        """
+        addresses = [host.address for host in hosts]
+        self.head.run(sys.executable, "-c", AWAIT, json.dumps(addresses), env=self.on_host, timeout=900)
 
     @property
     def on_host(self) -> dict[str, str]:

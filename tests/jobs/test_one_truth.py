@@ -27,6 +27,7 @@ from jobs import report, status, sweep_trades
 from tests.analysis_report.conftest import synthetic_trial
 from tests.bad_input.harness import Ended, run
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 PRESETS = Path(sweep_trades.__file__).parent / "presets"
 OPTIONS = ["--beta", "1", "--epochs", "12"]
 CELL = read_request(OPTIONS, PRESETS, "").sweep.entries[0].cell

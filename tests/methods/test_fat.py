@@ -13,6 +13,8 @@ from core.config import METHODS, Cell
 from core.methods import build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 STEPS, SIZE, EPSILON = 6, 0.03, 0.1
 
 

@@ -14,6 +14,8 @@ from core.config import Cell
 from core.methods import build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 Y = torch.tensor([0, 2, 1, 1, 0, 3])
 N = len(Y)
 

@@ -13,6 +13,8 @@ from core.config.methods.registry import lacks
 from core.methods import build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 SMOOTHING = 0.3
 CLEAN = {"trades", "fat-trades", "gat"}
 """Methods whose cross-entropy is that of the clean images; `HALVES` have both, and the others the adversarial one."""

@@ -17,6 +17,8 @@ from core.methods import Batch, build_method
 from core.methods.las_at import _resists, _sampled
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 Y = torch.tensor([0, 2, 1, 1, 0, 3])
 N = len(Y)
 EPSILON, STEP, STEPS, LR = 0.1, 0.03, 3, 0.2

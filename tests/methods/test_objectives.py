@@ -15,6 +15,8 @@ from core.config import Cell
 from core.methods import Objective, build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 Y = torch.tensor([0, 2, 1])
 
 

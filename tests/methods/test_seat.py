@@ -16,6 +16,8 @@ from core.methods import Batch, build_method
 from core.methods.losses import flooded
 from tests.methods.lookup import PlainRun, logits, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 Y = torch.tensor([0, 2, 1, 1, 0, 3])
 N = len(Y)
 WEIGHT = 0.7

@@ -15,6 +15,8 @@ from core.config import Cell
 from core.methods import build_method
 from tests.methods.lookup import Lookup, PlainRun, logits, objective_of, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 EPSILON = 0.2
 
 

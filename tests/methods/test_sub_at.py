@@ -15,6 +15,8 @@ from core.methods import Batch, build_method
 from core.methods.sub_at import principal_directions
 from tests.methods.lookup import PlainRun, whole_batch
 
+pytestmark = pytest.mark.numeric
+
 Y = torch.tensor([0, 2, 1, 1, 0, 3])
 
 

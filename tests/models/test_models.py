@@ -104,6 +104,7 @@ def test_resnets_average_what_three_halvings_leave(name: str, image_size: int, s
     assert torch.allclose(model[-1](features), model[-1][-1](features.mean(dim=(2, 3))), atol=1e-12)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("name", ["resnet18", pytest.param("resnet34", marks=pytest.mark.slow)])
 def test_resnets_compute_what_torchvisions_do_with_a_cifar_stem(name: str) -> None:
     """The weights are copied in order to torchvision's ResNet with a 3x3 stem and without max-pooling."""
@@ -120,6 +121,7 @@ def test_resnets_compute_what_torchvisions_do_with_a_cifar_stem(name: str) -> No
         torch.testing.assert_close(ours.train(train)(x), theirs.train(train)(x), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.numeric
 def test_vgg11_computes_what_torchvisions_does_with_one_linear_layer() -> None:
     ours = build_model(ModelOptions(model="vgg11"), CIFAR, 3).double()
     theirs = torchvision.models.vgg11_bn(num_classes=10).features.double()
@@ -141,6 +143,7 @@ def test_wide_resnets_start_from_he_fan_out() -> None:
             assert not module.bias.any()
 
 
+@pytest.mark.numeric
 def test_channels_last_gives_the_same_logits(options: ModelOptions) -> None:
     model = build_model(options, Shape(10, 3, 16), 0).double().eval()
     x = torch.rand(2, 3, 16, 16, dtype=torch.float64)

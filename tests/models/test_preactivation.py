@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from core.config import ModelOptions, Shape
 from core.models import build_model
 
+pytestmark = pytest.mark.numeric
+
 Weights = list[Tensor]
 
 

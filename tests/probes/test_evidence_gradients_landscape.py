@@ -12,6 +12,8 @@ from core.attacks import build_attack, robust_accuracy
 from core.config import ProtocolOptions
 from core.probes import collect_evidence, flat_gradient, gradient_cosine, loss_landscape
 
+pytestmark = pytest.mark.numeric
+
 
 def generator(seed=5):
     return torch.Generator().manual_seed(seed)

@@ -14,6 +14,8 @@ from torch import nn
 from core.attacks import Pgd
 from core.probes import StepCosine, fosc
 
+pytestmark = pytest.mark.numeric
+
 unit = st.floats(-1, 1, allow_subnormal=False)
 
 

@@ -15,6 +15,8 @@ from core.probes.lipschitz import local_lipschitz
 from core.probes.margin import LARGEST, margin_along
 from core.probes.weight_landscape import filter_normalised, weight_landscape
 
+pytestmark = pytest.mark.numeric
+
 
 def rng(seed: int = 3) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

@@ -14,6 +14,8 @@ from core.config import Cell, ProtocolOptions, Trial
 from core.probes import collect_evidence
 from core.records import Evidence, Measurement, TrialRecord, Verdict
 
+pytestmark = pytest.mark.numeric
+
 FAST = {"square_queries": 30, "pgd50_restarts": 1, "eval_steps": 2}
 
 

@@ -13,6 +13,8 @@ from core.config import ProtocolOptions
 from core.probes import validation_means, validation_sums
 from tests.networks import Float64
 
+pytestmark = pytest.mark.numeric
+
 EPSILON = 0.08
 
 

@@ -16,6 +16,8 @@ from jobs.speed.parity import paired_losses, relative_differences
 from jobs.speed.subjects import make_textbook, make_trainer, training_images
 from tests.networks import Float64
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 WELL_CONDITIONED = {"attack_start": "uniform", "lr": 0.01}
 """Options with a distant start of the attack and little training.

@@ -152,8 +152,9 @@ def inline_svg(figure: Figure, description: str) -> str:
     """
     buffer = io.StringIO()
     with matplotlib.rc_context(RC):
-        # with a layout engine, savefig would paint rasterised lines a second time only to lay out the figure
-        figure.draw_without_rendering()
+        # with a layout engine, savefig would paint everything a second time only to lay out the figure
+        if layout := figure.get_layout_engine():
+            layout.execute(figure)
         figure.set_layout_engine(None)
         figure.savefig(buffer, format="svg", dpi=144, transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()

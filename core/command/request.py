@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from core.allocation.goal import AllocationGoal
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
-from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, sweep_groups, with_values
+from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, check_unique, sweep_groups, with_values
 from core.command.without_effect import GOALS, check_effects, check_preset_effects
 from core.config import (
     OPTION_FIELDS,
@@ -86,8 +86,9 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         from core.ledger.earlier import use_earlier_plugins
 
         use_earlier_plugins(storage, trials.sweep)
+    groups = sweep_groups()
+    check_unique(groups)
     if of_plugins:  # flags that are known since the plug-ins are loaded
-        groups = sweep_groups()
         more, unknown = parse_known(groups, of_plugins)
         refuse_unknown(unknown, groups)
         given |= more

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, get_args
 
@@ -90,6 +91,22 @@ PLAN = Flag("plan", "forecast the trials, device-hours and money that the goal t
 def sweep_groups() -> tuple[FlagGroup, ...]:
     """All flags of the command, in the order of the help."""
     return tuple(_groups())
+
+
+def check_unique(groups: Iterable[FlagGroup]) -> None:
+    """Refuse an option of a plug-in that has the name of another flag, because one word cannot set both.
+
+    Raises:
+        ValueError: a name occurs twice.
+    """
+    names = Counter(flag.name for group in groups for flag in group.flags)
+    for name, count in names.items():
+        if count > 1:
+            owners = ", ".join(methods_with(name))
+            raise ValueError(
+                f"option {name} of method {owners} has the name of another flag of this command; give it another name "
+                "in the plug-in"
+            )
 
 
 def _groups() -> Iterator[FlagGroup]:

@@ -222,14 +222,19 @@ def _check_row(table: str, name: str) -> None:
     """Raise an error if a registered row cannot be used, which would otherwise be seen only when a trial starts."""
     if table == "method":
         entry = METHODS[name]
-        entry.options().step_passes(InnerAttackOptions(), AwpOptions(awp_radius=0.01))
+        attack = InnerAttackOptions()
+        entry.options().step_passes(attack, AwpOptions(awp_radius=0.01))
+        if missing := sorted(entry.options.fixed - entry.options.part_defaults(attack.epsilon).keys()):
+            raise PluginError(f"method {name} fixes options that part_defaults lacks: {', '.join(missing)}")
         used = entry.implementation
     else:
         used = MODELS[name].builder if table == "model" else DATASETS[name].reader
     try:
-        resolve_name(used)
+        found = resolve_name(used)
     except (ImportError, AttributeError, ValueError) as error:
         raise PluginError(f"{table} {name} names {used}, which does not exist") from error
+    if lacking := ", ".join(sorted(getattr(found, "__abstractmethods__", ()))):
+        raise PluginError(f"{table} {name} names {used}, which does not define {lacking}")
 
 
 def _line_of(error: BaseException, plugin: Plugin) -> str:

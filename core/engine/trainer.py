@@ -48,7 +48,8 @@ class Trainer:
         # A single step from a start at distance 0.001 ascends a difference that is close to the resolution of bfloat16.
         # It therefore uses float32, and the whole trial does if any epoch has a single step.
         attack_dtype = self.precision.dtype if cell.attack.attack_steps >= 2 else None
-        self.folded = FoldedNetwork(self.model, attack_dtype) if folds else None
+        folded = FoldedNetwork.of(self.model, attack_dtype) if folds else None
+        self.folded = folded if isinstance(folded, FoldedNetwork) else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
         self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
             self.model.parameters(),

@@ -21,6 +21,9 @@ from core.fast.placement import MAX_MATRIX_ENTRIES, Band, Placement, Size, place
 WHOLE: Band = (slice(None), slice(None))
 """The block that is the whole matrix."""
 
+LAYERS = (nn.Conv2d, nn.Linear, nn.ReLU, nn.Flatten, nn.Dropout, nn.Identity)
+"""Classes of the layers of a chain."""
+
 
 class Layer:
     """An affine map of feature vectors, computed by blocks of its matrix, and a ReLU after it if ``activated``."""
@@ -114,9 +117,12 @@ class Chain:
 def chains(layers: Sequence[nn.Module], x: Tensor) -> bool:
     """True if these layers, applied one after the other, form a `Chain` that is faster on images like ``x``.
 
-    A chain has convolutions first, then linear layers; between them ReLUs, dropout and flattening.
+    A chain has convolutions first, then linear layers; between them ReLUs, dropout and flattening. Layers of classes
+    that are derived from torch's form no chain, because they may compute something else.
     """
-    if x.device.type != "cpu" or not layers or not isinstance(layers[0], nn.Conv2d):
+    if x.device.type != "cpu" or not layers or type(layers[0]) is not nn.Conv2d:
+        return False
+    if not all(type(layer) in LAYERS for layer in layers):
         return False
     size: Size = (x.shape[1], x.shape[2], x.shape[3])
     flat = False
@@ -134,6 +140,4 @@ def chains(layers: Sequence[nn.Module], x: Tensor) -> bool:
                 return False
         elif isinstance(layer, nn.Flatten):
             flat = True
-        elif not isinstance(layer, nn.ReLU | nn.Dropout | nn.Identity):
-            return False
     return flat

@@ -15,6 +15,10 @@ from core.fast.chain import Chain, chains
 from core.fast.opaque import Opaque
 
 
+class UnfoldableError(ValueError):
+    """The forward of a network can't be followed layer by layer."""
+
+
 class Fold(NamedTuple):
     """A convolution, the BatchNorm layer after it, and the convolution that replaces both."""
 
@@ -49,12 +53,12 @@ class FoldedNetwork(nn.Module):
             are not folded also keep their weights and statistics, as under autocast.
 
     Raises:
-        torch.fx.proxy.TraceError: the model's forward branches on values.
+        UnfoldableError: the model's forward branches on values, or uses tensors that belong to no layer.
     """
 
     def __init__(self, model: nn.Module, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        graph = _LayerTracer().trace(model)
+        graph = _eval_graph(model)
         modules = dict(model.named_modules())
         called = [node for node in graph.nodes if node.op == "call_module"]
         names = [node.target for node in called]
@@ -81,12 +85,12 @@ class FoldedNetwork(nn.Module):
 
     @classmethod
     def of(cls, model: nn.Module, dtype: torch.dtype | None = None) -> nn.Module:
-        """The folded network, or the model itself if it is `Opaque` or its forward branches on values."""
+        """The folded network, or the model itself if it is `Opaque` or can't be folded."""
         if isinstance(model, Opaque):
             return model
         try:
             return cls(model, dtype)
-        except fx.proxy.TraceError:
+        except UnfoldableError:
             return model
 
     def forward(self, x: Tensor) -> Tensor:
@@ -179,6 +183,23 @@ class _LayerTracer(fx.Tracer):
         return not any(m.children())
 
 
+def _eval_graph(model: nn.Module) -> fx.Graph:
+    """The layers that the model calls in eval mode. Its mode is the same before and after."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        graph = _LayerTracer().trace(model)
+    except Exception as error:  # a user's forward gets symbols instead of tensors and may raise any error
+        raise UnfoldableError(str(error)) from error
+    finally:
+        for module in training:
+            module.training = True
+    if own := [node.target for node in graph.nodes if node.op == "get_attr"]:
+        raise UnfoldableError(f"{own[0]} belongs to no layer")
+    return graph
+
+
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
     held = {**module._parameters, **module._buffers}
     return {name: tensor for name, tensor in held.items() if tensor is not None}
@@ -192,15 +213,18 @@ def _cast(graph: fx.Graph, node: fx.Node, dtype: torch.dtype | None, only_for: f
 
 
 def _follows_convolution(node: fx.Node, modules: dict[str, nn.Module], called: list[object]) -> bool:
-    """True for a foldable BatchNorm layer: the only user of a convolution's output, each of the two called once."""
+    """True for a foldable BatchNorm layer: the only user of a convolution's output, each of the two called once.
+
+    Classes derived from torch's are not folded, because they may compute something else.
+    """
     norm, before = modules[str(node.target)], node.args[0]
     return (
-        isinstance(norm, BATCH_NORMS)
+        type(norm) in BATCH_NORMS
         and norm.affine
         and norm.track_running_stats
         and isinstance(before, fx.Node)
         and before.op == "call_module"
-        and isinstance(modules[str(before.target)], nn.Conv2d)
+        and type(modules[str(before.target)]) is nn.Conv2d
         and len(before.users) == 1
         and called.count(before.target) == called.count(node.target) == 1
     )

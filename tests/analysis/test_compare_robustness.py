@@ -62,7 +62,7 @@ def rows_of(preset: str, paper: str, table: str) -> dict[str, int]:
     [
         ("iseat-table2", "ISEAT", "2", {"InfoAT", "RST", "RST+MART", "RST+GAIRAT", "RST+AWP", "RST+RWP"}),
         ("iseat-table3", "ISEAT", "3", set()),
-        ("iseat-table4", "ISEAT", "4", {"LAS-AWP"}),
+        ("iseat-table4", "ISEAT", "4", set()),
         ("iseat-table5", "ISEAT", "5", set()),
         ("iseat-table6", "ISEAT", "6", set()),
         ("seat-table1", "SEAT", "1", {"SEAT-FL"}),
@@ -75,8 +75,20 @@ def test_each_row_of_a_table_is_the_setting_of_a_cell_of_its_preset(
 ) -> None:
     found = rows_of(preset, paper, table)
     missing = {name for name, count in found.items() if count == 0}
-    assert missing <= others | {"ISEAT-extra", "IDBH+ISEAT-28"}
+    assert missing <= others | {"ISEAT-extra"}
     assert all(count <= 1 for count in found.values()), found
+
+
+def test_every_row_with_extra_images_is_the_setting_of_a_cell() -> None:
+    found = rows_of("iseat-table2-extra", "ISEAT", "2")
+    table = [row for row in published_rows() if (row.paper, row.table) == ("ISEAT", "2")]
+    extra = {row.name for row in table if row.options["extra_data"]}
+    assert extra == {name for name, count in found.items() if count == 1}
+
+
+def test_the_quoted_row_of_the_last_epoch_is_the_setting_of_a_cell() -> None:
+    (row,) = (row for row in published_rows() if (row.paper, row.table, row.name) == ("ISEAT", "4", "LAS-AWP"))
+    assert sum(is_setting(cell, row) for cell in cells("iseat-table4")) == 1
 
 
 def test_the_data_agree_with_themselves() -> None:

@@ -160,7 +160,15 @@ def test_a_stored_sweep_brings_its_plugins(folder: Path, fresh: Callable[[], Non
             printed_plugin().replace(":Squeezing", ":Squeezed"),
             "method squeezing names .*:Squeezed, which does not exist",
         ),
-        (printed_plugin().replace("objective_passes", "passes"), "NotImplementedError"),
+        (printed_plugin().replace("objective_passes", "passes"), "SqueezingOptions does not define objective_passes"),
+        (
+            printed_plugin().replace("def objective(", "def loss("),
+            "method squeezing names .*:Squeezing, which does not define objective",
+        ),
+        (
+            printed_plugin().replace("    def objective_p", '    fixed = frozenset({"inner"})\n\n    def objective_p'),
+            "method squeezing fixes options that part_defaults lacks: inner",
+        ),
         (MODEL.replace('"linear"', '"resnet18"'), "model resnet18 is registered already"),
     ],
 )
@@ -190,6 +198,13 @@ def test_wrong_words_about_plugins(folder: Path, words: tuple[str, ...], message
     (folder / "my method.py").write_text(printed_plugin())
     with pytest.raises(ValueError, match=message):
         ask(*words)
+
+
+@pytest.mark.parametrize("flag", ["square", "seeds", "storage"])
+def test_an_option_with_the_name_of_another_flag_is_refused(folder: Path, flag: str) -> None:
+    (folder / "shadow.py").write_text(printed_plugin().replace("squeeze:", f"{flag}:"))
+    with pytest.raises(ValueError, match=f"option {flag} of method squeezing has the name of another flag"):
+        ask("--plugin", "shadow.py", *OPTIONS[:2])
 
 
 def test_two_files_of_one_name_are_refused(folder: Path) -> None:

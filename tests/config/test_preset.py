@@ -134,6 +134,18 @@ def test_ablations_are_the_default_cell_but_for_what_they_are_named_for(presets:
     assert fixed.protocol.fosc_threshold == 0.7
 
 
+@pytest.mark.parametrize("name", ["seat-table1", "seat-table3", "seat-table4", "seat-table-d3"])
+def test_seat_has_the_schedule_and_the_attack_mode_of_its_code(presets: Path, name: str) -> None:
+    """``run.sh --cyclic`` is OneCycleLR with ``max_lr`` 0.3, and ``generate_llr`` runs in train mode."""
+    found = [entry.cell for entry in sweep(load_preset(name, presets)).entries if entry.cell.method.method == "seat"]
+    assert found
+    for cell in found:
+        training = cell.training
+        rates = (training.schedule, training.lr, training.momentum, training.peak_momentum)
+        assert rates == ("one-cycle", 0.3, 0.95, 0.85)
+        assert (training.weight_decay, training.nesterov, cell.attack.attack_bn) == (5e-4, False, "train")
+
+
 @pytest.mark.parametrize("dataset", ["digits", "cifar10", "cifar100", "svhn", "tiny-imagenet-200", "fields"])
 def test_every_data_set_can_replace_a_presets(presets: Path, dataset: str) -> None:
     for name in ("quick",) if dataset in ("digits", "fields") else ("quick", "table2-batch", "table4"):

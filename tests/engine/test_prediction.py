@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from core.config import Cell
+from core.config import METHODS, Cell
 from core.data.image_set import Dataset, to_float
+from core.engine.ranks import Ranks
+from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
+from core.models import build_model
+from tests import tiny
 
 pytestmark = pytest.mark.numeric
 
@@ -53,3 +58,32 @@ def test_guided_training_attacks_and_descends_in_half_precision(
         )
         rows.append(trainer.run_epoch(dataset.train, 1)[0]["train/loss"])
     assert rows[0] == pytest.approx(rows[1], rel=0.05)
+
+
+class Normalised(nn.Module):
+    """A user's network, which normalises its images and can't be folded."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x - self.mean)
+
+
+@pytest.mark.parametrize("method", ["trades", "iseat", "ssat", "las-at"])
+def test_a_network_that_cannot_be_folded_trains_as_without_folding(
+    make_cell: Callable[..., Cell], load: Callable[[Cell], Dataset], method: str
+) -> None:
+    states = []
+    options = {name: value for name, value in tiny.CELL.items() if name not in METHODS[method].options.fixed}
+    policy = {"policy_model": "small-cnn", "policy_steps_max": 4} if method == "las-at" else {}
+    for fast in (True, False):
+        cell = Cell.from_flat({**options, **policy, "method": method, "fast": fast})
+        streams = Streams.spawn(0, {})
+        model = Normalised(build_model(cell.model, cell.data.shape, 0))
+        trainer, dataset = Trainer(cell, model, streams, Ranks()), load(cell)
+        trainer.run_epoch(dataset.train, 1)
+        states.append([tensor.clone() for tensor in trainer.model.state_dict().values()])
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))

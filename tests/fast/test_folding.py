@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from core.config import ModelOptions, Shape
 from core.fast import FoldedNetwork, by_autograd
@@ -112,17 +113,72 @@ def test_half_precision_between_first_and_last_layer(build: Build, name: str) ->
     assert torch.equal(half(x), half.network(x)) or name == "small-cnn"
 
 
-def test_a_network_that_branches_on_values_stays_as_it_is() -> None:
-    class Branching(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear = nn.Linear(4, 2)
+class Own(nn.Module):
+    """A user's network, whose forward has one line that cannot be followed layer by layer, or needs the mode."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            return self.linear(x.flatten(1)) if x.sum() > 0 else x
+    def __init__(self, line: Callable[[Own, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.line = line
+        self.linear = nn.Linear(4, 4).double()
+        self.scale = nn.Parameter(torch.full((4,), 2.0, dtype=torch.float64))
+        self.register_buffer("mean", torch.tensor(0.5, dtype=torch.float64))
 
-    model = Branching()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.line(self, x.flatten(1)))
+
+
+UNFOLDABLE: dict[str, Callable[[Own, Tensor], Tensor]] = {
+    "branches on values": lambda own, x: x if x.sum() > 0 else -x,
+    "branches on the shape": lambda own, x: x if x.shape[0] > 1 else -x,
+    "a parameter of its own": lambda own, x: own.scale * x,
+    "normalises images": lambda own, x: x - own.mean,
+    "the number of images": lambda own, x: x + torch.ones(len(x), 1, dtype=x.dtype),
+    "weights of a layer that it does not call": lambda own, x: F.linear(x, own.linear.weight),
+}
+
+
+@pytest.mark.parametrize("line", UNFOLDABLE)
+def test_a_network_that_cannot_be_followed_stays_as_it_is(line: str) -> None:
+    model = Own(UNFOLDABLE[line])
+    model.linear.eval()
     assert FoldedNetwork.of(model) is model
+    assert model.training
+    assert not model.linear.training
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda own, x: F.dropout(x, 0.5, own.training),
+        lambda own, x: -x if own.training else x,
+    ],
+)
+def test_a_forward_that_asks_for_the_mode_is_folded_in_eval_mode(line: Callable[[Own, Tensor], Tensor]) -> None:
+    model, x = Own(line), torch.rand(5, 1, 2, 2, dtype=torch.float64)
+    folded = FoldedNetwork(model)
+    assert all(module.training for module in model.modules())
+    assert torch.equal(folded(x), model.eval()(x))
+
+
+class Standardised(nn.Conv2d):
+    """A convolution that computes something else than its base class."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight / self.weight.std(), self.bias, padding=1)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm2d, nn.Identity])
+def test_a_layer_derived_from_torchs_computes_what_it_does_alone(norm: Callable[..., nn.Module]) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 3, 3), norm(3), nn.ReLU(), Standardised(3, 3, 3, padding=1), norm(3), nn.Flatten()]
+    model = nn.Sequential(*layers, nn.Linear(108, 4)).double()
+    x = torch.rand(5, 1, 8, 8, dtype=torch.float64)
+    model(x)
+    folded = FoldedNetwork(model)
+    expected, by_model = by_autograd(model.eval(), x, double_logits)
+    logits, gradient = folded.image_gradient(x, double_logits)
+    assert torch.allclose(logits, expected, rtol=0, atol=1e-12)
+    assert torch.allclose(gradient, by_model, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("by_row", [(False, False), (True, False), (False, True), (True, True)])

@@ -122,7 +122,7 @@ class MethodOptions(Options):
 
     def objective_passes(self) -> Passes:
         """Passes of one evaluation of the objective and its backward."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define objective_passes")
 
     def ascent_passes(self) -> Passes:
         """Passes of one evaluation and backward of the loss that AWP ascends."""

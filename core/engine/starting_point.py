@@ -8,7 +8,9 @@ from pathlib import Path
 from core.config import Cell, Sweep, Trial
 from core.engine.selection import Weights, copy_weights
 from core.evaluation.checkpoint import Checkpoint, load_checkpoint, locate
+from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
+from core.ledger.plugins import use_stored_plugins
 from core.ledger.starting_points import require_same, usable_record
 from core.storage import CorruptFileError, Store
 
@@ -48,6 +50,8 @@ def read_starting_point(trial: Trial, storage: Store) -> StartingPoint | None:
         require_same(trial.cell, found.cell, given)
         return _starting_point(found, start.start_from)
     ledger = Ledger(storage.child(start.sweep), start.sweep)
+    if description := read_description(ledger.store):
+        use_stored_plugins(ledger.store, description)
     key = start.key(trial.seed, trial.pins)
     record = usable_record(ledger, key, start.start_checkpoint, given)
     assert record.verdict is not None

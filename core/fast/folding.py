@@ -219,7 +219,8 @@ def _follows_convolution(node: fx.Node, modules: dict[str, nn.Module], called: l
     """
     norm, before = modules[str(node.target)], node.args[0]
     return (
-        type(norm) in BATCH_NORMS
+        isinstance(norm, BATCH_NORMS)
+        and type(norm) in BATCH_NORMS
         and norm.affine
         and norm.track_running_stats
         and isinstance(before, fx.Node)

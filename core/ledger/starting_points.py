@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from core.config import Cell, EarlierTrials, SeededCell, Sweep
 from core.config.sweep import MAX_SEEDS
 from core.ledger.description import read_description
-from core.ledger.earlier import sweep_ledger
+from core.ledger.earlier import sweep_ledger, use_earlier_plugins
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord, varying_options
 
@@ -76,6 +76,7 @@ def _resolved(entry: SeededCell, sweep: Sweep, storage: str) -> Cell:
     given = f"--start-from {start.start_from}"
     try:
         ledger = sweep_ledger(storage, start.sweep)
+        use_earlier_plugins(storage, start.sweep)
     except ValueError as error:
         raise ValueError(f"{given}: {error}") from error
     source = _source(ledger, cell, given)

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.config.plugins import load_plugin
 from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
 from core.engine.starting_point import read_starting_point
@@ -22,6 +23,7 @@ from core.storage import CorruptFileError, Store
 from core.sweep.inputs import require_inputs, with_inputs
 from core.verdict import censor
 from tests import tiny
+from tests.plugin_tables import printed_plugin
 
 PROTOCOL = ProtocolOptions(**tiny.VERDICT)  # type: ignore[arg-type]
 
@@ -96,6 +98,25 @@ def test_each_seed_starts_from_its_counterpart(
                 "outcome": before[seed].verdict.outcome,  # type: ignore[union-attr]
             }
             assert int(record.provenance["start_epoch"]) <= 3
+
+
+def test_a_trial_of_a_plugin_needs_its_sweep_alone(
+    tmp_path: Path, make_cell: Callable[..., Cell], train: Callable[..., TrialRecord], fresh: Callable[[], None]
+) -> None:
+    """The driver and the worker, each a process without the plug-in, load the file that the earlier sweep stores."""
+    (tmp_path / "my_method.py").write_text(printed_plugin())
+    load_plugin(str(tmp_path / "my_method.py"))
+    earlier = make_cell(method="squeezing", epochs=1)
+    Ledger(Store(str(tmp_path)).child("before"), "before").enter(sweep_of(earlier, name="before"))
+    for seed in (0, 1):
+        train("before", Trial(cell=earlier, seed=seed))
+    fresh()
+    (entry,) = named(sweep_of(make_cell(method="pgd-at", start_from="before")), tmp_path).entries
+    assert entry.cell.plugins == ()
+    fresh()
+    start = read_starting_point(Trial(cell=entry.cell, seed=1), Store(str(tmp_path)))
+    assert start is not None
+    assert start.origin["start_from"] == f"before/{earlier.id}-1/selected.pt"
 
 
 @pytest.mark.slow

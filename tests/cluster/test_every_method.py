@@ -32,7 +32,7 @@ OWN: dict[str, Options] = {
 }
 """Options by method that make its trial small, or reach all of its parts."""
 TWO_WORKERS = tuple(os.environ.get("UNMASK_TWO_WORKERS", "las-at seat sub-at").split())
-"""Methods that two workers train. Without the variable, those whose ranks exchange more than gradients."""
+"""Methods that two workers train. Without the variable, three of those whose ranks exchange more than gradients."""
 SHORT, LONG = {"epochs": 2}, {"epochs": 20}
 STATEFUL: list[Options] = [
     {"method": "las-at"},

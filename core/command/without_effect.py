@@ -60,7 +60,7 @@ def check_preset_effects(name: str, preset: Preset) -> None:
         return
     parts = [(preset.own_protocol, preset), *((grid.options, _only(preset, grid)) for grid in preset.grids)]
     for values, part in parts:
-        if not values.keys() & {*_CHECKS, *_heal_details()}:
+        if not values.keys() & {*_CHECKS, *_NEEDS, *_heal_details()}:
             continue
         sweep = build_sweep(part, preset_name=name, name="preset", cell_overrides={}, protocol_overrides={})
         try:
@@ -79,6 +79,9 @@ def _check_options(given: Mapping[str, Any], sweep: Sweep) -> None:
         for name in _heal_details():
             if name in given:
                 raise ValueError(f"{_flag(name)} {_shown(given[name])}: needs --heal fosc")
+    for name, (has_effect, need) in _NEEDS.items():
+        if name in given and not any(has_effect(entry.cell.flat()) for entry in sweep.entries):
+            raise ValueError(f"{_flag(name)} {_shown(given[name])}: needs {need}")
     for name, find in _CHECKS.items():
         if name in given and (problem := find(sweep)):
             raise ValueError(f"{_flag(name)} {_shown(given[name])}: {problem}")
@@ -130,6 +133,27 @@ _CHECKS: dict[str, Callable[[Sweep], str | None]] = {
     "verdict_images": _verdict_images,
     **dict.fromkeys(("train_images", "image_size", "channels", "test_images"), _train_images),
 }
+
+
+def _perturbs(options: Mapping[str, Any]) -> bool:
+    return bool(options["awp_radius"] or options["rwp_radius"])
+
+
+_NEEDS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], str]] = {
+    "rademacher_share": (lambda options: options["attack_start"] == "rademacher", "--attack-start rademacher"),
+    "awp_warmup": (_perturbs, "--awp-radius or --rwp-radius above 0"),
+    "lr_decay": (lambda options: options["schedule"] == "step", "--schedule step"),
+    "reweighting_shift": (lambda options: options.get("reweighting") != "discrete", "--reweighting tanh or sigmoid"),
+    "guidance_begin": (lambda options: options.get("guidance_factor") != 1, "a --guidance-factor other than 1"),
+    "guidance_factor": (lambda options: options.get("guidance_begin") != 1, "--guidance-begin below 1"),
+    "tau_every": (lambda options: options.get("tau_begin") != 1, "--tau-begin below 1"),
+    **dict.fromkeys(("adv_at", "clean_at"), (_perturbs, "--awp-radius or --rwp-radius above 0")),
+    **dict.fromkeys(
+        ("smooth_distance", "smooth_weights"), (lambda options: options.get("smooth") != 0, "--smooth above 0")
+    ),
+    "linearity_form": (lambda options: options.get("linearity") != 0, "--linearity above 0"),
+}
+"""Options of a cell that have an effect only beside another one: the condition on the cell's options, and its name."""
 
 
 def _epochs(sweep: Sweep) -> int:

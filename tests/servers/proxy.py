@@ -6,6 +6,7 @@ import http.client
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.servers.mlflow_server import MlflowServer
@@ -44,14 +45,16 @@ def proxy(server: ObjectStore | MlflowServer, fault_of: Fault, host: str = "127.
                 return self._answer(200, {"ETag": '"0"'}, b"")
             if fault == AWAY:
                 return self._answer(503, {}, b"")
+            # The connection's next request replaces these attributes before a late request is sent.
+            request = (self.command, self.path, self.headers)
             if fault == LATE:
-                late.append(threading.Timer(LATE_S, self._ask, [body]))
+                late.append(threading.Timer(LATE_S, self._ask, [*request, body]))
                 late[-1].start()
                 return self._answer(504, {}, b"")
             if fault == DAMAGE_REQUEST:
                 body = b"\xff" + body[1:]
             try:
-                status, headers, content = self._ask(body)
+                status, headers, content = self._ask(*request, body)
             except OSError:
                 return self._answer(502, {}, b"")
             if fault == LOSE_ANSWER:
@@ -64,10 +67,10 @@ def proxy(server: ObjectStore | MlflowServer, fault_of: Fault, host: str = "127.
 
         do_PUT = do_GET = do_HEAD = do_DELETE = do_POST = do_PATCH = do  # noqa: N815
 
-        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        def _ask(self, command: str, path: str, received: Message, body: bytes) -> tuple[int, dict[str, str], bytes]:
             onward = http.client.HTTPConnection(server.host, server.port)
-            onward.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            onward.putrequest(command, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in received.items():
                 if name.lower() == "host" and isinstance(server, MlflowServer):  # it refuses other names than its own
                     value = f"{server.host}:{server.port}"
                 if name.lower() != "expect":

@@ -214,8 +214,11 @@ class Site:
 
     def logs_of_workers(self) -> list[str]:
         """What the training processes of all hosts have printed, also of those that were taken away."""
-        files = self.network.folder.glob("*/disk/ray/session_*/logs/worker-*.out")
-        return [file.read_text(errors="replace") for file in files if not file.parents[1].is_symlink()]
+        found = []
+        for file in self.network.folder.glob("*/disk/ray/session_*/logs/worker-*.out"):
+            with contextlib.suppress(FileNotFoundError):  # Ray moves the logs of ended processes.
+                found += [] if file.parents[1].is_symlink() else [file.read_text(errors="replace")]
+        return found
 
     def keys(self, end: str, part: str = "") -> list[str]:
         """Sorted keys of the objects that end with ``end`` and contain ``part``."""

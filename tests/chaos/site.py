@@ -71,6 +71,7 @@ class Site:
         bucket: bucket of the object store. It keeps every version of every object.
         mlflow_uri: address at which drivers reach MLflow. Between both is a proxy.
         answers_lost: set while MLflow's answers to the drivers are lost, although it does what they ask for.
+        closing: set when the run is over.
         log: file with the output of all drivers.
         asked: file with the output of ``status.py``.
         clocks: clocks of the servers, of the driver and of the hosts that train.
@@ -93,7 +94,7 @@ class Site:
         self.forgeries: list[Forgery] = []
         self.forged_versions: set[str] = set()
         self._closing = contextlib.ExitStack()
-        self.head_is_up, self.answers_lost = threading.Event(), threading.Event()
+        self.head_is_up, self.answers_lost, self.closing = threading.Event(), threading.Event(), threading.Event()
         self.clocks = Clocks(folder)
         self.versions = [tree_id(CHECKOUT / "core")[:12]]
 
@@ -133,6 +134,7 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         """Stop all servers and hosts."""
+        self.closing.set()
         self._closing.close()
 
     @property

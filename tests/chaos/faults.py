@@ -85,8 +85,8 @@ KINDS = (
     Kind("S3's clock 20 min off", 6, "S3's clock", False, strikes.clock_wrong(_s3, (1 / 3, 1 / 3))),
     Kind("S3's clock hours off", 3, "S3's clock", False, strikes.clock_wrong(_s3, HOURS), always=True),
     Kind("MLflow's clock hours off", 3, "MLflow's clock", False, strikes.clock_wrong(_mlflow, HOURS)),
-    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS), always=True),
-    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS), always=True),
+    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS)),
+    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS)),
     Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, strikes.cut_driver_from_store),
     Kind(
         "files of running trials forged",

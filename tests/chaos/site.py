@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -50,6 +51,7 @@ class ChaosCluster(RayCluster):
     store: ObjectStore
     code: Path
     clocks: Clocks
+    fakes_clocks: bool
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,7 +61,7 @@ class ChaosCluster(RayCluster):
 
     def ray(self, host: Host, *arguments: str, check: bool = True, timeout: float = 120) -> str:
         """Run Ray's command line on a host. On hosts that train, its processes have the host's clock."""
-        clock = {} if host is self.head else self.clocks[host.name].environment
+        clock = self.clocks[host.name].environment if self.fakes_clocks and host is not self.head else {}
         environment = {**self.environment, **clock}
         return host.run(RAY, *arguments, check=check, timeout=timeout, env=environment).stdout
 
@@ -83,8 +85,9 @@ class Site:
             must live as long as the site.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, targets: Collection[str]) -> None:
+        """Prepare the site for faults of ``targets``. Programs of Ray whose clocks stay right are not preloaded."""
+        self.folder, self._targets = folder, targets
         self.log = folder / "drivers.log"
         self.asked = folder / "status.log"
         self.code = folder / "code"
@@ -119,6 +122,7 @@ class Site:
             self.mlflow_uri = stack.enter_context(proxy(self.mlflow, self._fault_of_mlflow, address))
             self.cluster = ChaosCluster(self.network, workers=2, cpus=1)
             self.cluster.store, self.cluster.code, self.cluster.clocks = self.store, self.code, self.clocks
+            self.cluster.fakes_clocks = "host's clock" in self._targets
             stack.callback(self.store.close)
             stack.callback(self.database.close)
             stack.callback(self.mlflow.kill)
@@ -158,7 +162,7 @@ class Site:
                 env={
                     **self.cluster.environment,
                     **self.mlflow.environment,
-                    **self.clocks[DRIVER].environment,
+                    **(self.clocks[DRIVER].environment if "driver's clock" in self._targets else {}),
                     "HOME": LOCAL,
                     "TMPDIR": LOCAL,
                 },

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from core.storage.address import S3Address
 from core.storage.errors import StoreError, UnreachableError
@@ -13,6 +16,8 @@ TEMPORARY = OVERLOADED | {
     *("InternalError", "ServiceUnavailable", "RequestTimeout", "RequestTimeTooSkewed"),
     *("ConditionalRequestConflict", "OperationAborted", "BadDigest", "XAmzContentSHA256Mismatch"),
 }
+SKEW = timedelta(minutes=15)
+"""Difference of clocks from which on S3 refuses requests."""
 FULL = {"QuotaExceeded", "InsufficientStorage", "507"}
 
 
@@ -72,8 +77,9 @@ def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
         case "NoSuchBucket":
             return Problem(f"there is no bucket {address.bucket} at {server}", False)
         case "RequestTimeTooSkewed":
-            now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-            return Problem(f"this machine's clock ({now} UTC) and that of {server} differ too much", True)
+            return _skewed(server)
+        case "403" if _clocks_differ(answer):  # The answer to HEAD has no content and names no error.
+            return _skewed(server)
         case "AccessDenied" | "AllAccessDisabled" | "403":
             return Problem(f"{server} does not allow this with these keys ({code})", False)
         case "PermanentRedirect" | "AuthorizationHeaderMalformed" | "301":
@@ -82,6 +88,16 @@ def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
         return Problem(f"{server} has no space left ({code})", False)
     message = str(answer.get("Error", {}).get("Message") or code or f"status {status}")
     return Problem(f"{server} answered {code or status}: {message}", status >= 500 or code in TEMPORARY)
+
+
+def _skewed(server: str) -> Problem:
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
+    return Problem(f"this machine's clock ({now} UTC) and that of {server} differ too much", True)
+
+
+def _clocks_differ(answer: Mapping[str, Any]) -> bool:
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    return date is not None and abs(datetime.now(UTC) - parsedate_to_datetime(date)) > SKEW
 
 
 def _line(error: Exception) -> str:

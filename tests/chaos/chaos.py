@@ -181,7 +181,7 @@ class Chaos:
             self._broken.discard("host")
 
     def _allowed(self, kind: Kind) -> bool:
-        if kind.target in self._broken or ("cluster" in self._broken and kind.target in WHOLE_CLUSTER):
+        if self._broken & {kind.target, *kind.needs} or ("cluster" in self._broken and kind.target in WHOLE_CLUSTER):
             return False
         if kind.target == "cluster" and self._broken & WHOLE_CLUSTER:
             return False

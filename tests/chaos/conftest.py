@@ -39,7 +39,7 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     planned = schedule(faults, seed, kinds_named(request.config.getoption("--fault-kinds", "")))
     with Reference() as reference:
         try:
-            site = Site(tmp_path_factory.mktemp("chaos"))
+            site = Site(tmp_path_factory.mktemp("chaos"), {kind.target for kind, _ in planned})
         except MissingProgramError as program:
             pytest.skip(str(program))
         with site:

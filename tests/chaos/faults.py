@@ -25,6 +25,7 @@ class Kind:
         costly: True if work is lost. Between two such faults the sweep must save something.
         strike: the generator, see `tests.chaos.strikes`.
         always: True if every run of `ALWAYS_FROM` faults or more has such a fault.
+        needs: targets that must not be broken when the fault begins.
     """
 
     name: str
@@ -33,6 +34,11 @@ class Kind:
     costly: bool
     strike: strikes.Strike
     always: bool = False
+    needs: frozenset[str] = frozenset()
+
+
+STORE = frozenset({"store", "S3's clock"})
+"""Targets whose faults make S3 refuse to be written."""
 
 
 def _s3(site: Site, rng: Random) -> str:
@@ -79,15 +85,23 @@ KINDS = (
     Kind("S3's clock 20 min off", 6, "S3's clock", False, strikes.clock_wrong(_s3, (1 / 3, 1 / 3))),
     Kind("S3's clock hours off", 3, "S3's clock", False, strikes.clock_wrong(_s3, HOURS), always=True),
     Kind("MLflow's clock hours off", 3, "MLflow's clock", False, strikes.clock_wrong(_mlflow, HOURS)),
-    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS), always=True),
-    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS), always=True),
+    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS)),
+    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS)),
     Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, strikes.cut_driver_from_store),
-    Kind("files of running trials forged", 3, "worker", True, forged_files.forge_files_of_trials, always=True),
-    Kind("finished record forged", 3, "driver", True, forged_files.forge_finished_record, always=True),
-    Kind("record forged in a running trial's folder", 2, "driver", True, forged_files.forge_open_record),
-    Kind("sweep.json forged", 2, "driver", True, forged_files.forge_description),
-    Kind("progress.json forged", 2, "driver", False, forged_files.forge_progress),
-    Kind("lease forged", 1, "driver", True, forged_files.forge_lease),
+    Kind(
+        "files of running trials forged",
+        3,
+        "worker",
+        True,
+        forged_files.forge_files_of_trials,
+        always=True,
+        needs=STORE,
+    ),
+    Kind("finished record forged", 3, "driver", True, forged_files.forge_finished_record, always=True, needs=STORE),
+    Kind("record forged in a running trial's folder", 2, "driver", True, forged_files.forge_open_record, needs=STORE),
+    Kind("sweep.json forged", 2, "driver", True, forged_files.forge_description, needs=STORE),
+    Kind("progress.json forged", 2, "driver", False, forged_files.forge_progress, needs=STORE),
+    Kind("lease forged", 1, "driver", True, forged_files.forge_lease, needs=STORE),
     Kind("driver's disk full", 5, "disk", True, strikes.fill_disk),
 )
 WHOLE_CLUSTER = {"cluster", "host", "head", "driver", "disk", "worker", "stalled worker", "way to the store"}

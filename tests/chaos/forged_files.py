@@ -18,7 +18,7 @@ from tests.chaos.forgery import Forgery
 from tests.chaos.site import Site
 from tests.chaos.strikes import Lasting
 
-SAID_WITHIN_S = 300
+SAID_WITHIN_S = 900
 POLL_S = 0.5
 
 
@@ -33,7 +33,7 @@ def forge_files_of_trials(site: Site, rng: Random) -> Lasting:
             return
         looks = [_looking_in_logs_of_workers(site, forgery) for forgery in found]
         _kill(workers)
-    yield from _until_said(found, looks)
+    yield from _until_said(site, found, looks)
 
 
 def forge_finished_record(site: Site, rng: Random) -> Lasting:
@@ -59,7 +59,7 @@ def forge_open_record(site: Site, rng: Random) -> Lasting:
         found = [site.forge(key, how, content) for key in places]
         look = _looking_in_output_of_drivers(site, found)
         _kill(workers)
-    yield from _until_said(found, [look])
+    yield from _until_said(site, found, [look])
     for forgery in found:
         site.remove_forged(forgery.key)
 
@@ -108,7 +108,7 @@ def forge_lease(site: Site, rng: Random) -> Lasting:
         forgery.said = "lost the sweep's lease" in site.log.read_text()[before:]
         return forgery.said
 
-    yield from _until_said([forgery], [look])
+    yield from _until_said(site, [forgery], [look])
 
 
 def forged(site: Site, key: str, rng: Random) -> tuple[str, bytes]:
@@ -145,7 +145,7 @@ def _forge_and_restart(site: Site, rng: Random, name: str) -> Lasting:
     found = [site.forge(key, *forged(site, key, rng))]
     look = _looking_in_output_of_drivers(site, found)
     _kill(site.drivers())
-    yield from _until_said(found, [look])
+    yield from _until_said(site, found, [look])
     site.remove_forged(key)
 
 
@@ -178,10 +178,10 @@ def _of_open_trials(site: Site, name: str) -> list[str]:
     ]
 
 
-def _until_said(found: list[Forgery], looks: list[Callable[[], Any]]) -> Lasting:
+def _until_said(site: Site, found: list[Forgery], looks: list[Callable[[], Any]]) -> Lasting:
     yield 0
     waited = 0.0
-    while not all(forgery.said for forgery in found) and waited < SAID_WITHIN_S:
+    while not (all(forgery.said for forgery in found) or site.closing.is_set() or waited > SAID_WITHIN_S):
         for look in looks:
             look()
         yield POLL_S

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
@@ -50,6 +51,7 @@ class ChaosCluster(RayCluster):
     store: ObjectStore
     code: Path
     clocks: Clocks
+    fakes_clocks: bool
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,7 +61,7 @@ class ChaosCluster(RayCluster):
 
     def ray(self, host: Host, *arguments: str, check: bool = True, timeout: float = 120) -> str:
         """Run Ray's command line on a host. On hosts that train, its processes have the host's clock."""
-        clock = {} if host is self.head else self.clocks[host.name].environment
+        clock = self.clocks[host.name].environment if self.fakes_clocks and host is not self.head else {}
         environment = {**self.environment, **clock}
         return host.run(RAY, *arguments, check=check, timeout=timeout, env=environment).stdout
 
@@ -71,6 +73,7 @@ class Site:
         bucket: bucket of the object store. It keeps every version of every object.
         mlflow_uri: address at which drivers reach MLflow. Between both is a proxy.
         answers_lost: set while MLflow's answers to the drivers are lost, although it does what they ask for.
+        closing: set when the run is over.
         log: file with the output of all drivers.
         asked: file with the output of ``status.py``.
         clocks: clocks of the servers, of the driver and of the hosts that train.
@@ -82,8 +85,9 @@ class Site:
             must live as long as the site.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, targets: Collection[str]) -> None:
+        """Prepare the site for faults of ``targets``. Programs of Ray whose clocks stay right are not preloaded."""
+        self.folder, self._targets = folder, targets
         self.log = folder / "drivers.log"
         self.asked = folder / "status.log"
         self.code = folder / "code"
@@ -93,7 +97,7 @@ class Site:
         self.forgeries: list[Forgery] = []
         self.forged_versions: set[str] = set()
         self._closing = contextlib.ExitStack()
-        self.head_is_up, self.answers_lost = threading.Event(), threading.Event()
+        self.head_is_up, self.answers_lost, self.closing = threading.Event(), threading.Event(), threading.Event()
         self.clocks = Clocks(folder)
         self.versions = [tree_id(CHECKOUT / "core")[:12]]
 
@@ -118,6 +122,7 @@ class Site:
             self.mlflow_uri = stack.enter_context(proxy(self.mlflow, self._fault_of_mlflow, address))
             self.cluster = ChaosCluster(self.network, workers=2, cpus=1)
             self.cluster.store, self.cluster.code, self.cluster.clocks = self.store, self.code, self.clocks
+            self.cluster.fakes_clocks = "host's clock" in self._targets
             stack.callback(self.store.close)
             stack.callback(self.database.close)
             stack.callback(self.mlflow.kill)
@@ -133,6 +138,7 @@ class Site:
 
     def __exit__(self, *_: object) -> None:
         """Stop all servers and hosts."""
+        self.closing.set()
         self._closing.close()
 
     @property
@@ -156,7 +162,7 @@ class Site:
                 env={
                     **self.cluster.environment,
                     **self.mlflow.environment,
-                    **self.clocks[DRIVER].environment,
+                    **(self.clocks[DRIVER].environment if "driver's clock" in self._targets else {}),
                     "HOME": LOCAL,
                     "TMPDIR": LOCAL,
                 },
@@ -214,8 +220,11 @@ class Site:
 
     def logs_of_workers(self) -> list[str]:
         """What the training processes of all hosts have printed, also of those that were taken away."""
-        files = self.network.folder.glob("*/disk/ray/session_*/logs/worker-*.out")
-        return [file.read_text(errors="replace") for file in files if not file.parents[1].is_symlink()]
+        found = []
+        for file in self.network.folder.glob("*/disk/ray/session_*/logs/worker-*.out"):
+            with contextlib.suppress(FileNotFoundError):  # Ray moves the logs of ended processes.
+                found += [] if file.parents[1].is_symlink() else [file.read_text(errors="replace")]
+        return found
 
     def keys(self, end: str, part: str = "") -> list[str]:
         """Sorted keys of the objects that end with ``end`` and contain ``part``."""

@@ -23,9 +23,10 @@ def end_sentence(context: ReportContext) -> str:
             f"{trials[0].upper()}{trials[1:]} stopped while unstable, and might have healed. The rate of trials that "
             "are unstable at the end of training needs audited trials (--audit 0.2) or --no-stop."
         )
+    audited = "1 audited trial stands" if healing.followed == 1 else f"{healing.followed} audited trials stand"
     return (
         f"At the end of training, {_span(context)} of trials are unstable by estimate. {trials} stopped, and "
-        f"{healing.followed} audited trials stand for them, of which {healing.healed} healed. --label any shows this "
+        f"{audited} for them, of which {healing.healed} healed. --label any shows this "
         "rate of every cell."
     )
 

@@ -36,9 +36,13 @@ def _span(context: ReportContext) -> str:
     level = f"{100 * context.level:g} % interval"
     if not known:
         return f"an unknown share ({level} {format_ends(context.corrected[0].interval)} %)"
-    low, high = (pick(known, key=lambda cell: cell.rate or 0.0) for pick in (min, max))
+    # of cells with the same rate, the one about which least is known
+    low = min(known, key=lambda cell: (cell.rate or 0.0, -cell.interval.width))
+    high = max(known, key=lambda cell: (cell.rate or 0.0, cell.interval.width))
     if len(context.corrected) == 1:
         return f"{_percent(low)} ({level} {format_ends(low.interval)} %)"
+    if low is high:
+        return f"{_percent(low)} in every cell (widest {level} {format_ends(low.interval)} %)"
     return (
         f"{_percent(low)} ({level} {format_ends(low.interval)} %) to {_percent(high)} ({format_ends(high.interval)} %)"
     )

@@ -49,3 +49,16 @@ def test_a_sweep_that_stops_nothing_asks_for_the_end(record: Callable) -> None:
     (cell,) = displayed_rates(records)
     assert (cell.unstable, cell.unknown, cell.interval.kind) == (2, 0, "blaker")
     assert end_sentence(report_context("s", records)) == ""
+
+
+def test_equal_rates_at_the_end_are_one_with_the_interval_of_the_least_certain_cell(record: Callable) -> None:
+    records = []
+    for beta, number in ((1.0, 4), (6.0, 1)):
+        unstable = sweep(record, stopped=number, followed=number, healed=0)[: 2 * number]
+        of_cell = {"cell_id": f"cell{beta:g}"}
+        records += [r.model_copy(update={"cell": {**r.cell, "beta": beta}, **of_cell}) for r in unstable]
+    context = report_context("s", records)
+    many, few = context.corrected
+    assert few.interval.low < many.interval.low
+    said = end_sentence(context)
+    assert f"100 % in every cell (widest 95 % interval {100 * few.interval.low:.0f}–100 %) of trials" in said

@@ -96,7 +96,7 @@ def _certainty(context: ReportContext) -> str:
         ever = sum(100 * cell.ever.interval.width for cell in known) / len(known)
         text += (
             " Early stopping widens only the intervals of the rate at the end of training: corrected, they are "
-            f"{end:.0f} points wide on average. Those of the ever-unstable rate, which stopping does not change, are "
-            f"{ever:.0f} points wide."
+            f"{end:.0f} points wide on average. Intervals of the same kind ({known[0].ever.interval.kind}) of the "
+            f"ever-unstable rate, which stopping does not change, are {ever:.0f} points wide."
         )
     return text

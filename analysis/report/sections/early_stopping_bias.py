@@ -60,6 +60,6 @@ def _corrected(context: ReportContext) -> TextTable | None:
         ],
         len(names),
         f"Corrected: {cells[0].question} Stopped trials are represented by audited trials that could have been stopped "
-        f"(followed); without any, only an interval is known. Ever: {cells[0].ever.question}"
-        + (GROUPS_IGNORED if context.interval in CLUSTERED else ""),
+        f"(followed); without any, only an interval is known. Ever ({cells[0].ever.interval.kind} intervals): "
+        f"{cells[0].ever.question}" + (GROUPS_IGNORED if context.interval in CLUSTERED else ""),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +39,8 @@ def run_job(job: Callable[[], int]) -> int:
         print_error(error)
         return BAD_INPUT
     except BrokenPipeError:
+        if _has_reader(sys.stdout.fileno()):
+            raise  # another pipe or connection is broken, which must not end the job without a word
         # The program that reads the output, such as `head`, has ended. Python would fail again when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -47,6 +50,12 @@ def run_job(job: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         Console(stderr=True).print("Interrupted; nothing is lost, run the same command again.", highlight=False)
         return INTERRUPTED
+
+
+def _has_reader(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return not any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 @contextmanager

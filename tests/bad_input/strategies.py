@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -247,7 +247,7 @@ RUN_OPTIONS = (
 OPTIONS = (*CELL_OPTIONS, *PROTOCOL_OPTIONS, *RUN_OPTIONS)
 
 
-def needed(names: Iterable[str]) -> dict[str, str]:
+def needed(names: Collection[str]) -> dict[str, str]:
     """Values of other options without which an option among ``names`` is refused, because it has no effect."""
     others: dict[str, str] = {}
     if {"rwp_radius", "rwp_steps", "rwp_threshold"} & {*names}:
@@ -256,6 +256,20 @@ def needed(names: Iterable[str]) -> dict[str, str]:
         others |= {"weight_averaging": "ema", "epochs": "50"}
     if {"heal_noise", "heal_clamp", "heal_batches"} & {*names}:
         others |= {"heal": "fosc"}
+    if "rademacher_share" in names:
+        others |= {"attack_start": "rademacher"}
+    if {"awp_warmup", "adv_at", "clean_at"} & {*names} and "rwp_radius" not in others:
+        others |= {"awp_radius": "0.01"}
+    if "lr_decay" in names:
+        others |= {"schedule": "step", "milestones": "5", "epochs": "50"}
+    if {"guidance_begin", "guidance_factor"} & {*names}:
+        others |= {"guidance_begin": "0.5", "guidance_factor": "2"}
+    if "tau_every" in names:
+        others |= {"tau_begin": "0.5"}
+    if {"smooth_distance", "smooth_weights"} & {*names}:
+        others |= {"smooth": "0.1"}
+    if "linearity_form" in names:
+        others |= {"linearity": "0.5"}
     return others
 
 
@@ -267,8 +281,11 @@ def possible_options(draw: st.DrawFn, options: tuple[OptionCase, ...]) -> dict[s
     methods = [option.method for option in chosen if option.method]
     if methods:
         given["method"] = methods[0]
+    if methods:
+        given.pop("rademacher_share", None)  # some methods start elsewhere
     if given.get("method") == "gairat":
         given["reweighting"] = "discrete"
+        given.pop("reweighting_shift", None)  # which discrete weights lack
     given = {name: value for name, value in given.items() if not lacks(given.get("method", "trades"), name)}
     if given.get("method") in ("grad-align", "seat"):
         given.pop("compile", None)

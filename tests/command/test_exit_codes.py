@@ -49,3 +49,10 @@ def test_a_reader_that_ends_early_causes_no_complaint() -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert (process.stderr.read(), process.wait(timeout=60)) == (b"", 1)
+
+
+def test_another_broken_pipe_does_not_end_a_job_without_a_word() -> None:
+    job = JOB.replace("time.sleep(60)", "raise BrokenPipeError('a connection')")
+    done = subprocess.run([sys.executable, "-c", job], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "BrokenPipeError: a connection" in done.stderr

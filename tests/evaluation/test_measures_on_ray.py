@@ -53,7 +53,8 @@ def test_blocks_on_ray_are_those_in_sequence_bit_for_bit(
         store, measured = ledger.trial_store(record.key), ledger.record(record.key)
         assert measured is not None
         assert len(measured.measures) == 2 * len(MEASURES)
-        assert measured.model_copy(update={"measures": ()}) == record
+        # another test of this session may have evaluated the copied sweep
+        assert measured.model_copy(update={"measures": (), "evaluations": ()}) == record
         for target in planner.trial_targets(record, "seed", store, ProtocolOptions()):
             assert isinstance(target, MeasureTarget)
             blocks = [moved(task, tmp_path / "sequence").run("cpu") for task in target.tasks]

@@ -36,7 +36,7 @@ def _span(context: ReportContext) -> str:
     level = f"{100 * context.level:g} % interval"
     if not known:
         return f"an unknown share ({level} {format_ends(context.corrected[0].interval)} %)"
-    # of cells with the same rate, the one about which least is known
+    # Among cells with equal rates, the sentence names the one with the widest interval.
     low = min(known, key=lambda cell: (cell.rate or 0.0, -cell.interval.width))
     high = max(known, key=lambda cell: (cell.rate or 0.0, cell.interval.width))
     if len(context.corrected) == 1:

@@ -1,4 +1,4 @@
-"""Checks that every machine can run the project, and reaches the sweep's store, where alone files are not lost."""
+"""Checks that every node can run the project and can read the sweep's store."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 
 ANSWER_SECONDS = 120
+UNSTARTED = (
+    f"it has started no process within {ANSWER_SECONDS} s; raylet.out in Ray's folder of logs there says more. "
+    "Its Python may be unable to import Ray"
+)
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
@@ -42,7 +46,7 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
         for key, answer in answers.items():
             node = f"{nodes[key]['NodeManagerHostname']} ({nodes[key]['NodeManagerAddress']})"
             if answer not in ready:
-                problems[key] = f"node {node} cannot be used: {_unstarted()}"
+                problems[key] = f"node {node} cannot be used: {UNSTARTED}"
                 ray.cancel(answer, force=True)
                 continue
             try:
@@ -59,13 +63,6 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
         return problems
     finally:
         store.delete(name)
-
-
-def _unstarted() -> str:
-    return (
-        f"it has started no process within {ANSWER_SECONDS} s; raylet.out in Ray's folder of logs there says more. "
-        "Its Python may be unable to import Ray"
-    )
 
 
 def _last_line(error: Exception) -> str:

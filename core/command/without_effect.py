@@ -60,9 +60,12 @@ def check_preset_effects(name: str, preset: Preset) -> None:
         return
     parts = [(preset.own_protocol, preset), *((grid.options, _only(preset, grid)) for grid in preset.grids)]
     for values, part in parts:
-        if not values.keys() & {*_CHECKS, *_NEEDS, *_heal_details()}:
+        if not values.keys() & {*_CHECKS, *_NEEDS}:
             continue
-        sweep = build_sweep(part, preset_name=name, name="preset", cell_overrides={}, protocol_overrides={})
+        try:
+            sweep = build_sweep(part, preset_name=name, name="preset", cell_overrides={}, protocol_overrides={})
+        except ValueError:
+            continue  # flags may correct the preset; what is still wrong is said when the whole sweep is built
         try:
             _check_options(values, sweep)
         except ValueError as error:
@@ -75,12 +78,9 @@ def _only(preset: Preset, grid: Grid) -> Preset:
 
 def _check_options(given: Mapping[str, Any], sweep: Sweep) -> None:
     """Refuse the first given option of a cell or of the protocol without effect."""
-    if not _heals(sweep):
-        for name in _heal_details():
-            if name in given:
-                raise ValueError(f"{_flag(name)} {_shown(given[name])}: needs --heal fosc")
+    cells = [entry.cell.flat() for entry in sweep.entries]
     for name, (has_effect, need) in _NEEDS.items():
-        if name in given and not any(has_effect(entry.cell.flat()) for entry in sweep.entries):
+        if name in given and not any(has_effect(cell) for cell in cells if name in cell):
             raise ValueError(f"{_flag(name)} {_shown(given[name])}: needs {need}")
     for name, find in _CHECKS.items():
         if name in given and (problem := find(sweep)):
@@ -140,32 +140,28 @@ def _perturbs(options: Mapping[str, Any]) -> bool:
 
 
 _NEEDS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], str]] = {
+    **dict.fromkeys(
+        (name for name in HealOptions.model_fields if name != "heal"),
+        (lambda options: options["heal"] != "none", "--heal fosc"),
+    ),
     "rademacher_share": (lambda options: options["attack_start"] == "rademacher", "--attack-start rademacher"),
     "awp_warmup": (_perturbs, "--awp-radius or --rwp-radius above 0"),
     "lr_decay": (lambda options: options["schedule"] == "step", "--schedule step"),
-    "reweighting_shift": (lambda options: options.get("reweighting") != "discrete", "--reweighting tanh or sigmoid"),
-    "guidance_begin": (lambda options: options.get("guidance_factor") != 1, "a --guidance-factor other than 1"),
-    "guidance_factor": (lambda options: options.get("guidance_begin") != 1, "--guidance-begin below 1"),
-    "tau_every": (lambda options: options.get("tau_begin") != 1, "--tau-begin below 1"),
+    "reweighting_shift": (lambda options: options["reweighting"] != "discrete", "--reweighting tanh or sigmoid"),
+    "guidance_begin": (lambda options: options["guidance_factor"] != 1, "a --guidance-factor other than 1"),
+    "guidance_factor": (lambda options: options["guidance_begin"] != 1, "--guidance-begin below 1"),
+    "tau_every": (lambda options: options["tau_begin"] != 1, "--tau-begin below 1"),
     **dict.fromkeys(("adv_at", "clean_at"), (_perturbs, "--awp-radius or --rwp-radius above 0")),
     **dict.fromkeys(
-        ("smooth_distance", "smooth_weights"), (lambda options: options.get("smooth") != 0, "--smooth above 0")
+        ("smooth_distance", "smooth_weights"), (lambda options: options["smooth"] != 0, "--smooth above 0")
     ),
-    "linearity_form": (lambda options: options.get("linearity") != 0, "--linearity above 0"),
+    "linearity_form": (lambda options: options["linearity"] != 0, "--linearity above 0"),
 }
 """Options of a cell that have an effect only beside another one: the condition on the cell's options, and its name."""
 
 
 def _epochs(sweep: Sweep) -> int:
     return max(entry.cell.training.epochs for entry in sweep.entries)
-
-
-def _heals(sweep: Sweep) -> bool:
-    return any(entry.cell.heal.heal != "none" for entry in sweep.entries)
-
-
-def _heal_details() -> list[str]:
-    return [name for name in HealOptions.model_fields if name != "heal"]
 
 
 def _flag(option: str) -> str:

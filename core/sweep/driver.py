@@ -283,9 +283,8 @@ class Training:
         except KeyboardInterrupt:
             return True
         except tune.TuneError as error:
-            if isinstance(
-                error.__context__, (StoreError, DamagedRecordError)
-            ):  # a callback raised it, and Tune replaced it
+            # A callback raised the error, and Tune replaced it.
+            if isinstance(error.__context__, StoreError | DamagedRecordError):
                 raise error.__context__ from None
             raise
         finally:

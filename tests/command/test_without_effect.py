@@ -23,6 +23,10 @@ from jobs.sweep_trades import PRESETS
         ("--awp-warmup 3", "--awp-warmup 3: needs --awp-radius or --rwp-radius above 0"),
         ("--schedule constant --lr-decay 0.5", "--lr-decay 0.5: needs --schedule step"),
         ("--method gairat --attack-steps 4 --reweighting discrete --reweighting-shift -2", "needs --reweighting tanh"),
+        (
+            "--method trades gairat --attack-steps 4 --reweighting discrete --reweighting-shift -2",
+            "--reweighting-shift -2: needs --reweighting tanh",
+        ),
         ("--method gat --guidance-factor 1 --guidance-begin 0.5", "--guidance-begin 0.5: needs a --guidance-factor"),
         ("--method gat --guidance-begin 1 --guidance-factor 2", "--guidance-factor 2: needs --guidance-begin below 1"),
         ("--method fat --tau-begin 1 --tau-every 0.5", "--tau-every 0.5: needs --tau-begin below 1"),

@@ -12,10 +12,7 @@ from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 
 ANSWER_SECONDS = 120
-UNSTARTED = (
-    f"it has started no process within {ANSWER_SECONDS} s; raylet.out in Ray's folder of logs there says more. "
-    "Its Python may be unable to import Ray"
-)
+UNSTARTED_HINT = "raylet.out in Ray's folder of logs there says more. Its Python may be unable to import Ray"
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
@@ -46,7 +43,8 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
         for key, answer in answers.items():
             node = f"{nodes[key]['NodeManagerHostname']} ({nodes[key]['NodeManagerAddress']})"
             if answer not in ready:
-                problems[key] = f"node {node} cannot be used: {UNSTARTED}"
+                unstarted = f"it has started no process within {ANSWER_SECONDS} s; {UNSTARTED_HINT}"
+                problems[key] = f"node {node} cannot be used: {unstarted}"
                 ray.cancel(answer, force=True)
                 continue
             try:

@@ -27,6 +27,7 @@ from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
 from core.config.default_paths import home, tracking_uri
 from core.config.passes import passes_per_batch
+from core.garbage import collection_paused
 from core.quantity import quantity
 
 if TYPE_CHECKING:
@@ -198,16 +199,16 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         highlight=False,
     )
     console.print(escape(request.description), style="dim", highlight=False)
-    # imported after the first lines are printed, because these imports take seconds
-    from analysis.questions.cell_progress import sweep_cells
-    from analysis.questions.mixtures import mixtures
-    from analysis.report.context import report_context
-    from analysis.report.end_of_training import end_sentence
-    from analysis.report.feasibility_note import feasibility_warnings
-    from analysis.report.mlflow_description import mlflow_description
-    from analysis.report.tables.cells_table import main_table
-    from analysis.report.tables.progress_table import ProgressTable
-    from core.sweep.driver import Adaptive, Output, run_sweep
+    with collection_paused():  # imported after the first lines are printed, because these imports take seconds
+        from analysis.questions.cell_progress import sweep_cells
+        from analysis.questions.mixtures import mixtures
+        from analysis.report.context import report_context
+        from analysis.report.end_of_training import end_sentence
+        from analysis.report.feasibility_note import feasibility_warnings
+        from analysis.report.mlflow_description import mlflow_description
+        from analysis.report.tables.cells_table import main_table
+        from analysis.report.tables.progress_table import ProgressTable
+        from core.sweep.driver import Adaptive, Output, run_sweep
 
     history = SeedHistory(sweep.first_seed, Ledger(Store(storage).child(sweep.name), sweep.name).plans(sweep, goal))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import ray
 from ray.tune.experiment import Trial as TuneTrial
 from ray.util.state import get_actor
 from ray.util.state.exception import RayStateApiException
@@ -112,7 +113,8 @@ class CrashHandler:
         if actor is None or trial.config["run"]["workers"] > 1:
             return None
         try:
-            state = get_actor(actor[1], timeout=STATE_API_S)
+            # Without the address, Ray would ask another cluster of this machine, or none if there are several.
+            state = get_actor(actor[1], ray.get_runtime_context().gcs_address, timeout=STATE_API_S)
         except (RayStateApiException, OSError):
             return None
         return state.node_id if state else None

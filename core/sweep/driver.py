@@ -24,6 +24,7 @@ from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
 from core.config.naming import TrialNames
 from core.data.load import check_files, download_files
+from core.garbage import collection_paused
 from core.ledger.description import read_description
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import DamagedRecordError, Ledger, unfinished
@@ -163,27 +164,34 @@ def run_sweep(
             lease=lease,
         )
         with ThreadPoolExecutor(1) as beside:
-            opening = beside.submit(
-                open_tracker, output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True
-            )
-            if not creates_database(output.mlflow_uri):
-                opening.result()  # what is wrong with an existing store is said before anything starts
-            # Otherwise the database is created beside Ray's start, which mostly waits.
-            try:
-                training.join(output.console)
-                tracker = opening.result()
-            except BaseException:
-                ray.shutdown()
-                raise
-        del known  # the complete traces of all records take much memory
-        with tracker:
-            interrupted = training.run(tracker, output)
-            trials = stored_trials(ledger)
-            records = [trial for trial in trials if trial.status == "finished"]
-            if records:
-                tracker.set_summary(output.markdown(trials))
-            stop = training.halt.stop
-            untracked = tracker.close("KILLED" if interrupted or stop else "FINISHED", records)
+            with collection_paused():
+                opening = beside.submit(
+                    open_tracker, output.mlflow_uri, ledger, sweep.protocol, names, known.values(), training=True
+                )
+                if not creates_database(output.mlflow_uri):
+                    opening.result()  # what is wrong with an existing store is said before anything starts
+                # Otherwise the database is created beside Ray's start, which mostly waits.
+                try:
+                    training.join(output.console)
+                    tracker = opening.result()
+                except BaseException:
+                    ray.shutdown()
+                    raise
+            del known  # the complete traces of all records take much memory
+            with tracker:
+                try:
+                    interrupted = training.run(tracker, output)
+                finally:
+                    # Ray ends its processes one after the other, which takes seconds.
+                    leaving = beside.submit(ray.shutdown)
+                if interrupted or training.halt.stop:
+                    leaving.result()  # until then a running trial may write
+                trials = stored_trials(ledger)
+                records = [trial for trial in trials if trial.status == "finished"]
+                if records:
+                    tracker.set_summary(output.markdown(trials))
+                stop = training.halt.stop
+                untracked = tracker.close("KILLED" if interrupted or stop else "FINISHED", records)
     return SweepResult(records, trials, training.unfinished(records), interrupted, stop, untracked, tracker.links)
 
 
@@ -289,7 +297,6 @@ class Training:
             raise
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Tune's handler remains otherwise and ignores the next Ctrl-C
-            ray.shutdown()
         return not self.halt.stop and bool(self.live.running or self.live.waiting)
 
     def _tuner(self, tracker: SweepTracker, display: Display, metrics: RayMetrics) -> tune.Tuner:

@@ -14,6 +14,8 @@ import ray.train
 from ray import tune
 from ray.train.collective import broadcast_from_rank_zero
 
+from core.garbage import collection_paused
+
 GROUP_TIMEOUT = timedelta(hours=12)
 """Longest time that ranks wait for each other.
 
@@ -46,8 +48,9 @@ class WorkerTask(TypedDict):
 
 def train_alone(task: WorkerTask) -> None:
     """Run the trial with a single worker in the process of the Tune trial."""
-    from core.cluster.broken_gpus import open_assigned_device
-    from core.engine.ranks import Ranks
+    with collection_paused():
+        from core.cluster.broken_gpus import open_assigned_device
+        from core.engine.ranks import Ranks
 
     _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report)
 
@@ -59,13 +62,14 @@ def train_rank(task: WorkerTask) -> None:
 
 def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
-    from core.cluster.storage_check import check_storage_here
-    from core.config import ProtocolOptions, Trial
-    from core.config.plugins import Plugin, use_plugin
-    from core.data.load import load_dataset
-    from core.engine.starting_point import read_starting_point
-    from core.engine.trial import Cadence, TrialContext, run_trial
-    from core.storage import Fence, Store
+    with collection_paused():
+        from core.cluster.storage_check import check_storage_here
+        from core.config import ProtocolOptions, Trial
+        from core.config.plugins import Plugin, use_plugin
+        from core.data.load import load_dataset
+        from core.engine.starting_point import read_starting_point
+        from core.engine.trial import Cadence, TrialContext, run_trial
+        from core.storage import Fence, Store
 
     patience_s = task["patience_s"]
     check_storage_here(task["sweep_store"], patience_s)

@@ -248,3 +248,9 @@ def test_the_top_says_what_all_cells_share(text, whole):
 
 def test_no_line_ends_within_an_option():
     assert whole_options("a <b>, --no-stop and x--y") == ('a &lt;b&gt;, <span class="whole">--no-stop</span> and x--y')
+
+
+def test_commands_stand_below_their_questions_on_a_phone(text):
+    following = text.split('id="next"')[1].split("</section>")[0]
+    assert '<table class="stacked">' in following
+    assert text.count('class="stacked"') == 1, "tables of numbers scroll"

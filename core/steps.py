@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.quantity import duration
 
@@ -31,13 +31,13 @@ class Steps:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[beside]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task = self._bar.add_task(unit, total=total, beside="")
+        self._task = self._bar.add_task(unit, total=total, left="", beside="")
 
     def __enter__(self) -> Steps:
         self._bar.start()
@@ -55,11 +55,12 @@ class Steps:
     def advance(self) -> None:
         """Count one finished step."""
         self.done += 1
-        self._bar.advance(self._task)
         now = time.monotonic()
+        # Rich's own estimate counts the last seconds only, in which steps that run beside each other end together.
+        left = f"about {duration((now - self._started) / self.done * (self.total - self.done))} left"
+        self._bar.update(self._task, advance=1, left=left)
         if not self.console.is_terminal and now - self._spoken_at >= LINE_EVERY_S and self.done < self.total:
-            left = (now - self._started) / self.done * (self.total - self.done)
-            self.say(f"{self.done} of {self.total} {self.unit} done, about {duration(left)} left")
+            self.say(f"{self.done} of {self.total} {self.unit} done, {left}")
 
     def say(self, line: str) -> None:
         """Print a line that stays above the bar."""

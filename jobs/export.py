@@ -1,6 +1,6 @@
 """Write a checkpoint of a trial as a self-contained folder: weights, network, model card, and how to load it.
 
-    python jobs/export.py --sweep quick --trial e5d2c27e7a51-3
+    python jobs/export.py --sweep quick --trial "beta=6 epsilon=0.1 seed=0"
     python jobs/export.py --sweep quick --trial e5d2c27e7a51-3 --which last --out my-network
 
 The folder needs torch and safetensors, and nothing of this project. Its ``load_model()`` returns the network that
@@ -30,9 +30,9 @@ GROUPS = (
         "the checkpoint to export",
         (
             Flag("sweep", "sweep that has the trial", required=True),
-            Flag("trial", "key of the trial, such as e5d2c27e7a51-3", required=True),
+            Flag("trial", "key of the trial, or its name such as 'beta=6 seed=3'", required=True),
             Flag("which", "selected, gated or last (default: selected)"),
-            Flag("out", "folder to write, which must not exist (default: export-TRIAL-WHICH)"),
+            Flag("out", "folder to write, which must not exist (default: export-KEY-WHICH)"),
         ),
     ),
     FlagGroup("storage", "location of records", model_flags(StorageOptions, {"storage"})),
@@ -45,7 +45,8 @@ class Request(NamedTuple):
     sweep: str
     trial: str
     which: Which
-    folder: Path
+    folder: Path | None
+    """Folder to write; None: a folder named after the trial's key, in the current one."""
     storage: str
 
 
@@ -65,14 +66,13 @@ def read_request(args: list[str]) -> Request:
     which = given.get("which", "selected")
     if which not in get_args(Which):
         raise ValueError(f"--which {which}: must be selected, gated or last")
-    folder = Path(given.get("out", f"export-{given['trial']}-{which}"))
-    if folder.exists():
-        raise ValueError(f"--out {folder}: exists already")
+    folder = Path(given["out"]) if "out" in given else None
     return Request(given["sweep"], given["trial"], which, folder, storage_root(given.get("storage")))
 
 
 def export(request: Request, console: Console) -> int:
     """Export the checkpoint."""
+    from core.config.naming import TrialNames
     from core.export.folder import export_checkpoint
     from core.ledger.plugins import use_stored_plugins
     from core.ledger.snapshot import SweepReader, stored_sweep
@@ -80,18 +80,21 @@ def export(request: Request, console: Console) -> int:
     ledger = stored_sweep(request.storage, request.sweep)
     snapshot = SweepReader(ledger).read()
     use_stored_plugins(ledger.store, snapshot.description)
-    records = {record.key: record for record in snapshot.finished}
+    names = TrialNames(snapshot.description.cells.values())
+    records = {name: record for record in snapshot.finished for name in (record.key, names.of(record))}
     if request.trial not in records:
-        shown = ", ".join(list(records)[:5]) or "none"
+        known = [names.of(record) for record in snapshot.finished]
+        shown = ", ".join(known[:5]) or "none"
         raise ValueError(
             f"--trial {request.trial}: sweep {request.sweep} has no such finished trial; it has {shown}"
-            + (", ..." if len(records) > 5 else "")
+            + (", ..." if len(known) > 5 else "")
         )
     record = records[request.trial]
-    export_checkpoint(record, request.which, ledger.trial_store(record.key), request.folder)
-    console.print(
-        f"{escape(str(request.folder))}: weights, network, card and load_model.py", highlight=False, soft_wrap=True
-    )
+    folder = request.folder or Path(f"export-{record.key}-{request.which}")
+    if folder.exists():
+        raise ValueError(f"--out {folder}: exists already")
+    export_checkpoint(record, request.which, ledger.trial_store(record.key), folder)
+    console.print(f"{escape(str(folder))}: weights, network, card and load_model.py", highlight=False, soft_wrap=True)
     return DONE
 
 

@@ -244,7 +244,10 @@ def _landscapes(request: ReportRequest, records: Sequence[TrialRecord], say: Say
 
     pair = landscape_pair(records)
     if pair is None:
-        say("Figure 1 is left out: no stable and unstable trial with stored weights can be compared.")
+        say(
+            "Figure 1 is left out: it compares a stable and an unstable network of the same data, radius and model, "
+            "and this sweep has no such pair with stored weights."
+        )
         return []
     names = trial_names(records)
     compared = pair._asdict()

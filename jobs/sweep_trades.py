@@ -4,7 +4,7 @@
     python jobs/sweep_trades.py --preset table2-batch --data-dir /data --gpus-per-worker 1
     python jobs/sweep_trades.py --seeds-from quick --heal fosc --no-stop --name healed    # retrain its unstable seeds
     python jobs/sweep_trades.py --until-width 0.4 --plan --pilot quick
-    ray job submit --working-dir . -- python jobs/sweep_trades.py
+    RAY_AUTH_MODE=token ray job submit --working-dir . -- python jobs/sweep_trades.py
 
 Running the command again with the same --name continues the sweep: finished trials stay, interrupted trials go on.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.questions.masking import RULE, masking
 from analysis.report.attack_names import attack_name
+from core.config.naming import format_number
 from core.records import ModelCheck
 
 ANSWERS = {
@@ -21,8 +22,9 @@ def check_sentence(check: ModelCheck) -> str:
     ends = f"{_points(found.interval.low)} to {_points(found.interval.high)}"
     steps = f"; {_leaves(check, 'pgd-50x5')}" if found.kind in ("masked", "weak-attack") else ""
     return (
-        f"{ANSWERS[found.kind]}: on {check.images} test images of {check.dataset} at radius {check.epsilon:.4g}, "
-        f"{_leaves(check, found.weak)} and {_leaves(check, found.strong)}, a gap of {_points(found.gap)} points "
+        f"{ANSWERS[found.kind]}: on {check.images} test images of {check.dataset} at radius "
+        f"{format_number(check.epsilon)}, {_leaves(check, found.weak)} and {_leaves(check, found.strong)}, a gap of "
+        f"{_points(found.gap)} points "
         f"(95 % interval {ends}){steps}."
     )
 

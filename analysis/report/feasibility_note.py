@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from analysis.statistics.intervals import clopper_pearson
+from core.config.naming import format_number
 from core.records import Feasibility, TrialRecord
 
 WARN_ABOVE = 0.01
@@ -25,8 +26,8 @@ def feasibility_note(dataset: str, found: Feasibility) -> str:
         )
     warning = "Warning: " if found.share > WARN_ABOVE else ""
     return (
-        f"{warning}At radius {found.epsilon:.4g}, {share} of the test images of {dataset}{sample} have a training "
-        "image of another class within twice the radius; no classifier is robust at both."
+        f"{warning}At radius {format_number(found.epsilon)}, {share} of the test images of {dataset}{sample} have a "
+        "training image of another class within twice the radius; no classifier is robust at both."
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from analysis.questions.mixtures import mixtures
 from analysis.questions.rates import LABEL_QUESTIONS, CellRate, epochs_saved
@@ -35,9 +37,13 @@ from analysis.report.tables.text_table import TextTable
 from analysis.statistics.intervals import IntervalKind
 from analysis.statistics.intervals import interval as interval_of
 from core.config.naming import describe, format_value
+from core.records import TrialRecord
 
 OTHER_INTERVAL: dict[str, IntervalKind] = {"blaker": "wilson", "wilson": "blaker", "clopper-pearson": "blaker"}
 """The second interval that the page shows for a number of trials that was fixed in advance."""
+SETTING = ("method", "dataset", "model", "epsilon", "attack_steps", "epochs", "batch_size", "lr")
+"""Options that the top of the page names, where all cells have the same value."""
+OPTION = re.compile(r"(?<!\w)--[a-z][a-z0-9-]*")
 
 
 def write_report(
@@ -63,9 +69,12 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(value=format_value, ends=format_ends, count=format_count, describe=describe)
+    environment.filters.update(
+        value=format_value, ends=format_ends, count=format_count, describe=describe, whole=whole_options
+    )
     page = environment.get_template("report.html").render(
         sweep=context.sweep,
+        setting=_setting(records),
         question=LABEL_QUESTIONS[context.label],
         definition=unstable_definition(records[0].protocol) if records else "",
         warnings=[*filter(None, [context.stopped_because]), *feasibility_warnings(records), *mixtures(records)],
@@ -85,6 +94,17 @@ def write_report(
     )
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def whole_options(text: str) -> Markup:
+    """The text as HTML in which no line ends within an option of a command, such as ``--no-stop``."""
+    return Markup(OPTION.sub(r'<span class="whole">\g<0></span>', str(escape(text))))
+
+
+def _setting(records: Sequence[TrialRecord]) -> str:
+    """The `SETTING` that all trials share, such as ``method=trades dataset=digits``."""
+    values = {name: [record.cell.get(name) for record in records] for name in SETTING}
+    return describe({name: found[0] for name, found in values.items() if found and found.count(found[0]) == len(found)})
 
 
 def _sections(context: ReportContext, advance: Callable[[], None]) -> list[Section]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.allocation.goal import AllocationGoal
+from core.command.default_name import changed_options, default_name, spelled
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, check_unique, sweep_groups, with_values
@@ -93,13 +94,13 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         refuse_unknown(unknown, groups)
         given |= more
     if "help" in given:
-        _show_help(given["help"], presets, about, preset_name, preset, trials is not None)
+        _show_help(given, presets, about, preset_name, preset, trials is not None)
     check_preset_effects(preset_name, preset)
     earlier = _earlier(trials, storage)
     chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
     run = validated(RunOptions, _given(given, RunOptions.model_fields))
     assumed = validated(PlanOptions, _given(given, PlanOptions.model_fields))
-    name = given.get("name") or _default_name(preset_name)
+    name = given.get("name") or default_name(preset_name, given)
     if not name:
         raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
     if earlier and name == earlier.trials.sweep:
@@ -146,11 +147,12 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
     if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    changed = [option for option in OPTION_FIELDS if option in given]
     description = preset.description
-    if changed:
-        flags = ", ".join(f"--{option.replace('_', '-')}" for option in changed)
-        description = f"Preset {preset_name}, changed by {flags}. The preset itself: {description}"
+    if changed := " ".join(spelled(option, given[option]) for option in changed_options(given)):
+        if preset_name == "none" and earlier:
+            description = f"Trials of sweep {earlier.trials.sweep}, changed by {changed}."
+        else:
+            description = f"Preset {preset_name}, changed by {changed}. The preset itself: {description}"
     if "method" in given and (others := _foreign_methods(preset, given["method"])):
         own = "has its own" if len(others) == 1 else "have their own"
         description += f" Its attack is not used for {', '.join(others)}, which {own} at its radius."
@@ -223,22 +225,18 @@ def _earlier(trials: EarlierTrials | None, storage: str) -> EarlierSweep | None:
     return read_earlier(storage, trials)
 
 
-def _show_help(topic: str, presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
-    """Print the help page ``topic`` with the values of the preset, and end the program."""
+def _show_help(given: Mapping[str, Any], presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
+    """Print the help page that is asked for, with the values of the preset, and end the program."""
 
     def known() -> dict[str, str]:
         return {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
 
-    groups = with_values(name, preset, _default_name(name), earlier)
+    groups = with_values(name, preset, default_name(name, given), earlier)
     lists = {
         "presets": ("the presets that come with the project", known),
         "over-epochs": ("numbers that change over the epochs, one word each", lambda: OVER_EPOCHS),
     }
-    HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(topic)
-
-
-def _default_name(preset_name: str) -> str:
-    return "" if preset_name == "none" else Path(preset_name).stem
+    HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(given["help"])
 
 
 def _check_scale(sweep: Sweep, given: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -44,14 +45,23 @@ def describe(factors: Mapping[str, Any]) -> str:
 
 
 def format_value(value: Any, separator: str = " ") -> str:
-    """The value of an option: floats with four digits, booleans as yes and no, lists without brackets."""
+    """The value of an option: numbers as in `format_number`, booleans as yes and no, lists without brackets."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return format_number(value)
     if isinstance(value, list | tuple):
         return separator.join(format_value(v, separator) for v in value) or format_value(None)
     return str(value)
+
+
+def format_number(value: float) -> str:
+    """The number with four digits, or as the grey levels that it stands for, as papers write a radius: ``8/255``."""
+    short = f"{value:.4g}"
+    levels = round(255 * value)
+    if float(short) == value or levels % 17 == 0 or not math.isclose(255 * value, levels, rel_tol=1e-12):
+        return short  # multiples of 17 are thirds, fifths and fifteenths
+    return f"{levels}/255"
 
 
 def naming_options(cells: Sequence[Mapping[str, Any]]) -> list[str]:

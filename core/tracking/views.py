@@ -56,11 +56,11 @@ def trials_view(sweep: str, params: Sequence[str]) -> str:
         sweep: name of the sweep.
         params: names of the options that tell the trials apart.
     """
-    section = "unmask"
+    lines, coordinates = "unmask", "unmask-coordinates"
     outcomes = [f"outcome/{name}" for name in AXES]
-    charts = [_chart("LINE", section, metric, xAxisKey="step", useGlobalXaxisKey=False) for metric in LINES]
+    charts = [_chart("LINE", lines, metric, xAxisKey="step", useGlobalXaxisKey=False) for metric in LINES]
     parallel = _chart(
-        "PARALLEL", section, "parallel", selectedParams=[*params], selectedMetrics=outcomes, showAllRuns=True
+        "PARALLEL", coordinates, "parallel", selectedParams=[*params], selectedMetrics=outcomes, showAllRuns=True
     )
     columns = ["tags.`outcome`", *(f"params.`{name}`" for name in params), *(f"metrics.`{name}`" for name in outcomes)]
     state: Mapping[str, Any] = {
@@ -73,22 +73,21 @@ def trials_view(sweep: str, params: Sequence[str]) -> str:
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
         "runsHiddenMode": "SHOW_ALL",
-        "compareRunCharts": [charts[0], parallel, *charts[1:]],
+        "compareRunCharts": [*charts, parallel],
         "compareRunSections": [
-            {
-                "uuid": section,
-                "name": f"{sweep}: {', '.join(OUTCOMES)}",
-                "display": True,
-                "isReordered": True,
-                "deleted": False,
-                "isGenerated": False,
-                "columns": 2,
-            }
+            _section(lines, f"{sweep}: {', '.join(OUTCOMES)}", columns=2),
+            _section(coordinates, f"{sweep}: options and outcomes", columns=1),
         ],
         "isAccordionReordered": True,
         "groupBy": None,
     }
     return json.dumps(state)
+
+
+def _section(section: str, name: str, columns: int) -> dict[str, Any]:
+    """A section of charts, which are so many beside each other. Axes of parallel coordinates need the whole width."""
+    shown = {"uuid": section, "name": name, "display": True, "isReordered": True}
+    return {**shown, "deleted": False, "isGenerated": False, "columns": columns}
 
 
 def _chart(kind: str, section: str, metric: str, **options: Any) -> dict[str, Any]:

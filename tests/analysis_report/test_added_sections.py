@@ -42,6 +42,16 @@ def test_another_sweep_stands_beside_this_one(sweep: Callable[..., ReportContext
     assert against_sections(here) == []
 
 
+def test_sweeps_without_a_common_cell_are_not_compared(sweep: Callable[..., ReportContext]) -> None:
+    here, there = sweep("mine", 6), sweep("other", 0)
+    apart = {r.key: r.model_copy(update={"cell": {**r.cell, "beta": 10 * r.cell["beta"]}}) for r in there.records}
+    other = report_context("other", list(apart.values()), ReportOptions(label="ever"))
+    (section,) = against_sections(replace(here, against=other))
+    assert section.text.endswith("No cell of mine has a counterpart in other.")
+    assert "pairs" not in section.text
+    assert not section.tables
+
+
 def test_a_repeated_sweep_is_said_to_be_no_independent_evidence(sweep: Callable[..., ReportContext]) -> None:
     (section,) = against_sections(replace(sweep("mine", 3), against=sweep("again", 3)))
     assert "12 trials of the two sweeps have the same cell and seed" in section.note

@@ -13,7 +13,7 @@ from rich.console import Console
 from analysis.questions.countable_trials import countable_trials
 from analysis.questions.rates import cell_rates
 from analysis.report.context import ReportContext
-from analysis.report.html_page import write_report
+from analysis.report.html_page import whole_options, write_report
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.report.terminal_section import section_for_terminal
@@ -237,3 +237,20 @@ def test_paper_s_cells_stand_beside_ours(report, make_sweep):
     page = Page(report(records))
     assert "Comparison with the paper" in page.text
     assert "7/10 [35–93 %]" in page.text, "Table 2, beta 3, batch size 256"
+
+
+def test_the_top_says_what_all_cells_share(text, whole):
+    shared = re.search(r"All cells: ([^<]*)<", text)[1]
+    assert "method=trades" in shared
+    assert "dataset=" in shared
+    assert "beta=" not in shared, "beta varies"
+
+
+def test_no_line_ends_within_an_option():
+    assert whole_options("a <b>, --no-stop and x--y") == ('a &lt;b&gt;, <span class="whole">--no-stop</span> and x--y')
+
+
+def test_commands_stand_below_their_questions_on_a_phone(text):
+    following = text.split('id="next"')[1].split("</section>")[0]
+    assert '<table class="stacked">' in following
+    assert text.count('class="stacked"') == 1, "tables of numbers scroll"

@@ -130,7 +130,7 @@ def test_the_job_prints_the_answer_and_writes_what_is_asked_for(
     line = "--weights my.pt --model my_module:build --dataset digits --epsilon 8/255 --images 20 --no-auto-attack"
     assert main([*line.split(), "--json", "check.json", "--figure", "check.png"]) == 0
     printed = capsys.readouterr().out
-    assert "on 20 test images of digits at radius 0.03137" in " ".join(printed.split())
+    assert "on 20 test images of digits at radius 8/255" in " ".join(printed.split())
     assert "clean accuracy is near chance" in printed
     stored = json.loads(Path("check.json").read_text())
     assert len(stored["correct"]["square"]) == 20

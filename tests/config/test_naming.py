@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
+
 from core.config import Cell
-from core.config.naming import TrialNames, consequent_factors, coupled_factors, distinct_factors, naming_options
+from core.config.naming import (
+    TrialNames,
+    consequent_factors,
+    coupled_factors,
+    distinct_factors,
+    format_number,
+    format_value,
+    naming_options,
+)
 
 
 def test_a_trial_is_called_by_what_varies_and_its_seed() -> None:
@@ -48,3 +58,22 @@ def test_what_a_method_implies_is_no_column() -> None:
     assert naming_options([*cells, other]) == ["method", "inner", "epsilon", "attack_steps"]
     assert consequent_factors(cells) == ["inner", "attack_start", "attack_step_size"]
     assert len({str([cell[name] for name in naming_options([*cells, other])]) for cell in [*cells, other]}) == 13
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (8 / 255, "8/255"),
+        (8 / 255 / 4, "2/255"),
+        (0.5 / 255, "0.001961"),
+        (1 / 3, "0.3333"),
+        (0.2, "0.2"),
+        (0.0, "0"),
+        (0.28, "0.28"),
+        (0.03137, "0.03137"),
+        (0.123456, "0.1235"),
+        (255.0, "255"),
+    ],
+)
+def test_a_radius_in_grey_levels_is_written_as_in_papers(value: float, text: str) -> None:
+    assert format_number(value) == format_value(value) == text

@@ -190,7 +190,7 @@ def section(page: str, heading: str) -> str:
 def flags() -> set[str]:
     """All flags of all jobs, from their help pages."""
     shown = io.StringIO()
-    for job in (sweep_trades, status, report, evaluate, sync_mlflow, check, benchmark, device_benchmark):
+    for job in (sweep_trades, status, report, evaluate, export, sync_mlflow, check, benchmark, device_benchmark):
         with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
             job.main(["--help", "all"])
     return set(re.findall(r"--[a-z][a-z0-9-]*", shown.getvalue()))

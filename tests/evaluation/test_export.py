@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from analysis.questions.rates import trial_names
 from core.config import ModelOptions, Shape
 from core.data.image_set import to_float
 from core.evaluation.checkpoint import Checkpoint
@@ -68,6 +69,19 @@ def test_the_command_writes_a_network_with_the_same_logits(
 
 
 CELL_EPSILON = 0.12
+
+
+def test_a_trial_may_be_given_by_its_name(
+    trained: TinySweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record = trained.records[-1]
+    name = trial_names(trained.records).of(record)
+    assert main(["--sweep", "tiny", "--trial", "seed=99", "--storage", trained.storage]) == 2
+    assert name in capsys.readouterr().err
+    assert main(["--sweep", "tiny", "--trial", name, "--storage", trained.storage]) == 0
+    card = json.loads((tmp_path / f"export-{record.key}-selected" / "card.json").read_text())
+    assert card["cell"] == record.cell
 
 
 def test_the_card_has_evaluations_and_measures_of_its_checkpoint_only(trained: TinySweep, tmp_path: Path) -> None:

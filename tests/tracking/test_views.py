@@ -36,8 +36,10 @@ def test_the_view_has_a_chart_for_every_metric_and_fits_into_a_tag() -> None:
     view = json.loads(trials_view("quick", ["beta", "epsilon", "seed"]))
     assert view["searchFilter"] == "tags.sweep = 'quick' AND tags.role = 'trial'"
     kinds = [chart["type"] for chart in view["compareRunCharts"]]
-    assert kinds[:2] == ["LINE", "PARALLEL"]
-    assert view["compareRunCharts"][1]["selectedParams"] == ["beta", "epsilon", "seed"]
+    assert kinds == ["LINE"] * 4 + ["PARALLEL"]
+    assert view["compareRunCharts"][-1]["selectedParams"] == ["beta", "epsilon", "seed"]
+    columns = {section["uuid"]: section["columns"] for section in view["compareRunSections"]}
+    assert [columns[chart["metricSectionId"]] for chart in view["compareRunCharts"]] == [2, 2, 2, 2, 1]
     assert len({chart["uuid"] for chart in view["compareRunCharts"]}) == len(kinds)
     # MLflow refuses an experiment's tag of more than 5000 characters
     assert len(trials_view("q" * 60, [f"an_option_of_the_cell_{i}" for i in range(8)])) < 5000

@@ -35,14 +35,15 @@ def against_sections(context: ReportContext) -> list[Section]:
         if cells
     ]
     matched = f"Cells match if they agree in {', '.join(found.matched_by)}" if found.matched_by else "The cells match"
-    text = (
-        f"{LABEL_QUESTIONS[other.label]} {matched}. Options that all pairs differ in: {_changes(shared) or 'none'}. "
-        f"Protocols differ in: {_changes(_protocol_changes(here.records, other.records)) or 'nothing'}."
-    )
-    if alone:
-        text += f" Left out: {' and '.join(alone)}."
-    if not found.pairs:
-        text += f" No cell of {here.sweep} has a counterpart in {other.sweep}."
+    text = f"{LABEL_QUESTIONS[other.label]} {matched}. "
+    if found.pairs:
+        text += (
+            f"Options that all pairs differ in: {_changes(shared) or 'none'}. "
+            f"Protocols differ in: {_changes(_protocol_changes(here.records, other.records)) or 'nothing'}."
+            + (f" Left out: {' and '.join(alone)}." if alone else "")
+        )
+    else:
+        text += f"No cell of {here.sweep} has a counterpart in {other.sweep}."
     return [
         Section(
             "against",

@@ -8,6 +8,7 @@ from analysis.report.formatting import format_ends
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.intervals import clopper_pearson
+from core.config.naming import format_number
 from core.records import Feasibility
 
 HEADER = ("data set", "radius", "share", "interval", "close / examined")
@@ -30,4 +31,4 @@ def _row(dataset: str, found: Feasibility) -> tuple[str, ...]:
     sampled = found.examined < found.test_images
     interval = format_ends(clopper_pearson(found.close, found.examined)) if sampled else "all images"
     share = f"{100 * found.share:.1f} %"
-    return dataset, f"{found.epsilon:.4g}", share, interval, f"{found.close}/{found.examined}"
+    return dataset, format_number(found.epsilon), share, interval, f"{found.close}/{found.examined}"

@@ -43,6 +43,8 @@ def forecast_tables(
         f"{forecast.simulations} simulated sweeps with the sweep's own allocation and stopping; "
         f"{100 * forecast.reached:.0f} % of them reach the goal in every cell. Verdicts and start-up are left out."
     )
+    if concurrency == 1:
+        whole.caption += " --max-concurrent N gives the hours of N trials at a time."
     each = _table("trials per cell", [*(cells[0] or {"cell": None}), "passes / batch", "x clean", "assumed rate"])
     each.caption = PASSES
     for options, cost, rate, trials in zip(cells, passes, assumed, forecast.trials_per_cell, strict=True):

@@ -9,6 +9,7 @@ from analysis.report.facets import distinct_factors
 from analysis.report.formatting import NOTHING, format_value
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.means import MeanStd
+from core.config.naming import format_number
 from core.records import CheckpointName, TrialRecord
 
 COLUMNS: dict[str, dict[str, str]] = {
@@ -87,7 +88,7 @@ def measure_table(records: Sequence[TrialRecord], checkpoint: CheckpointName, me
 def _caption(rows: Sequence[MeasureRow], checkpoint: str) -> str:
     settings = dict.fromkeys(setting for row in rows for setting in row.settings)
     radii = sorted({radius for row in rows for radius in row.radii})
-    radius = f", radius {' or '.join(f'{radius:.4g}' for radius in radii)}" if radii else ""
+    radius = f", radius {' or '.join(format_number(radius) for radius in radii)}" if radii else ""
     differ = " Trials differ in their settings: these means cannot be compared directly." if len(settings) > 1 else ""
     return f"{checkpoint} checkpoints: {' or '.join(settings)}{radius}. Mean ± sample sd over trials.{differ}"
 

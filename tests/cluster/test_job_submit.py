@@ -64,7 +64,7 @@ def test_submitted_job_runs_the_code_of_its_working_directory(
     ):
         assert_token_is_asked_for({**sweep.environment, **change}, shared_ray.address, sweep)
     job = [sys.executable, "jobs/sweep_trades.py", *TINY, "--name", "job", "--seeds", "1", "--epochs", "3"]
-    job += ["--plugin", "my_method.py", "--method", "trades", "squeezing"]
+    job += ["--plugin", "my_method.py", "--method", "trades", "squeezing", "--max-concurrent", "1"]
     stores = ["--storage", f"{sweep.folder}/results", "--mlflow-uri", f"sqlite:///{sweep.folder}/mlflow.db"]
     submit = [str(RAY), "job", "submit", f"--address={shared_ray.dashboard}", f"--working-dir={code}", "--"]
     environment = {name: value for name, value in sweep.environment.items() if name != "RAY_ADDRESS"}

@@ -85,11 +85,14 @@ class Sweep:
         return self.log.read_text() if self.log.exists() else ""
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = LIMIT_S) -> None:
-        """Wait until ``condition`` holds."""
+        """Wait until ``condition`` holds, and leave a processor free for most of this time."""
         deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s in vain:\n{self.text}"
-            time.sleep(0.05)
+        while True:
+            began = time.monotonic()
+            if condition():
+                return
+            assert began < deadline, f"waited {seconds} s in vain:\n{self.text}"
+            time.sleep(max(0.05, 3 * (time.monotonic() - began)))
 
     def processes(self, title: str = "") -> list[psutil.Process]:
         """Live processes of this sweep's jobs and of its cluster whose command line contains ``title``."""

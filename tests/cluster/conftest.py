@@ -29,17 +29,33 @@ TINY_DATA = (
 TINY = (*TINY_DATA, "--beta", "1")
 LIMIT_S = 900
 """Seconds within which everything that a test waits for must happen, also on a slow and busy machine."""
+SAYS_IF_INTERRUPTIBLE = """
+import signal, sys
+from core.sweep import driver
+from jobs.sweep_trades import main
+
+end = driver.ray.shutdown
+
+def look():
+    print("interruptible:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
+    end()
+
+driver.ray.shutdown = look
+sys.exit(main(sys.argv[1:]))
+"""
+"""The job, which also prints after training whether Ctrl-C interrupts it."""
 MARK = "UNMASK_TEST_SWEEP"
 """Environment variable that marks all processes which a test's sweep starts."""
 
 
 class Sweep:
-    """A sweep's command line, run in ``folder``. Each run has the options ``common``."""
+    """A sweep's command line, run in ``folder``: Python with ``program`` and the options ``common`` of each run."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.log = folder / "log.txt"
+        self.program: tuple[str, ...] = (str(JOB),)
         self.common: tuple[str, ...] = TINY
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120", MARK: str(folder)}
         self._marks = [(MARK, str(folder))]
@@ -48,7 +64,7 @@ class Sweep:
         """Start the job in a new process group."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, str(JOB), *self.common, *options],
+                [sys.executable, *self.program, *self.common, *options],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,
@@ -69,11 +85,14 @@ class Sweep:
         return self.log.read_text() if self.log.exists() else ""
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = LIMIT_S) -> None:
-        """Wait until ``condition`` holds."""
+        """Wait until ``condition`` holds, and leave a processor free for most of this time."""
         deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"waited {seconds} s in vain:\n{self.text}"
-            time.sleep(0.05)
+        while True:
+            began = time.monotonic()
+            if condition():
+                return
+            assert began < deadline, f"waited {seconds} s in vain:\n{self.text}"
+            time.sleep(max(0.05, 3 * (time.monotonic() - began)))
 
     def processes(self, title: str = "") -> list[psutil.Process]:
         """Live processes of this sweep's jobs and of its cluster whose command line contains ``title``."""
@@ -98,10 +117,29 @@ class Sweep:
         return {file.parent.name: timeless(json.loads(file.read_text())) for file in files}
 
 
+@pytest.fixture(scope="session")
+def new_sweep(empty_store: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Sweep]]:
+    """A function that makes a sweep in a new folder, whose jobs find MLflow's database and need not create it.
+
+    All processes of the sweeps are killed at the end.
+    """
+    made: list[Sweep] = []
+
+    def make(name: str) -> Sweep:
+        made.append(Sweep(tmp_path_factory.mktemp(name)))
+        (made[-1].folder / "mlflow.db").write_bytes(empty_store)
+        return made[-1]
+
+    yield make
+    for sweep in made:
+        sweep.kill_all()
+
+
 @pytest.fixture
-def local_sweep(tmp_path: Path) -> Iterator[Sweep]:
-    """A sweep in a new folder, of which each job starts a cluster. All its processes are killed after the test."""
+def local_sweep(empty_store: bytes, tmp_path: Path) -> Iterator[Sweep]:
+    """A sweep in the test's folder, of which each job starts a cluster. All its processes are killed after the test."""
     sweep = Sweep(tmp_path)
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
     yield sweep
     sweep.kill_all()
 
@@ -117,6 +155,8 @@ def sweep(local_sweep: Sweep, shared_ray: SharedRay) -> Sweep:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
     """The finished sweep ``tiny`` of two trials of 40 epochs, which had no fault, on a local cluster."""
     sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
+    sweep.program = ("-c", SAYS_IF_INTERRUPTIBLE)
+    sweep.environment["PYTHONPATH"] = str(JOB.parents[1])
     sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "40")
     yield sweep
     sweep.kill_all()

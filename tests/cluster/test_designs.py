@@ -1,12 +1,15 @@
-"""Sweeps with a design, run by the real job: reruns of earlier trials, and groups of pinned seeds."""
+"""Sweeps with a design, run by the real job: reruns of earlier trials, and groups of pinned seeds.
+
+Most of them train one trial at a time, because each process of a trial costs seconds of a processor to start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.cluster.conftest import Sweep
+from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -14,42 +17,48 @@ ALWAYS_MASKED = ("--fosc-threshold", "1e-9", "--fosc-grace", "0", "--fosc-patien
 
 
 @pytest.fixture(scope="module")
-def designed(shared_ray: SharedRay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+def designed(shared_ray: SharedRay, new_sweep: Callable[[str], Sweep]) -> Sweep:
     """A folder with the finished sweep ``before``, whose seeds 4 to 6 have an alarm, and which others start from."""
-    sweep = Sweep(tmp_path_factory.mktemp("designed"))
+    sweep = new_sweep("designed")
     sweep.join(shared_ray)
-    sweep.run("--name", "before", "--seeds", "3", "--first-seed", "4", "--epochs", "3", *ALWAYS_MASKED)
-    yield sweep
-    sweep.kill_all()
+    before = ("--name", "before", "--seeds", "3", "--first-seed", "4", "--epochs", "3")
+    sweep.run(*before, "--max-concurrent", "1", *ALWAYS_MASKED)
+    return sweep
 
 
 def test_unstable_seeds_are_trained_again_with_healing(designed: Sweep) -> None:
     sweep = designed
-    printed = sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
+    again = ("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--max-concurrent", "1")
+    printed = sweep.run(*again, "--seeds", "2")
     before, fixed = (list(sweep.records(name).values()) for name in ("before", "fixed"))
     assert {record["verdict"]["outcome"] for record in before} == {"unstable"}
     assert sorted(record["seed"] for record in fixed) == [4, 5]
-    for again in fixed:
-        (first,) = [record for record in before if record["seed"] == again["seed"]]
-        assert again["cell"] == {**first["cell"], "heal": "fosc"}
-        assert again["protocol"] == first["protocol"]
+    for second in fixed:
+        (first,) = [record for record in before if record["seed"] == second["seed"]]
+        assert second["cell"] == {**first["cell"], "heal": "fosc"}
+        assert second["protocol"] == first["protocol"]
         # The alarm of epoch 1 adds noise in epoch 2. Epoch 1 must be identical.
-        assert [row["heal/noisy_batches"] for row in again["trace"]] == [0, 10, 10]
-        assert again["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
-        assert again["trace"][1]["train/loss"] != first["trace"][1]["train/loss"]
+        assert [row["heal/noisy_batches"] for row in second["trace"]] == [0, 10, 10]
+        assert second["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
+        assert second["trace"][1]["train/loss"] != first["trace"][1]["train/loss"]
     assert "2 fixed trials have no gated checkpoint" in " ".join(printed.split())
-    assert "starts" not in sweep.run("--name", "fixed", "--seeds-from", "before", "--heal", "fosc", "--seeds", "2")
+    assert "starts" not in sweep.run(*again, "--seeds", "2")
     refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
     assert "seeds from sweep: before stored, None given" in refused
 
 
-def test_seeds_start_from_the_weights_of_their_counterparts(designed: Sweep) -> None:
-    tuned = ("--name", "tuned", "--first-seed", "6", "--epochs", "1", "--lr", "0.05", "--workers", "2")
-    tuned += ("--start-from", "before/beta=1")
-    designed.run(*tuned, "--seeds", "1")
+def test_two_workers_start_from_a_counterparts_weights_also_when_one_is_killed(designed: Sweep) -> None:
+    tuned = ("--name", "tuned", "--first-seed", "6", "--epochs", "20", "--lr", "0.05", "--workers", "2")
+    tuned += ("--start-from", "before/beta=1", "--no-stop")
+    driver = designed.start(*tuned, "--seeds", "1")
+    trials = designed.folder / "results" / "tuned" / "trials"
+    designed.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    designed.newest("ray::RayTrainWorker").kill()
+    assert driver.wait(timeout=LIMIT_S) == 0, designed.text
     (record,) = designed.records("tuned").values()
+    assert [row["epoch"] for row in record["trace"]] == list(range(1, 21))
     (before,) = {record["cell_id"] for record in designed.records("before").values()}
-    assert (record["seed"], record["cell"]["start_from"]) == (6, f"before/{before}")
+    assert (record["seed"], record["cell"]["workers"], record["cell"]["start_from"]) == (6, 2, f"before/{before}")
     refused = designed.run(*tuned, "--seeds", "2", code=2)
     assert f"--start-from before/beta=1: sweep before has no finished trial {before}-7" in " ".join(refused.split())
 

@@ -62,9 +62,14 @@ class InBucket:
             for key in keys
         }
 
-    def has_checkpoint(self) -> bool:
-        listed = self.server.client().list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        return any(entry["Key"].endswith("/resume.ckpt") for entry in listed)
+    def await_checkpoint(self) -> None:
+        client = self.server.client()  # The creation of a client takes long.
+
+        def stored() -> bool:
+            listed = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+            return any(entry["Key"].endswith("/resume.ckpt") for entry in listed)
+
+        self.sweep.wait_for(stored)
 
 
 @pytest.fixture
@@ -79,7 +84,7 @@ def in_bucket(local_sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def test_trials_wait_for_a_storage_that_is_away_and_go_on(in_bucket: InBucket, undisturbed: Sweep) -> None:
     process = in_bucket.start()
-    in_bucket.sweep.wait_for(in_bucket.has_checkpoint)
+    in_bucket.await_checkpoint()
     in_bucket.server.kill()
     in_bucket.sweep.wait_for(lambda: "The storage does not answer" in in_bucket.sweep.text)
     time.sleep(lease.STALE_S - lease.SUSPEND_S + 5)
@@ -95,7 +100,7 @@ def test_trials_wait_for_a_storage_that_is_away_and_go_on(in_bucket: InBucket, u
 def test_a_driver_that_was_killed_or_gave_up_waiting_is_started_again(in_bucket: InBucket, undisturbed: Sweep) -> None:
     """The script starts the driver after a kill, and again and again while the storage is away."""
     script = in_bucket.keep_running("--wait-for-servers", "0.05")
-    in_bucket.sweep.wait_for(in_bucket.has_checkpoint)
+    in_bucket.await_checkpoint()
     for driver in in_bucket.drivers():
         driver.kill()
     in_bucket.sweep.wait_for(lambda: "exit code 137; the command starts again" in in_bucket.sweep.text)

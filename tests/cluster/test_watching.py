@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.conftest import LIMIT_S, Sweep
-from tests.cluster.test_sweep import LONE_WORKER, TWO_TRIALS
+from tests.cluster.test_sweep import LONE_WORKER
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 STATUS = Path(__file__).parents[2] / "jobs" / "status.py"
+NAME = "hung"
+"""Name of the sweep. No other test's sweep on the shared cluster has it, whose metrics are exported, too."""
 
 
 def status(sweep: Sweep, folder: Path) -> str:
     """The output of `jobs/status.py`, started in another folder."""
-    command = [sys.executable, str(STATUS), "--sweep", "tiny", "--storage", str(sweep.folder / "results")]
+    command = [sys.executable, str(STATUS), "--sweep", NAME, "--storage", str(sweep.folder / "results")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
@@ -38,31 +40,34 @@ def metrics(sweep: Sweep) -> dict[str, float]:
             text += urllib.request.urlopen(f"http://{target}/metrics").read().decode()
     values: dict[str, float] = {}
     for name, labels, value in re.findall(r"^ray_unmask_(\w+)\{(.*)\} (\S+)$", text, re.MULTILINE):
-        assert 'sweep="tiny"' in labels
+        if f'sweep="{NAME}"' not in labels:
+            continue
         outcome = re.search('outcome="(.*?)"', labels)
         values[f"{name}:{outcome[1]}" if outcome else name] = float(value)
     return values
 
 
-def test_a_worker_that_hangs_is_seen_ended_and_goes_on(local_sweep: Sweep, undisturbed: Sweep, tmp_path: Path) -> None:
-    driver = local_sweep.start(*TWO_TRIALS, "--silence-s", "20", "--price", "3600")
-    trials = local_sweep.folder / "results" / "tiny" / "trials"
-    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+def test_a_worker_that_hangs_is_seen_ended_and_goes_on(sweep: Sweep, undisturbed: Sweep, tmp_path: Path) -> None:
+    options = ("--name", NAME, "--seeds", "2", "--epochs", "40")
+    driver = sweep.start(*options, "--silence-s", "20", "--price", "3600")
+    trials = sweep.folder / "results" / NAME / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
     time.sleep(2)  # A trial reports within a second after its checkpoint. Before, longer silence is allowed.
-    hung = local_sweep.newest(LONE_WORKER)
+    hung = sweep.newest(LONE_WORKER)
     hung.send_signal(signal.SIGSTOP)
-    local_sweep.wait_for(lambda: metrics(local_sweep).get("trials_running", 0) > 0)
-    said = status(local_sweep, tmp_path)
+    sweep.wait_for(lambda: metrics(sweep).get("trials_running", 0) > 0)
+    said = status(sweep, tmp_path)
     assert "is running; last report" in said
     assert re.search(r"\d of 2 trials done, [12] running", said)
-    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert driver.wait(timeout=LIMIT_S) == 0, sweep.text
     assert not hung.is_running()
-    assert len(re.findall(r"was silent for \d+ s: its process is ended", local_sweep.text)) == 1
-    assert local_sweep.text.count("(attempt 2)") == 1
+    assert len(re.findall(r"was silent for \d+ s: its process is ended", sweep.text)) == 1
+    assert sweep.text.count("(attempt 2)") == 1
 
-    assert local_sweep.records("tiny") == undisturbed.records("tiny")
-    said = status(local_sweep, tmp_path)
-    assert "Sweep tiny: finished" in said
+    records = {key: {**record, "sweep": "tiny"} for key, record in sweep.records(NAME).items()}
+    assert records == undisturbed.records("tiny")
+    said = status(sweep, tmp_path)
+    assert f"Sweep {NAME}: finished" in said
     assert "2 of 2 trials done, 0 running, 0 waiting" in said
     seconds = sum(json.loads(path.read_text())["device_seconds"] for path in trials.glob("*/record.json"))
     assert f"cost {seconds:.2f}" in said

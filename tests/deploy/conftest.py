@@ -51,10 +51,8 @@ def project() -> dict[str, Any]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A node's home folder after its set-up, without programs in its environment."""
-    home = tmp_path / "home"
+def make_home(home: Path) -> Path:
+    """Create a node's home folder as it is after its set-up, without programs in its environment."""
     (home / "unmask-env" / "bin").mkdir(parents=True)
     (home / "unmask-env" / "head_ip").write_text("10.0.0.7\n")
     (home / "unmask-env" / "mlflow_uri").write_text("http://10.0.0.7:5000\n")
@@ -62,6 +60,12 @@ def home(tmp_path: Path) -> Path:
     (home / ".unmask").mkdir()
     (home / ".unmask" / "ray_token").write_text("a" * 64 + "\n")
     return home
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A node's home folder after its set-up, without programs in its environment."""
+    return make_home(tmp_path / "home")
 
 
 @pytest.fixture

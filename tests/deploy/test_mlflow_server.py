@@ -13,14 +13,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.server import get_app_client
 
-from tests.deploy.conftest import DEPLOY
-from tests.servers.daemon import free_port
+from tests.deploy.conftest import DEPLOY, make_home
+from tests.servers.daemon import MissingProgramError, free_port
 from tests.servers.postgres import Postgres
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -28,9 +29,24 @@ PASSWORD = "not-a-word-of-any-list"
 JOB_PASSWORD = "another-word-of-no-list"
 
 
-@pytest.fixture
-def server(postgres: Postgres, home: Path, tmp_path: Path) -> Iterator[str]:
+class Head(NamedTuple):
+    """A running MLflow server of a head, at ``url``, with the head's home folder and the server's database."""
+
+    url: str
+    home: Path
+    database: Postgres
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    """The server of all tests of this file, whose start takes many seconds of a processor."""
     pytest.importorskip("flask_wtf", reason="needs mlflow[auth]")
+    try:
+        database = Postgres()
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+    folder = tmp_path_factory.mktemp("head")
+    home = make_home(folder / "home")
     for name in ("python", "mlflow"):
         (home / "unmask-env" / "bin" / name).write_text(
             f'#!/bin/bash\nexec {sys.executable} {"-m mlflow" if name == "mlflow" else ""} "$@"\n'
@@ -40,36 +56,37 @@ def server(postgres: Postgres, home: Path, tmp_path: Path) -> Iterator[str]:
     (home / ".unmask" / "mlflow_secret_key").write_text("b" * 64)
     (home / ".unmask" / "mlflow_job_password").write_text(JOB_PASSWORD + "\n")
     port = free_port("127.0.0.1")
-    environment = {
-        "HOME": str(home),
-        "PATH": "/usr/bin:/bin",
-        **postgres.environment,
-        "OMP_NUM_THREADS": "1",
-        "UNMASK_BUCKET": "unmask-1",
-        "UNMASK_PORT": str(port),
-        **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
-    }
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["bash", str(DEPLOY / "mlflow-server.sh")],
-            env=environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 240
-        while answer(f"{url}/health")[0] != 200:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            time.sleep(0.5)
-        yield url
-        assert not any(word in (tmp_path / "log").read_text() for word in (PASSWORD, JOB_PASSWORD))
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+    with database:
+        environment = {
+            "HOME": str(home),
+            "PATH": "/usr/bin:/bin",
+            **database.environment,
+            "OMP_NUM_THREADS": "1",
+            "UNMASK_BUCKET": "unmask-1",
+            "UNMASK_PORT": str(port),
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
+        }
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                ["bash", str(DEPLOY / "mlflow-server.sh")],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        url = f"http://127.0.0.1:{port}"
+        try:
+            deadline = time.monotonic() + 240
+            while answer(f"{url}/health")[0] != 200:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < deadline, (folder / "log").read_text()
+                time.sleep(0.5)
+            yield Head(url, home, database)
+            assert not any(word in (folder / "log").read_text() for word in (PASSWORD, JOB_PASSWORD))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
 
 
 def answer(url: str, **headers: str) -> tuple[int, str]:
@@ -83,8 +100,8 @@ def answer(url: str, **headers: str) -> tuple[int, str]:
         return 0, ""
 
 
-def test_only_who_has_the_password_and_asks_by_its_name_is_answered(server: str, postgres: Postgres) -> None:
-    experiments = f"{server}/api/2.0/mlflow/experiments/get?experiment_id=0"
+def test_only_who_has_the_password_and_asks_by_its_name_is_answered(head: Head) -> None:
+    experiments = f"{head.url}/api/2.0/mlflow/experiments/get?experiment_id=0"
     login = {"Authorization": "Basic " + base64.b64encode(f"admin:{PASSWORD}".encode()).decode()}
     wrong = {"Authorization": "Basic " + base64.b64encode(b"admin:password1234").decode()}
     status, body = answer(experiments, **login)
@@ -95,10 +112,11 @@ def test_only_who_has_the_password_and_asks_by_its_name_is_answered(server: str,
     assert answer(experiments)[0] == 401
     assert answer(experiments, **wrong)[0] == 401
     assert answer(experiments, **login, Host="elsewhere.example")[0] == 403
-    assert postgres.query("mlflow", "select count(*) from experiments where name = 'Default'") == "1"
+    assert head.database.query("mlflow", "select count(*) from experiments where name = 'Default'") == "1"
 
 
-def test_jobs_write_one_experiment_and_people_read_it(server: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_write_one_experiment_and_people_read_it(head: Head, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = head.url
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "job")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", JOB_PASSWORD)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -120,7 +138,7 @@ def test_jobs_write_one_experiment_and_people_read_it(server: str, home: Path, m
 
     added = subprocess.run(
         [sys.executable, str(DEPLOY / "add-mlflow-user.py"), "alice"],
-        env={**os.environ, "HOME": str(home), "MLFLOW_TRACKING_URI": server},
+        env={**os.environ, "HOME": str(head.home), "MLFLOW_TRACKING_URI": server},
         capture_output=True,
         text=True,
         timeout=240,

@@ -134,7 +134,7 @@ def test_stored_weights_are_the_named_epochs_and_need_no_pickle(
 
 @pytest.mark.slow
 def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
-    cell = make_cell(epochs=40, augment="crop-flip").flat()
+    cell = make_cell(epochs=20, augment="crop-flip").flat()
 
     def start(folder: str) -> subprocess.Popen[bytes]:
         jobs, out = tmp_path / f"{folder}.jobs", tmp_path / f"{folder}.json"

@@ -31,6 +31,7 @@ from tests.servers.shared_ray import SharedRay
 STORES = Path(__file__).parent / "stores"
 SWEEPS = sorted(path.parent for path in STORES.glob("*/*/sweep.json"))
 JOBS = Path(__file__).parents[2] / "jobs"
+ONE_AT_A_TIME = ("--max-concurrent", "1")
 
 
 def _label(store: Path) -> str:
@@ -80,10 +81,13 @@ def test_the_report_is_written(store: Path, tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.cluster
 @pytest.mark.slow
 def test_a_sweep_that_an_old_driver_left_half_done_goes_on_from_its_checkpoints(
-    tmp_path: Path, shared_ray: SharedRay
+    tmp_path: Path, shared_ray: SharedRay, empty_store: bytes
 ) -> None:
     shutil.copytree(STORES / "v0.1.0" / "golden-killed", tmp_path / "golden-killed")
-    printed = _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *KILLED, **shared_ray.environment)
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
+    printed = _run(
+        tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *KILLED, *ONE_AT_A_TIME, **shared_ray.environment
+    )
     assert "anew" not in printed
     for file in sorted(tmp_path.glob("golden-killed/trials/*/record.json")):
         record = json.loads(file.read_text())
@@ -94,12 +98,15 @@ def test_a_sweep_that_an_old_driver_left_half_done_goes_on_from_its_checkpoints(
 
 @pytest.mark.cluster
 @pytest.mark.slow
-def test_a_finished_sweep_gets_more_seeds_and_keeps_its_records(tmp_path: Path, shared_ray: SharedRay) -> None:
+def test_a_finished_sweep_gets_more_seeds_and_keeps_its_records(
+    tmp_path: Path, shared_ray: SharedRay, empty_store: bytes
+) -> None:
     shutil.copytree(STORES / "v0.1.0" / "golden-fixed", tmp_path / "golden-fixed")
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
     before = _digests(tmp_path / "golden-fixed")
     options = ("--name", "golden-fixed", "--beta", "1", "6", "--batch-size", "16", "--epochs", "4", "--no-stop")
     threshold = ("--fosc-threshold", "0.3")
-    more = (*options, *threshold, "--seeds", "3", *SMALL)
+    more = (*options, *threshold, "--seeds", "3", *SMALL, *ONE_AT_A_TIME)
     printed = _run(tmp_path, "sweep_trades.py", "--storage", str(tmp_path), *more, **shared_ray.environment)
     assert printed.count(" starts") == 2
     after = _digests(tmp_path / "golden-fixed")

@@ -260,8 +260,8 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, Any,
     jobs = []
     for row in ROWS:
         for composed in COMPOSED.values():
-            # 37 images in batches of 12: slices of 6, and of 0 and 1 at the end
-            options = {"norm": "none", "lr": 0.02, "train_images": 57, "batch_size": 12, **composed}
+            # 13 images in batches of 12: slices of 6, and of 0 and 1 at the end
+            options = {"norm": "none", "lr": 0.02, "train_images": 33, "batch_size": 12, **composed}
             cell = cell_of(row, **options).flat()
             jobs.append({"cell": cell, "noisy_batches": 0, "gradient_stride": 2})
     folder: Path = tmp_path_factory.mktemp("ranks")

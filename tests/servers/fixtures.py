@@ -52,3 +52,19 @@ def shared_ray() -> Iterator[SharedRay]:
     """A Ray cluster shared by all tests. A test must not kill its processes and must let its own drivers end."""
     with SharedRay() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An MLflow database with a schema, whose creation takes over a second, and without the project's experiment."""
+    from mlflow import MlflowClient  # These imports are slow, and every test run imports this file.
+
+    from core.tracking import prepare_store
+    from core.tracking.store import EXPERIMENT
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    client = MlflowClient(prepare_store(f"sqlite:///{file}"))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    client.rename_experiment(experiment.experiment_id, "unused")
+    return file.read_bytes()

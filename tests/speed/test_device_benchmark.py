@@ -16,7 +16,7 @@ import torch
 from core.config import METHODS, Cell
 from jobs import device_benchmark
 from jobs.speed.device import bench as bench_module
-from jobs.speed.device import runs
+from jobs.speed.device import resume, runs, subjects
 from jobs.speed.device.bench import Bench, row_file
 from jobs.speed.device.peak import peak_tflops
 from jobs.speed.device.rows import ROWS, function
@@ -53,6 +53,8 @@ def tiny(sizes: Sizes) -> Sizes:
 def make_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     small = tiny(sizes_for(CPU))
     monkeypatch.setattr(bench_module, "sizes_for", lambda device: small)
+    for module in (resume, subjects):
+        monkeypatch.setattr(module, "RESNET", {**module.RESNET, "image_size": 8, "attack_steps": 1})
     return lambda row, seconds=3600.0: Bench(row, CPU, tmp_path, seconds)
 
 

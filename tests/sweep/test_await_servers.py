@@ -95,8 +95,13 @@ def test_a_server_that_refuses_is_not_waited_for(console: Console, strange: Thre
 @pytest.mark.server
 @pytest.mark.slow
 def test_servers_that_come_back_are_used(
-    console: Console, object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    console: Console,
+    object_store: ObjectStore,
+    empty_store: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
     bucket = object_store.make_bucket()

@@ -127,17 +127,6 @@ def sample() -> type:
     return Sample
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An MLflow database with a schema, whose creation takes over a second, and without the project's experiment."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    client = MlflowClient(prepare_store(f"sqlite:///{file}"))
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    assert experiment is not None
-    client.rename_experiment(experiment.experiment_id, "unused")
-    return file.read_bytes()
-
-
 @pytest.fixture
 def store(empty_store: bytes, tmp_path: Path) -> str:
     (tmp_path / "mlflow.db").write_bytes(empty_store)

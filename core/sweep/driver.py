@@ -44,6 +44,7 @@ from core.sweep.live_state import LiveState
 from core.sweep.live_table import LiveTable, Tabulate
 from core.sweep.publisher import Publisher
 from core.sweep.ray_metrics import RayMetrics
+from core.sweep.room_watch import RoomWatch
 from core.sweep.scratch_folder import scratch_folder
 from core.sweep.terminal import Display
 from core.sweep.trainable import run_trial, trial_resources
@@ -311,6 +312,7 @@ class Training:
             metrics=metrics,
             watchdog=Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended),
             concurrency=concurrency,
+            room=RoomWatch(lambda: concurrency.has_room(self.live.placed)),
             crashes=CrashHandler(self.live, self.options, self.halt),
             budget=self.budget,
             protocol=self.sweep.protocol.model_dump(mode="json"),

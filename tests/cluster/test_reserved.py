@@ -1,9 +1,10 @@
-"""A driver releases what Ray reserves for drivers that were killed, and nothing else."""
+"""A driver releases what Ray reserves for drivers that were killed, and nothing else, and says who has the room."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers.shared_ray import SharedRay
+from tests.servers.shared_ray import CPUS, SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -63,6 +64,43 @@ ray.init(logging_level="ERROR", log_to_driver=False)
 group = placement_group([{{"CPU": {OF_DRIVER}}}])
 time.sleep(1000)
 """
+OCCUPYING = f"""
+import time
+import ray
+
+ray.init(logging_level="ERROR", log_to_driver=False)
+
+@ray.remote(num_cpus={CPUS})
+class Occupant:
+    def ready(self):
+        pass
+
+occupant = Occupant.remote()
+ray.get(occupant.ready.remote())
+print("occupied", flush=True)
+time.sleep(1000)
+"""
+"""A driver with all CPUs."""
+WAITING = """
+import sys, time
+import ray
+from core.sweep import room_watch
+from ray.util.placement_group import placement_group
+
+ray.init(logging_level="ERROR", log_to_driver=False)
+room_watch.LOOK_EVERY_S = 0
+has_room = True
+watch = room_watch.RoomWatch(lambda: has_room)
+group = placement_group([{"CPU": 1}])
+lines = [watch.look() for _ in range(3)]
+has_room = False
+print(lines, watch.look(), flush=True)
+sys.stdin.read()
+assert group.wait(60)
+has_room = True
+print([watch.look() for _ in range(3)], flush=True)
+"""
+"""A driver with a placement group for which there is no room until its input ends."""
 ASKING = """
 import json, sys
 import ray
@@ -86,6 +124,7 @@ def _start(cluster: SharedRay, program: str, *arguments: str) -> subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         env={**os.environ, **cluster.environment, cluster.mark[0]: cluster.mark[1]},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -117,3 +156,25 @@ def test_only_groups_without_a_living_creator_are_released(shared_ray: SharedRay
     finally:
         living.kill()
         chain.kill()
+
+
+def test_who_has_the_room_is_said_once(shared_ray: SharedRay) -> None:
+    other, waiting = _start(shared_ray, OCCUPYING), None
+    try:
+        assert other.stdout
+        assert other.stdout.readline() == "occupied\n"
+        waiting = _start(shared_ray, WAITING)
+        assert waiting.stdout
+        said = waiting.stdout.readline()
+        assert re.fullmatch(
+            r"\[None, 'A trial has waited for \d+ s for its place on the cluster. Other drivers use the cluster: "
+            rf"process {other.pid} on [0-9.]+ has {CPUS} CPU', None\] None\n",
+            said,
+        ), said
+        other.kill()
+        printed, _ = waiting.communicate("", timeout=WITHIN_S)
+        assert printed == "[None, None, None]\n"
+    finally:
+        other.kill()
+        if waiting:
+            waiting.kill()

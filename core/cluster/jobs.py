@@ -59,10 +59,11 @@ def drivers() -> dict[str, WorkerState]:
 
 def actors(job: str) -> list[ActorState]:
     """The actors of a job that have not ended."""
-    found = []
+    address, found = _address(), []
     for state in ACTOR_STATES:
-        filters = [("job_id", "=", job), ("state", "=", state)]
-        found += list_actors(_address(), filters=filters, detail=True, limit=LIMIT, timeout=TIMEOUT_S)
+        found += list_actors(
+            address, filters=[("job_id", "=", job), ("state", "=", state)], detail=True, limit=LIMIT, timeout=TIMEOUT_S
+        )
     return found
 
 

@@ -45,6 +45,7 @@ KINDS = (
     Kind("worker killed", 22, "worker", True, strikes.kill_worker),
     Kind("worker stalled", 33, "stalled worker", False, strikes.stall_worker),
     Kind("driver killed", 5, "driver", True, strikes.kill_driver),
+    Kind("workers killed, and their driver", 2, "driver", True, strikes.kill_workers_and_driver),
     Kind("driver told to end (SIGTERM)", 2, "driver", True, strikes.terminate_driver),
     Kind("driver stalled", 9, "driver", False, strikes.stall_driver),
     Kind("raylet killed", 2, "host", True, strikes.kill_raylet),

@@ -60,6 +60,20 @@ def kill_driver(site: Site, rng: Random) -> Lasting:
             yield 0
 
 
+def kill_workers_and_driver(site: Site, rng: Random) -> Lasting:
+    """All training processes get SIGKILL, and the driver gets it while Ray Train replaces their groups."""
+    workers, drivers = site.all_training_workers(), site.drivers()
+    if not workers or not drivers:
+        return
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    yield rng.uniform(0, 0.5)
+    for driver in drivers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            driver.kill()
+
+
 def terminate_driver(site: Site, rng: Random) -> Lasting:
     """The driver gets SIGTERM."""
     for driver in site.drivers():

@@ -11,8 +11,8 @@ import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.state.exception import RayStateApiException
 
+from core.cluster.amounts import Amounts
 from core.cluster.jobs import actors, drivers, placement_groups
-from core.cluster.reserved import Reserved
 
 CREATE_NO_GROUPS = ("PlacementGroupCleaner", "_AutoscalingCoordinatorActor")
 """Detached actors of Ray Train, which may outlive their driver."""
@@ -35,4 +35,4 @@ def release_abandoned_groups() -> str | None:
         remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))
     if not abandoned:
         return None
-    return f"Ray still reserved {Reserved.by(abandoned)} for a driver that has ended, and has now released this"
+    return f"Ray still reserved {Amounts.by(abandoned)} for a driver that has ended, and has now released this"

@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import ray
 from ray.util.state.exception import RayStateApiException
 
 from core.cluster.abandoned_groups import release_abandoned_groups
+from core.cluster.amounts import Amounts
 from core.cluster.jobs import actors, drivers, placement_groups, this_job
-from core.cluster.reserved import Reserved
-from core.quantity import duration
 
-LOOK_EVERY_S = 60.0
-"""Seconds between two looks. A trial that waits at two looks in succession has waited for too long."""
+LOOK_EVERY_S = 20.0
+"""Seconds between two looks. A trial that waits at two looks in succession has waited for too long.
+
+Ray Train replaces a placement group that has waited for 60 s."""
 UNPLACED = ("PENDING", "RESCHEDULING")
 """States of placement groups for which Ray has found no room."""
 
@@ -28,7 +30,7 @@ class RoomWatch:
     def __init__(self, has_room: Callable[[], bool]) -> None:
         self._has_room = has_room
         self._looked = time.monotonic()
-        self._waiting: dict[str, float] = {}
+        self._waiting: set[str] = set()
         self._said = ""
 
     def look(self) -> str | None:
@@ -42,16 +44,18 @@ class RoomWatch:
             return None
         self._looked = now
         try:
-            waiting = self._unplaced() if self._has_room() else set()
-            self._waiting = {group: self._waiting.get(group, now) for group in waiting}
-            since = min(self._waiting.values(), default=now)
-            reason = self._reason() if since < now else ""
+            before, self._waiting = self._waiting, self._unplaced() if self._has_room() else set()
+            if not self._waiting:
+                self._said = ""
+            if not self._waiting & before:
+                return None
+            reason = self._reason()
         except RayStateApiException:
             return None
-        said, self._said = self._said, reason
-        if reason in ("", said):
+        if reason in ("", self._said):
             return None
-        return f"A trial has waited for {duration(now - since)} for its place on the cluster. {reason}"
+        self._said = reason
+        return f"A trial waits for its place on the cluster. {reason}"
 
     def _unplaced(self) -> set[str]:
         mine = this_job()
@@ -64,10 +68,12 @@ class RoomWatch:
         groups, mine = placement_groups(), this_job()
         others = []
         for job, driver in drivers().items():
+            if job == mine:
+                continue
             placed = [group for group in groups if group.creator_job_id == job and group.state not in UNPLACED]
-            reserved = Reserved.by(placed, actors(job))
-            if job != mine and reserved:
+            if reserved := Amounts.by(placed, actors(job)):
                 others.append(f"process {driver.pid} on {driver.ip} has {reserved}")
         if others:
             return f"Other drivers use the cluster: {', '.join(others)}"
-        return "No other driver has CPUs or GPUs; `ray status` shows what Ray waits for"
+        free = Amounts.of(ray.available_resources())
+        return f"{free} of the cluster are free; `ray status` shows what Ray waits for" if free else ""

@@ -167,7 +167,7 @@ def test_who_has_the_room_is_said_once(shared_ray: SharedRay) -> None:
         assert waiting.stdout
         said = waiting.stdout.readline()
         assert re.fullmatch(
-            r"\[None, 'A trial has waited for \d+ s for its place on the cluster. Other drivers use the cluster: "
+            r"\[None, 'A trial waits for its place on the cluster. Other drivers use the cluster: "
             rf"process {other.pid} on [0-9.]+ has {CPUS} CPU', None\] None\n",
             said,
         ), said

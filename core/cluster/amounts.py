@@ -1,4 +1,4 @@
-"""Amounts of CPUs and GPUs that placement groups and actors have."""
+"""Amounts of CPUs and GPUs."""
 
 from __future__ import annotations
 
@@ -11,17 +11,22 @@ KINDS = ("CPU", "GPU")
 
 
 @dataclass(frozen=True)
-class Reserved:
+class Amounts:
     """Amounts by kind of resource. As text: ``2 CPU and 1 GPU``."""
 
     amounts: Mapping[str, float]
 
     @classmethod
-    def by(cls, groups: Iterable[PlacementGroupState], actors: Iterable[ActorState] = ()) -> Reserved:
+    def by(cls, groups: Iterable[PlacementGroupState], actors: Iterable[ActorState] = ()) -> Amounts:
         """What placement groups, and actors outside of such groups, have."""
         parts = [bundle["unit_resources"] for group in groups for bundle in group.bundles or ()]
         parts += [actor.required_resources or {} for actor in actors if not actor.placement_group_id]
         return cls({kind: sum(part.get(kind, 0) for part in parts) for kind in KINDS})
+
+    @classmethod
+    def of(cls, resources: Mapping[str, float]) -> Amounts:
+        """The CPUs and GPUs among all resources."""
+        return cls({kind: resources.get(kind, 0) for kind in KINDS})
 
     def __bool__(self) -> bool:
         return any(self.amounts.values())

@@ -208,7 +208,9 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         from analysis.report.mlflow_description import mlflow_description
         from analysis.report.tables.cells_table import main_table
         from analysis.report.tables.progress_table import ProgressTable
-        from core.sweep.driver import Adaptive, Output, run_sweep
+        from core.sweep.driver import run_sweep
+        from core.sweep.output import Output
+        from core.sweep.training import Adaptive
 
     history = SeedHistory(sweep.first_seed, Ledger(Store(storage).child(sweep.name), sweep.name).plans(sweep, goal))
 

@@ -6,6 +6,7 @@ import time
 
 from rich.console import Console
 
+from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.chosen import cluster_to_join
 from core.cluster.connect import connect
 from core.cluster.storage_check import check_storage_on_nodes
@@ -16,7 +17,8 @@ from core.storage import Store
 def join_cluster(address: str | None, store: Store, console: Console) -> bool:
     """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
 
-    Nodes that cannot run the project are named, and no trials are placed on them.
+    Nodes that cannot run the project are named, and no trials are placed on them. What Ray still reserves for drivers
+    that have ended is released.
 
     Returns:
         True if the cluster was there before; False if a local one was started.
@@ -29,6 +31,8 @@ def join_cluster(address: str | None, store: Store, console: Console) -> bool:
     started = time.monotonic()
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
     started_here = connect(address)
+    if joined and (line := release_abandoned_groups()):
+        console.print(line, highlight=False, soft_wrap=True)
     if problems := check_storage_on_nodes(store):
         for line in problems.values():
             console.print(line, highlight=False, soft_wrap=True, markup=False)

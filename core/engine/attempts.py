@@ -9,6 +9,7 @@ from contextlib import suppress
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.engine.filenames import ATTEMPTS
+from core.records.seal import ChecksumError, check_seal, sealed
 from core.storage import Store, UnreachableError
 
 WRITE_S = 20.0
@@ -61,9 +62,10 @@ class AttemptFile:
         if content is None:
             return Attempts()
         try:
+            check_seal(content)
             stored = _Stored.model_validate_json(content)
             problem = "" if stored.trial in ("", self._trial) else f"belongs to trial {stored.trial}"
-        except ValidationError:
+        except (ChecksumError, ValidationError):
             stored, problem = _Stored(), "is damaged"
         if problem:
             say(f"{self._store.place(ATTEMPTS)} {problem}; attempts before the last checkpoint are not counted")
@@ -75,7 +77,7 @@ class AttemptFile:
         self._written_at = time.monotonic()
         with suppress(UnreachableError):
             stored = _Stored(**attempts.model_dump(), trial=self._trial)
-            self._store.with_retry_limit(0).write(ATTEMPTS, stored.model_dump_json().encode())
+            self._store.with_retry_limit(0).write(ATTEMPTS, sealed(stored.model_dump_json()))
 
     @property
     def due(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,18 @@ def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Le
         TemporaryError: another driver is running the sweep, or this one lost the lock.
     """
     lost: list[str] = []
-    exit_at_once = threading.Timer(EXIT_S, os._exit, [EXIT_CODE])
+
+    def message() -> str:
+        return (
+            f"--name {name}: this driver has lost the sweep's lease in {store.root} and stopped: {lost[0]}. "
+            "Finished trials are saved, and the same command continues the sweep"
+        )
+
+    def exit_now() -> None:
+        print(message(), file=sys.stderr, flush=True)
+        os._exit(EXIT_CODE)
+
+    exit_at_once = threading.Timer(EXIT_S, exit_now)
     exit_at_once.daemon = True
     main_thread = threading.main_thread().ident
     assert main_thread is not None
@@ -60,7 +72,4 @@ def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Le
     finally:
         exit_at_once.cancel()
     if lost:
-        raise TemporaryError(
-            f"--name {name}: this driver has lost the sweep's lease in {store.root} and stopped: {lost[0]}. "
-            "Finished trials are saved, and the same command continues the sweep"
-        )
+        raise TemporaryError(message())

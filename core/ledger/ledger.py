@@ -31,7 +31,7 @@ from core.records import (
     read_record,
 )
 from core.records.progress import PERIOD_S
-from core.records.seal import sealed
+from core.records.seal import check_seal, sealed
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -326,12 +326,15 @@ class Ledger:
             return None
         problem = ""
         try:
+            check_seal(content)
             progress = SweepProgress.model_validate_json(content)
             if progress.sweep == self.name:
                 return progress
             problem = f"belongs to sweep {progress.sweep}"
         except ValidationError as error:
             problem = f"is damaged ({first_problem(error)})"
+        except ChecksumError as error:
+            problem = f"is damaged ({error})"
         raise ValueError(f"{self.store.place(PROGRESS)} {problem}; delete this file, the next driver writes a new one")
 
     def write_progress(self, progress: SweepProgress) -> None:
@@ -339,7 +342,7 @@ class Ledger:
 
         A store that is away is waited for only until the next progress is due.
         """
-        self.store.with_retry_limit(PERIOD_S).write(PROGRESS, progress.model_dump_json().encode())
+        self.store.with_retry_limit(PERIOD_S).write(PROGRESS, sealed(progress.model_dump_json()))
 
 
 def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:

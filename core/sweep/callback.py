@@ -17,6 +17,7 @@ from core.sweep.concurrency import Concurrency
 from core.sweep.crash_handler import CrashHandler
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
+from core.sweep.room_watch import RoomWatch
 from core.sweep.terminal import Display
 from core.sweep.watchdog import Watchdog
 from core.tracking import SweepTracker
@@ -38,13 +39,14 @@ class SweepCallback(Callback):
         metrics: RayMetrics,
         watchdog: Watchdog,
         concurrency: Concurrency,
+        room: RoomWatch,
         crashes: CrashHandler,
         budget: Budget,
         protocol: dict,
         commit: str,
     ) -> None:
         self.ledger, self.tracker, self.live, self.display, self.metrics = ledger, tracker, live, display, metrics
-        self.watchdog, self.concurrency, self.crashes = watchdog, concurrency, crashes
+        self.watchdog, self.concurrency, self.room, self.crashes = watchdog, concurrency, room, crashes
         self.budget, self.protocol, self.commit = budget, protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
@@ -100,6 +102,8 @@ class SweepCallback(Callback):
             self.display.say(line)
         if change := self.concurrency.look():
             self.display.say(change)
+        if reason := self.room.look():
+            self.display.say(reason)
         self.crashes.look()
         self.budget.look()
 

@@ -173,6 +173,13 @@ class LiveState:
         return None if self._pending is None else len(self._pending)
 
     @property
+    def placed(self) -> int:
+        """Number of running trials whose workers are known to have started."""
+        with self._mutex:
+            states = list(self.running.values())
+        return sum(bool(state.row or state.trial.cell.training.workers == 1) for state in states)
+
+    @property
     def device_seconds(self) -> float:
         """Device-seconds of all trials so far, with the attempts of open trials that were lost or that others made."""
         with self._mutex:

@@ -47,7 +47,8 @@ def run_empty_sweep(tabulate: TabulateCells, trials: int) -> DriverCost:
         tabulate: makes the table of cells that the sweep command shows.
         trials: number of trials, a multiple of 10.
     """
-    from core.sweep.driver import Output, run_sweep
+    from core.sweep.driver import run_sweep
+    from core.sweep.output import Output
 
     cells = [Cell.from_flat({"beta": beta, "epochs": EPOCHS}) for beta in BETAS]
     flat = {cell.id: cell.flat() for cell in cells}

@@ -50,7 +50,7 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
                 console = Console(width=140)
                 console.print(fault_table(chaos.blows), driver_table(chaos.supervisor.ends))
                 for forgery in site.forgeries:
-                    console.print(f"{forgery.key} became {forgery.how}; said: {forgery.said}", soft_wrap=True)
+                    console.print(f"{forgery.key} became {forgery.how}; named: {forgery.said}", soft_wrap=True)
                 console.print(f"Ray was restarted on hosts that had no fault {chaos.rejoined} times.")
                 console.print(f"Output of all drivers: {site.log}", soft_wrap=True)
             found = gather(site, chaos, reference)

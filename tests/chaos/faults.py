@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from tests.chaos import forged_files, strikes
-from tests.chaos.site import DRIVER, MLFLOW, S3, Site
+from tests.chaos.site import DRIVER, MLFLOW, S3
 
 ALWAYS_FROM = 20
 HOURS = (1.0, 12.0)
@@ -41,26 +41,11 @@ STORE = frozenset({"store", "S3's clock"})
 """Targets whose faults make S3 refuse to be written."""
 
 
-def _s3(site: Site, rng: Random) -> str:
-    return S3
-
-
-def _mlflow(site: Site, rng: Random) -> str:
-    return MLFLOW
-
-
-def _driver(site: Site, rng: Random) -> str:
-    return DRIVER
-
-
-def _a_host(site: Site, rng: Random) -> str:
-    return rng.choice(site.cluster.workers).name
-
-
 KINDS = (
     Kind("worker killed", 22, "worker", True, strikes.kill_worker),
     Kind("worker stalled", 33, "stalled worker", False, strikes.stall_worker),
     Kind("driver killed", 5, "driver", True, strikes.kill_driver),
+    Kind("workers killed, and their driver", 2, "driver", True, strikes.kill_workers_and_driver),
     Kind("driver told to end (SIGTERM)", 2, "driver", True, strikes.terminate_driver),
     Kind("driver stalled", 9, "driver", False, strikes.stall_driver),
     Kind("raylet killed", 2, "host", True, strikes.kill_raylet),
@@ -82,11 +67,11 @@ KINDS = (
     Kind("PostgreSQL stalled", 9, "database", False, strikes.stalled(lambda site: site.database, (0.5, 4))),
     Kind("S3 refusing", 16, "store", False, strikes.killed(lambda site: site.store, (0.5, 4))),
     Kind("S3 stalled", 16, "store", False, strikes.stalled(lambda site: site.store, (0.5, 4))),
-    Kind("S3's clock 20 min off", 6, "S3's clock", False, strikes.clock_wrong(_s3, (1 / 3, 1 / 3))),
-    Kind("S3's clock hours off", 3, "S3's clock", False, strikes.clock_wrong(_s3, HOURS), always=True),
-    Kind("MLflow's clock hours off", 3, "MLflow's clock", False, strikes.clock_wrong(_mlflow, HOURS)),
-    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(_driver, HOURS)),
-    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_wrong(_a_host, HOURS)),
+    Kind("S3's clock 20 min off", 6, "S3's clock", False, strikes.clock_wrong(S3, (1 / 3, 1 / 3))),
+    Kind("S3's clock hours off", 3, "S3's clock", False, strikes.clock_wrong(S3, HOURS), always=True),
+    Kind("MLflow's clock hours off", 3, "MLflow's clock", False, strikes.clock_wrong(MLFLOW, HOURS)),
+    Kind("driver's clock hours off", 3, "driver's clock", False, strikes.clock_wrong(DRIVER, HOURS)),
+    Kind("host's clock hours off", 3, "host's clock", False, strikes.clock_of_host_wrong(HOURS)),
     Kind("driver cut off from S3 for over a minute", 1, "way to the store", False, strikes.cut_driver_from_store),
     Kind("files of running trials forged", 3, "worker", True, forged_files.forge_files_of_trials, needs=STORE),
     Kind("finished record forged", 3, "driver", True, forged_files.forge_finished_record, always=True, needs=STORE),

@@ -91,7 +91,10 @@ def forge_progress(site: Site, rng: Random) -> Lasting:
 
 
 def forge_lease(site: Site, rng: Random) -> Lasting:
-    """The file of the driver's lease is damaged, or another sweep's lies there, or one with a higher number."""
+    """The file of the driver's lease is damaged, or another sweep's lies there, or one with a higher number.
+
+    A driver that ends its sweep before it looks at the file says nothing; the next one replaces it.
+    """
     sweep = site.running_sweep()
     keys = [key for key in site.keys(".json", "/driver/") if key.split("/")[1] == sweep]
     if not keys:
@@ -106,7 +109,8 @@ def forge_lease(site: Site, rng: Random) -> Lasting:
 
     def look() -> bool:
         forgery.said = "lost the sweep's lease" in site.log.read_text()[before:]
-        return forgery.said
+        forgery.replaced = not site.is_forged(newest)
+        return forgery.over
 
     yield from _until_said(site, [forgery], [look])
 
@@ -181,7 +185,7 @@ def _of_open_trials(site: Site, name: str) -> list[str]:
 def _until_said(site: Site, found: list[Forgery], looks: list[Callable[[], Any]]) -> Lasting:
     yield 0
     waited = 0.0
-    while not (all(forgery.said for forgery in found) or site.closing.is_set() or waited > SAID_WITHIN_S):
+    while not (all(forgery.over for forgery in found) or site.closing.is_set() or waited > SAID_WITHIN_S):
         for look in looks:
             look()
         yield POLL_S

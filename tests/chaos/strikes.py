@@ -16,6 +16,7 @@ from random import Random
 import psutil
 
 from core.storage.lease import SUSPEND_S
+from tests.chaos.clock import Clock
 from tests.chaos.site import GROUP_WORKER, LOCAL, LONE_WORKER, Site
 from tests.hosts.host import Host
 from tests.servers.server import Server
@@ -57,6 +58,20 @@ def kill_driver(site: Site, rng: Random) -> Lasting:
         with contextlib.suppress(psutil.NoSuchProcess):
             driver.kill()
             yield 0
+
+
+def kill_workers_and_driver(site: Site, rng: Random) -> Lasting:
+    """All training processes get SIGKILL, and the driver gets it while Ray Train replaces their groups."""
+    workers, drivers = site.all_training_workers(), site.drivers()
+    if not workers or not drivers:
+        return
+    for worker in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+    yield rng.uniform(0, 0.5)
+    for driver in drivers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            driver.kill()
 
 
 def terminate_driver(site: Site, rng: Random) -> Lasting:
@@ -177,19 +192,23 @@ def restart_database(site: Site, rng: Random) -> Lasting:
     _until_done(site.database.start)
 
 
-def clock_wrong(name: Callable[[Site, Random], str], hours: tuple[float, float]) -> Strike:
+def clock_wrong(name: str, hours: tuple[float, float]) -> Strike:
     """A clock jumps by some hours, ahead or back, and later back to the right time.
 
     S3 rejects requests whose time differs by more than 15 minutes from its own.
     """
+    return lambda site, rng: _wrong(site.clocks[name], rng, hours)
 
-    def strike(site: Site, rng: Random) -> Lasting:
-        clock = site.clocks[name(site, rng)]
-        clock.set_off(rng.choice((-1, 1)) * int(3600 * rng.uniform(*hours)))
-        yield NOTICED_S + rng.uniform(0.5, 4)
-        clock.set_off(0)
 
-    return strike
+def clock_of_host_wrong(hours: tuple[float, float]) -> Strike:
+    """The clock of a host that trains jumps, as in `clock_wrong`."""
+    return lambda site, rng: _wrong(site.clocks[rng.choice(site.cluster.workers).name], rng, hours)
+
+
+def _wrong(clock: Clock, rng: Random, hours: tuple[float, float]) -> Lasting:
+    clock.set_off(rng.choice((-1, 1)) * int(3600 * rng.uniform(*hours)))
+    yield NOTICED_S + rng.uniform(0.5, 4)
+    clock.set_off(0)
 
 
 def storm(site: Site, rng: Random) -> Lasting:

@@ -143,6 +143,13 @@ def test_wrong_input_is_one_line(stored: Stored, capsys: Capture) -> None:
     assert "progress.json is damaged" in stored.status(capsys, code=2)
 
 
+def test_a_changed_digit_of_the_progress_is_named(stored: Stored, capsys: pytest.CaptureFixture[str]) -> None:
+    content = stored.ledger.store.read("progress.json") or b""
+    stored.ledger.store.write("progress.json", content.replace(b'"first_seed":0', b'"first_seed":1'))
+    printed = stored.status(capsys, code=2)
+    assert "progress.json is damaged (its content does not match its checksum)" in printed
+
+
 def test_from_anywhere_without_ray_and_mlflow(stored: Stored, tmp_path: Path) -> None:
     code = (
         "import sys\nsys.modules['ray'] = sys.modules['mlflow'] = None\n"

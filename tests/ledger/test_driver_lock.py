@@ -12,6 +12,7 @@ import pytest
 from core.command.exit_codes import interruptible
 from core.ledger.driver_lock import driver_lock
 from core.storage import Holder, Store, lease
+from core.temporary import EXIT_CODE
 
 HOLD = """
 import sys, time
@@ -21,6 +22,22 @@ with driver_lock(Store(sys.argv[1]), "mine"):
     print("held", flush=True)
     time.sleep(600)
 """
+FOLLOWED = """
+import sys, time
+from core.ledger import driver_lock
+from core.storage import Holder, Store, lease
+lease.REFRESH_S = driver_lock.EXIT_S = 0.2
+store = Store(sys.argv[1])
+with driver_lock.driver_lock(store, "mine"):
+    other = Holder(host="elsewhere", machine="another", pid=7, started="1", token="t")
+    store.write("driver/00000002.json", other.model_dump_json().encode())
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            pass
+"""
+"""A driver that loses its lease and does not end."""
 
 
 def test_a_second_driver_is_refused_until_the_first_one_is_killed(tmp_path: Path) -> None:
@@ -56,6 +73,15 @@ def test_a_driver_that_was_followed_stops_and_says_by_whom(tmp_path: Path, monke
         drive()
     assert time.monotonic() < began + 15, "it was told only when it had done its work"
     assert Holder.model_validate_json(store.read("driver/00000002.json") or b"") == other
+
+
+def test_a_driver_without_its_lease_that_does_not_end_exits_and_says_why(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FOLLOWED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == EXIT_CODE
+    assert "this driver has lost the sweep's lease" in ended.stderr
+    assert "process 7 on elsewhere" in ended.stderr
 
 
 def test_an_interrupt_of_the_user_stays_one(tmp_path: Path) -> None:

@@ -63,3 +63,9 @@ def test_as_many_trials_are_suggested_as_the_nodes_of_the_moment_hold(monkeypatc
         assert begin() == 0
     concurrency.limiter.on_trial_complete("t2")
     assert begin() == 1
+
+
+@pytest.mark.parametrize(("limit", "room"), [(None, [True, True, True, False]), (2, [True, True, False, False])])
+def test_there_is_room_for_what_the_running_nodes_hold_up_to_the_limit(limit: int | None, room: list[bool]) -> None:
+    concurrency = Concurrency(TrialQueue({"trial": n} for n in range(9)), lambda: holding(3), limit)
+    assert [concurrency.has_room(placed) for placed in range(4)] == room

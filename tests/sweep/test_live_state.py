@@ -128,6 +128,18 @@ def test_what_runs_and_who_is_silent(clock: Clock) -> None:
     assert SweepProgress.model_validate_json(live.progress().model_dump_json()) == live.progress()
 
 
+def test_a_group_has_its_place_when_it_has_reported() -> None:
+    for workers, placed in ((1, [1, 1]), (2, [0, 1])):
+        cell = Cell.from_flat({"beta": 1, "epochs": EPOCHS, "workers": workers})
+        sweep = Sweep(name="s", preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=ProtocolOptions())
+        (trial,) = fixed_trials(sweep)
+        live = LiveState(sweep, {}, [trial])
+        live.start(trial, trial.key, 1)
+        assert live.placed == placed[0]
+        live.advance(trial.key, rows(1, 1))
+        assert live.placed == placed[1]
+
+
 def test_a_driver_is_taken_for_dead_after_a_few_missed_reports(clock: Clock) -> None:
     live = LiveState(sweep_of(1, 1), {}, fixed_trials(sweep_of(1, 1)))
     said = live.progress()

@@ -1,0 +1,71 @@
+"""The drivers, actors and placement groups of a cluster, from Ray's State API. A job is the work of one driver.
+
+Each function raises RayStateApiException if the State API does not answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import ray
+from ray.util.state import list_actors, list_placement_groups, list_workers
+from ray.util.state.common import ActorState, PlacementGroupState, WorkerState
+
+ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING")
+"""States of actors that have not ended."""
+LIMIT = 10_000
+"""Largest number of entries that the State API returns."""
+TIMEOUT_S = 60
+
+
+def this_job() -> str:
+    """The id of this driver's job."""
+    return str(ray.get_runtime_context().get_job_id())
+
+
+def placement_groups() -> list[PlacementGroupState]:
+    """The placement groups that exist, of all drivers."""
+    return list_placement_groups(
+        _address(),
+        filters=[("state", "!=", "REMOVED")],
+        detail=True,
+        limit=LIMIT,
+        timeout=TIMEOUT_S,
+        raise_on_missing_output=False,
+    )
+
+
+def drivers() -> dict[str, WorkerState]:
+    """The living drivers by their jobs' ids. The State API's list of jobs lacks some drivers of submitted jobs.
+
+    Raises:
+        RuntimeError: the ids of drivers have another form than in Ray 2.60.
+    """
+    mine = this_job()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray takes the processes that have ended for missing output.
+        found = list_workers(
+            _address(),
+            filters=[("worker_type", "=", "DRIVER"), ("is_alive", "=", True)],
+            limit=LIMIT,
+            timeout=TIMEOUT_S,
+            raise_on_missing_output=False,
+        )
+    jobs = {driver.worker_id[: len(mine)]: driver for driver in found}
+    if mine not in jobs:
+        raise RuntimeError("the id of this driver does not begin with the id of its job")
+    return jobs
+
+
+def actors(job: str) -> list[ActorState]:
+    """The actors of a job that have not ended."""
+    address, found = _address(), []
+    for state in ACTOR_STATES:
+        found += list_actors(
+            address, filters=[("job_id", "=", job), ("state", "=", state)], detail=True, limit=LIMIT, timeout=TIMEOUT_S
+        )
+    return found
+
+
+def _address() -> str:
+    return str(ray.get_runtime_context().gcs_address)

@@ -1,0 +1,79 @@
+"""Says what keeps trials from starting although the cluster is large enough."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import ray
+from ray.util.state.exception import RayStateApiException
+
+from core.cluster.abandoned_groups import release_abandoned_groups
+from core.cluster.amounts import Amounts
+from core.cluster.jobs import actors, drivers, placement_groups, this_job
+
+LOOK_EVERY_S = 20.0
+"""Seconds between two looks. A trial that waits at two looks in succession has waited for too long.
+
+Ray Train replaces a placement group that has waited for 60 s."""
+UNPLACED = ("PENDING", "RESCHEDULING")
+"""States of placement groups for which Ray has found no room."""
+
+
+class RoomWatch:
+    """Watches the placement groups of this driver's trials. The driver must call `look` often.
+
+    Args:
+        has_room: tells whether the cluster holds more trials than those that have a place on it.
+    """
+
+    def __init__(self, has_room: Callable[[], bool]) -> None:
+        self._has_room = has_room
+        self._looked = time.monotonic()
+        self._waiting: set[str] = set()
+        self._said = ""
+
+    def look(self) -> str | None:
+        """Release what Ray reserves for drivers that have ended, if a trial waits.
+
+        Returns:
+            A line about why trials wait; None if none has waited for long, or if the line would be the last one.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY_S:
+            return None
+        self._looked = now
+        try:
+            before, self._waiting = self._waiting, self._unplaced() if self._has_room() else set()
+            if not self._waiting:
+                self._said = ""
+            if not self._waiting & before:
+                return None
+            reason = self._reason()
+        except RayStateApiException:
+            return None
+        if reason in ("", self._said):
+            return None
+        self._said = reason
+        return f"A trial waits for its place on the cluster. {reason}"
+
+    def _unplaced(self) -> set[str]:
+        mine = this_job()
+        found = [group for group in placement_groups() if group.creator_job_id == mine]
+        return {group.placement_group_id for group in found if group.state in UNPLACED}
+
+    def _reason(self) -> str:
+        if released := release_abandoned_groups():
+            return released
+        groups, mine = placement_groups(), this_job()
+        others = []
+        for job, driver in drivers().items():
+            if job == mine:
+                continue
+            placed = [group for group in groups if group.creator_job_id == job and group.state not in UNPLACED]
+            if reserved := Amounts.by(placed, actors(job)):
+                others.append(f"process {driver.pid} on {driver.ip} has {reserved}")
+        if others:
+            return f"Other drivers use the cluster: {', '.join(others)}"
+        free = Amounts.of(ray.available_resources())
+        return f"{free} of the cluster are free; `ray status` shows what Ray waits for" if free else ""

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
-from ray.util.state.exception import RayStateApiException
 
 from core.cluster.amounts import Amounts
-from core.cluster.jobs import actors, drivers, placement_groups
+from core.cluster.jobs import UNANSWERED, actors, drivers, placement_groups
 
 CREATE_NO_GROUPS = ("PlacementGroupCleaner", "_AutoscalingCoordinatorActor")
 """Detached actors of Ray Train, which may outlive their driver."""
@@ -28,7 +27,7 @@ def release_abandoned_groups() -> str | None:
         groups = [group for group in placement_groups() if not group.is_detached]
         jobs = {group.creator_job_id for group in groups} - drivers().keys()
         ended = {job for job in jobs if all(actor.class_name in CREATE_NO_GROUPS for actor in actors(job))}
-    except RayStateApiException:
+    except UNANSWERED:
         return None
     abandoned = [group for group in groups if group.creator_job_id in ended]
     for group in abandoned:

@@ -1,6 +1,6 @@
 """The drivers, actors and placement groups of a cluster, from Ray's State API. A job is the work of one driver.
 
-Each function raises RayStateApiException if the State API does not answer.
+Each function raises one of `UNANSWERED` if the State API does not answer, or answers in another form than in Ray 2.60.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import warnings
 import ray
 from ray.util.state import list_actors, list_placement_groups, list_workers
 from ray.util.state.common import ActorState, PlacementGroupState, WorkerState
+from ray.util.state.exception import RayStateApiException
 
 ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING")
 """States of actors that have not ended."""
+UNANSWERED = (RayStateApiException, OSError)
 LIMIT = 10_000
 """Largest number of entries that the State API returns."""
 TIMEOUT_S = 60
@@ -36,11 +38,7 @@ def placement_groups() -> list[PlacementGroupState]:
 
 
 def drivers() -> dict[str, WorkerState]:
-    """The living drivers by their jobs' ids. The State API's list of jobs lacks some drivers of submitted jobs.
-
-    Raises:
-        RuntimeError: the ids of drivers have another form than in Ray 2.60.
-    """
+    """The living drivers by their jobs' ids. The State API's list of jobs lacks some drivers of submitted jobs."""
     mine = this_job()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray takes the processes that have ended for missing output.
@@ -53,7 +51,7 @@ def drivers() -> dict[str, WorkerState]:
         )
     jobs = {driver.worker_id[: len(mine)]: driver for driver in found}
     if mine not in jobs:
-        raise RuntimeError("the id of this driver does not begin with the id of its job")
+        raise RayStateApiException("the id of this driver does not begin with the id of its job")
     return jobs
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import ray
 from ray.tune.experiment import Trial as TuneTrial
 from ray.util.state import get_actor
-from ray.util.state.exception import RayStateApiException
 
 from core.cluster.broken_gpus import BrokenGpus
+from core.cluster.jobs import UNANSWERED
 from core.cluster.memory_kills import memory_kills_on
 from core.cluster.quarantine import Quarantine
 from core.config import RunOptions
@@ -115,6 +115,6 @@ class CrashHandler:
         try:
             # Without the address, Ray would ask another cluster of this machine, or none if there are several.
             state = get_actor(actor[1], ray.get_runtime_context().gcs_address, timeout=STATE_API_S)
-        except (RayStateApiException, OSError):
+        except UNANSWERED:
             return None
         return state.node_id if state else None

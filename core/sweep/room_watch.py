@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 
 import ray
-from ray.util.state.exception import RayStateApiException
 
 from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.amounts import Amounts
-from core.cluster.jobs import actors, drivers, placement_groups, this_job
+from core.cluster.jobs import UNANSWERED, actors, drivers, placement_groups, this_job
 
 LOOK_EVERY_S = 20.0
 """Seconds between two looks. A trial that waits at two looks in succession has waited for too long.
@@ -50,7 +49,7 @@ class RoomWatch:
             if not self._waiting & before:
                 return None
             reason = self._reason()
-        except RayStateApiException:
+        except UNANSWERED:
             return None
         if reason in ("", self._said):
             return None

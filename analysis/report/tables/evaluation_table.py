@@ -18,6 +18,7 @@ from analysis.report.formatting import NOTHING
 from analysis.report.tables.text_table import TextTable, markdown_table
 from analysis.statistics.means import MeanStd
 from core.config.naming import format_value
+from core.quantity import quantity
 from core.records import CheckpointName, Evidence, TrialRecord
 
 PAPER_ORDER = (
@@ -157,7 +158,8 @@ def _largest(record: TrialRecord, checkpoint: CheckpointName, autoattack: str) -
 def _budget(evidence: Evidence, autoattack: str) -> str | None:
     for m in evidence.measurements:
         if m.attack == autoattack:
-            return f"{m.steps} steps, {m.restarts} restarts, {m.queries} queries, seed {m.seed}, {m.library}"
+            restarts = quantity(m.restarts or 0, "restart")
+            return f"{m.steps} steps, {restarts}, {m.queries} queries, seed {m.seed}, {m.library}"
     return None
 
 

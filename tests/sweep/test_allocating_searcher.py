@@ -11,7 +11,7 @@ from analysis.statistics.intervals import confidence_sequence
 from core.allocation import AllocationGoal, Certainty, SeedAllocator
 from core.sweep.allocating_searcher import AllocatingSearcher
 
-WIDTH = 0.5
+WIDTH = 0.7
 
 
 def bounds(unstable: int, finished: int) -> tuple[float, float]:

@@ -42,7 +42,7 @@ def test_unstable_seeds_are_trained_again_with_healing(designed: Sweep) -> None:
         assert second["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
         assert second["trace"][1]["train/loss"] != first["trace"][1]["train/loss"]
     assert "2 fixed trials have no gated checkpoint" in " ".join(printed.split())
-    assert "starts" not in sweep.run(*again, "--seeds", "2")
+    assert " starts" not in sweep.run(*again, "--seeds", "2")
     refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
     assert "seeds from sweep: before stored, None given" in refused
 

@@ -112,7 +112,7 @@ def test_a_sweep_on_s3_and_postgresql_is_whole_everywhere_and_tells_no_secret(
     kept = stores.s3.client().list_objects_v2(Bucket=stores.artifacts)["Contents"]
     assert sum(entry["Key"].endswith("/record.json") for entry in kept) == 2
 
-    assert "starts" not in stores.train()
+    assert " starts" not in stores.train()
     evaluated = stores.job("evaluate.py", "--attacks", "fgsm", "--images", "20", "--which", "last")
     assert "evaluation.json" in evaluated
     assert all(f"trials/{key}/evaluation.json" in stores.objects for key in records)

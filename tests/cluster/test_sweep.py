@@ -48,7 +48,7 @@ def test_running_again_trains_nothing(undisturbed: Sweep, shared_ray: SharedRay)
     before = undisturbed.records("tiny")
     again = Sweep(undisturbed.folder)
     again.join(shared_ray)
-    assert "starts" not in again.run(*TWO_TRIALS)
+    assert " starts" not in again.run(*TWO_TRIALS)
     assert undisturbed.records("tiny") == before
 
 

@@ -38,6 +38,7 @@ def linear(shape, norm):
 register_model(ModelSpec("linear", f"{__name__}:linear"))
 """
 OPTIONS = ("--method", "squeezing", "--squeeze", "0.5", "--batch-size", "16")
+NAMED = (*OPTIONS, "--name", "quick")
 
 
 @pytest.fixture
@@ -99,28 +100,28 @@ def test_only_cells_that_use_a_plugin_have_another_id(folder: Path, fresh: Calla
 
 
 def test_the_sweep_stores_the_file_and_refuses_another_version(folder: Path, fresh: Callable[[], None]) -> None:
-    request = ask("--plugin", "my_method.py", *OPTIONS)
+    request = ask("--plugin", "my_method.py", *NAMED)
     store = Store(str(folder / "results")).child("quick")
     Ledger(store, "quick").enter(request.sweep)
     assert (folder / "results/quick/plugins/my_method.py").read_text() == printed_plugin()
     fresh()
     (folder / "my_method.py").write_text(printed_plugin() + "# other content\n")
-    changed = ask("--plugin", "my_method.py", *OPTIONS)
+    changed = ask("--plugin", "my_method.py", *NAMED)
     for step in (Ledger(store, "quick").continued, Ledger(store, "quick").enter):
         with pytest.raises(
             ValueError, match=r"--name quick: .*\n  plug-in my_method.py: version .* stored \(its file: "
         ):
             step(changed.sweep)
     fresh()
-    copy = ask("--plugin", "results/quick/plugins/my_method.py", *OPTIONS)
+    copy = ask("--plugin", "results/quick/plugins/my_method.py", *NAMED)
     assert Ledger(store, "quick").continued(copy.sweep).entries[0].cell.id == cell_of(request).id
 
 
 def test_a_stored_sweep_brings_its_plugins(folder: Path, fresh: Callable[[], None]) -> None:
-    stored = cell_of(ask("--plugin", "my_method.py", "my_model.py", "--model", "linear", *OPTIONS))
+    stored = cell_of(ask("--plugin", "my_method.py", "my_model.py", "--model", "linear", *NAMED))
     store = Store(str(folder / "results")).child("quick")
     Ledger(store, "quick").enter(
-        ask("--plugin", "my_method.py", "my_model.py", "--model", "linear", *OPTIONS, "--seeds", "1").sweep
+        ask("--plugin", "my_method.py", "my_model.py", "--model", "linear", *NAMED, "--seeds", "1").sweep
     )
     network = build_model(stored.model, stored.data.shape, seed=0)
     torch.save(

@@ -27,11 +27,10 @@ def release_abandoned_groups() -> str | None:
         groups = [group for group in placement_groups() if not group.is_detached]
         jobs = {group.creator_job_id for group in groups} - drivers().keys()
         ended = {job for job in jobs if all(actor.class_name in CREATE_NO_GROUPS for actor in actors(job))}
+        abandoned = [group for group in groups if group.creator_job_id in ended]
+        for group in abandoned:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))
     except UNANSWERED:
         return None
-    abandoned = [group for group in groups if group.creator_job_id in ended]
-    for group in abandoned:
-        remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))
-    if not abandoned:
-        return None
-    return f"Ray still reserved {Amounts.by(abandoned)} for a driver that has ended, and has now released this"
+    released = Amounts.by(abandoned)
+    return f"Ray still reserved {released} for a driver that has ended, and has now released this" if released else None

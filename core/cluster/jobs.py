@@ -5,6 +5,7 @@ Each function raises one of `UNANSWERED` if the State API does not answer, or an
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import ray
@@ -14,10 +15,11 @@ from ray.util.state.exception import RayStateApiException
 
 ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING")
 """States of actors that have not ended."""
-UNANSWERED = (RayStateApiException, OSError)
+UNANSWERED = (RayStateApiException, ray.exceptions.RayError, OSError, KeyError, ValueError)
 LIMIT = 10_000
 """Largest number of entries that the State API returns."""
-TIMEOUT_S = 60
+TIMEOUT_S = 5
+"""Seconds for an answer, for which the driver of a sweep waits."""
 
 
 def this_job() -> str:
@@ -50,8 +52,9 @@ def drivers() -> dict[str, WorkerState]:
             raise_on_missing_output=False,
         )
     jobs = {driver.worker_id[: len(mine)]: driver for driver in found}
-    if mine not in jobs:
-        raise RayStateApiException("the id of this driver does not begin with the id of its job")
+    if mine not in jobs or jobs[mine].pid != os.getpid():
+        # RAY_ADDRESS of the environment has led to another cluster, or ids have another form than in Ray 2.60.
+        raise RayStateApiException("the State API does not know this driver")
     return jobs
 
 

@@ -6,17 +6,16 @@ import time
 from dataclasses import dataclass, field
 
 import ray
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from core.cluster.capacity import ranks_on
+from core.cluster.kept_free import keep_free
 from core.config import RunOptions
 from core.quantity import duration
 
 FIRST_S = 30.0
 """Seconds of a node's first quarantine. Each further one takes twice as long, until an attempt succeeds there."""
 LONGEST_S = 3600.0
-NODE_LABEL = "ray.io/node-id"
-"""Label that Ray gives to every node."""
 
 
 @dataclass
@@ -58,10 +57,7 @@ class Quarantine:
         needed = {name: amount for name, amount in bundle.items() if amount}
         self._stays[node] = Stay(
             time.monotonic() + seconds,
-            [
-                placement_group([needed], bundle_label_selector=[{NODE_LABEL: node}])
-                for _ in range(ranks_on(nodes[node]["Resources"], self._run))
-            ],
+            [keep_free(needed, node) for _ in range(ranks_on(nodes[node]["Resources"], self._run))],
         )
         return f"node {nodes[node]['NodeManagerHostname']} gets no trials for {duration(seconds)}"
 

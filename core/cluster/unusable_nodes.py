@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import ray
-from ray.util.placement_group import placement_group
 
-from core.cluster.quarantine import NODE_LABEL
+from core.cluster.kept_free import keep_free
 
 
 def keep_trials_off(unusable: Collection[str]) -> None:
@@ -23,7 +22,7 @@ def keep_trials_off(unusable: Collection[str]) -> None:
         raise ValueError("no node of the cluster can be used for trials, for the reasons above")
     for node in unusable:
         if amounts := resources.get(node):
-            placement_group([amounts], bundle_label_selector=[{NODE_LABEL: node}])
+            keep_free(amounts, node)
 
 
 def _computing(resources: dict[str, float]) -> dict[str, float]:

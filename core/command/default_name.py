@@ -1,4 +1,4 @@
-"""The name of a sweep whose command line gives none: its preset, and the options that differ from it."""
+"""The name of a sweep whose command line gives none: its preset, and the options that are given."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from core.temporary import EXIT_CODE, TemporaryError
 
 EXIT_S = 20.0
 """Seconds that a driver without its lease may take to end. The lease's checks stop its writes at once."""
+SAY_S = 2.0
+"""Seconds for a last message, because the program that reads the output may have stopped reading."""
 
 
 @contextmanager
@@ -42,7 +44,9 @@ def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Le
         )
 
     def exit_now() -> None:
-        print(message(), file=sys.stderr, flush=True)
+        saying = threading.Thread(target=lambda: print(message(), file=sys.stderr, flush=True), daemon=True)
+        saying.start()
+        saying.join(SAY_S)
         os._exit(EXIT_CODE)
 
     exit_at_once = threading.Timer(EXIT_S, exit_now)

@@ -10,11 +10,14 @@ import ray
 from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.amounts import Amounts
 from core.cluster.jobs import UNANSWERED, actors, drivers, placement_groups, this_job
+from core.cluster.kept_free import KEPT_FREE
 
 LOOK_EVERY_S = 20.0
 """Seconds between two looks. A trial that waits at two looks in succession has waited for too long.
 
 Ray Train replaces a placement group that has waited for 60 s."""
+SAY_EVERY_S = 600.0
+"""Least seconds between two lines of one wait, in which other drivers may come and go."""
 UNPLACED = ("PENDING", "RESCHEDULING")
 """States of placement groups for which Ray has found no room."""
 
@@ -30,35 +33,35 @@ class RoomWatch:
         self._has_room = has_room
         self._looked = time.monotonic()
         self._waiting: set[str] = set()
-        self._said = ""
+        self._said = -SAY_EVERY_S
 
     def look(self) -> str | None:
         """Release what Ray reserves for drivers that have ended, if a trial waits.
 
         Returns:
-            A line about why trials wait; None if none has waited for long, or if the line would be the last one.
+            A line about why trials wait; None if none has waited for long, or if a line was returned shortly before.
         """
         now = time.monotonic()
         if now - self._looked < LOOK_EVERY_S:
             return None
-        self._looked = now
         try:
             before, self._waiting = self._waiting, self._unplaced() if self._has_room() else set()
-            if not self._waiting:
-                self._said = ""
-            if not self._waiting & before:
-                return None
-            reason = self._reason()
+            reason = self._reason() if self._waiting & before else ""
         except UNANSWERED:
             return None
-        if reason in ("", self._said):
+        finally:
+            self._looked = time.monotonic()
+        if not reason or now - self._said < SAY_EVERY_S:
             return None
-        self._said = reason
+        self._said = now
         return f"A trial waits for its place on the cluster. {reason}"
 
     def _unplaced(self) -> set[str]:
+        """The waiting groups of this driver's trials; none while the driver itself keeps nodes free."""
         mine = this_job()
         found = [group for group in placement_groups() if group.creator_job_id == mine]
+        if any(group.name.startswith(KEPT_FREE) for group in found):
+            return set()
         return {group.placement_group_id for group in found if group.state in UNPLACED}
 
     def _reason(self) -> str:

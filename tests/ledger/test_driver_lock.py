@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -82,6 +84,21 @@ def test_a_driver_without_its_lease_that_does_not_end_exits_and_says_why(tmp_pat
     assert ended.returncode == EXIT_CODE
     assert "this driver has lost the sweep's lease" in ended.stderr
     assert "process 7 on elsewhere" in ended.stderr
+
+
+def test_it_exits_also_if_nothing_reads_its_messages(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    try:
+        ended = subprocess.run([sys.executable, "-c", FOLLOWED, str(tmp_path)], stderr=writing, timeout=60, check=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert ended.returncode == EXIT_CODE
 
 
 def test_an_interrupt_of_the_user_stays_one(tmp_path: Path) -> None:

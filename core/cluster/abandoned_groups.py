@@ -17,16 +17,19 @@ CREATE_NO_GROUPS = ("PlacementGroupCleaner", "_AutoscalingCoordinatorActor")
 """Detached actors of Ray Train, which may outlive their driver."""
 
 
-def release_abandoned_groups() -> str | None:
+def release_abandoned_groups(timeout_s: int = 60) -> str | None:
     """Remove the placement groups of the connected cluster whose driver and all of its other actors have ended.
+
+    Args:
+        timeout_s: seconds to wait for each answer of the State API.
 
     Returns:
         A sentence about what they reserved; None if there are none, or if the State API does not answer.
     """
     try:
-        groups = [group for group in placement_groups() if not group.is_detached]
-        jobs = {group.creator_job_id for group in groups} - drivers().keys()
-        ended = {job for job in jobs if all(actor.class_name in CREATE_NO_GROUPS for actor in actors(job))}
+        groups = [group for group in placement_groups(timeout_s) if not group.is_detached]
+        jobs = {group.creator_job_id for group in groups} - drivers(timeout_s).keys()
+        ended = {job for job in jobs if all(actor.class_name in CREATE_NO_GROUPS for actor in actors(job, timeout_s))}
         abandoned = [group for group in groups if group.creator_job_id in ended]
         for group in abandoned:
             remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))

@@ -1,6 +1,7 @@
 """The drivers, actors and placement groups of a cluster, from Ray's State API. A job is the work of one driver.
 
-Each function raises one of `UNANSWERED` if the State API does not answer, or answers in another form than in Ray 2.60.
+Each function raises one of `UNANSWERED` if the State API does not answer within ``timeout_s`` seconds, or answers in
+another form than in Ray 2.60.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ ACTOR_STATES = ("DEPENDENCIES_UNREADY", "PENDING_CREATION", "ALIVE", "RESTARTING
 UNANSWERED = (RayStateApiException, ray.exceptions.RayError, OSError, KeyError, ValueError)
 LIMIT = 10_000
 """Largest number of entries that the State API returns."""
-TIMEOUT_S = 5
-"""Seconds for an answer, for which the driver of a sweep waits."""
 
 
 def this_job() -> str:
@@ -27,19 +26,19 @@ def this_job() -> str:
     return str(ray.get_runtime_context().get_job_id())
 
 
-def placement_groups() -> list[PlacementGroupState]:
+def placement_groups(timeout_s: int) -> list[PlacementGroupState]:
     """The placement groups that exist, of all drivers."""
     return list_placement_groups(
         _address(),
         filters=[("state", "!=", "REMOVED")],
         detail=True,
         limit=LIMIT,
-        timeout=TIMEOUT_S,
+        timeout=timeout_s,
         raise_on_missing_output=False,
     )
 
 
-def drivers() -> dict[str, WorkerState]:
+def drivers(timeout_s: int) -> dict[str, WorkerState]:
     """The living drivers by their jobs' ids. The State API's list of jobs lacks some drivers of submitted jobs."""
     mine = this_job()
     with warnings.catch_warnings():
@@ -48,7 +47,7 @@ def drivers() -> dict[str, WorkerState]:
             _address(),
             filters=[("worker_type", "=", "DRIVER"), ("is_alive", "=", True)],
             limit=LIMIT,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             raise_on_missing_output=False,
         )
     jobs = {driver.worker_id[: len(mine)]: driver for driver in found}
@@ -58,12 +57,12 @@ def drivers() -> dict[str, WorkerState]:
     return jobs
 
 
-def actors(job: str) -> list[ActorState]:
+def actors(job: str, timeout_s: int) -> list[ActorState]:
     """The actors of a job that have not ended."""
     address, found = _address(), []
     for state in ACTOR_STATES:
         found += list_actors(
-            address, filters=[("job_id", "=", job), ("state", "=", state)], detail=True, limit=LIMIT, timeout=TIMEOUT_S
+            address, filters=[("job_id", "=", job), ("state", "=", state)], detail=True, limit=LIMIT, timeout=timeout_s
         )
     return found
 

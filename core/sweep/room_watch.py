@@ -16,6 +16,8 @@ LOOK_EVERY_S = 20.0
 """Seconds between two looks. A trial that waits at two looks in succession has waited for too long.
 
 Ray Train replaces a placement group that has waited for 60 s."""
+ANSWER_S = 5
+"""Seconds to wait for each answer of the State API, because the driver does nothing else meanwhile."""
 SAY_EVERY_S = 600.0
 """Least seconds between two lines of one wait, in which other drivers may come and go."""
 UNPLACED = ("PENDING", "RESCHEDULING")
@@ -59,21 +61,21 @@ class RoomWatch:
     def _unplaced(self) -> set[str]:
         """The waiting groups of this driver's trials; none while the driver itself keeps nodes free."""
         mine = this_job()
-        found = [group for group in placement_groups() if group.creator_job_id == mine]
+        found = [group for group in placement_groups(ANSWER_S) if group.creator_job_id == mine]
         if any(group.name.startswith(KEPT_FREE) for group in found):
             return set()
         return {group.placement_group_id for group in found if group.state in UNPLACED}
 
     def _reason(self) -> str:
-        if released := release_abandoned_groups():
+        if released := release_abandoned_groups(ANSWER_S):
             return released
-        groups, mine = placement_groups(), this_job()
+        groups, mine = placement_groups(ANSWER_S), this_job()
         others = []
-        for job, driver in drivers().items():
+        for job, driver in drivers(ANSWER_S).items():
             if job == mine:
                 continue
             placed = [group for group in groups if group.creator_job_id == job and group.state not in UNPLACED]
-            if reserved := Amounts.by(placed, actors(job)):
+            if reserved := Amounts.by(placed, actors(job, ANSWER_S)):
                 others.append(f"process {driver.pid} on {driver.ip} has {reserved}")
         if others:
             return f"Other drivers use the cluster: {', '.join(others)}"

@@ -74,7 +74,8 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         seconds = trials * entry.cell.training.epochs * seconds_per_epoch(entry.cell, sweep.protocol, tflops)
         flop = trial_flop(entry.cell, sweep.protocol)
         planned.append(PlannedCell(entry.cell.flat(), passes_per_batch(entry.cell), trials, flop, seconds / 3600))
-    console.print(dry_run_table(sweep.name, planned))
+    console.print(f"Sweep [bold]{sweep.name}[/bold]: nothing is started", soft_wrap=True, highlight=False)
+    console.print(dry_run_table(planned))
     console.print(escape(request.description), style="dim", highlight=False)
     hours = sum(cell.device_hours for cell in planned)
     console.print(
@@ -160,7 +161,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     found = simulated(goal=request.goal)
     factors = naming_options([cell.flat() for cell in cells]) or ["dataset"]
     options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
-    console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started")
+    console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started", soft_wrap=True, highlight=False)
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
     limit = request.goal.max_device_hours
     if limit is not None and (request.goal.until_width or request.goal.max_trials):

@@ -28,9 +28,9 @@ class PlannedCell:
     """Device-hours of all trials of the cell."""
 
 
-def dry_run_table(sweep: str, cells: Sequence[PlannedCell]) -> Table:
+def dry_run_table(cells: Sequence[PlannedCell]) -> Table:
     """The cells by the options that vary, with their trials, passes per batch, PFLOP per trial and device-hours."""
-    table = Table(title=f"Sweep {sweep}: nothing is started", title_justify="left")
+    table = Table()
     factors = naming_options([cell.options for cell in cells]) or ["dataset"]
     for name in (*factors, "trials", "passes / batch", "x clean", "PFLOP / trial", "device-hours"):
         table.add_column(name, justify="right")

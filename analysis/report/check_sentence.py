@@ -24,8 +24,7 @@ def check_sentence(check: ModelCheck) -> str:
     return (
         f"{ANSWERS[found.kind]}: on {check.images} test images of {check.dataset} at radius "
         f"{format_number(check.epsilon)}, {_leaves(check, found.weak)} and {_leaves(check, found.strong)}, a gap of "
-        f"{_points(found.gap)} points "
-        f"(95 % interval {ends}){steps}."
+        f"{_points(found.gap)} points (95 % interval {ends}){steps}."
     )
 
 

@@ -32,4 +32,4 @@ class Amounts:
         return any(self.amounts.values())
 
     def __str__(self) -> str:
-        return " and ".join(f"{amount:g} {kind}" for kind, amount in self.amounts.items() if amount) or "no CPU"
+        return " and ".join(f"{amount:g} {kind}" for kind, amount in self.amounts.items() if amount)

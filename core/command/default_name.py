@@ -27,14 +27,14 @@ def default_name(preset: str, given: Mapping[str, Any]) -> str:
     if preset == "none":
         return ""
     stem = Path(preset).stem
-    changes = [spelled(name, given[name]).removeprefix("--").replace(" ", "-") for name in changed_options(given)]
+    changes = [spelled(name, given[name]).removeprefix("--").replace(" ", "-") for name in experiment_options(given)]
     name = UNSAFE.sub("_", "-".join([stem, *changes]))
-    if len(name) > MAX_LENGTH:
-        return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    if changes and len(name) > MAX_LENGTH:
+        return f"{UNSAFE.sub('_', stem)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
 
 
-def changed_options(given: Mapping[str, Any]) -> list[str]:
+def experiment_options(given: Mapping[str, Any]) -> list[str]:
     """The options of cells and of the protocol among the flags."""
     return [name for name in [*OPTION_FIELDS, *ProtocolOptions.model_fields] if name in given]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.allocation.goal import AllocationGoal
-from core.command.default_name import changed_options, default_name, spelled
+from core.command.default_name import default_name, experiment_options, spelled
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, check_unique, sweep_groups, with_values
@@ -148,7 +148,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
     description = preset.description
-    if changed := " ".join(spelled(option, given[option]) for option in changed_options(given)):
+    if changed := " ".join(spelled(option, given[option]) for option in experiment_options(given)):
         if preset_name == "none" and earlier:
             description = f"Trials of sweep {earlier.trials.sweep}, changed by {changed}."
         else:

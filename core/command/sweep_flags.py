@@ -72,7 +72,8 @@ SWEEP_FLAGS = (
     Flag("preset", "preset to run: a name from --help presets, or the path of a .yaml file"),
     Flag(
         "name",
-        "name of the sweep; a sweep of the same name is continued; without it, changed options are added",
+        "name of the sweep; a sweep of the same name is continued; "
+        "the default is made of the preset and the options that are given",
     ),
     Flag("seeds_from", "earlier sweep whose trials are trained again, with its cells, protocol and seeds"),
     Flag(

@@ -144,13 +144,15 @@ def test_only_groups_without_a_living_creator_are_released(shared_ray: SharedRay
         while (found := _ask(shared_ray))["cpus"].count(OF_CHAIN) < 20 or OF_DRIVER not in found["cpus"]:
             assert time.monotonic() < deadline, found
         chain.kill()
-        while (left := _ask(shared_ray))["links"]:
-            assert time.monotonic() < deadline, left
+        left: dict[str, Any] = {}
+        while (before := left) != (left := _ask(shared_ray)) or left["links"]:  # the last groups may come late
+            assert time.monotonic() < deadline, (before, left)
         # A version of Ray that removes all of them needs no core/cluster/abandoned_groups.py.
         assert OF_CHAIN in left["cpus"]
         released = _ask(shared_ray, "release", "end")
         assert sorted(released["cpus"]) == [OF_DRIVER, OF_DETACHED_ACTOR, DETACHED]
-        assert re.match(r"Ray still reserved 0\.\d+ CPU for a driver that has ended", released["said"])
+        amount = OF_CHAIN * left["cpus"].count(OF_CHAIN)
+        assert released["said"].startswith(f"Ray still reserved {amount:g} CPU for a driver that has ended")
         assert _ask(shared_ray, "release")["said"] is None
     finally:
         living.kill()

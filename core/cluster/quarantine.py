@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
@@ -26,6 +27,11 @@ class Stay:
     groups: list[PlacementGroup] = field(default_factory=list)
 
 
+def living_nodes() -> dict[str, dict[str, Any]]:
+    """Ray's entries of the nodes that are alive, by their ids."""
+    return {entry["NodeID"]: entry for entry in ray.nodes() if entry["Alive"]}
+
+
 class Quarantine:
     """Keeps nodes free of trials by reserving their resources.
 
@@ -43,13 +49,8 @@ class Quarantine:
         Returns:
             A line about it; None if no other node could hold the trials, or if the node is gone.
         """
-        nodes = {entry["NodeID"]: entry for entry in ray.nodes() if entry["Alive"]}
-        others = [
-            ranks_on(entry["Resources"], self._run)
-            for key, entry in nodes.items()
-            if key != node and key not in self._stays
-        ]
-        if node not in nodes or node in self._stays or not any(others):
+        nodes = living_nodes()
+        if node not in nodes or node in self._stays or not self.elsewhere(node):
             return None
         times = self._times[node] = self._times.get(node, 0) + 1
         seconds = min(FIRST_S * 2 ** (times - 1), LONGEST_S)
@@ -60,6 +61,14 @@ class Quarantine:
             [keep_free(needed, node) for _ in range(ranks_on(nodes[node]["Resources"], self._run))],
         )
         return f"node {nodes[node]['NodeManagerHostname']} gets no trials for {duration(seconds)}"
+
+    def elsewhere(self, node: str) -> bool:
+        """Whether a node that is neither this one nor in quarantine could hold trials."""
+        return any(
+            ranks_on(entry["Resources"], self._run)
+            for key, entry in living_nodes().items()
+            if key != node and key not in self._stays
+        )
 
     def look(self) -> None:
         """Let trials return to the nodes whose time is over."""

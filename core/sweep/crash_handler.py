@@ -67,7 +67,8 @@ class CrashHandler:
             blame = self._crashes.lost_node(key)
         else:
             at_once = max(len(self.live.running), 1)
-            blame = self._crashes.crashed(key, self._node(key, trial, failure), at_once)
+            node = self._node(key, trial, failure)
+            blame = self._crashes.crashed(key, node, at_once, node is not None and self._quarantine.elsewhere(node))
         trial.run_metadata.num_failures -= not blame.charged
         for other, number in blame.refunds.items():
             tuned[other].run_metadata.num_failures -= number

@@ -33,8 +33,9 @@ class Blame(NamedTuple):
 class Crashes:
     """Remembers the crashes since the last epoch of each node, of each trial and of the sweep.
 
-    Crashes of different trials on one node, with no epoch in between, count against the node. The loss of a
-    node is not a crash.
+    Crashes of different trials on one node, with no epoch in between, count against the node. Further crashes of
+    one trial on the same node count against the node too, as long as another node could hold the trial: what they
+    say of the trial, its first crash there has said. The loss of a node is not a crash.
 
     Args:
         limit: number of crashes in succession, with no epoch of any trial in between, after which the sweep stops.
@@ -65,13 +66,14 @@ class Crashes:
         """Note that a trial ended because its node was lost."""
         return Blame(not self._excuse(trial), {}, None, False)
 
-    def crashed(self, trial: str, node: str | None, at_once: int) -> Blame:
+    def crashed(self, trial: str, node: str | None, at_once: int, elsewhere: bool) -> Blame:
         """Note that an attempt crashed.
 
         Args:
             trial: key of the trial.
             node: id of its node; None if it is not known, as for a trial of several workers.
             at_once: number of trials that run at once.
+            elsewhere: True if another node, which is not in quarantine, could hold the trial.
         """
         self._in_succession.append(trial)
         alike = len(set(self._in_succession)) == 1  # a trial alone is censored by its own limit
@@ -81,9 +83,10 @@ class Crashes:
         here = self._by_node.setdefault(node, [])
         suspect = node if len(here) + 1 >= SUSPECT_AFTER else None
         shared = any(other != trial for other, _ in here)
-        excused = bool(suspect and shared and self._excuse(trial))
+        again = elsewhere and any(other == trial for other, _ in here)
+        excused = bool(suspect and (shared or again) and self._excuse(trial))
         refunds: Counter[str] = Counter()
-        if excused:
+        if excused and shared:
             refunds.update(other for other, charged in here if charged)
             here[:] = [(other, False) for other, _ in here]
         here.append((trial, not excused))

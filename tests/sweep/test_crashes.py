@@ -19,11 +19,11 @@ class Cluster:
         self.failures: Counter[str] = Counter()
         self.suspects: list[str] = []
 
-    def crash(self, trial: str, node: str | None, at_once: int = 1) -> bool:
+    def crash(self, trial: str, node: str | None, at_once: int = 1, elsewhere: bool = True) -> bool:
         """One crash; True if the trial may start again."""
         self.failures[trial] += 1
         again = self.failures[trial] <= RESTARTS
-        blame = self.crashes.crashed(trial, node, at_once)
+        blame = self.crashes.crashed(trial, node, at_once, elsewhere)
         self.failures[trial] -= not blame.charged
         self.failures.subtract(blame.refunds)
         self.suspects += [blame.suspect] if blame.suspect else []
@@ -45,8 +45,20 @@ def test_a_trial_that_crashes_everywhere_is_censored() -> None:
     cluster = Cluster()
     assert cluster.crash("poison", "one")
     assert cluster.crash("poison", "one")
-    assert not cluster.crash("poison", "two")
+    assert cluster.crash("poison", "two")
+    assert not cluster.crash("poison", "three")
     assert cluster.suspects == ["one"]
+
+
+def test_a_trial_that_finds_only_a_broken_node_free_is_not_censored() -> None:
+    cluster = Cluster()
+    assert all(cluster.crash("patient", "bad") for _ in range(MAX_EXCUSED))
+    assert cluster.failures["patient"] == 1
+
+
+def test_a_trial_without_another_node_is_censored_after_its_restarts() -> None:
+    cluster = Cluster()
+    assert [cluster.crash("poison", "only", elsewhere=False) for _ in range(3)] == [True, True, False]
 
 
 def test_an_epoch_clears_its_node() -> None:
@@ -64,6 +76,7 @@ def test_a_trial_is_not_excused_for_ever() -> None:
     for _ in range(MAX_EXCUSED):
         assert cluster.crash("poison", "bad")
         cluster.crashes.progressed("other", "good")
+    assert cluster.failures["poison"] == 0
     assert cluster.crash("poison", "bad")
     assert cluster.crash("poison", "bad")
     assert not cluster.crash("poison", "bad")
@@ -81,11 +94,13 @@ def test_lost_nodes_are_not_crashes_and_stop_no_sweep() -> None:
 @pytest.mark.parametrize(("limit", "at_once", "stops_at"), [(10, 1, 10), (10, 16, 32), (3, 1, 3)])
 def test_a_sweep_in_which_all_trials_crash_stops(limit: int, at_once: int, stops_at: int) -> None:
     crashes = Crashes(limit)
-    number = next(n for n in range(1, 100) if crashes.crashed(f"trial {n % 3}", f"node {n % 2}", at_once).hopeless)
+    number = next(
+        n for n in range(1, 100) if crashes.crashed(f"trial {n % 3}", f"node {n % 2}", at_once, True).hopeless
+    )
     assert number == stops_at
 
 
 def test_one_trial_alone_stops_no_sweep() -> None:
     crashes = Crashes(limit=2)
-    assert not any(crashes.crashed("poison", "node", 1).hopeless for _ in range(50))
-    assert crashes.crashed("another", "node", 1).hopeless
+    assert not any(crashes.crashed("poison", "node", 1, False).hopeless for _ in range(50))
+    assert crashes.crashed("another", "node", 1, False).hopeless

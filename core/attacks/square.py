@@ -27,10 +27,13 @@ class Square(SharedAttack):
     query budget, as in the authors' code. AutoAttack's Square does not rescale it (`AutoAttackSquare`). Images that the
     model already misclassifies are returned unchanged.
 
-    Queries continue only for images that are not yet misclassified, and these are packed into full batches. Random
-    numbers are drawn for every image in every query. The numbers of an image therefore do not depend on the results of
-    other images or on ``batch_size``. They depend on its place in ``x``: attacking a set in two parts gives other
-    results than attacking it as a whole.
+    Queries continue only for images that are not yet misclassified, and these are packed into full batches. Small
+    images have few different squares. One that was proposed before, since the image last changed, is counted as a query
+    and not evaluated again, because its margin is known.
+
+    Random numbers are drawn for every image in every query. The numbers of an image therefore do not depend on the
+    results of other images or on ``batch_size``. They depend on its place in ``x``: attacking a set in two parts gives
+    other results than attacking it as a whole.
     """
 
     queries: int
@@ -57,6 +60,7 @@ class Square(SharedAttack):
         worst = margin(forward(model, best, self.batch_size), y) if len(alive) else x.new_empty(0)
 
         side, squares = 0, x.new_empty(0)
+        answered: _Answered | None = None
         for query in range(1, self.queries):
             if (query - 1) % DRAWN_AT_ONCE == 0:
                 size = (min(DRAWN_AT_ONCE, self.queries - query), count, 2 + channels)
@@ -67,19 +71,31 @@ class Square(SharedAttack):
                 kept = (~fooled).nonzero()[:, 0]
                 alive, best, low, high = alive[kept], best[kept], low[kept], high[kept]
                 y, worst, rows = y[kept], worst[kept], rows[kept]
+                if answered:
+                    answered.keep(kept)
             if len(alive) == 0:
                 return result
             if side != self.side(query - 1, height, width):
                 side = self.side(query - 1, height, width)
                 squares = squares_of(side, height, width).to(x.device)
+                kinds = len(squares) * 2**channels
+                answered = _Answered(len(alive), kinds, x.device) if kinds < self.queries - query else None
             mine = draws[(query - 1) % DRAWN_AT_ONCE, rows]
             top = (mine[:, 0] * (height - side + 1)).long()
             left = (mine[:, 1] * (width - side + 1)).long()
-            inside = squares[top * (width - side + 1) + left]
+            place, bright = top * (width - side + 1) + left, mine[:, 2:] < 0.5
             # A step of +-2 epsilon from any point of the ball is projected to one of the ball's two limits.
-            colours = torch.where((mine[:, 2:] < 0.5)[:, :, None, None], high, low)
-            proposal = torch.where(inside, colours, best)
-            value = margin(forward(model, proposal, self.batch_size), y)
+            colours = torch.where(bright[:, :, None, None], high, low)
+            proposal = torch.where(squares[place], colours, best)
+            if answered is None:
+                value = margin(forward(model, proposal, self.batch_size), y)
+            else:
+                changed = (proposal != best).flatten(1).any(1)
+                new = (changed & answered.add(place, bright)).nonzero()[:, 0]
+                if len(new) == 0:
+                    continue
+                value = worst.index_copy(0, new, margin(forward(model, proposal[new], self.batch_size), y[new]))
+                answered.forget(value > worst)
             best = torch.where((value > worst)[:, None, None, None], proposal, best)
             worst = torch.maximum(value, worst)
         result[alive] = best
@@ -90,6 +106,40 @@ class Square(SharedAttack):
         rescaled = int(iteration / self.queries * 10_000)
         share = self.p_init / 2 ** sum(rescaled > step for step in P_STEPS)
         return min(max(round(math.sqrt(share * height * width)), 1), height, width)
+
+
+class _Answered:
+    """The squares whose margins are known for each image, because it has not changed since they were proposed.
+
+    Args:
+        images: number of images.
+        kinds: number of places times number of colours of a square.
+        device: device of the images.
+    """
+
+    def __init__(self, images: int, kinds: int, device: torch.device) -> None:
+        self._known = torch.zeros((images, kinds), dtype=torch.bool, device=device)
+
+    def add(self, place: Tensor, bright: Tensor) -> Tensor:
+        """Note one square for each image, given by its place ``[n]`` and colours ``[n, C]``.
+
+        Returns:
+            True for the images for which its margin was not known, ``[n]``.
+        """
+        channels = bright.shape[1]
+        colour = (bright.long() << torch.arange(channels, device=bright.device)).sum(1)
+        square = ((place << channels) + colour)[:, None]
+        new = ~self._known.gather(1, square)[:, 0]
+        self._known.scatter_(1, square, True)
+        return new
+
+    def forget(self, changed: Tensor) -> None:
+        """Forget the squares of the images that have changed, ``[n]`` bool."""
+        self._known &= ~changed[:, None]
+
+    def keep(self, images: Tensor) -> None:
+        """Keep these images only, given by their numbers."""
+        self._known = self._known[images]
 
 
 def squares_of(side: int, height: int, width: int) -> Tensor:

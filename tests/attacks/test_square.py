@@ -7,7 +7,7 @@ import torch
 from pyautoattack import AutoAttack
 from pyautoattack.square import SquareAttack
 
-from core.attacks import Square, build_attack
+from core.attacks import Square, build_attack, square
 
 pytestmark = pytest.mark.numeric
 
@@ -74,6 +74,29 @@ def test_an_images_search_does_not_depend_on_the_fate_of_others(network, batch):
     wrong[::2] = (wrong[::2] + 1) % 5
     half = attack.perturb(model, x, wrong, generator())
     assert torch.equal(whole[1::2], half[1::2])
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_small_images_are_asked_less_often_and_found_alike(network, batch, channels, monkeypatch):
+    model = network(channels=channels).double().eval()
+    x, _ = batch(30, channels=channels)
+    x = x.double()
+    y = model(x).argmax(1)
+    evaluated = []
+
+    def search(remembers: bool) -> torch.Tensor:
+        evaluated.clear()
+        if not remembers:
+            monkeypatch.setattr(square, "_Answered", lambda images, kinds, device: None)
+        handle = model.register_forward_pre_hook(lambda module, args: evaluated.append(len(args[0])))
+        found = Square(epsilon=0.01, queries=600).perturb(model, x, y, generator())
+        handle.remove()
+        return found
+
+    found, few = search(remembers=True), sum(evaluated)
+    assert 0 < int((model(found).argmax(1) != y).sum()) < 30
+    assert torch.equal(search(remembers=False), found)
+    assert few < 0.8 * sum(evaluated)
 
 
 class InclusiveSquare(SquareAttack):

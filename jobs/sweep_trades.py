@@ -125,7 +125,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     from analysis.questions.forecast_assumptions import assumed_cells, confirm_delay, pilot_of
     from analysis.report.tables.forecast_table import forecast_tables
     from core.allocation import StoppingPolicy
-    from core.config.naming import naming_options
+    from core.config.naming import naming_options, setting_name
     from core.engine.cost import seconds_per_epoch
     from core.ledger.earlier import sweep_ledger
     from core.ledger.snapshot import SweepReader
@@ -159,8 +159,9 @@ def print_plan(request: SweepRequest, console: Console) -> int:
         simulations=plan.simulations,
     )
     found = simulated(goal=request.goal)
-    factors = naming_options([cell.flat() for cell in cells]) or ["dataset"]
-    options = [{name: cell.flat().get(name) for name in factors} for cell in cells]
+    flat = [cell.flat() for cell in cells]
+    factors = naming_options(flat)
+    options = [{name: cell.get(name) for name in factors} or {"cell": setting_name(cell)} for cell in flat]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started", soft_wrap=True, highlight=False)
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
     limit = request.goal.max_device_hours

@@ -11,6 +11,7 @@ from analysis.questions.countable_trials import countable_trials, default_label,
 from analysis.questions.displayed_rates import displayed_rates
 from analysis.statistics.intervals import Interval
 from core.allocation import SeedHistory, SweepPlan
+from core.config.naming import setting_name
 from core.records import SweepProgress, TrialRecord, varying_options
 
 
@@ -19,6 +20,8 @@ class CellProgress:
     """One cell: the number of its trials in each state, and the rate that they give so far."""
 
     cell_id: str
+    setting: str
+    """The name of the cell where no option varies, see `setting_name`."""
     factors: dict[str, Any]
     """The values of the options that vary in the sweep."""
     done: int
@@ -74,6 +77,7 @@ def sweep_cells(
         found.append(
             CellProgress(
                 cell_id=cell_id,
+                setting=setting_name(options),
                 factors={name: options.get(name) for name in names},
                 done=ended[cell_id] - censored[cell_id],
                 censored=censored[cell_id],

@@ -8,6 +8,7 @@ from typing import Any
 
 from analysis.questions.rates import group_by_cell, outcome, varying_factors
 from analysis.statistics.means import MeanStd
+from core.config.naming import setting_name
 from core.records import CheckpointName, Measured, TrialRecord
 
 WITHOUT_RADIUS = "minimal-"
@@ -18,7 +19,8 @@ WITHOUT_RADIUS = "minimal-"
 class MeasureRow:
     """The trials of one cell with one outcome that have a measure of a checkpoint."""
 
-    cell_id: str
+    setting: str
+    """The name of the cell where no option varies, see `setting_name`."""
     factors: dict[str, Any]
     outcome: str
     values: dict[str, MeanStd]
@@ -34,13 +36,13 @@ def measure_rows(records: Sequence[TrialRecord], checkpoint: CheckpointName, mea
     """One row for each cell and outcome with a measured trial, in the order of the cells."""
     names = varying_factors(records)
     rows = []
-    for cell_id, group in group_by_cell(records).items():
+    for group in group_by_cell(records).values():
         found = [(outcome(r), m) for r in group if (m := r.measured(checkpoint, measure)) is not None]
         for kind in sorted({kind for kind, _ in found}):
             chosen = [m for other, m in found if other == kind]
             rows.append(
                 MeasureRow(
-                    cell_id=cell_id,
+                    setting=setting_name(group[0].cell),
                     factors={name: group[0].cell.get(name) for name in names},
                     outcome=kind,
                     values=_means(chosen),

@@ -15,7 +15,7 @@ from analysis.statistics.clustered_interval import CLUSTERED, of_groups
 from analysis.statistics.intervals import Interval, IntervalKind
 from analysis.statistics.means import MeanStd
 from core.allocation import SequentialDesign
-from core.config.naming import TrialNames, coupled_factors, naming_options
+from core.config.naming import TrialNames, coupled_factors, naming_options, setting_name
 from core.records import Measurement, TrialRecord, varying_options
 
 Label = Literal[
@@ -43,6 +43,8 @@ class CellRate:
     """
 
     cell_id: str
+    setting: str
+    """The name of the cell where no option varies, see `setting_name`."""
     factors: dict[str, Any]
     """The values of the options that vary in the sweep."""
     label: Label
@@ -222,6 +224,7 @@ def _cell_rate(
 
     return CellRate(
         cell_id=group[0].cell_id,
+        setting=setting_name(group[0].cell),
         factors=factors,
         label=label,
         unstable=unstable,

@@ -9,6 +9,7 @@ from typing import Any
 from analysis.questions.autoattack_gap import AUTOATTACKS
 from analysis.questions.rates import group_by_cell, varying_factors
 from analysis.statistics.means import MeanStd
+from core.config.naming import setting_name
 from core.records import Evidence, TrialRecord
 
 FROM_VERDICT = ("clean", "pgd-10", "square")
@@ -19,7 +20,8 @@ FROM_VERDICT = ("clean", "pgd-10", "square")
 class BestAndEnd:
     """The accuracies of the trials of one cell under one attack, at the selected and at the last epoch."""
 
-    cell_id: str
+    setting: str
+    """The name of the cell where no option varies, see `setting_name`."""
     factors: dict[str, Any]
     attack: str
     label: str
@@ -40,7 +42,7 @@ def best_and_end(records: Sequence[TrialRecord]) -> list[BestAndEnd]:
     """
     names = varying_factors(records)
     rows = []
-    for cell_id, group in group_by_cell(records).items():
+    for group in group_by_cell(records).values():
         finished = [r for r in group if r.verdict and r.verdict.outcome != "censored" and not r.stopped_early]
         for attack in (*FROM_VERDICT, *AUTOATTACKS):
             pairs = [pair for record in finished if (pair := _pair(record, attack)) is not None]
@@ -50,7 +52,7 @@ def best_and_end(records: Sequence[TrialRecord]) -> list[BestAndEnd]:
             best, end = ([evidence.accuracy(attack) for evidence in side] for side in zip(*pairs, strict=True))
             rows.append(
                 BestAndEnd(
-                    cell_id=cell_id,
+                    setting=setting_name(group[0].cell),
                     factors={name: group[0].cell.get(name) for name in names},
                     attack=attack,
                     label=pairs[0][0].measurement(attack).label,

@@ -108,9 +108,10 @@ class ReportContext:
 
     @cached_property
     def cell_names(self) -> dict[str, str]:
-        """The name of each cell by its id, such as ``beta 1, batch_size 16``; ``all`` if no option varies."""
+        """The name of each cell by its id, such as ``beta=1 batch_size=16``."""
         return {
-            cell.cell_id: describe({name: cell.factors[name] for name in self.factors}) or "all" for cell in self.cells
+            cell.cell_id: describe({name: cell.factors[name] for name in self.factors}) or cell.setting
+            for cell in self.cells
         }
 
     @cached_property

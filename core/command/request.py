@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.allocation.goal import AllocationGoal
-from core.command.default_name import default_name, experiment_options, spelled
+from core.command.default_name import changing_options, default_name, spelled
 from core.command.help_page import HelpPage
 from core.command.parser import parse_known, refuse_unknown, split_options
 from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, check_unique, sweep_groups, with_values
@@ -100,27 +100,34 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
     run = validated(RunOptions, _given(given, RunOptions.model_fields))
     assumed = validated(PlanOptions, _given(given, PlanOptions.model_fields))
-    name = given.get("name") or default_name(preset_name, given)
-    if not name:
+    if preset_name == "none" and "name" not in given:
         raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
-    if earlier and name == earlier.trials.sweep:
-        raise ValueError(f"--name {name}: is the earlier sweep of --seeds-from; give the new sweep another name")
     values = chosen.pin_value if "pin_value" in given else preset.pin_value
-    sweep = build_sweep(
-        preset,
-        preset_name=preset_name,
-        name=name,
-        cell_overrides=_given(given, OPTION_FIELDS),
-        protocol_overrides=_given(given, ProtocolOptions.model_fields),
-        seeds=chosen.seeds,
-        first_seed=chosen.first_seed,
-        pin_groups=_pin_groups(
-            given.get("pin_seed", preset.pin_seed),
-            values,
-            chosen="pin_value" in given or "pin_value" in preset.model_fields_set,
-        ),
-        earlier=earlier,
+    pin_groups = _pin_groups(
+        given.get("pin_seed", preset.pin_seed),
+        values,
+        chosen="pin_value" in given or "pin_value" in preset.model_fields_set,
     )
+
+    def build(flags: Mapping[str, Any], name: str) -> Sweep:
+        return build_sweep(
+            preset,
+            preset_name=preset_name,
+            name=name,
+            cell_overrides=_given(flags, OPTION_FIELDS),
+            protocol_overrides=_given(flags, ProtocolOptions.model_fields),
+            seeds=chosen.seeds,
+            first_seed=chosen.first_seed,
+            pin_groups=pin_groups,
+            earlier=earlier,
+        )
+
+    sweep = build(given, given.get("name") or default_name(preset_name, {}))
+    changes = changing_options(given, sweep, lambda flags: build(flags, sweep.name))
+    if "name" not in given and changes:
+        sweep = build(given, default_name(preset_name, changes))
+    if earlier and sweep.name == earlier.trials.sweep:
+        raise ValueError(f"--name {sweep.name}: is the earlier sweep of --seeds-from; give the new sweep another name")
     _check_used(plugins, sweep)
     run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
     if "preset" not in given and earlier is None:
@@ -148,7 +155,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
     description = preset.description
-    if changed := " ".join(spelled(option, given[option]) for option in experiment_options(given)):
+    if changed := " ".join(spelled(option, value) for option, value in changes.items()):
         if preset_name == "none" and earlier:
             description = f"Trials of sweep {earlier.trials.sweep}, changed by {changed}."
         else:
@@ -231,7 +238,7 @@ def _show_help(given: Mapping[str, Any], presets: Path, about: str, name: str, p
     def known() -> dict[str, str]:
         return {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
 
-    groups = with_values(name, preset, default_name(name, given), earlier)
+    groups = with_values(name, preset, default_name(name, {}), earlier)
     lists = {
         "presets": ("the presets that come with the project", known),
         "over-epochs": ("numbers that change over the epochs, one word each", lambda: OVER_EPOCHS),

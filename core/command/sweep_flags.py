@@ -73,7 +73,7 @@ SWEEP_FLAGS = (
     Flag(
         "name",
         "name of the sweep; a sweep of the same name is continued; "
-        "the default is made of the preset and the options that are given",
+        "the default is made of the preset and the options that change it",
     ),
     Flag("seeds_from", "earlier sweep whose trials are trained again, with its cells, protocol and seeds"),
     Flag(

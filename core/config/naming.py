@@ -44,6 +44,11 @@ def describe(factors: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={format_value(value, ',')}" for name, value in factors.items() if value is not None)
 
 
+def setting_name(cell: Mapping[str, Any]) -> str:
+    """The name of a cell in a sweep whose options do not vary, such as ``trades on digits``."""
+    return f"{cell['method']} on {cell['dataset']}"
+
+
 def format_value(value: Any, separator: str = " ") -> str:
     """The value of an option: numbers as in `format_number`, booleans as yes and no, lists without brackets."""
     if isinstance(value, bool) or value is None:

@@ -30,11 +30,18 @@ def sweep_of(line: str) -> tuple[str, str]:
         ("--epsilon 8/255 --epochs 5", "quick-epsilon-8_255-epochs-5"),
         ("--preset table5 --beta 0..6@10", "table5-beta-0..6_10"),
         ("--beta 3 --name quick", "quick"),
+        ("--beta 1 6", "quick"),
+        ("--beta 6 1 --attack-step-size 0.28 --epsilon 0.28", "quick-epsilon-0.28"),
+        ("--stop --fosc-threshold 1.50 --beta 6", "quick-beta-6"),
         ("--dataset cifar10 --epsilon 8/255 --model resnet18", "quick-dataset-cifar10-model-resnet18-epsilon-8_255"),
     ],
 )
 def test_the_default_name_says_what_is_changed(line: str, name: str) -> None:
     assert sweep_of(line)[0] == name
+
+
+def test_an_option_that_repeats_the_presets_own_value_is_no_change_of_the_description() -> None:
+    assert sweep_of("--beta 1 6 --lr 0.2")[1].startswith("Preset quick, changed by --lr 0.2. ")
 
 
 def test_options_in_another_order_continue_the_same_sweep() -> None:

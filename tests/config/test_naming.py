@@ -15,6 +15,7 @@ from core.config.naming import (
     format_number,
     format_value,
     naming_options,
+    setting_name,
 )
 
 
@@ -33,6 +34,12 @@ def test_an_option_that_a_cell_lacks_is_not_in_its_name() -> None:
         "method=trades beta=6 seed=0",
         "method=pgd-at seed=0",
     ]
+
+
+def test_a_cell_in_which_nothing_varies_is_called_by_its_method_and_data_set() -> None:
+    cell = Cell.from_flat({"dataset": "digits", "method": "pgd-at", "inner": "ce", "attack_start": "uniform"}).flat()
+    assert naming_options([cell]) == []
+    assert setting_name(cell) == "pgd-at on digits"
 
 
 def test_a_list_is_one_word() -> None:

@@ -12,7 +12,7 @@ from analysis.report.formatting import format_mean
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
 from analysis.statistics.means import MeanStd
-from core.config.naming import format_value
+from core.config.naming import format_value, setting_name
 from core.records import Evidence, Measurement, TrialRecord
 
 WHITE_BOX = ("clean", "pgd-10")
@@ -32,10 +32,10 @@ def black_box_sections(context: ReportContext) -> list[Section]:
     factors = naming_factors([group[0] for group in groups.values()])
     evidence_of = {record.key: evidence for record, evidence in evaluated}
     rows = []
-    for cell_id, group in groups.items():
+    for group in groups.values():
         for kind in sorted({outcome(record) for record in group}):
             chosen = [evidence_of[record.key] for record in group if outcome(record) == kind]
-            cell = [format_value(group[0].cell.get(name)) for name in factors] or [cell_id]
+            cell = [format_value(group[0].cell.get(name)) for name in factors] or [setting_name(group[0].cell)]
             rows.append([*cell, kind, str(len(chosen)), *(_mean(chosen, attack) for attack in attacks)])
     images = sorted({evidence.measurements[0].images for _, evidence in evaluated})
     return [

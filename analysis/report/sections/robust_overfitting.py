@@ -35,6 +35,6 @@ def overfitting_sections(context: ReportContext) -> list[Section]:
 
 
 def _line(row: BestAndEnd, names: list[str]) -> list[str]:
-    cell = [format_value(row.factors[name]) for name in names] or [row.cell_id]
+    cell = [format_value(row.factors[name]) for name in names] or [row.setting]
     numbers = [format_mean(row.best), format_mean(row.end), format_mean(row.difference, sign="+")]
     return [*cell, attack_name(row.label), str(row.best.trials), str(row.images), *numbers]

@@ -68,7 +68,7 @@ def table_columns(cells: Sequence[CellRate]) -> list[CellColumn]:
     names = distinct_factors(cells)
     factors = [_factor(name) for name in names]
     if not factors:
-        factors = [CellColumn("cell", lambda cell: cell.cell_id)]
+        factors = [CellColumn("cell", lambda cell: cell.setting)]
     level = f"{100 * cells[0].interval.level:g} %" if cells else ""
     numbers = [
         CellColumn("unstable\n/ trials", format_count),

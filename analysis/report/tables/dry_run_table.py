@@ -10,7 +10,7 @@ from rich.table import Table
 
 from analysis.report.formatting import PASSES, format_passes
 from core.config import Passes
-from core.config.naming import format_value, naming_options
+from core.config.naming import format_value, naming_options, setting_name
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class PlannedCell:
 def dry_run_table(cells: Sequence[PlannedCell]) -> Table:
     """The cells by the options that vary, with their trials, passes per batch, PFLOP per trial and device-hours."""
     table = Table()
-    factors = naming_options([cell.options for cell in cells]) or ["dataset"]
-    for name in (*factors, "trials", "passes / batch", "x clean", "PFLOP / trial", "device-hours"):
+    factors = naming_options([cell.options for cell in cells])
+    for name in (*(factors or ["cell"]), "trials", "passes / batch", "x clean", "PFLOP / trial", "device-hours"):
         table.add_column(name, justify="right")
     for cell in cells:
         table.add_row(
-            *(format_value(cell.options.get(name)) for name in factors),
+            *([format_value(cell.options.get(name)) for name in factors] or [setting_name(cell.options)]),
             str(cell.trials),
             format_passes(cell.passes),
             f"{cell.passes.times_clean:.1f}",

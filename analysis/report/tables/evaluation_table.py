@@ -17,7 +17,7 @@ from analysis.report.attack_names import attack_name
 from analysis.report.formatting import NOTHING
 from analysis.report.tables.text_table import TextTable, markdown_table
 from analysis.statistics.means import MeanStd
-from core.config.naming import format_value
+from core.config.naming import format_value, setting_name
 from core.quantity import quantity
 from core.records import CheckpointName, Evidence, TrialRecord
 
@@ -33,7 +33,8 @@ GAP = "Gap"
 class EvaluationRow:
     """Evaluated trials of one cell, or those of them with one outcome."""
 
-    cell_id: str
+    setting: str
+    """The name of the cell where no option varies, see `setting_name`."""
     factors: dict[str, Any]
     outcome: str | None
     """None if the row has trials of all outcomes."""
@@ -70,14 +71,14 @@ def evaluation_rows(
     """
     names = naming_factors(records)
     rows = []
-    for cell_id, group in group_by_cell(records).items():
+    for group in group_by_cell(records).values():
         found = [(r, e) for r in group if (e := _largest(r, checkpoint, autoattack)) is not None]
         outcomes = sorted({outcome(r) for r, _ in found}) if by_outcome else [None] if found else []
         for shown in outcomes:
             chosen = [(r, e) for r, e in found if shown in (None, outcome(r))]
             rows.append(
                 EvaluationRow(
-                    cell_id=cell_id,
+                    setting=setting_name(group[0].cell),
                     factors={name: group[0].cell.get(name) for name in names},
                     outcome=shown,
                     trials=len(chosen),
@@ -115,7 +116,7 @@ def evaluation_table(rows: Sequence[EvaluationRow]) -> TextTable:
     words = [*(names or ["cell"]), *(["outcome"] if outcomes else [])]
     lines = []
     for row in rows:
-        cell = [format_value(row.factors[name]) for name in names] or [row.cell_id]
+        cell = [format_value(row.factors[name]) for name in names] or [row.setting]
         cell += [row.outcome or NOTHING] if outcomes else []
         means = [str(row.accuracies[attack]) if attack in row.accuracies else NOTHING for attack in attacks]
         lines.append([*cell, f"{row.unstable}/{row.trials}", *means])

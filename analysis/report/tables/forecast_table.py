@@ -26,7 +26,7 @@ def forecast_tables(
 
     Args:
         forecast: forecast of the sweep.
-        cells: values of the options that vary, one mapping for each cell.
+        cells: what names each cell, such as the values of the options that vary.
         passes: passes of one training batch of each cell.
         assumed: assumed rate of each cell, in words.
         concurrency: number of trials at a time that the forecast assumes.
@@ -45,10 +45,10 @@ def forecast_tables(
     )
     if concurrency == 1:
         whole.caption += " --max-concurrent N gives the hours of N trials at a time."
-    each = _table("trials per cell", [*(cells[0] or {"cell": None}), "passes / batch", "x clean", "assumed rate"])
+    each = _table("trials per cell", [*cells[0], "passes / batch", "x clean", "assumed rate"])
     each.caption = PASSES
     for options, cost, rate, trials in zip(cells, passes, assumed, forecast.trials_per_cell, strict=True):
-        named = map(format_value, options.values()) if options else ["all"]
+        named = map(format_value, options.values())
         each.add_row(*named, format_passes(cost), f"{cost.times_clean:.1f}", rate, *_numbers(trials))
     return Group(whole, each)
 

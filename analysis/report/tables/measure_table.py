@@ -74,7 +74,7 @@ def measure_table(records: Sequence[TrialRecord], checkpoint: CheckpointName, me
     columns = COLUMNS[measure]
     lines = [
         [
-            *([format_value(row.factors[name]) for name in names] or [row.cell_id]),
+            *([format_value(row.factors[name]) for name in names] or [row.setting]),
             row.outcome,
             str(row.trials),
             *(_number(row.values.get(name)) for name in columns),

@@ -83,7 +83,7 @@ class ProgressTable:
 
 def _factor(name: str) -> Callable[[CellProgress], str]:
     def text(cell: CellProgress) -> str:
-        return format_value(cell.factors[name]) if cell.factors else cell.cell_id
+        return format_value(cell.factors[name]) if cell.factors else cell.setting
 
     return text
 

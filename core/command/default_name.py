@@ -27,9 +27,9 @@ def default_name(preset: str, changes: Mapping[str, Any]) -> str:
     if preset == "none":
         return ""
     stem = Path(preset).stem
-    changes = [spelled(name, value).removeprefix("--").replace(" ", "-") for name, value in changes.items()]
-    name = UNSAFE.sub("_", "-".join([stem, *changes]))
-    if changes and len(name) > MAX_LENGTH:
+    words = [spelled(name, value).removeprefix("--").replace(" ", "-") for name, value in changes.items()]
+    name = UNSAFE.sub("_", "-".join([stem, *words]))
+    if words and len(name) > MAX_LENGTH:
         return f"{UNSAFE.sub('_', stem)}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return name
 

@@ -20,6 +20,7 @@ from core.engine.gradient_probe import GradientProbe
 from core.engine.precision import Precision
 from core.engine.ranks import CPU, Ranks
 from core.engine.seeding import Streams
+from core.engine.sgd import Sgd
 from core.engine.weights import WeightAverage, WeightPerturbation, perturbed_weights, weight_perturbation
 from core.fast import FoldedNetwork
 from core.methods import Batch, Found, Objective, build_method
@@ -51,18 +52,14 @@ class Trainer:
         folded = FoldedNetwork.of(self.model, attack_dtype) if folds else None
         self.folded = folded if isinstance(folded, FoldedNetwork) else None
         self.attacked = self._maybe_compiled(self.folded) if self.folded else self.network
-        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(
+        self.optimizer = Sgd(
             self.model.parameters(),
             lr=options.lr,
             momentum=options.momentum,
             nesterov=options.nesterov,
             weight_decay=options.weight_decay,
-            fused=True,
+            buffers=bool(options.momentum or options.peak_momentum),
         )
-        if options.momentum or options.peak_momentum:
-            # Fused SGD allocates the momentum in its first step, and leaves it uninitialised if fp16 overflows then.
-            for parameter in self.model.parameters():
-                self.optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         self.perturbation: WeightPerturbation | None = None
         self.offsets: list[Tensor] = []
         self.probe: GradientProbe | None = None
@@ -225,7 +222,7 @@ class Trainer:
             objective = self.method.objective(self, batch, found)
         if self.probe:
             self.probe.before(objective)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         # The loss is this rank's share of the global mean. The sum over ranks is the gradient of a single rank.
         share = objective.total * (batch.weight / self.ranks.workers)
         self.precision.scaler.scale(share).backward()

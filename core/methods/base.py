@@ -62,18 +62,28 @@ class Objective(NamedTuple):
     adv_logits: Tensor
 
 
+class Optimizer(Protocol):
+    """The part of an optimiser that a method may use, in the form of torch's optimisers."""
+
+    param_groups: list[dict[str, Any]]
+    state: dict[nn.Parameter, dict[str, Tensor]]
+
+
 class Run(Protocol):
     """The part of the engine that a method may use. The `Trainer` of a rank implements it."""
 
     cell: Cell
     model: nn.Module
     """The bare network. Its tensors change in place and are never replaced by other tensors."""
-    optimizer: torch.optim.Optimizer
     epoch: int
     """1-based number of the epoch."""
     step: int
     """Global 0-based number of the batch."""
     steps_per_epoch: int
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimiser of the network's weights."""
 
     def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:
         """`Pgd.perturb_from` on the fastest form of the network, in the precision of the attack."""
@@ -168,7 +178,7 @@ class Method(ABC):
 
     def update(self, run: Run, scaler: torch.amp.GradScaler) -> None:
         """Update the weights by their gradients, which are those of the global batch and are scaled by ``scaler``."""
-        scaler.step(run.optimizer)
+        scaler.step(run.optimizer)  # type: ignore[arg-type]  # it uses the groups and step()
 
     @property
     def scheduled_epochs(self) -> int:

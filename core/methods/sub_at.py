@@ -59,7 +59,7 @@ class SubAt(PgdAt):
 
     def update(self, run: Run, scaler: torch.amp.GradScaler) -> None:
         if self.directions is not None:
-            scaler.unscale_(run.optimizer)
+            scaler.unscale_(run.optimizer)  # type: ignore[arg-type]  # it uses the groups
             gradients = [weight.grad for weight in run.model.parameters() if weight.grad is not None]
             flat = torch.cat([gradient.flatten() for gradient in gradients])
             projected = self.directions.t() @ (self.directions @ flat)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
 from core.config import Cell
 from core.config.learning_rate import Rates, rates
 from core.data.image_set import Dataset
+from core.engine.sgd import Sgd
 from core.engine.trainer import Trainer
 
 SCHEDULES: dict[str, dict[str, Any]] = {
@@ -25,13 +25,13 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[Rates]:
     """The rates of the updates of all trainers, in order."""
     found: list[Rates] = []
-    update = torch.optim.SGD.step
+    update = Sgd.step
 
-    def step(optimizer: torch.optim.SGD, *args: Any, **how: Any) -> Any:
+    def step(optimizer: Sgd) -> None:
         found.extend(Rates(group["lr"], group["momentum"]) for group in optimizer.param_groups)
-        return update(optimizer, *args, **how)
+        update(optimizer)
 
-    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    monkeypatch.setattr(Sgd, "step", step)
     return found
 
 

@@ -95,7 +95,7 @@ def watch(request: StatusRequest, console: Console) -> None:
             if console.is_terminal:
                 live.update(state, refresh=True)
             else:
-                console.print(state)
+                console.print(state, end="\n\n")  # an empty line between two states
             if not alive:
                 return
             time.sleep(WATCH_S)

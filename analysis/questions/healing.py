@@ -132,6 +132,8 @@ class HealingComparison:
     """Number of seeds that were trained again and finished, censored trials included."""
     ungated: int
     """Number of fixed trials whose FOSC was above the threshold in every epoch."""
+    untouched: int
+    """Number of fixed trials in which no batch got noise, because FOSC was never above the threshold before the end."""
     stopped: int
     """Number of unstable trials of the earlier sweep that were stopped early, at the epoch of their alarm."""
 
@@ -184,6 +186,7 @@ def compare_healing(
                 labels=attack_labels(measured),
                 seeds=len(seeds),
                 ungated=len(fixed) - len(gated),
+                untouched=0 if arm == "placebo" else sum(map(_is_untouched, fixed)),
                 stopped=sum(record.stopped_early for record in groups["unstable"]),
             )
         )
@@ -196,6 +199,10 @@ def _is_placebo(record: TrialRecord) -> bool:
 
 def _is_recovered(record: TrialRecord) -> bool:
     return has_label(record, "any") is False
+
+
+def _is_untouched(record: TrialRecord) -> bool:
+    return not any(row.get("heal/noisy_batches") for row in record.trace)
 
 
 def _setting(record: TrialRecord) -> str:

@@ -45,8 +45,8 @@ def describe(factors: Mapping[str, Any]) -> str:
 
 
 def setting_name(cell: Mapping[str, Any]) -> str:
-    """The name of a cell in a sweep whose options do not vary, such as ``trades on digits``."""
-    return f"{cell['method']} on {cell['dataset']}"
+    """The name of a cell in a sweep whose options do not vary, such as ``trades on digits``; ``all`` if simulated."""
+    return " on ".join(str(cell[name]) for name in ("method", "dataset") if name in cell) or "all"
 
 
 def format_value(value: Any, separator: str = " ") -> str:

@@ -33,7 +33,8 @@ def trial(record: Make, evidence: Make) -> Make:
             return evidence(name, epoch=epoch, clean=value, pgd_10=pgd10, square=pgd10 - 0.01 * seed)
 
         shown = tuple(at(name, value) for name, value in clean.items())
-        trace = [{"epoch": epoch, "val/fosc": epoch / 10} for epoch in range(1, 6)]
+        noise = {"heal/noisy_batches": 10 * (outcome == "healed")}
+        trace = [{"epoch": epoch, "val/fosc": epoch / 10, **noise} for epoch in range(1, 6)]
         return record(seed, outcome, cell=cell, evidence=shown, fields={"trace": trace})
 
     return make
@@ -100,6 +101,15 @@ def test_pairs_share_their_seed_and_their_interval_is_the_paired_t_tests(
     assert clean.mean == pytest.approx(-0.035)
     assert found["fosc"].mean == pytest.approx(0.1)
     assert compare(earlier, again[:1]).paired[0].normal_ends is None
+
+
+def test_trials_in_which_healing_did_nothing_are_counted(
+    earlier: list[TrialRecord], again: list[TrialRecord], trial: Make
+) -> None:
+    """Only the healed trial has had noise."""
+    said = "In 1 of 2 fixed trials healing did nothing, because FOSC was never above the threshold."
+    assert said in healing_table(compare(earlier, again)).caption
+    assert "did nothing" not in healing_table(compare(earlier, again[1:])).caption
 
 
 def test_a_trial_without_an_epoch_under_the_threshold_has_nothing_gated(

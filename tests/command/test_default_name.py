@@ -32,7 +32,7 @@ def sweep_of(line: str) -> tuple[str, str]:
         ("--beta 3 --name quick", "quick"),
         ("--beta 1 6", "quick"),
         ("--beta 6 1 --attack-step-size 0.28 --epsilon 0.28", "quick-epsilon-0.28"),
-        ("--stop --fosc-threshold 1.50 --beta 6", "quick-beta-6"),
+        ("--stop --fosc-threshold 1.20 --beta 6", "quick-beta-6"),
         ("--dataset cifar10 --epsilon 8/255 --model resnet18", "quick-dataset-cifar10-model-resnet18-epsilon-8_255"),
     ],
 )

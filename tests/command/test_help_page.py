@@ -97,7 +97,7 @@ def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
     assert quick["--epsilon"].endswith("(preset quick: 0.1 0.28)")
     assert quick["--momentum"].endswith("(default: 0.9)")
     assert quick["--stop"].endswith("(default: --stop)")
-    assert quick["--fosc-threshold"].endswith("(preset quick: 1.5)")
+    assert quick["--fosc-threshold"].endswith("(preset quick: 1.2)")
     assert quick["--overestimation-gap"].endswith("(default: 0.08)")
     assert quick["--seeds"].endswith("(preset quick: 3)")
     assert quick["--name"].endswith("(default: quick)")

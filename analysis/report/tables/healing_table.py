@@ -76,6 +76,11 @@ def _caption(comparison: HealingComparison) -> str:
             f"{comparison.ungated} {comparison.arm} trials have no gated checkpoint, because FOSC was above "
             "the threshold in every epoch."
         )
+    if comparison.untouched:
+        lines.append(
+            f"In {comparison.untouched} of {comparison.recovered.n} {comparison.arm} trials healing did nothing, "
+            "because FOSC was never above the threshold."
+        )
     if comparison.stopped:
         lines.append(f"{comparison.stopped} unstable trials were stopped early: their last epoch is that of the alarm.")
     return " ".join(lines)

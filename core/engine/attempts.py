@@ -9,7 +9,7 @@ from contextlib import suppress
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.engine.filenames import ATTEMPTS
-from core.records.seal import ChecksumError, check_seal, sealed
+from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store, UnreachableError
 
 WRITE_S = 20.0

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from core.records import Evidence, Measured, TrialRecord
-from core.records.seal import check_seal, sealed
+from core.seal import check_seal, sealed
 
 
 class MisplacedError(ValueError):

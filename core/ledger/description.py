@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.allocation import SweepPlan
 from core.config import ProtocolOptions
 from core.config.problems import first_problem
-from core.records.seal import ChecksumError, check_seal
+from core.seal import ChecksumError, check_seal
 from core.storage import Store
 
 DESCRIPTION = "sweep.json"

@@ -61,7 +61,7 @@ def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Le
         exit_at_once.start()
 
     try:
-        with Lease(store, "driver", stop, patience_s) as lease:
+        with Lease(store, "driver", stop, patience_s, of=name) as lease:
             yield lease
     except HeldError as held:
         raise TemporaryError(

@@ -31,7 +31,7 @@ from core.records import (
     read_record,
 )
 from core.records.progress import PERIOD_S
-from core.records.seal import check_seal, sealed
+from core.seal import check_seal, sealed
 from core.storage import Store
 
 EVALUATION = "evaluation.json"

@@ -18,7 +18,7 @@ from core.records.record import (
     read_record,
 )
 from core.records.rows import Row, Rows
-from core.records.seal import ChecksumError
+from core.seal import ChecksumError
 
 __all__ = [
     "SCHEMA_VERSION",

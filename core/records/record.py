@@ -13,7 +13,7 @@ from core.records.feasibility import Feasibility
 from core.records.key import trial_key
 from core.records.measured import CheckpointName, Measured
 from core.records.rows import Rows
-from core.records.seal import check_seal, sealed
+from core.seal import check_seal, sealed
 
 SCHEMA_VERSION = 1
 """Version of the layout of a record. It grows when a field changes its meaning or is removed.

@@ -48,7 +48,7 @@ class Fence:
         newest = max(lease_numbers(store), default=0)
         if newest != self.number or holder is None or holder.token != self.token:
             by = read_holder(store, newest) if newest else None
-            taken = f"{by} holds it now" if by else "it was removed"
+            taken = f"another driver, {by}, holds it now" if by else "it was removed"
             raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
 
     @cached_property

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
+from core.seal import ChecksumError, check_seal
 from core.storage.process_identity import started_at, this_machine
 from core.storage.store import Store
 
@@ -13,7 +14,12 @@ _FILE = re.compile(r"([0-9]{8,})\.json")
 
 
 class Holder(BaseModel):
-    """The process that holds or held a lease, as its lease file describes it."""
+    """The process that holds or held a lease, as its lease file describes it.
+
+    Attributes:
+        of: what the lease is for, such as the name of a sweep; empty in files of earlier versions.
+        number: number of the lease's file; 0 in files of earlier versions.
+    """
 
     host: str
     machine: str
@@ -21,6 +27,14 @@ class Holder(BaseModel):
     started: str
     token: str
     released: bool = False
+    of: str = ""
+    number: int = 0
+    _problem: str = PrivateAttr("")
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with a file that names no holder, as a sentence; empty if nothing is."""
+        return self._problem
 
     @property
     def on_this_machine(self) -> bool:
@@ -33,16 +47,33 @@ class Holder(BaseModel):
         return self.released or (self.on_this_machine and started_at(self.pid) != self.started)
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        return f"process {self.pid} on {self.host}" if not self.problem else f"which is not known ({self.problem})"
 
 
-def read_holder(store: Store, number: int) -> Holder | None:
-    """The process that a lease's file names; None if there is no such file."""
+def read_holder(store: Store, number: int, of: str = "") -> Holder | None:
+    """The process that a lease's file names; None if there is no such file.
+
+    A file that is damaged, or that was written with another number or for something else than ``of``, names no process.
+    It counts as held until it is stale, and `Holder.problem` says what is wrong with it.
+    """
     content = store.read(file_of(number))
+    if content is None:
+        return None
+    where = store.place(file_of(number))
     try:
-        return None if content is None else Holder.model_validate_json(content)
-    except ValidationError:  # a damaged file names no process; it counts as held until it is stale
-        return Holder(host="?", machine="?", pid=0, started="", token="")
+        check_seal(content)
+        holder = Holder.model_validate_json(content)
+    except (ChecksumError, ValidationError):
+        return _unknown(f"{where} is damaged")
+    if (holder.number or number) != number or (of and holder.of and holder.of != of):
+        return _unknown(f"{where} is a copy of the lease {file_of(holder.number)} of {holder.of}")
+    return holder
+
+
+def _unknown(problem: str) -> Holder:
+    holder = Holder(host="?", machine="?", pid=0, started="", token="")
+    holder._problem = problem
+    return holder
 
 
 def lease_numbers(store: Store) -> list[int]:

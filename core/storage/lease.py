@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from core.quantity import duration
+from core.seal import sealed
 from core.storage.errors import StoreError, UnreachableError
 from core.storage.fence import Fence, LostLeaseError
 from core.storage.holder import Holder, file_of, lease_numbers, read_holder
@@ -60,7 +60,9 @@ class Lease:
         folder: name of the folder of the lease's files.
         lost: called once, in a thread, with the reason if the lease is lost.
         patience_s: seconds for which the lease is kept while the store cannot be reached.
-        say: called with a line of text when entering has to wait, and when the lease is suspended or continues.
+        say: called with a line of text when entering has to wait or replaces a file that names no holder, and when the
+            lease is suspended or continues.
+        of: what the lease is for, such as the name of a sweep. A file with another name is no lease of it.
 
     Raises:
         HeldError: (on entering) a running process holds the lease.
@@ -74,6 +76,7 @@ class Lease:
         lost: Callable[[str], None],
         patience_s: float = 0.0,
         say: Callable[[str], None] = print,
+        of: str = "",
     ) -> None:
         self._patience_s = patience_s
         self._root, self._folder = store.root, folder
@@ -84,6 +87,7 @@ class Lease:
             pid=os.getpid(),
             started=started_at(os.getpid()),
             token=uuid.uuid4().hex,
+            of=of,
         )
         self._number = 0
         self._over = threading.Event()
@@ -139,7 +143,8 @@ class Lease:
     def _take(self) -> bool:
         """Try to become the holder; False if another process was faster."""
         number = self._newest()
-        if number and not self._await_end(number):
+        replaced = self._await_end(number) if number else None
+        if number and replaced is None:
             return False
         self._number = number + 1
         self._refreshed_at = time.monotonic()
@@ -153,32 +158,34 @@ class Lease:
         for old in lease_numbers(self._store):
             if old < self._number:
                 self._store.delete(file_of(old))
+        if replaced and replaced.problem:
+            self._say(f"{replaced.problem}; this driver has replaced it")
         return True
 
     def _is_over(self, number: int) -> bool:
         """True if the holder has ended, its lease is stale, or its file was removed."""
-        holder, age = read_holder(self._store, number), self._store.age(file_of(number))
+        holder, age = self._read(number), self._store.age(file_of(number))
         return holder is None or age is None or holder.ended or age >= STALE_S
 
-    def _await_end(self, number: int) -> bool:
-        """Wait until the holder has ended or its lease is stale; False if its file was removed.
+    def _await_end(self, number: int) -> Holder | None:
+        """Wait until the holder has ended or its lease is stale, and return it; None if its file was removed.
 
         Raises:
             HeldError: the holder is a running process.
         """
         first_age: float | None = None
         while True:
-            holder, age = read_holder(self._store, number), self._store.age(file_of(number))
+            holder, age = self._read(number), self._store.age(file_of(number))
             if holder is None or age is None:
-                return False
+                return None
             if holder.ended or age >= STALE_S:
-                return True
+                return holder
             if holder.on_this_machine or (first_age is not None and age < first_age):
                 raise HeldError(holder)
             if first_age is None:
+                seen = f"{holder} was active here" if not holder.problem else f"{holder.problem}, and was written"
                 self._say(
-                    f"{holder} was active here {age:.0f} s ago; waiting up to {STALE_S - age:.0f} s "
-                    "to see whether it is still running"
+                    f"{seen} {age:.0f} s ago; waiting up to {STALE_S - age:.0f} s to see whether it is still running"
                 )
             first_age = age
             time.sleep(WATCH_S)
@@ -189,13 +196,13 @@ class Lease:
             try:
                 newest = self._newest()
                 if newest > self._number:
-                    self._lose(f"another driver, {read_holder(self._store, newest) or '?'}, has taken this sweep over")
+                    self._lose(f"another driver, {self._read(newest) or '?'}, has taken this sweep over")
                 elif not self._is_mine():
                     self._lose("its file was removed or replaced")
                 else:
                     self._write()
                     if (newest := self._newest()) != self._number:
-                        self._lose(f"another driver, {read_holder(self._store, newest) or '?'}, takes this sweep over")
+                        self._lose(f"another driver, {self._read(newest) or '?'}, takes this sweep over")
                         return
                     self._refreshed_at = before  # The store may count from the moment at which the request began.
                     if self._said_suspended:
@@ -222,8 +229,11 @@ class Lease:
 
     def _is_mine(self) -> bool:
         """True if the lease's file is the one that this process wrote."""
-        holder = read_holder(self._store, self._number)
+        holder = self._read(self._number)
         return holder is not None and holder.token == self._me.token
+
+    def _read(self, number: int) -> Holder | None:
+        return read_holder(self._store, number, self._me.of)
 
     def _newest(self) -> int:
         return max(lease_numbers(self._store), default=0)
@@ -232,7 +242,7 @@ class Lease:
         self._store.write(file_of(self._number), self._content(released))
 
     def _content(self, released: bool = False) -> bytes:
-        return json.dumps(self._me.model_copy(update={"released": released}).model_dump()).encode()
+        return sealed(self._me.model_copy(update={"released": released, "number": self._number}).model_dump_json())
 
 
 def _overdue(seconds: float) -> str:

@@ -93,7 +93,7 @@ def forge_progress(site: Site, rng: Random) -> Lasting:
 def forge_lease(site: Site, rng: Random) -> Lasting:
     """The file of the driver's lease is damaged, or another sweep's lies there, or one with a higher number.
 
-    A driver that ends its sweep before it looks at the file says nothing; the next one replaces it.
+    The driver loses its lease. If it ends its sweep before it looks at the file, the next one names what it replaces.
     """
     sweep = site.running_sweep()
     keys = [key for key in site.keys(".json", "/driver/") if key.split("/")[1] == sweep]
@@ -107,10 +107,9 @@ def forge_lease(site: Site, rng: Random) -> Lasting:
     before = len(site.log.read_text())
     forgery = site.forge(newest, how, content)
 
-    def look() -> bool:
-        forgery.said = "lost the sweep's lease" in site.log.read_text()[before:]
-        forgery.replaced = not site.is_forged(newest)
-        return forgery.over
+    def look() -> None:
+        printed = site.log.read_text()[before:]
+        forgery.said = "lost the sweep's lease" in printed or f"{newest} is " in printed
 
     yield from _until_said(site, [forgery], [look])
 
@@ -185,7 +184,7 @@ def _of_open_trials(site: Site, name: str) -> list[str]:
 def _until_said(site: Site, found: list[Forgery], looks: list[Callable[[], Any]]) -> Lasting:
     yield 0
     waited = 0.0
-    while not (all(forgery.over for forgery in found) or site.closing.is_set() or waited > SAID_WITHIN_S):
+    while not (all(forgery.said for forgery in found) or site.closing.is_set() or waited > SAID_WITHIN_S):
         for look in looks:
             look()
         yield POLL_S

@@ -13,15 +13,8 @@ class Forgery:
         key: name of the object.
         how: what it was replaced by.
         said: True once a program has named the file and the reason.
-        replaced: True once a program that does not read the file has replaced or deleted it.
     """
 
     key: str
     how: str
     said: bool = False
-    replaced: bool = False
-
-    @property
-    def over(self) -> bool:
-        """True once the file has no effect anymore."""
-        return self.said or self.replaced

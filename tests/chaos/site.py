@@ -15,7 +15,6 @@ from random import Random
 from typing import Any
 
 import psutil
-from botocore.exceptions import BotoCoreError, ClientError
 
 from core.source.tree import tree_id
 from tests.chaos.clock import Clocks
@@ -241,15 +240,6 @@ class Site:
         self.forged_versions.add(written["VersionId"])
         self.forgeries.append(Forgery(key, how))
         return self.forgeries[-1]
-
-    def is_forged(self, key: str) -> bool:
-        """False if a program has replaced or deleted a forged object; True if S3 does not answer."""
-        try:
-            return self.store.client().head_object(Bucket=self.bucket, Key=key)["VersionId"] in self.forged_versions
-        except ClientError as error:
-            return error.response["Error"]["Code"] != "404"
-        except BotoCoreError:
-            return True
 
     def remove_forged(self, key: str) -> None:
         """Delete an object, unless a program has replaced the forged one. Other faults may delay this."""

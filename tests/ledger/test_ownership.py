@@ -14,7 +14,7 @@ from core.ledger.additions import write_evaluations, write_measures
 from core.ledger.description import read_description
 from core.ledger.ledger import DamagedRecordError, Ledger
 from core.records import Evidence, Measured, Measurement, SweepProgress, TrialRecord, read_record
-from core.records.seal import check_seal, sealed
+from core.seal import check_seal, sealed
 from core.storage import Store
 
 Change = Callable[[TrialRecord], TrialRecord]

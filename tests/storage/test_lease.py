@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -172,6 +173,53 @@ def test_a_damaged_lease_goes_stale(store: Store) -> None:
     store.write("driver/00000007.json", b"{half")
     with take(store):
         assert store.child("driver").names() == ["00000008.json"]
+
+
+def damaged(content: bytes) -> bytes:
+    """The same JSON with another process id, as if a digit had changed on the disk."""
+    found = json.loads(content)
+    return content.replace(b'"pid":%d' % found["pid"], b'"pid":%d' % (found["pid"] + 1))
+
+
+@pytest.mark.parametrize("how", ["beginning", "changed", "number", "sweep"])
+def test_a_file_that_names_no_holder_is_not_believed_and_named_when_it_is_replaced(tmp_path: Path, how: str) -> None:
+    store, said = Store(str(tmp_path / "mine")), list[str]()
+    with Lease(store, "driver", lambda _: None, of="mine"):
+        genuine = store.read("driver/00000001.json") or b""
+    with Lease(Store(str(tmp_path / "other")), "driver", lambda _: None, of="other") as other:
+        foreign = Store(str(tmp_path / "other")).read("driver/00000001.json") or b""
+    assert Holder.model_validate_json(foreign).token == other.fence.token
+    name = "00000004.json" if how == "number" else "00000001.json"
+    content = {"beginning": genuine[:40], "changed": damaged(genuine), "number": genuine, "sweep": foreign}[how]
+    store.write(f"driver/{name}", content)
+    os.utime(tmp_path / "mine" / "driver" / name, (0, 0))
+    with Lease(store, "driver", lambda _: None, say=said.append, of="mine"):
+        pass
+    reason = {
+        "number": "a copy of the lease 00000001.json of mine",
+        "sweep": "a copy of the lease 00000001.json of other",
+    }
+    assert said == [f"{store.place(f'driver/{name}')} is {reason.get(how, 'damaged')}; this driver has replaced it"]
+
+
+def test_a_copy_of_the_lease_of_another_sweep_that_runs_locks_nobody_out(store: Store) -> None:
+    said: list[str] = []
+    other = store.child("other")
+    with Lease(other, "driver", lambda _: None, of="other"):
+        store.write("driver/00000001.json", other.read("driver/00000001.json") or b"")
+        with Lease(store, "driver", lambda _: None, say=said.append, of="mine"):
+            pass
+    assert "00000001.json of other, and was written 0 s ago; waiting up to" in said[0]
+
+
+def test_a_lease_of_an_earlier_version_is_respected(store: Store, others: Others) -> None:
+    """Version 0.1.0 wrote neither a checksum nor the name of the sweep."""
+    others.hold(store)
+    old = json.loads(store.read("driver/00000001.json") or b"")
+    written = json.dumps({name: old[name] for name in ("host", "machine", "pid", "started", "token", "released")})
+    store.write("driver/00000001.json", written.encode())
+    with pytest.raises(HeldError), Lease(store, "driver", lambda _: None, of="mine"):
+        pass
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The checksum in a record's file, which shows a change after the file was written."""
+"""A checksum within a JSON file, which shows a change after the file was written."""
 
 from __future__ import annotations
 

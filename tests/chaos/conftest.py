@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.console import Console
 from tests.chaos.aftermath import Aftermath, gather
 from tests.chaos.chaos import Chaos
 from tests.chaos.clock import missing as missing_clocks
-from tests.chaos.faults import kinds_named, schedule
+from tests.chaos.faults import Kind, cheap_schedule, kinds_named, schedule
 from tests.chaos.leftovers import remains
 from tests.chaos.reference import Reference
 from tests.chaos.site import Site
@@ -18,16 +19,18 @@ from tests.chaos.table import driver_table, fault_table
 from tests.hosts.network import missing
 from tests.servers.daemon import MissingProgramError
 
-FAULTS, SEED = 24, 0
+FAULTS, COSTLY, SEED = 200, 10, 0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options for the number of faults and the seed of their schedule."""
+    """Add the options for the number of faults, their kinds, and the seed of their schedule."""
     parser.addoption("--faults", type=int, default=FAULTS, help="number of faults in the chaos run")
-    parser.addoption("--chaos-seed", type=int, default=SEED, help="seed of the schedule of faults")
+    parser.addoption("--costly", type=int, default=COSTLY, help="number of faults among them that lose work")
+    parser.addoption("--all-kinds", action="store_true", help="all kinds of faults, in proportion")
     parser.addoption(
-        "--fault-kinds", default="", metavar="WORDS", help="kinds of faults: words of their names, with commas between"
+        "--fault-kinds", default="", metavar="WORDS", help="only these kinds: words of their names, with commas between"
     )
+    parser.addoption("--chaos-seed", type=int, default=SEED, help="seed of the schedule of faults")
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +38,14 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The results of a run of both sweeps under faults."""
     if reason := missing() or missing_clocks():
         pytest.skip(reason)
-    faults, seed = request.config.getoption("--faults", FAULTS), request.config.getoption("--chaos-seed", SEED)
-    planned = schedule(faults, seed, kinds_named(request.config.getoption("--fault-kinds", "")))
+    planned = _planned(request.config)
     with Reference() as reference:
         try:
             site = Site(tmp_path_factory.mktemp("chaos"), {kind.target for kind, _ in planned})
         except MissingProgramError as program:
             pytest.skip(str(program))
         with site:
-            chaos = Chaos(site, planned, seed, reference.prepare)
+            chaos = Chaos(site, planned, request.config.getoption("--chaos-seed", SEED), reference.prepare)
             try:
                 chaos.run()
             finally:
@@ -56,3 +58,12 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             found = gather(site, chaos, reference)
         found.leftovers["afterwards"] = remains(site)
         yield found
+
+
+def _planned(config: pytest.Config) -> list[tuple[Kind, Random]]:
+    # Without this folder on the command line, pytest does not know its options.
+    faults, seed = config.getoption("--faults", FAULTS), config.getoption("--chaos-seed", SEED)
+    words = config.getoption("--fault-kinds", "")
+    if words or config.getoption("--all-kinds", False):
+        return schedule(faults, seed, kinds_named(words))
+    return cheap_schedule(faults, seed, config.getoption("--costly", COSTLY))

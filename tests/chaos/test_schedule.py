@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.faults import KINDS, kinds_named, schedule
+from tests.chaos.conftest import COSTLY, FAULTS, SEED
+from tests.chaos.faults import KINDS, cheap_schedule, kinds_named, schedule
 
 
 def names(count: int, seed: int) -> list[str]:
@@ -26,11 +27,20 @@ def test_kinds_come_in_proportion(count: int) -> None:
         assert abs(found[kind.name] - count * kind.share / sum(k.share for k in KINDS)) < 1
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_cis_schedule_has_the_cheap_new_kinds(seed: int) -> None:
-    found = Counter(names(24, seed))
-    assert found.total() == 24
-    assert {kind.name for kind in KINDS if kind.always} <= set(found)
+@pytest.mark.parametrize(("count", "costly"), [(200, 10), (200, 40), (24, 10), (7, 10), (0, 10)])
+def test_a_cheap_schedule_has_as_many_costly_faults_as_asked_for(count: int, costly: int) -> None:
+    kinds = [kind for kind, _ in cheap_schedule(count, 0, costly)]
+    assert len(kinds) == count
+    assert sum(kind.costly for kind in kinds) == min(count, costly)
+    assert not any(kind.minutes for kind in kinds)
+
+
+def test_cis_schedule_has_every_kind_that_takes_no_minutes() -> None:
+    found = Counter(kind for kind, _ in cheap_schedule(FAULTS, SEED, COSTLY))
+    assert set(found) == {kind for kind in KINDS if not kind.minutes}
+    cheap = [kind for kind in found if not kind.costly]
+    for kind in cheap:
+        assert abs(found[kind] - (FAULTS - COSTLY) * kind.share / sum(k.share for k in cheap)) < 1
 
 
 def test_kinds_are_chosen_by_words_of_their_names() -> None:

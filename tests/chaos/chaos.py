@@ -15,7 +15,7 @@ from tests.chaos.strikes import Lasting, start_ray
 from tests.chaos.supervisor import Announce, Supervisor
 from tests.hosts.host import Host
 
-GAP_S = (0.2, 1.4)
+GAP_S = (0.1, 0.7)
 """Range of the seconds between two faults. Faults last longer than this, so that several overlap."""
 SAY_EVERY = 20
 SAVES_BETWEEN = 2

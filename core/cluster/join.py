@@ -10,18 +10,18 @@ from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.chosen import cluster_to_join
 from core.cluster.connect import connect
 from core.cluster.storage_check import check_storage_on_nodes
-from core.cluster.unusable_nodes import keep_trials_off
+from core.cluster.unusable_nodes import keep_trials_off, require_usable_nodes
 from core.storage import Store
 
 
-def join_cluster(address: str | None, store: Store, console: Console) -> bool:
+def join_cluster(address: str | None, store: Store, console: Console) -> set[str]:
     """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
 
     Nodes that cannot run the project are named, and no trials are placed on them. What Ray still reserves for drivers
     that have ended is released.
 
     Returns:
-        True if the cluster was there before; False if a local one was started.
+        Ids of the nodes of the cluster, all of which were checked; empty if a local cluster was started.
 
     Raises:
         ValueError: the cluster or all its nodes cannot be used, or one of its nodes cannot read the store.
@@ -33,9 +33,11 @@ def join_cluster(address: str | None, store: Store, console: Console) -> bool:
     started_here = connect(address)
     if joined and (line := release_abandoned_groups()):
         console.print(line, highlight=False, soft_wrap=True)
-    if problems := check_storage_on_nodes(store):
+    checked = check_storage_on_nodes(store)
+    if problems := {node: line for node, line in checked.items() if line}:
         for line in problems.values():
             console.print(line, highlight=False, soft_wrap=True, markup=False)
+        require_usable_nodes(problems)
         keep_trials_off(problems)
     console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
-    return not started_here
+    return set() if started_here else set(checked)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
-import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from core.cluster.capacity import ranks_on
 from core.cluster.kept_free import keep_free
+from core.cluster.living_nodes import living_nodes
 from core.config import RunOptions
 from core.quantity import duration
 
@@ -25,11 +24,6 @@ class Stay:
 
     until: float
     groups: list[PlacementGroup] = field(default_factory=list)
-
-
-def living_nodes() -> dict[str, dict[str, Any]]:
-    """Ray's entries of the nodes that are alive, by their ids."""
-    return {entry["NodeID"]: entry for entry in ray.nodes() if entry["Alive"]}
 
 
 class Quarantine:

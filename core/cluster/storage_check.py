@@ -6,13 +6,12 @@ import platform
 import secrets
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from core.cluster.living_nodes import living_nodes
+from core.cluster.node_probe import NodeProbe, UnusableNodeError
 from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 
-ANSWER_SECONDS = 120
-UNSTARTED_HINT = "raylet.out in Ray's folder of logs there says more. Its Python may be unable to import Ray"
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
@@ -20,51 +19,36 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
     """Read a file of the store on every running node. A cluster of one node needs no check.
 
     Returns:
-        For each node that cannot run the project, its id and a sentence about it. Nodes that have left are not among
-        them; if such a node returns, each of its trials checks the store.
+        For each node, its id and a sentence about why it cannot run the project. The sentence is empty if it can, or if
+        it has left.
 
     Raises:
         ValueError: a node cannot read the file, or reads other content.
     """
-    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    nodes = living_nodes()
+    problems = dict.fromkeys(nodes, "")
     if len(nodes) == 1:
-        return {}
+        return problems
     name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)
     try:
-        answers = {
-            key: _read.options(scheduling_strategy=NodeAffinitySchedulingStrategy(key, soft=False)).remote(
-                store.root, name
-            )
-            for key in nodes
-        }
-        ready, _ = ray.wait([*answers.values()], num_returns=len(answers), timeout=ANSWER_SECONDS)
-        problems = {}
-        for key, answer in answers.items():
-            node = f"{nodes[key]['NodeManagerHostname']} ({nodes[key]['NodeManagerAddress']})"
-            if answer not in ready:
-                unstarted = f"it has started no process within {ANSWER_SECONDS} s; {UNSTARTED_HINT}"
-                problems[key] = f"node {node} cannot be used: {unstarted}"
-                ray.cancel(answer, force=True)
-                continue
+        for key, probe in {key: NodeProbe(node, _read, store.root, name) for key, node in nodes.items()}.items():
             try:
-                found = ray.get(answer)
-            except ray.exceptions.RayTaskError as error:
-                problems[key] = f"node {node} cannot be used: {_last_line(error)}"
+                found = probe.answer()
+            except UnusableNodeError as problem:
+                problems[key] = str(problem)
                 continue
             except ray.exceptions.RayError:
                 continue
             if isinstance(found, str):
-                raise ValueError(f"--storage {store.root}: the node {node} cannot read it: {found}")
+                raise ValueError(f"--storage {store.root}: the node {probe.node} cannot read it: {found}")
             if found != content:
-                raise ValueError(f"--storage {store.root}: the node {node} has no such files there. {STORAGE_HINT}")
+                raise ValueError(
+                    f"--storage {store.root}: the node {probe.node} has no such files there. {STORAGE_HINT}"
+                )
         return problems
     finally:
         store.delete(name)
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1][:200]
 
 
 def check_storage_here(root: str, patience_s: float) -> None:
@@ -81,7 +65,7 @@ def check_storage_here(root: str, patience_s: float) -> None:
         raise ValueError(f"--storage {root}: the node {platform.node()} has no such sweep there. {STORAGE_HINT}")
 
 
-@ray.remote(num_cpus=0)
+@ray.remote
 def _read(root: str, name: str) -> bytes | str | None:
     try:
         return Store(root).read(name)

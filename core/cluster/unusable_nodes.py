@@ -5,24 +5,52 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import ray
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
-from core.cluster.kept_free import keep_free
+from core.cluster.jobs import actors, placement_groups, this_job
+from core.cluster.kept_free import KEPT_FREE, keep_free
+from core.cluster.living_nodes import living_nodes
+
+ANSWER_S = 5
+"""Seconds to wait for the State API, because the driver does nothing else meanwhile."""
 
 
 def keep_trials_off(unusable: Collection[str]) -> None:
     """Reserve all CPUs and GPUs of nodes, given by their ids, until the driver ends.
 
     A trial that Ray places on such a node would wait for ever. A placement group reserves without a process.
+    """
+    nodes = living_nodes()
+    for node in unusable:
+        if node in nodes and (amounts := _computing(nodes[node]["Resources"])):
+            keep_free(amounts, node)
+
+
+def require_usable_nodes(unusable: Collection[str]) -> None:
+    """Check that nodes other than these have CPUs or GPUs.
 
     Raises:
-        ValueError: no other node has CPUs or GPUs.
+        ValueError: no other node has any.
     """
-    resources = {node["NodeID"]: _computing(node["Resources"]) for node in ray.nodes() if node["Alive"]}
-    if not any(amounts for node, amounts in resources.items() if node not in unusable):
+    if not any(_computing(entry["Resources"]) for node, entry in living_nodes().items() if node not in unusable):
         raise ValueError("no node of the cluster can be used for trials, for the reasons above")
-    for node in unusable:
-        if amounts := resources.get(node):
-            keep_free(amounts, node)
+
+
+def withdraw_trials(node: str) -> None:
+    """Remove the placement groups of this driver's trials on a node that has started no process.
+
+    Ray Tune then takes the trials for failed, and places them again. A group with a running process stays.
+
+    Raises:
+        One of `core.cluster.jobs.UNANSWERED`: the State API does not answer.
+    """
+    mine = this_job()
+    used = {actor.placement_group_id for actor in actors(mine, ANSWER_S) if actor.state == "ALIVE"}
+    for group in placement_groups(ANSWER_S):
+        if group.creator_job_id != mine or group.name.startswith(KEPT_FREE) or group.placement_group_id in used:
+            continue
+        if any(bundle["node_id"] == node for bundle in group.bundles or ()):
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))
 
 
 def _computing(resources: dict[str, float]) -> dict[str, float]:

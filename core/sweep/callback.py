@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial as TuneTrial
 
+from core.cluster.joined_nodes import JoinedNodes
 from core.config import ProtocolOptions, Trial
 from core.engine.attempts import AttemptFile
 from core.ledger.ledger import Ledger
@@ -39,6 +40,7 @@ class SweepCallback(Callback):
         metrics: RayMetrics,
         watchdog: Watchdog,
         concurrency: Concurrency,
+        joined_nodes: JoinedNodes | None,
         room: RoomWatch,
         crashes: CrashHandler,
         budget: Budget,
@@ -47,6 +49,7 @@ class SweepCallback(Callback):
     ) -> None:
         self.ledger, self.tracker, self.live, self.display, self.metrics = ledger, tracker, live, display, metrics
         self.watchdog, self.concurrency, self.room, self.crashes = watchdog, concurrency, room, crashes
+        self.joined_nodes = joined_nodes
         self.budget, self.protocol, self.commit = budget, protocol, commit
         self.attempts: dict[str, int] = {}
         self._keys: dict[str, str] = {}
@@ -102,6 +105,8 @@ class SweepCallback(Callback):
             self.display.say(line)
         if change := self.concurrency.look():
             self.display.say(change)
+        for line in self.joined_nodes.look() if self.joined_nodes else ():
+            self.display.say(line)
         if reason := self.room.look():
             self.display.say(reason)
         self.crashes.look()

@@ -100,7 +100,11 @@ class CrashHandler:
         return failure.reason
 
     def _reported_node(self, key: str) -> str | None:
-        """The node of a running trial of one worker; the process of another trial is only its controller."""
+        """The node of a running trial of one worker.
+
+        The process of another trial is only its controller. Ray Train restarts the trial's workers without the driver,
+        which learns of a crash only when all restarts are used up.
+        """
         state = self.live.running.get(key)
         if state is None or state.process is None or state.trial.cell.training.workers > 1:
             return None

@@ -15,8 +15,12 @@ FRAME = re.compile(r'\s+File ".*", line \d+')
 """A line of a traceback."""
 DEATH = re.compile(r"^The actor (?:is dead|died) because", re.M)
 """The line of Ray's message about a lost process that says more than its first line."""
-LOST_NODE = re.compile(r"its node has died|node was terminated|NODE_DIED|^The actor [0-9a-f]+ is unavailable", re.I)
-"""Ray's words for a node that is gone, and for one that does not answer, before it counts as gone."""
+LOST_NODE = re.compile(
+    r"its node has died|node was terminated|NODE_DIED|^The actor [0-9a-f]+ is unavailable|"
+    r"placement group corresponding to this Actor has been removed",
+    re.I,
+)
+"""Ray's words for a node that is gone, one that does not answer, and one from which the driver withdrew the trial."""
 FULL_NODE = re.compile(r"NODE_OUT_OF_MEMORY|running low on memory|OutOfMemoryError: Task was killed", re.I)
 NO_MEMORY = re.compile(r"MemoryError|allocate memory|bad_alloc|\[Errno 12\]|out of memory", re.I)
 ENDED = re.compile(r"worker process has died|Worker unexpectedly exits|SYSTEM_ERROR")

@@ -19,6 +19,7 @@ from core.allocation.certainty import IntervalOf
 from core.cluster.capacity import capacity, fitting_trials
 from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.join import join_cluster
+from core.cluster.joined_nodes import JoinedNodes
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
 from core.ledger.ledger import DamagedRecordError, Ledger, unfinished
@@ -94,6 +95,7 @@ class Training:
             self.budget.look()
         self._workers = max(entry.cell.training.workers for entry in sweep.entries)
         self._limit: int | None = None
+        self._joined_nodes: JoinedNodes | None = None
 
     @property
     def open(self) -> bool:
@@ -108,13 +110,14 @@ class Training:
         """
         if not self.open:
             return
-        joined = join_cluster(self.options.address, self.ledger.store, console)
+        nodes = join_cluster(self.options.address, self.ledger.store, console)
         cells = [entry.cell for entry in self.sweep.entries]
         self.options = with_gpus_of_cluster(self.options, cells)
         check_gpu_models(self.options, (cell.training.precision for cell in cells))
         fitting = fitting_trials(self.options, self._workers)
         # No node joins a cluster that the driver has started for itself.
-        self._limit = self.options.max_concurrent if joined else fitting
+        self._limit = self.options.max_concurrent if nodes else fitting
+        self._joined_nodes = JoinedNodes(nodes) if nodes else None
 
     def run(self, tracker: SweepTracker, output: Output) -> bool:
         """Train the open trials on the cluster that `join` has connected to; return True if it was interrupted.
@@ -179,6 +182,7 @@ class Training:
             metrics=metrics,
             watchdog=Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended),
             concurrency=concurrency,
+            joined_nodes=self._joined_nodes,
             room=RoomWatch(lambda: concurrency.has_room(self.live.placed)),
             crashes=CrashHandler(self.live, self.options, self.halt),
             budget=self.budget,

@@ -134,7 +134,7 @@ class Chaos:
             while self._planned:
                 self._await(self._pace.uniform(*GAP_S))
                 self._look_after_hosts()
-                if sum(blow.began > self.progress.saved_at for blow in self.blows) < MAX_AT_ONCE:
+                if self._in_time and sum(blow.began > self.progress.saved_at for blow in self.blows) < MAX_AT_ONCE:
                     self._strike()
             self.supervisor.enough.set()
             while self.supervisor.is_alive():
@@ -144,9 +144,14 @@ class Chaos:
             self.supervisor.give_up()
             self.progress.stop()
 
+    @property
+    def _in_time(self) -> bool:
+        """False while the first sweep has had its half of the faults, and the second one has not begun."""
+        return self.supervisor.both_began or 2 * len(self.blows) < self.planned
+
     def _strike(self) -> None:
-        # Faults that wait for progress have priority. Otherwise they would be left for the end and take minutes.
-        for place, (kind, rng) in sorted(enumerate(self._planned), key=lambda entry: not entry[1][0].costly):
+        # A fault that has to wait keeps its place in the order, and is the first one as soon as it may happen.
+        for place, (kind, rng) in enumerate(self._planned):
             if not self._allowed(kind):
                 continue
             blow = Blow(kind, time.monotonic(), [self.supervisor.starts], [self.progress.attempts])

@@ -23,7 +23,7 @@ class Kind:
         target: part that the fault breaks. Only one fault at a time breaks the same part.
         costly: True if work is lost. Between two such faults the sweep must save something.
         strike: the generator, see `tests.chaos.strikes`.
-        minutes: True if one such fault costs minutes, or starts programs again whose start costs a processor seconds.
+        minutes: True if such a fault costs minutes, or starts a program again whose start takes 8 s of a processor.
         needs: targets that must not be broken when the fault begins.
     """
 
@@ -55,7 +55,7 @@ KINDS = (
     Kind("upgrade of the code, cluster started again", 1, "cluster", True, strikes.upgrade, minutes=True),
     Kind("host cut off", 16, "host", False, strikes.cut_worker_off),
     Kind("head cut off", 7, "head", False, strikes.cut_head_off),
-    Kind("MLflow server killed", 4, "mlflow", False, strikes.killed(lambda site: site.mlflow, (0, 2))),
+    Kind("MLflow server killed", 4, "mlflow", False, strikes.killed(lambda site: site.mlflow, (0, 2)), minutes=True),
     Kind("MLflow server away", 2, "mlflow", False, strikes.killed(lambda site: site.mlflow, (20, 30)), minutes=True),
     Kind("MLflow's answers lost", 8, "answers", False, strikes.lose_answers),
     Kind("MLflow server stalled", 15, "mlflow", False, strikes.stalled(lambda site: site.mlflow, (0.5, 5))),

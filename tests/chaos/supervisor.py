@@ -42,6 +42,11 @@ class Supervisor(threading.Thread):
         self.ends: list[DriverEnd] = []
         self.seeds = {ALONE: 0, GROUPS: 0}
 
+    @property
+    def both_began(self) -> bool:
+        """True once a driver of each sweep was started."""
+        return all(self.seeds.values())
+
     def run(self) -> None:
         """Run rounds of both sweeps."""
         for sweep in self._rounds():

@@ -76,9 +76,9 @@ if any("default_worker.py" in part for part in sys.orig_argv) and "UNABLE" in os
 """
 """A ``sitecustomize.py`` with which Ray's worker processes end at their start."""
 PATIENT = """
-import sys, core.cluster.quarantine, core.cluster.storage_check
+import sys, core.cluster.quarantine, core.cluster.node_probe
 core.cluster.quarantine.FIRST_S = 5
-core.cluster.storage_check.ANSWER_SECONDS = 30
+core.cluster.node_probe.ANSWER_SECONDS = 30
 from jobs.sweep_trades import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -168,15 +168,25 @@ def test_a_node_that_starts_no_process_is_named_and_gets_no_trials(
     cluster.bring(bad)
     cluster.break_python(bad, tmp_path)
     named = f"node {bad.name} ({bad.address}) cannot be used: it has started no process within 30 s"
-    options = ("--name", "able", "--seeds", "2", "--epochs", "2")
-    driver = cluster.start_driver(local_sweep, *options, program=("-c", PATIENT))
-    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
-    assert named in local_sweep.text
-    records = (local_sweep.folder / "results" / "able" / "trials").glob("*/record.json")
-    assert [json.loads(file.read_text())["provenance"]["host"] for file in records] == [good.name] * 2
-    cluster.ray(good, "stop", "--force")
-    driver = cluster.start_driver(local_sweep, *options[:2], "--seeds", "3", "--epochs", "2", program=("-c", PATIENT))
-    assert driver.wait(timeout=LIMIT_S) == 2, local_sweep.text
+    options = ("--name", "able", "--epochs", "40", "--seeds")
+    driver = cluster.start_driver(local_sweep, *options, "2", program=("-c", PATIENT))
+    trials = local_sweep.folder / "results" / "able" / "trials"
+    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")) or driver.poll() is not None)
+    assert local_sweep.text.count(named) == 1
+    (held,) = good.processes("ray::ImplicitFunc")
+    held.suspend()  # The other trial is placed on the node that joins, and waits there for a process.
+    cluster.break_python(bad, tmp_path)
+    local_sweep.wait_for(
+        lambda: "its node was lost or does not answer" in local_sweep.text or driver.poll() is not None
+    )
     assert local_sweep.text.count(named) == 2
+    held.resume()
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    records = [json.loads(file.read_text()) for file in trials.glob("*/record.json")]
+    assert [(record["provenance"]["host"], record["attempts"]) for record in records] == [(good.name, 1)] * 2
+    cluster.ray(good, "stop", "--force")
+    driver = cluster.start_driver(local_sweep, *options, "3", program=("-c", PATIENT))
+    assert driver.wait(timeout=LIMIT_S) == 2, local_sweep.text
+    assert local_sweep.text.count(named) == 3
     assert "error: no node of the cluster can be used for trials, for the reasons above" in local_sweep.text
     cluster.ray(bad, "stop", "--force")

@@ -27,7 +27,7 @@ STARTS_WITHIN_S = 180
 ENDS_WITHIN_S = 30
 """Seconds in which a driver ends after SIGTERM, before its host is switched off."""
 NOTICED_S = 1
-"""Seconds in which programs notice that their clock is wrong."""
+"""Seconds in which programs notice that their clock is wrong, or right again."""
 STORM_ROUNDS, STORM_EVERY_S = 3, 60
 
 
@@ -209,6 +209,7 @@ def _wrong(clock: Clock, rng: Random, hours: tuple[float, float]) -> Lasting:
     clock.set_off(rng.choice((-1, 1)) * int(3600 * rng.uniform(*hours)))
     yield NOTICED_S + rng.uniform(0.5, 4)
     clock.set_off(0)
+    yield NOTICED_S
 
 
 def storm(site: Site, rng: Random) -> Lasting:

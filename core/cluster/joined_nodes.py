@@ -10,7 +10,7 @@ import ray
 
 from core.cluster.jobs import UNANSWERED
 from core.cluster.living_nodes import living_nodes
-from core.cluster.node_probe import NodeProbe, UnusableNodeError
+from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
 from core.cluster.unusable_nodes import keep_trials_off, withdraw_trials
 
 LOOK_EVERY_S = 2.0
@@ -40,7 +40,7 @@ class JoinedNodes:
             return []
         self._looked, nodes = now, living_nodes()
         for key in nodes.keys() - self._known:
-            self._probes[key] = NodeProbe(nodes[key], _start)
+            self._probes[key] = NodeProbe(nodes[key], _start.options(scheduling_strategy=only_on(key)).remote())
         self._known |= nodes.keys()
         lines = []
         for key in [key for key, probe in self._probes.items() if probe.ended]:
@@ -59,6 +59,6 @@ class JoinedNodes:
         return lines
 
 
-@ray.remote
+@ray.remote(num_cpus=0)
 def _start() -> None:
     """Nothing; that the task runs says enough."""

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import ray
-from ray.remote_function import RemoteFunction
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 ANSWER_SECONDS = 120
 UNSTARTED_HINT = "raylet.out in Ray's folder of logs there says more. Its Python may be unable to import Ray"
+
+
+def only_on(node: str) -> NodeAffinitySchedulingStrategy:
+    """The scheduling strategy of a task that may run on no other node than this one, given by its id."""
+    return NodeAffinitySchedulingStrategy(node, soft=False)
 
 
 class UnusableNodeError(Exception):
@@ -19,19 +23,17 @@ class UnusableNodeError(Exception):
 
 
 class NodeProbe:
-    """A task that runs on one node and needs no CPU.
+    """The answer of a task that was just sent to one node.
 
     Args:
         node: Ray's entry of the node.
-        task: the task. Its module is part of the project.
-        arguments: the arguments of the task.
+        answer: the result of a task of the project's code that needs no CPU and has the strategy `only_on` the node.
     """
 
-    def __init__(self, node: Mapping[str, Any], task: RemoteFunction, *arguments: Any) -> None:
+    def __init__(self, node: Mapping[str, Any], answer: ray.ObjectRef[Any]) -> None:
         self.node = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         self._until = time.monotonic() + ANSWER_SECONDS
-        on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        self._answer = task.options(num_cpus=0, scheduling_strategy=on_node).remote(*arguments)
+        self._answer = answer
 
     @property
     def ended(self) -> bool:

@@ -8,7 +8,7 @@ import secrets
 import ray
 
 from core.cluster.living_nodes import living_nodes
-from core.cluster.node_probe import NodeProbe, UnusableNodeError
+from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
 from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 
@@ -32,7 +32,8 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
     name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)
     try:
-        for key, probe in {key: NodeProbe(node, _read, store.root, name) for key, node in nodes.items()}.items():
+        answers = {key: _read.options(scheduling_strategy=only_on(key)).remote(store.root, name) for key in nodes}
+        for key, probe in {key: NodeProbe(nodes[key], answer) for key, answer in answers.items()}.items():
             try:
                 found = probe.answer()
             except UnusableNodeError as problem:
@@ -65,7 +66,7 @@ def check_storage_here(root: str, patience_s: float) -> None:
         raise ValueError(f"--storage {root}: the node {platform.node()} has no such sweep there. {STORAGE_HINT}")
 
 
-@ray.remote
+@ray.remote(num_cpus=0)
 def _read(root: str, name: str) -> bytes | str | None:
     try:
         return Store(root).read(name)

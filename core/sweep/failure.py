@@ -17,7 +17,7 @@ DEATH = re.compile(r"^The actor (?:is dead|died) because", re.M)
 """The line of Ray's message about a lost process that says more than its first line."""
 LOST_NODE = re.compile(
     r"its node has died|node was terminated|NODE_DIED|^The actor [0-9a-f]+ is unavailable|"
-    r"placement group corresponding to this Actor has been removed",
+    r"^The actor is not schedulable: .*placement group was removed",
     re.I,
 )
 """Ray's words for a node that is gone, one that does not answer, and one from which the driver withdrew the trial."""

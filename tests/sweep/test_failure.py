@@ -45,6 +45,10 @@ UNAVAILABLE = (
     "The actor f921845cbb13dd07998b853e01000000 is unavailable: The actor is temporarily unavailable: RpcError: RPC "
     "error: Socket closed rpc_code: 14. The task may or may not have been executed on the actor.\n"
 )
+WITHDRAWN = (
+    "The actor is not schedulable: Could not create the actor because its associated placement group was removed.\n"
+    "Required placement group 2e55161b43b7a04a367d91f0dd0501000000 is removed.\n"
+)
 
 
 def traceback(error: str, code: str = "raise_it()") -> str:
@@ -65,6 +69,7 @@ def traceback(error: str, code: str = "raise_it()") -> str:
         (FULL, "out of memory: Ray ended its process, because its node had hardly any memory left"),
         (DIED.format(line=LOST), "its node was lost or does not answer"),
         (UNAVAILABLE, "its node was lost or does not answer"),
+        (WITHDRAWN, "its node was lost or does not answer"),
         ("", "its workers died, and Ray kept no reason"),
     ],
 )

@@ -61,4 +61,4 @@ class JoinedNodes:
 
 @ray.remote(num_cpus=0)
 def _start() -> None:
-    """Nothing; that the task runs says enough."""
+    """Do nothing. That the task runs shows that the node can start a process of the project."""

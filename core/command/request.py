@@ -238,7 +238,8 @@ def _show_help(given: Mapping[str, Any], presets: Path, about: str, name: str, p
     def known() -> dict[str, str]:
         return {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
 
-    groups = with_values(name, preset, default_name(name, {}), earlier)
+    changes = {option: given[option] for option in (*OPTION_FIELDS, *ProtocolOptions.model_fields) if option in given}
+    groups = with_values(name, preset, default_name(name, changes), earlier)
     lists = {
         "presets": ("the presets that come with the project", known),
         "over-epochs": ("numbers that change over the epochs, one word each", lambda: OVER_EPOCHS),

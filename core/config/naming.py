@@ -45,7 +45,10 @@ def describe(factors: Mapping[str, Any]) -> str:
 
 
 def setting_name(cell: Mapping[str, Any]) -> str:
-    """The name of a cell in a sweep whose options do not vary, such as ``trades on digits``; ``all`` if simulated."""
+    """The name of a cell in a sweep whose options do not vary, such as ``trades on digits``.
+
+    A simulated cell has neither a method nor a data set; its name is ``all``.
+    """
     return " on ".join(str(cell[name]) for name in ("method", "dataset") if name in cell) or "all"
 
 

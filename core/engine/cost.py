@@ -48,7 +48,10 @@ def _forward_flop(options: ModelOptions, shape: Shape) -> int:
 
 
 def verdict_forwards(protocol: ProtocolOptions) -> int:
-    """Cost of the attacks on one checkpoint, in forwards of one image per attacked image, if no image falls."""
+    """Cost of the attacks on one checkpoint, in forwards of one image per attacked image.
+
+    It is an upper bound: no image falls, and Square proposes no square twice, which it often does on 8x8 pixels.
+    """
     steps = 1 + protocol.eval_steps + 50 * protocol.pgd50_restarts
     squares = 2 if protocol.both_squares else 1
     judged = 3 + squares + protocol.pgd50_restarts  # clean, FGSM, PGD-10, Square, and PGD-50 after each restart

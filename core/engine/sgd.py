@@ -16,6 +16,9 @@ class Sgd:
     ``torch.optim.SGD`` imports ``torch._dynamo``, sympy and 900 other modules when it is created. This takes as long as
     the import of torch, and every process that trains would pay for it before its first epoch.
 
+    With loss scaling on a GPU, torch's scaler waits for the device once per step, because only torch's own optimiser
+    tells it that the kernel can divide by the scale.
+
     Attributes:
         param_groups: one group, in the form of torch's optimisers; ``lr`` and ``momentum`` may change between steps.
         state: ``momentum_buffer`` of each parameter; empty for a momentum that is always 0.

@@ -34,8 +34,8 @@ class Crashes:
     """Remembers the crashes since the last epoch of each node, of each trial and of the sweep.
 
     Crashes of different trials on one node, with no epoch in between, count against the node. Further crashes of
-    one trial on the same node count against the node too, as long as another node could hold the trial: what they
-    say of the trial, its first crash there has said. The loss of a node is not a crash.
+    one trial on the same node count against the node too, as long as another node could hold the trial. Only its
+    first crash there counts against the trial. The loss of a node is not a crash.
 
     Args:
         limit: number of crashes in succession, with no epoch of any trial in between, after which the sweep stops.

@@ -11,23 +11,27 @@
 # UNMASK_RESTARTS: largest number of restarts in sequence after runs of less than 10 minutes, 20 without it.
 set -uo pipefail
 first=${UNMASK_PAUSE_S:-10} most=${UNMASK_RESTARTS:-20}
-long=600 pause=$first restarts=0 incomplete=0 stopped= child=
+long=600 pause=$first restarts=0 incomplete=0 stopped= child= passed=
 
 stop() {
   stopped=1
-  [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
+  [ -z "$child" ] || { passed=1; kill -TERM "$child" 2>/dev/null; }
 }
 trap stop TERM INT
 
 # Run a command and wait for it. A command in the foreground would delay the signals until it has ended.
 run() {
-  local code
+  local code started
+  child= passed=
   "$@" &
-  child=$!
-  # The signal came before the command had started. Bash's new process ignores signals until it has become the command.
-  while [ -n "$stopped" ] && kill -TERM "$child" 2>/dev/null; do
-    sleep 0.1
+  started=$!
+  # Bash's new process ignores signals until it has become the command, whose command line is not that of this script.
+  while cmp -s "/proc/$$/cmdline" "/proc/$started/cmdline"; do
+    sleep 0.01
   done
+  child=$started
+  # A signal that came before this moment was not passed on. A second one would disturb how the command ends.
+  [ -z "$stopped" ] || [ -n "$passed" ] || kill -TERM "$child" 2>/dev/null
   wait "$child"
   code=$?
   while kill -0 "$child" 2>/dev/null; do # a signal has ended `wait` before the command has ended

@@ -116,7 +116,7 @@ def test_ctrl_c_counts_when_training_is_over(undisturbed: Sweep) -> None:
 def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> None:
     printed = undisturbed.run("--name", "tiny", "--seeds", "2", "--epochs", "41", "--fosc-threshold", "2", code=2)
     assert "epochs: 40 stored, 41 given" in printed
-    assert "protocol fosc_threshold: 1.5 stored, 2.0 given" in printed
+    assert "protocol fosc_threshold: 1.2 stored, 2.0 given" in printed
 
 
 def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks_no_name(

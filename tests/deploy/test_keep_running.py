@@ -104,14 +104,19 @@ def test_pauses_grow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("state", ["running", "in a pause"])
+@pytest.mark.parametrize("state", ["running", "just started", "in a pause"])
 def test_a_signal_ends_the_command_and_the_script(tmp_path: Path, number: signal.Signals, state: str) -> None:
-    """The command, like a sweep, needs time to end."""
+    """The command, like a sweep, needs time to end.
+
+    With ``just started``, each command of the script takes 50 ms, and the signal comes while it starts the command.
+    """
+    slow = tmp_path / "slow.sh"
+    slow.write_text("case $0 in *keep-running.sh) set -T; trap 'sleep 0.05' DEBUG ;; esac")
     code = "trap 'sleep 0.3; echo saved; exit 130' TERM; echo ready; for i in {1..600}; do sleep 0.1; done"
-    command = ["bash", "-c", code if state == "running" else "echo ready; exit 4"]
+    command = ["bash", "-c", code if state != "in a pause" else "echo ready; exit 4"]
     process = subprocess.Popen(
         ["bash", str(SCRIPT), *command],
-        env={**os.environ, "UNMASK_PAUSE_S": "600"},
+        env={**os.environ, "UNMASK_PAUSE_S": "600", **({"BASH_ENV": str(slow)} if state == "just started" else {})},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -124,8 +129,12 @@ def test_a_signal_ends_the_command_and_the_script(tmp_path: Path, number: signal
         if state == "in a pause":
             assert "starts again in 600 s" in process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(20) == INTERRUPTED
-        assert process.stdout.read() == ("saved\n" if state == "running" else "")
+        try:
+            assert process.wait(20) == INTERRUPTED
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.stdout.read() == ("" if state == "in a pause" else "saved\n")
 
 
 @pytest.fixture

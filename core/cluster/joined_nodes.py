@@ -7,6 +7,7 @@ from collections.abc import Collection
 from contextlib import suppress
 
 import ray
+from ray.util.placement_group import PlacementGroup
 
 from core.cluster.jobs import UNANSWERED
 from core.cluster.living_nodes import living_nodes
@@ -30,7 +31,7 @@ class JoinedNodes:
     def __init__(self, known: Collection[str]) -> None:
         self._known = set(known)
         self._probes: dict[str, NodeProbe] = {}
-        self._unusable: set[str] = set()
+        self._unusable: dict[str, PlacementGroup] = {}
         self._looked = time.monotonic()
 
     def look(self) -> list[str]:
@@ -48,14 +49,14 @@ class JoinedNodes:
                 self._probes.pop(key).answer()
             except UnusableNodeError as problem:
                 lines.append(str(problem))
-                keep_trials_off([key])
-                self._unusable.add(key)
+                self._unusable |= keep_trials_off([key])
             except ray.exceptions.RayError:
                 continue  # The node has left.
         with suppress(*UNANSWERED):  # Otherwise the next look tries again.
-            for key in set(self._unusable):
-                withdraw_trials(key)
-                self._unusable.remove(key)
+            for key, reservation in list(self._unusable.items()):
+                # Another trial may come to the node before Ray has placed the reservation.
+                if key not in nodes or withdraw_trials(key, reservation):
+                    del self._unusable[key]
         return lines
 
 

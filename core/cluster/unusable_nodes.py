@@ -15,15 +15,17 @@ ANSWER_S = 5
 """Seconds to wait for the State API, because the driver does nothing else meanwhile."""
 
 
-def keep_trials_off(unusable: Collection[str]) -> None:
+def keep_trials_off(unusable: Collection[str]) -> dict[str, PlacementGroup]:
     """Reserve all CPUs and GPUs of nodes, given by their ids, until the driver ends.
 
     A trial that Ray places on such a node would wait for ever. A placement group reserves without a process.
+
+    Returns:
+        The placement group of each of these nodes that has CPUs or GPUs.
     """
     nodes = living_nodes()
-    for node in unusable:
-        if node in nodes and (amounts := _computing(nodes[node]["Resources"])):
-            keep_free(amounts, node)
+    amounts = {node: _computing(nodes[node]["Resources"]) for node in unusable if node in nodes}
+    return {node: keep_free(needed, node) for node, needed in amounts.items() if needed}
 
 
 def require_usable_nodes(unusable: Collection[str]) -> None:
@@ -36,21 +38,30 @@ def require_usable_nodes(unusable: Collection[str]) -> None:
         raise ValueError("no node of the cluster can be used for trials, for the reasons above")
 
 
-def withdraw_trials(node: str) -> None:
+def withdraw_trials(node: str, reservation: PlacementGroup) -> bool:
     """Remove the placement groups of this driver's trials on a node that has started no process.
 
     Ray Tune then takes the trials for failed, and places them again. A group with a running process stays.
 
+    Args:
+        node: id of the node.
+        reservation: the group that keeps trials off the node, once Ray has placed it.
+
+    Returns:
+        True if Ray had placed the reservation, after which no further trial can come to the node.
+
     Raises:
         One of `core.cluster.jobs.UNANSWERED`: the State API does not answer.
     """
-    mine = this_job()
+    mine, reserved = this_job(), False
     used = {actor.placement_group_id for actor in actors(mine, ANSWER_S) if actor.state == "ALIVE"}
     for group in placement_groups(ANSWER_S):
+        reserved |= group.placement_group_id == reservation.id.hex() and group.state == "CREATED"
         if group.creator_job_id != mine or group.name.startswith(KEPT_FREE) or group.placement_group_id in used:
             continue
         if any(bundle["node_id"] == node for bundle in group.bundles or ()):
             remove_placement_group(PlacementGroup(ray.PlacementGroupID.from_hex(group.placement_group_id)))
+    return reserved
 
 
 def _computing(resources: dict[str, float]) -> dict[str, float]:

@@ -57,6 +57,26 @@ def test_the_weights_are_those_of_torchs_optimiser_bit_for_bit() -> None:
     assert torch.equal(one.unused, before.unused)
 
 
+def test_with_loss_scaling_an_overflow_skips_the_step_and_the_weights_are_those_of_torchs_optimiser() -> None:
+    one, other = networks()
+    before = copy.deepcopy(one)
+    torchs = theirs(other)
+    for weight in other.parameters():  # torch's kernel would leave new momentum uninitialised after the overflow
+        torchs.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+    for model, optimizer in ((one, ours(one)), (other, torchs)):
+        scaler, data = torch.amp.GradScaler("cpu", init_scale=2.0**10), torch.Generator().manual_seed(1)
+        for factor in (float("inf"), 1.0, 1.0):
+            optimizer.zero_grad()
+            loss = model(torch.randn(8, 5, generator=data)).square().mean() * factor
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            if factor > 1:
+                assert same(model, before)
+    assert same(one, other)
+    assert not same(one, before)
+
+
 def test_an_optimiser_that_never_has_momentum_keeps_no_buffers() -> None:
     one, other = networks()
     optimizer = ours(one, momentum=0.0)

@@ -107,7 +107,9 @@ def test_trials_in_which_healing_did_nothing_are_counted(
     earlier: list[TrialRecord], again: list[TrialRecord], trial: Make
 ) -> None:
     """Only the healed trial has had noise."""
-    said = "In 1 of 2 fixed trials healing did nothing, because FOSC was never above the threshold."
+    said = (
+        "In 1 of 2 fixed trials healing did nothing, because FOSC was never above the threshold before the last epoch."
+    )
     assert said in healing_table(compare(earlier, again)).caption
     assert "did nothing" not in healing_table(compare(earlier, again[1:])).caption
 

@@ -25,7 +25,7 @@ FAULTS, COSTLY, SEED = 200, 10, 0
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options for the number of faults, their kinds, and the seed of their schedule."""
     parser.addoption("--faults", type=int, default=FAULTS, help="number of faults in the chaos run")
-    parser.addoption("--costly", type=int, default=COSTLY, help="number of faults among them that lose work")
+    parser.addoption("--costly", type=int, help=f"number of faults among them that lose work (default: {COSTLY})")
     parser.addoption("--all-kinds", action="store_true", help="all kinds of faults, in proportion")
     parser.addoption(
         "--fault-kinds", default="", metavar="WORDS", help="only these kinds: words of their names, with commas between"
@@ -63,7 +63,9 @@ def aftermath(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 def _planned(config: pytest.Config) -> list[tuple[Kind, Random]]:
     # Without this folder on the command line, pytest does not know its options.
     faults, seed = config.getoption("--faults", FAULTS), config.getoption("--chaos-seed", SEED)
-    words = config.getoption("--fault-kinds", "")
+    words, costly = config.getoption("--fault-kinds", ""), config.getoption("--costly", None)
     if words or config.getoption("--all-kinds", False):
+        if costly is not None:
+            raise pytest.UsageError("--costly has no effect with --all-kinds or --fault-kinds")
         return schedule(faults, seed, kinds_named(words))
-    return cheap_schedule(faults, seed, config.getoption("--costly", COSTLY))
+    return cheap_schedule(faults, seed, COSTLY if costly is None else costly)

@@ -79,7 +79,7 @@ def _caption(comparison: HealingComparison) -> str:
     if comparison.untouched:
         lines.append(
             f"In {comparison.untouched} of {comparison.recovered.n} {comparison.arm} trials healing did nothing, "
-            "because FOSC was never above the threshold."
+            "because FOSC was never above the threshold before the last epoch."
         )
     if comparison.stopped:
         lines.append(f"{comparison.stopped} unstable trials were stopped early: their last epoch is that of the alarm.")

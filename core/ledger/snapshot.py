@@ -97,8 +97,9 @@ def stored_sweep(storage: str, sweep: str, option: str = "--sweep") -> Ledger:
     parent = Store(storage)
     ledger = Ledger(parent.child(sweep), sweep)
     if read_description(ledger.store) is None:
-        known = ", ".join(name for name in parent.folders() if read_description(parent.child(name))) or "none"
-        raise ValueError(f"{option} {sweep}: there is no such sweep in {storage}; known are {known}")
+        known = ", ".join(name for name in parent.folders() if read_description(parent.child(name)))
+        others = f"known are {known}" if known else "no sweep is stored there, and --storage names another place"
+        raise ValueError(f"{option} {sweep}: there is no such sweep in {storage}; {others}")
     return ledger
 
 

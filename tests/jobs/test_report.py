@@ -263,7 +263,7 @@ def test_the_storage_is_enough(tracked: Tracked, dead_server: str, uri: str, cap
     "flags, message",
     [
         (["--sweep", "nix"], "--sweep nix: there is no such sweep in .*; known are .*tiny"),
-        (["--sweep", "tiny", "--storage", "empty"], "there is no such sweep in .*empty; known are none"),
+        (["--sweep", "tiny", "--storage", "empty"], "there is no such sweep in .*empty; no sweep is stored there"),
         ([], "--sweep is missing"),
         (["--sweep", "tiny", "--label", "odd"], "--label odd: must be any, overestimation"),
         (["--sweep", "tiny", "--interval", "wald"], "--interval wald: must be blaker"),

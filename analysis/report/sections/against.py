@@ -61,7 +61,7 @@ def _table(
     besides = [{name: change for name, change in pair.changed.items() if name not in shared} for pair in pairs]
     rows = [
         [
-            describe(pair.factors) or "all",
+            describe(pair.factors) or pair.here.setting,
             pair.conclusion,
             _changes(changes) or NOTHING,
             _rate(pair.here),

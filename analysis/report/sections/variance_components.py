@@ -7,7 +7,6 @@ from analysis.report.context import ReportContext
 from analysis.report.formatting import format_rate
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
-from core.config.naming import describe
 
 
 def variance_sections(context: ReportContext) -> list[Section]:
@@ -22,21 +21,22 @@ def variance_sections(context: ReportContext) -> list[Section]:
         "Trials of a group share the pinned seeds and are not independent; clustered intervals of the rates allow for "
         "that."
     )
+    rows = [_row(context.cell_names[share.cell_id], share) for share in shares]
     header = ("question", "cell", "groups", "trials", "share of variance", "p")
     return [
         Section(
             "variance",
             "Sources of randomness",
             "Trials that share the seed of a random stream agree as far as this stream decides the outcome.",
-            tables=[TextTable(header, [_row(share) for share in shares], 2, caption)],
+            tables=[TextTable(header, rows, 2, caption)],
         )
     ]
 
 
-def _row(share: VarianceShare) -> list[str]:
+def _row(cell: str, share: VarianceShare) -> list[str]:
     return [
         share.question,
-        describe(share.factors) or "all",
+        cell,
         str(share.groups),
         str(share.trials),
         format_rate(share.share, share.interval),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -54,11 +55,8 @@ class GradientProbe:
             The l2 norms before the step, such as ``w_norm``, ``ce_norm`` and ``kl_norm`` (eqs. 4-6), and the ``cosine``
             of the gradients before and after the step (eq. 7).
         """
-        statistics = [buffer.clone() for buffer in self.model.buffers()]
-        after = self._gradient(self.loss())
-        with torch.no_grad():
-            for buffer, saved in zip(self.model.buffers(), statistics, strict=True):
-                buffer.copy_(saved)
+        with unchanged_statistics(self.model):
+            after = self._gradient(self.loss())
         before = torch.stack(list(self.gradients.values())).sum(0)
         norms: Row = {f"{name}_norm": float(g.norm()) for name, g in self.gradients.items()}
         return {"w_norm": float(before.norm()), **norms, "cosine": float(gradient_cosine(before, after))}
@@ -68,3 +66,13 @@ class GradientProbe:
         scale = self.precision.scaler.get_scale()
         share = loss * (self.weight / self.ranks.workers * scale)
         return self.ranks.sum(flat_gradient(share, self.weights)) / scale
+
+
+@contextmanager
+def unchanged_statistics(model: nn.Module) -> Iterator[None]:
+    """Context after which the BatchNorm statistics are those of before."""
+    statistics = [buffer.clone() for buffer in model.buffers()]
+    yield
+    with torch.no_grad():
+        for buffer, saved in zip(model.buffers(), statistics, strict=True):
+            buffer.copy_(saved)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from core.config.learning_rate import rates
 from core.config.over_epochs import plain
 from core.data.image_set import ImageSet
 from core.engine.batches import iterate_epoch
-from core.engine.gradient_probe import GradientProbe
+from core.engine.gradient_probe import GradientProbe, unchanged_statistics
 from core.engine.precision import Precision
 from core.engine.ranks import CPU, Ranks
 from core.engine.seeding import Streams
@@ -221,7 +223,8 @@ class Trainer:
         with self.precision.autocast():
             objective = self.method.objective(self, batch, found)
         if self.probe:
-            self.probe.before(objective)
+            with self._differentiable_often(objective, batch, found) as parts:
+                self.probe.before(parts)
         self.optimizer.zero_grad()
         # The loss is this rank's share of the global mean. The sum over ranks is the gradient of a single rank.
         share = objective.total * (batch.weight / self.ranks.workers)
@@ -248,10 +251,29 @@ class Trainer:
     def _probe(self, batch: Batch) -> GradientProbe:
         def loss() -> Tensor:
             found = self.method.attack(self, batch)
-            with self.precision.autocast():
+            with self._uncompiled(), self.precision.autocast():
                 return self.method.objective(self, batch, found).total
 
         return GradientProbe(self.model, self.ranks, self.precision, batch.weight, loss)
+
+    @contextmanager
+    def _differentiable_often(self, objective: Objective, batch: Batch, found: Found) -> Iterator[Objective]:
+        """The objective, computed again if the network is compiled, because torch then allows a single backward."""
+        if not self.cell.training.compile:
+            yield objective
+            return
+        with self._uncompiled(), unchanged_statistics(self.model):
+            with self.precision.autocast():
+                again = self.method.objective(self, batch, found)
+            yield again
+
+    @contextmanager
+    def _uncompiled(self) -> Iterator[None]:
+        compiled, self.network = self.network, self.model
+        try:
+            yield
+        finally:
+            self.network = compiled
 
     def _maybe_compiled(self, network: nn.Module) -> nn.Module:
         return torch.compile(network) if self.cell.training.compile else network  # type: ignore[return-value]

@@ -63,7 +63,7 @@ class InBucket:
         }
 
     def await_checkpoint(self) -> None:
-        client = self.server.client()  # The creation of a client takes long.
+        client = self.server.client()
 
         def stored() -> bool:
             listed = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])

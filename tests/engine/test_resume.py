@@ -18,6 +18,7 @@ from core.engine.filenames import RECORD, RESUME
 from core.engine.trial import Cadence
 from core.models import build_model
 from core.records import TrialRecord
+from tests.engine import rank
 from tests.engine.start_rank import start_rank
 
 Runner = Callable[..., TrialRecord]
@@ -136,14 +137,16 @@ def test_stored_weights_are_the_named_epochs_and_need_no_pickle(
 def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], tmp_path: Path) -> None:
     cell = make_cell(epochs=20, augment="crop-flip").flat()
 
-    def start(folder: str) -> subprocess.Popen[bytes]:
+    def files(folder: str) -> tuple[Path, Path]:
         jobs, out = tmp_path / f"{folder}.jobs", tmp_path / f"{folder}.json"
         protocol = {"verdict_images": 20, "square_queries": 5}
         jobs.write_text(json.dumps([{"cell": cell, "folder": folder, "protocol": protocol}]))
-        return start_rank("0", "1", "-", jobs, out)
+        return jobs, out
 
-    def finish(folder: str) -> dict[str, Any]:
-        assert start(folder).wait(900) == 0
+    def start(folder: str) -> subprocess.Popen[bytes]:
+        return start_rank("0", "1", "-", *files(folder))
+
+    def result(folder: str) -> dict[str, Any]:
         (record,) = json.loads((tmp_path / f"{folder}.json").read_text())
         return record
 
@@ -158,7 +161,9 @@ def test_kill_9_in_mid_training_leaves_no_trace(make_cell: Callable[..., Cell], 
             time.sleep(0.01)
         killed.kill()
         assert killed.wait() == -9
-    broken, whole = finish("killed"), finish("whole")
+    assert start("killed").wait(900) == 0
+    rank.main(0, 1, "-", *files("whole"))  # a trial that nobody kills needs no process of its own
+    broken, whole = result("killed"), result("whole")
     assert broken["attempts"] == 3
     assert broken["checkpoints"] == whole["checkpoints"]
     assert broken["verdict"] == whole["verdict"]

@@ -19,6 +19,8 @@ from tests.hosts.network import Network
 RAY = str(Path(sys.executable).with_name("ray"))
 PORT, DASHBOARD = 6379, 8265
 OBJECT_STORE = 200 * 2**20
+FRUGAL = (f"--object-store-memory={OBJECT_STORE}", "--include-log-monitor=false")
+"""Options of each host's ``ray start``. The log monitor reads what the workers print, for drivers that show it."""
 
 
 class RayCluster:
@@ -50,17 +52,13 @@ class RayCluster:
     def start(self) -> None:
         """Start Ray on all hosts."""
         options = ("--head", f"--port={PORT}", "--num-cpus=0", f"--dashboard-host={self.head.address}")
-        self.ray(self.head, "start", *options, f"--object-store-memory={OBJECT_STORE}")
+        self.ray(self.head, "start", *options, *FRUGAL)
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.join, self.workers))
 
     def join(self, worker: Host) -> None:
         """Start Ray on a worker, for the first time or after it was switched off and on."""
-        self.ray(
-            worker,
-            *("start", f"--address={self.head.address}:{PORT}", f"--num-cpus={self.cpus}"),
-            f"--object-store-memory={OBJECT_STORE}",
-        )
+        self.ray(worker, "start", f"--address={self.head.address}:{PORT}", f"--num-cpus={self.cpus}", *FRUGAL)
 
     def ray(self, host: Host, *arguments: str, check: bool = True, timeout: float = 120) -> str:
         """Run Ray's command line on a host."""

@@ -48,6 +48,32 @@ def mlflow_server(postgres: Postgres, tmp_path: Path) -> Iterator[MlflowServer]:
 
 
 @pytest.fixture(scope="session")
+def running_mlflow(empty_store: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """The server of `shared_mlflow`."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    (folder / "server.db").write_bytes(empty_store)
+    with MlflowServer(folder, f"sqlite:///{folder}/server.db") as server:
+        yield server
+
+
+@pytest.fixture
+def shared_mlflow(running_mlflow: MlflowServer) -> Iterator[MlflowServer]:
+    """An MLflow server without authentication, whose start takes seconds of a processor, shared by all tests.
+
+    It uses sqlite, which suffices for one client. For each test it is without the project's experiment. A test must
+    leave it running.
+    """
+    from mlflow import MlflowClient
+
+    from core.tracking.store import EXPERIMENT
+
+    yield running_mlflow
+    client = MlflowClient(running_mlflow.uri)
+    if used := client.get_experiment_by_name(EXPERIMENT):
+        client.rename_experiment(used.experiment_id, f"used {used.experiment_id}")
+
+
+@pytest.fixture(scope="session")
 def shared_ray() -> Iterator[SharedRay]:
     """A Ray cluster shared by all tests. A test must not kill its processes and must let its own drivers end."""
     with SharedRay() as cluster:

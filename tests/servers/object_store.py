@@ -80,6 +80,7 @@ class ObjectStore(Server):
         }
         self.folder, self.host, self.port = folder, host, free_port(host)
         self.endpoint = f"http://{host}:{self.port}"
+        self._clients: dict[tuple[str, str], Any] = {}
         self._configuration = folder / "ceph.conf"
         self._monitor = self._ceph("ceph-mon", "-f", "-i", "a")
         self._disk = self._ceph("ceph-osd", "-f", "-i", "0")
@@ -97,7 +98,13 @@ class ObjectStore(Server):
         }
 
     def client(self, access_key: str | None = None, secret_key: str | None = None) -> Any:
-        """A boto3 client with the account's keys or other keys."""
+        """A boto3 client with the account's keys or other keys, one per key, because its creation takes long."""
+        keys = access_key or self.access_key, secret_key or self.secret_key
+        if keys not in self._clients:
+            self._clients[keys] = self._make_client(*keys)
+        return self._clients[keys]
+
+    def _make_client(self, access_key: str, secret_key: str) -> Any:
         import boto3  # The import is slow, and every test run imports this file.
         from botocore.config import Config
 
@@ -105,8 +112,8 @@ class ObjectStore(Server):
             "s3",
             endpoint_url=self.endpoint,
             region_name=self.region,
-            aws_access_key_id=access_key or self.access_key,
-            aws_secret_access_key=secret_key or self.secret_key,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             config=Config(request_checksum_calculation="when_required", response_checksum_validation="when_required"),
         )
 

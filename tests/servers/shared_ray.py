@@ -66,6 +66,7 @@ class SharedRay:
             [
                 *(RAY, "start", "--head", *ports),
                 *(f"--num-cpus={CPUS}", f"--temp-dir={self._folder}", "--disable-usage-stats"),
+                "--include-log-monitor=false",  # no driver of the tests shows what the workers print
             ],
             env={**os.environ, **self.environment, "OMP_NUM_THREADS": "1", self.mark[0]: self.mark[1]},
             capture_output=True,

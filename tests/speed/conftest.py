@@ -9,6 +9,7 @@ import torch
 
 from core.config import build_sweep, load_preset
 from jobs.benchmark import tabulate
+from jobs.speed import subjects
 from jobs.speed.result import Settings
 
 PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
@@ -17,6 +18,14 @@ PRESETS = Path(__file__).parents[2] / "jobs" / "presets"
 def count_rows(records: Sequence[Any], path: Path) -> None:
     """A replacement of the analysis that reads all rows and writes a file."""
     path.write_text(str(sum(len(record.trace) for record in records)))
+
+
+@pytest.fixture
+def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-18 on small images, which take little time."""
+    small = {"image_size": 8, "classes": 5, "validation_images": 20, "attack_steps": 1}
+    monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
+    monkeypatch.setattr(subjects, "feasible_batch", lambda settings: 4)
 
 
 @pytest.fixture

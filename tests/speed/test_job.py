@@ -9,6 +9,7 @@ from jobs.benchmark import main
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("small_resnet")
 def test_prints_and_writes_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "benchmark.json"
     assert main(["--only", "data-path", "--repeats", "1", "--seconds", "0.001", "--json", str(path)]) == 0

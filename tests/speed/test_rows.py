@@ -31,17 +31,11 @@ from jobs.speed.start_up import start_up_costs
 from jobs.speed.trades_step import resnet_steps, small_cnn_steps
 from jobs.speed.verdict_agreement import summarise, verdict_agreement
 
+pytestmark = pytest.mark.usefixtures("small_resnet")
+
 ARTIFACTS = 4
 """Files of a finished trial in MLflow."""
 MakeSettings = Callable[..., Settings]
-
-
-@pytest.fixture(autouse=True)
-def small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ResNet-18 on small images, which take little time."""
-    small = {"image_size": 8, "classes": 5, "validation_images": 20, "attack_steps": 1}
-    monkeypatch.setattr(subjects, "RESNET_OPTIONS", {**subjects.RESNET_OPTIONS, **small})
-    monkeypatch.setattr(subjects, "feasible_batch", lambda settings: 4)
 
 
 def check(results: list[Result], row: str, number: int) -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -97,19 +96,16 @@ def test_a_server_that_refuses_is_not_waited_for(console: Console, strange: Thre
 def test_servers_that_come_back_are_used(
     console: Console,
     object_store: ObjectStore,
-    empty_store: bytes,
-    tmp_path: Path,
+    shared_mlflow: MlflowServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "mlflow.db").write_bytes(empty_store)
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
     bucket = object_store.make_bucket()
     away = {"storage", "mlflow"}
     with (
-        MlflowServer(tmp_path, f"sqlite:///{tmp_path}/mlflow.db") as mlflow,
         proxy(object_store, lambda *_: AWAY if "storage" in away else PASS) as endpoint,
-        proxy(mlflow, lambda *_: AWAY if "mlflow" in away else PASS) as uri,
+        proxy(shared_mlflow, lambda *_: AWAY if "mlflow" in away else PASS) as uri,
     ):
 
         def come_back() -> None:

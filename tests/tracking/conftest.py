@@ -154,14 +154,6 @@ def dead_server() -> str:
 
 
 @pytest.fixture
-def server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
-    """An MLflow server without authentication. It uses sqlite, which suffices for one client and starts faster."""
-    (tmp_path / "server.db").write_bytes(empty_store)
-    with MlflowServer(tmp_path, f"sqlite:///{tmp_path}/server.db") as running:
-        yield running
-
-
-@pytest.fixture
 def auth_server(empty_store: bytes, tmp_path: Path) -> Iterator[MlflowServer]:
     """An MLflow server on sqlite that requires a name and a password."""
     (tmp_path / "server.db").write_bytes(empty_store)

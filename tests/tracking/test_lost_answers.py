@@ -13,8 +13,6 @@ from mlflow.entities import Run
 
 from core.tracking import SweepTracker, prepare_store
 from core.tracking.runs import SweepRuns
-from core.tracking.store import EXPERIMENT
-from tests.servers import MlflowServer
 from tests.servers.proxy import LATE, LOSE_ANSWER, PASS, proxy
 
 Driver = Callable[..., SweepTracker]
@@ -48,24 +46,11 @@ def faults() -> Faults:
     return Faults()
 
 
-@pytest.fixture(scope="module")
-def running(empty_store: bytes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real MLflow server, which takes seconds of a processor to start, for all tests of this file."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "server.db").write_bytes(empty_store)
-    with MlflowServer(folder, f"sqlite:///{folder}/server.db") as server:
-        yield server
-
-
 @pytest.fixture
-def uri(running: Any, faults: Faults) -> Iterator[str]:
+def uri(shared_mlflow: Any, faults: Faults) -> Iterator[str]:
     """The address of a proxy in front of the server, in which the project's experiment does not exist yet."""
-    with proxy(running, faults) as address:
+    with proxy(shared_mlflow, faults) as address:
         yield address
-    client = MlflowClient(running.uri)
-    used = client.get_experiment_by_name(EXPERIMENT)
-    assert used is not None
-    client.rename_experiment(used.experiment_id, f"used {used.experiment_id}")
 
 
 def check_one_run_each(uri: str, sample: type, trials: list[Any], epochs: int) -> None:

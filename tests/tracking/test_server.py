@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ Driver = Callable[..., SweepTracker]
 
 
 def test_a_server_killed_in_mid_sweep_loses_and_doubles_nothing(
-    server: Any, driver: Driver, sample: type, tmp_path: Path
+    shared_mlflow: Any, driver: Driver, sample: type
 ) -> None:
+    server = shared_mlflow
     uri = prepare_store(server.uri + "/")
     assert uri == server.uri
     trials = [sample.trial(seed) for seed in range(3)]
@@ -42,7 +42,8 @@ def test_a_server_killed_in_mid_sweep_loses_and_doubles_nothing(
         assert sample.history(uri, run, "train/loss") == [(e, 1 / e + trial.seed) for e in range(1, 7)]
         assert len(sample.history(uri, run, "val/fosc")) == 6
     assert [sample.run(uri, trial).info.status for trial in trials] == ["FINISHED", "FAILED", "RUNNING"]
-    assert (tmp_path / "artifacts").is_dir(), "artifacts go through the server"
+    (finished,) = (server.log.parent / "artifacts").glob(f"*/{sample.run(uri, trials[0]).info.run_id}/artifacts")
+    assert (finished / "record.json").is_file(), "artifacts go through the server"
 
 
 def test_basic_auth_by_environment(

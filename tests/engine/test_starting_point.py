@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 import torch
 
+from core.checkpoints.inputs import require_inputs, with_inputs
+from core.checkpoints.starting_weights import read_starting_point
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.config.plugins import load_plugin
 from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
-from core.engine.starting_point import read_starting_point
 from core.engine.trial import Cadence, TrialContext, run_trial
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import CorruptFileError, Store
-from core.sweep.inputs import require_inputs, with_inputs
 from core.verdict import censor
 from tests import tiny
 from tests.plugin_tables import printed_plugin

@@ -196,7 +196,7 @@ def test_what_cannot_be_started_from_is_one_clear_error(
         named(sweep_of(make_cell(start_from="before"), seeds=3), tmp_path)
     with pytest.raises(ValueError, match=f"no finished trial {cell_id}-0-init4"):
         named(sweep_of(make_cell(start_from="before"), pin_groups=({"init": 4},)), tmp_path)
-    with pytest.raises(ValueError, match=r"call core\.sweep\.inputs\.with_inputs"):
+    with pytest.raises(ValueError, match=r"call core\.checkpoints\.inputs\.with_inputs"):
         require_inputs(sweep_of(make_cell(start_from="before")))
 
 

@@ -68,7 +68,8 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
         from core.data.load import load_dataset
-        from core.engine.trial import Cadence, TrialContext, run_trial
+        from core.engine.trial import run_trial
+        from core.engine.trial_context import Cadence, TrialContext
         from core.storage import Fence, Store
 
     patience_s = task["patience_s"]

@@ -17,7 +17,8 @@ from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.config.plugins import load_plugin
 from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import CorruptFileError, Store

@@ -17,7 +17,8 @@ from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.data.extra import with_extra
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.ledger import Ledger
 from core.storage import Store, s3
 from tests import tiny

@@ -21,7 +21,7 @@ from core.records import TrialRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-LOAD_CHECKPOINT = "core.evaluation.checkpoint:load_checkpoint"
+LOAD_CHECKPOINT = "core.checkpoints.checkpoint:load_checkpoint"
 """Imports torch, and is therefore imported when a network is loaded."""
 
 

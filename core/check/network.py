@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from core.check.options import NetworkOptions
+from core.checkpoints.checkpoint import load_checkpoint, locate
 from core.config import Cell, ModelOptions, Shape
 from core.config.models import find_model
-from core.evaluation.checkpoint import load_checkpoint, locate
 from core.models import build_model
 
 STATE_KEYS = ("state_dict", "model_state_dict", "model")

@@ -144,7 +144,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     if "indifference" in given and "until_decided" not in given:
         raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
     if not given.get("dry_run"):
-        from core.sweep.inputs import with_inputs
+        from core.checkpoints.inputs import with_inputs
 
         sweep = with_inputs(sweep, storage, data_root(run.data_dir))
     dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None

@@ -2,83 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from core.config import ProtocolOptions, Trial
 from core.config.cell import digest
-from core.config.protocol import with_defaults
-from core.data.feasibility import feasibility
-from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset
 from core.engine.attempts import AttemptFile, Attempts
 from core.engine.checkpoint_writer import CheckpointWriter
 from core.engine.determinism import deterministic
 from core.engine.device import peak_memory
 from core.engine.epoch_row import finite, gradient_means, validation_row
-from core.engine.filenames import RECORD, RESUME
+from core.engine.filenames import RESUME
 from core.engine.placebo import change_by_rounding
-from core.engine.provenance import hardware, provenance
-from core.engine.ranks import Ranks
+from core.engine.provenance import provenance
+from core.engine.record_file import RecordFile
 from core.engine.resume import ResumeFiles
 from core.engine.seeding import Streams
-from core.engine.selection import Weights, copy_weights, is_masked
-from core.engine.starting_point import StartingPoint
+from core.engine.selection import is_masked
 from core.engine.trainer import Trainer
+from core.engine.trial_context import TrialContext
 from core.engine.trial_state import TrialState, unpack
 from core.engine.verdict_measurement import VerdictMeasurement
 from core.models import build_model
-from core.records import Row, TrialRecord, Verdict, read_record
-from core.storage import CorruptFileError, Store
+from core.records import Row, TrialRecord, Verdict
+from core.storage import CorruptFileError
 from core.verdict import build_detector, censor
-
-Report = Callable[[int, list[Row], bool], None]
-"""Called with the last epoch, the rows since the last call, and whether the trial is decided and about to end.
-
-All ranks call it at the same points of the trial."""
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """Seconds between reports and between checkpoints. Several short epochs share one report.
-
-    `CheckpointWriter` explains ``checkpoint_s``.
-    """
-
-    report_s: float = 1.0
-    checkpoint_s: float = 20.0
-
-
-@dataclass(frozen=True)
-class TrialContext:
-    """The context of a trial: its sweep, store, ranks, callback and limits.
-
-    Attributes:
-        sweep: name of the sweep.
-        store: the store of this trial's files.
-        ranks: this rank's place among the trial's workers.
-        report: see `Report`.
-        commit: git commit of the driver's code.
-        cadence: times between reports and between checkpoints.
-        timeout_s: seconds of training after which the trial is censored; None: never.
-        device_share: the part of a device that a rank has: below 1 if several trials share a GPU.
-        start: initial weights; None: random weights.
-    """
-
-    sweep: str
-    store: Store
-    ranks: Ranks
-    report: Report
-    commit: str
-    cadence: Cadence = Cadence()
-    timeout_s: float | None = None
-    device_share: float = 1.0
-    start: StartingPoint | None = None
 
 
 def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
@@ -94,7 +45,8 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
         ValueError: the stored record is damaged, or belongs to another trial, sweep or protocol.
         torch.OutOfMemoryError: on one of several ranks, whose group has to end. The record is written.
     """
-    finished = _stored_record(trial, protocol, context) if context.ranks.leads else None
+    file = RecordFile(trial, protocol, context)
+    finished = file.read() if context.ranks.leads else None
     if finished and not finished.crashed:
         ResumeFiles(context.store, {}).delete()
         AttemptFile(context.store, trial.key).delete()
@@ -103,51 +55,10 @@ def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context
     try:
         return TrialRun(trial, protocol, dataset, context).run()
     except torch.OutOfMemoryError:
-        record = _out_of_memory(trial, protocol, context)
+        record = file.write_out_of_memory()
         if context.ranks.workers > 1:
             raise
         return record
-
-
-def _stored_record(trial: Trial, protocol: ProtocolOptions, context: TrialContext) -> TrialRecord | None:
-    """The trial's stored record; None if the trial has not ended.
-
-    Raises:
-        ValueError: the record is damaged, or belongs to another trial, sweep or protocol.
-    """
-    content = context.store.read(RECORD)
-    if content is None:
-        return None
-    record = read_record(content)
-    where = context.store.place(RECORD)
-    if (record.sweep, record.key) != (context.sweep, trial.key):
-        raise ValueError(f"{where} belongs to trial {record.key} of sweep {record.sweep}")
-    if with_defaults(record.protocol) != with_defaults(protocol.model_dump(mode="json")):
-        raise ValueError(f"{where} belongs to another protocol")
-    return record
-
-
-def _out_of_memory(trial: Trial, protocol: ProtocolOptions, context: TrialContext) -> TrialRecord:
-    """Write the record of a trial that its device cannot hold."""
-    batch, share = trial.cell.training.batch_size, context.device_share
-    reason = f"crashed: out of memory with --batch-size {batch} on {hardware(context.ranks.device)}"
-    if share < 1:
-        reason += f" with --gpus-per-worker {share:g}: give a larger share"
-    else:
-        reason += ": give more --workers or a smaller --batch-size, under another --name"
-    spent = AttemptFile(context.store, trial.key).read()
-    record = TrialRecord(
-        sweep=context.sweep,
-        **trial.record_fields(),
-        protocol=protocol.model_dump(mode="json"),
-        verdict=censor(reason),
-        epochs_run=0,
-        attempts=spent.number,
-        device_seconds=spent.device_seconds,
-        provenance=provenance(context.ranks, context.commit, trial.cell),
-    )
-    context.store.write(RECORD, record.to_json())
-    return record
 
 
 class TrialRun:
@@ -159,6 +70,7 @@ class TrialRun:
         self.dataset = dataset.to(self.ranks.device)
         owner = {"trial": trial.key, "protocol": digest(protocol.model_dump(mode="json"))}
         self.files, self.attempts = ResumeFiles(context.store, owner), AttemptFile(context.store, trial.key)
+        self.record = RecordFile(trial, protocol, context)
         self._build()
         self.state = self._resume()
         self._begin_attempt()
@@ -317,43 +229,13 @@ class TrialRun:
         if not self.ranks.leads:
             return None
         self._count_device_seconds()
-        state, trial, store = self.state, self.trial, self.context.store
-        weights = {"last": (state.epoch, copy_weights(self.trainer.measured))}
-        for name, best in (("selected", state.selected), ("gated", state.gated)):
-            if best.weights is not None:
-                weights[name] = (best.epoch, best.weights)
-        record = TrialRecord(
-            sweep=self.context.sweep,
-            **trial.record_fields(),
-            protocol=self.protocol.model_dump(mode="json"),
-            verdict=verdict,
-            epochs_run=state.epoch,
-            stopped_early=stopped_early,
-            trace=state.rows,
-            gradients=state.gradients,
-            device_seconds=state.device_seconds,
-            lost_device_seconds=state.lost_device_seconds,
-            attempts=state.attempts,
-            checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
-            feasibility=feasibility(self.dataset.train, self.dataset.test, trial.cell.attack.epsilon),
-            provenance=state.took_part[-1] | self._origin | {"data": fingerprint(self.dataset)},
-            took_part=tuple(state.took_part),
+        record = self.record.write(
+            verdict, self.state, self.dataset, self.trainer.measured, stopped_early=stopped_early
         )
-        store.write(RECORD, record.to_json())
         self._writer.wait()
         self.files.delete()
         self.attempts.delete()
         return record
-
-    @property
-    def _origin(self) -> dict[str, str]:
-        return self.context.start.origin if self.context.start else {}
-
-    def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:
-        """Write a weights file and return its SHA-256."""
-        buffer = io.BytesIO()
-        torch.save({"cell": self.trial.cell.flat(), "seed": self.trial.seed, "epoch": epoch, "model": weights}, buffer)
-        return self.context.store.write(f"{name}.pt", buffer.getvalue())
 
 
 def _say(line: str) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from core.checkpoints.checkpoint import load_checkpoint, locate
 from core.config import RunOptions
 from core.config.naming import TrialNames
-from core.evaluation.checkpoint import load_checkpoint, locate
 from core.evaluation.collect import merge
 from core.evaluation.measures.collect import merge_measured
 from core.evaluation.measures.task import pack

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
+from core.checkpoints.checkpoint import load_checkpoint
 from core.data.image_set import to_float
 from core.data.load import check_files, load_dataset
-from core.evaluation.checkpoint import load_checkpoint
 from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
 from core.ledger.plugins import use_stored_plugins

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 from torch import nn
 
+from core.checkpoints.checkpoint import load_checkpoint
 from core.config import DataOptions
 from core.data.image_set import Dataset
 from core.data.load import load_dataset
-from core.evaluation.checkpoint import load_checkpoint
 from core.storage import Store
 
 

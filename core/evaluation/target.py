@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from core.checkpoints.checkpoint import Checkpoint, load_checkpoint, locate
 from core.config import Cell, ProtocolOptions
 from core.config.default_paths import data_root
 from core.data.load import check_files, load_dataset
@@ -13,7 +14,6 @@ from core.evaluation.attack_plan import TRANSFER, attack_plan
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.block_run import Correct
 from core.evaluation.blocks import split_blocks
-from core.evaluation.checkpoint import Checkpoint, load_checkpoint, locate
 from core.evaluation.collect import measurements
 from core.evaluation.measures.collect import joined, measured
 from core.evaluation.measures.names import MEASURES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from core.checkpoints.checkpoint import Checkpoint
 from core.config import Cell
-from core.evaluation.checkpoint import Checkpoint
 from core.export.network_source import builder_of
 from core.records import CheckpointName, Measurement, TrialRecord
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from core.evaluation.checkpoint import load_checkpoint
+from core.checkpoints.checkpoint import load_checkpoint
 from core.export import load_model
 from core.export.card import card_text, model_card
 from core.export.network_source import network_files

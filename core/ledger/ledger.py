@@ -6,7 +6,7 @@ What happened to drivers, clusters and MLflow does not matter for this decision.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -21,7 +21,9 @@ from core.engine.attempts import AttemptFile
 from core.engine.filenames import RECORD
 from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
+from core.ledger.content import content_of, merged
 from core.ledger.description import DESCRIPTION, REMEDY, SweepDescription, read_description
+from core.ledger.differences import changed, differences_of_description, differences_of_records
 from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
 from core.records import (
     ChecksumError,
@@ -39,13 +41,6 @@ MEASURES = "measures.json"
 PROGRESS = "progress.json"
 MAX_NAMED_FILES = 10
 """Largest number of damaged files that one error message lists."""
-SETTINGS = {
-    *("train_images", "test_images", "validation_images", "data_seed"),
-    *("epochs", "drop_last", "precision", "channels_last", "compile", "workers"),
-}
-"""Options for which a new value is another experiment and needs another sweep.
-
-Cells with new values of any other option may be added to a stored sweep."""
 
 
 class DamagedRecordError(ValueError):
@@ -86,58 +81,24 @@ class Ledger:
         known = read_description(self.store)
         if known is not None and known.name != sweep.name:
             raise self._foreign_description(known)
-        cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
-        fixed: dict[str, dict[str, Any]] = {
-            "protocol": sweep.protocol.model_dump(mode="json"),
-            "rerun": sweep.rerun.model_dump(mode="json", exclude={"counterparts"}) if sweep.rerun else {},
-        }
-        groups = [{str(stream): seed for stream, seed in pins.items()} for pins in sweep.pin_groups]
-        counterparts = sweep.rerun.counterparts if sweep.rerun else {}
-        plugins = {name: plugin.version for name, plugin in plugins_in(sweep).items()}
-        if known is not None:
-            differences = [
-                *changed_plugins(self.store, known, plugins_in(sweep).values()),
-                *_changed("protocol", with_defaults(known.protocol), fixed["protocol"]),
-                *_changed("seeds from", known.rerun, fixed["rerun"]),
-                *_changed_groups(known.pin_groups, groups),
-                *_changed_settings(known.cells.values(), cells.values()),
-            ]
-            if differences:
+        new = content_of(sweep)
+        if known is None:
+            if differences := differences_of_records(self.records().values(), new):
                 raise ValueError(
-                    f"--name {sweep.name}: a sweep with this name exists and differs:\n  "
+                    f"--name {sweep.name}: {self.store.root} has records of a sweep that differs, "
+                    f"and its {DESCRIPTION} is missing:\n  "
                     + "\n  ".join(differences)
-                    + "\nGive another --name, or the stored values."
+                    + "\nGive another --name, or the values of the records."
                 )
-            cells = {**known.cells, **cells}
-            counterparts = {**known.counterparts, **counterparts}
-            groups = max(known.pin_groups, groups, key=len)
-            plugins = {**known.plugins, **plugins}
-        elif differences := self._differences_of_records(fixed["protocol"], cells.values()):
+            return new
+        changes = changed_plugins(self.store, known, plugins_in(sweep).values())
+        if differences := [*changes, *differences_of_description(known, new)]:
             raise ValueError(
-                f"--name {sweep.name}: {self.store.root} has records of a sweep that differs, "
-                f"and its {DESCRIPTION} is missing:\n  "
+                f"--name {sweep.name}: a sweep with this name exists and differs:\n  "
                 + "\n  ".join(differences)
-                + "\nGive another --name, or the values of the records."
+                + "\nGive another --name, or the stored values."
             )
-        return {
-            "name": sweep.name,
-            "preset": sweep.preset,
-            **fixed,
-            "pin_groups": groups,
-            "counterparts": counterparts,
-            **({"plugins": plugins} if plugins else {}),
-            "cells": cells,
-        }
-
-    def _differences_of_records(self, protocol: Mapping[str, Any], cells: Iterable[Mapping[str, Any]]) -> list[str]:
-        """How a new sweep differs from the records of a sweep that has lost its description."""
-        records = self.records().values()
-        if not records:
-            return []
-        protocols = {json.dumps(record.protocol): record.protocol for record in records}
-        stored = {record.cell_id: record.cell for record in records}
-        changed = [_changed("protocol", with_defaults(before), protocol) for before in protocols.values()]
-        return [*dict.fromkeys(line for lines in changed for line in lines), *_changed_settings(stored.values(), cells)]
+        return merged(known, new)
 
     def continued(self, sweep: Sweep) -> Sweep:
         """The sweep with its cells replaced by equal stored cells that have other ids.
@@ -255,7 +216,7 @@ class Ledger:
         protocol = self._description.protocol
         if record.protocol == protocol:
             return None
-        differences = _changed("protocol", with_defaults(protocol), with_defaults(record.protocol))
+        differences = changed("protocol", with_defaults(protocol), with_defaults(record.protocol))
         return "; ".join(differences) or None
 
     def _foreign_description(self, description: SweepDescription) -> ValueError:
@@ -364,34 +325,3 @@ def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRec
     parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance}
     same = {name: shared.setdefault(json.dumps([name, part]), part) for name, part in parts.items()}
     return record.model_copy(update=same)
-
-
-def _changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    names = [*before, *(name for name in after if name not in before)]
-    return [
-        f"{kind} {name}: {before.get(name)} stored, {after.get(name)} given"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _changed_groups(before: Sequence[Mapping[str, int]], after: Sequence[Mapping[str, int]]) -> list[str]:
-    """The first difference between the common groups of both sequences.
-
-    Groups may only be added at the end, because the position of a group decides which seeds its trials have.
-    """
-    for number, (stored, given) in enumerate(zip(before, after, strict=False), start=1):
-        if stored != given:
-            return [f"pinned streams of group {number}: {dict(stored) or 'none'} stored, {dict(given) or 'none'} given"]
-    return []
-
-
-def _changed_settings(before: Iterable[Mapping[str, Any]], after: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A line for each option among `SETTINGS` that has a stored value which the new cells do not have."""
-    old, new = list(before), list(after)
-    differences = []
-    for name in (option for option in new[0] if option in SETTINGS):
-        stored, given = ({json.dumps(cell.get(name)) for cell in cells} for cells in (old, new))
-        if not stored <= given:
-            differences.append(f"{name}: {', '.join(sorted(stored))} stored, {', '.join(sorted(given))} given")
-    return differences

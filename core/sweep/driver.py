@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 
+from core.checkpoints.inputs import require_inputs
 from core.config import RunOptions, Sweep
 from core.config.naming import TrialNames
 from core.data.load import check_files, download_files
@@ -21,7 +22,6 @@ from core.records import TrialRecord
 from core.steps import Steps
 from core.storage import Store
 from core.sweep.halt import Stop
-from core.sweep.inputs import require_inputs
 from core.sweep.output import Output
 from core.sweep.scratch_folder import scratch_folder
 from core.sweep.trainable import run_trial

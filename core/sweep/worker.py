@@ -63,12 +63,13 @@ def train_rank(task: WorkerTask) -> None:
 def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     with collection_paused():
+        from core.checkpoints.starting_weights import read_starting_point
         from core.cluster.storage_check import check_storage_here
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
         from core.data.load import load_dataset
-        from core.engine.starting_point import read_starting_point
-        from core.engine.trial import Cadence, TrialContext, run_trial
+        from core.engine.trial import run_trial
+        from core.engine.trial_context import Cadence, TrialContext
         from core.storage import Fence, Store
 
     patience_s = task["patience_s"]

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.records import Outcome
 from core.storage import Store
 from jobs.speed.paired import PairedCounts

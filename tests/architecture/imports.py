@@ -42,6 +42,12 @@ def within(name: str, packages: Iterable[str]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
+def folder(name: str) -> str:
+    """The folder of the first level in which a module is, such as ``core.storage``; ``core`` if it is in none."""
+    room = ".".join(name.split(".")[:2])
+    return room if room in sources() and sources()[room].name == "__init__.py" else room.partition(".")[0]
+
+
 def _imported(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -15,12 +15,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.checkpoints.checkpoint import load_checkpoint
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.load import load_dataset
 from core.engine.filenames import RESUME
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
-from core.evaluation.checkpoint import load_checkpoint
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.records import TrialRecord
 from core.storage import Store
 from jobs.evaluate import main

@@ -75,7 +75,8 @@ def _train_rank(rank: int, workers: int, trial: Any, protocol: Any, sweep: Sweep
 
     from core.data.load import load_dataset
     from core.engine.ranks import Ranks
-    from core.engine.trial import Cadence, TrialContext, run_trial
+    from core.engine.trial import run_trial
+    from core.engine.trial_context import Cadence, TrialContext
     from core.storage import Store
 
     torch.set_num_threads(1)

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import jobs
+from core.checkpoints.checkpoint import load_checkpoint
 from core.command.request import SweepRequest, read_request
 from core.config import Cell, plugins
 from core.config.plugins import PluginError, load_plugin
-from core.evaluation.checkpoint import load_checkpoint
 from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
 from core.ledger.plugins import use_stored_plugins

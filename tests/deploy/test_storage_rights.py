@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
 from core.storage import Store, s3

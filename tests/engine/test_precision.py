@@ -14,7 +14,8 @@ from core.data.image_set import Dataset
 from core.engine.precision import check_capability
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
-from core.engine.trial import TrialContext, TrialRun
+from core.engine.trial import TrialRun
+from core.engine.trial_context import TrialContext
 from core.storage import Store
 from tests import tiny
 

@@ -16,7 +16,8 @@ from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.seeding import Streams
 from core.engine.trainer import Trainer
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.models import build_model
 from core.storage import Store
 from tests import tiny

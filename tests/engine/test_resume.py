@@ -15,7 +15,7 @@ import torch
 
 from core.config import Cell
 from core.engine.filenames import RECORD, RESUME
-from core.engine.trial import Cadence
+from core.engine.trial_context import Cadence
 from core.models import build_model
 from core.records import TrialRecord
 from tests.engine import rank

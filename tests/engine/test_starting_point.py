@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import torch
 
+from core.checkpoints.inputs import require_inputs, with_inputs
+from core.checkpoints.starting_weights import read_starting_point
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.config.plugins import load_plugin
 from core.data.image_set import Dataset
 from core.engine.ranks import Ranks
-from core.engine.starting_point import read_starting_point
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord
 from core.storage import CorruptFileError, Store
-from core.sweep.inputs import require_inputs, with_inputs
 from core.verdict import censor
 from tests import tiny
 from tests.plugin_tables import printed_plugin
@@ -196,7 +197,7 @@ def test_what_cannot_be_started_from_is_one_clear_error(
         named(sweep_of(make_cell(start_from="before"), seeds=3), tmp_path)
     with pytest.raises(ValueError, match=f"no finished trial {cell_id}-0-init4"):
         named(sweep_of(make_cell(start_from="before"), pin_groups=({"init": 4},)), tmp_path)
-    with pytest.raises(ValueError, match=r"call core\.sweep\.inputs\.with_inputs"):
+    with pytest.raises(ValueError, match=r"call core\.checkpoints\.inputs\.with_inputs"):
         require_inputs(sweep_of(make_cell(start_from="before")))
 
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from core.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.sweep import SeededCell
 from core.data.image_set import Dataset, ImageSet
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import TrialContext, run_trial
-from core.evaluation.checkpoint import Checkpoint, load_checkpoint
+from core.engine.trial import run_trial
+from core.engine.trial_context import TrialContext
 from core.evaluation.task import BlockTask
 from core.ledger.ledger import Ledger
 from core.records import TrialRecord

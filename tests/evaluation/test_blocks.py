@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from core.checkpoints.checkpoint import load_checkpoint, locate
 from core.config import ProtocolOptions
-from core.evaluation.checkpoint import load_checkpoint, locate
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.target import Planner
 from core.evaluation.task import BlockTask, evaluate_block

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from analysis.questions.rates import trial_names
+from core.checkpoints.checkpoint import Checkpoint
 from core.config import ModelOptions, Shape
 from core.data.image_set import to_float
-from core.evaluation.checkpoint import Checkpoint
 from core.export.folder import export_checkpoint
 from core.export.network_source import builder_of, network_files
 from core.models import build_model

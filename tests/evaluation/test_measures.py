@@ -85,7 +85,7 @@ def test_blocks_of_any_order_and_one_run_give_the_same_bits(trained: TinySweep, 
 
 
 def _model(trained: TinySweep) -> nn.Module:
-    from core.evaluation.checkpoint import load_checkpoint
+    from core.checkpoints.checkpoint import load_checkpoint
 
     return load_checkpoint(trained.ledger.trial_store(trained.records[0].key), "selected.pt").model
 

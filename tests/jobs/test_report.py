@@ -31,7 +31,8 @@ from core.config.sweep import Rerun, SeededCell
 from core.data.image_set import to_float
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import TrialContext
 from core.evaluation.landscapes import IMAGES, POINTS, checkpoint_landscapes
 from core.ledger.ledger import Ledger
 from core.models import build_model

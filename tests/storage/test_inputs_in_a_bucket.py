@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 
+from core.checkpoints.inputs import with_inputs
+from core.checkpoints.starting_weights import read_starting_point
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.data.extra import with_extra
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.starting_point import read_starting_point
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.ledger import Ledger
 from core.storage import Store, s3
-from core.sweep.inputs import with_inputs
 from tests import tiny
 from tests.servers import ObjectStore
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.checkpoints.checkpoint import locate
 from core.config.default_paths import storage_root
-from core.evaluation.checkpoint import locate
 from core.storage import Store, StoreError, s3
 from tests.servers import ObjectStore
 from tests.servers.proxy import DAMAGE_REQUEST, FORGET, OTHER_ETAG, PASS, proxy

@@ -9,7 +9,8 @@ import torch
 
 from core.config import Cell, ProtocolOptions, Trial
 from core.engine.ranks import Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.storage import Store
 from jobs.speed.device.bench import Bench
 from jobs.speed.device.subjects import dataset_of

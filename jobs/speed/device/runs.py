@@ -13,7 +13,8 @@ from core.config import METHODS, Cell, ProtocolOptions, Trial
 from core.engine.batches import iterate_epoch
 from core.engine.determinism import deterministic
 from core.engine.ranks import CPU, Ranks
-from core.engine.trial import Cadence, TrialContext, run_trial
+from core.engine.trial import run_trial
+from core.engine.trial_context import Cadence, TrialContext
 from core.methods import Batch
 from core.storage import Store
 from jobs.speed.device.bench import Bench

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.config import Sweep
 from core.ledger.starting_points import with_starting_points
 
-FIRST = "call core.sweep.inputs.with_inputs before run_sweep"
+FIRST = "call core.checkpoints.inputs.with_inputs before run_sweep"
 
 
 def with_inputs(sweep: Sweep, storage: str, data_dir: str) -> Sweep:
@@ -25,7 +25,7 @@ def with_inputs(sweep: Sweep, storage: str, data_dir: str) -> Sweep:
     if any(start.start_from for start in starts):
         sweep = with_starting_points(sweep, storage)
     if any(start.is_file for start in starts):
-        from core.engine.starting_point import with_file_checksums  # imported late: it takes torch, and seconds
+        from core.checkpoints.starting_weights import with_file_checksums  # imported late: it takes torch, and seconds
 
         sweep = with_file_checksums(sweep)
     if any(entry.cell.data.extra_data for entry in sweep.entries):

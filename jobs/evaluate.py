@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -88,8 +89,7 @@ def evaluate(args: list[str], console: Console) -> int:
             raise ValueError(f"--plugin {plugin}: {error}") from error
     if ("sweep" in given) == ("checkpoint" in given):
         raise ValueError("give either --sweep NAME or --checkpoint PATH")
-    if "sweep" in given:
-        checked_name("--sweep", given["sweep"])
+    require_checkpoints(given, run)
     from core.evaluation.pool import EvaluationError
 
     try:
@@ -99,6 +99,21 @@ def evaluate(args: list[str], console: Console) -> int:
     except EvaluationError as error:
         print_error(error)
         return FAILED
+
+
+def require_checkpoints(given: dict[str, Any], run: RunOptions) -> None:
+    """Refuse a sweep or a local file that does not exist, before the imports of torch and Ray, which take seconds.
+
+    Raises:
+        ValueError: there is no such sweep or file.
+    """
+    if "sweep" in given:
+        from core.ledger.snapshot import stored_sweep
+
+        checked_name("--sweep", given["sweep"])
+        stored_sweep(storage_root(run.storage), given["sweep"])
+    elif "://" not in given["checkpoint"] and not Path(given["checkpoint"]).is_file():
+        raise ValueError(f"--checkpoint {given['checkpoint']}: there is no such file")
 
 
 def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:

@@ -34,7 +34,8 @@ QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "s
         (["--sweep", "tiny", "--mode", "rand"], "--mode rand: must be individual"),
         (["--sweep", "tiny", "--attacks", "best"], "--attacks best: attack 'best' is unknown; allowed: fgsm"),
         (["--sweep", "tiny", "--mlflow-uri", "ftp://x"], "--mlflow-uri 'ftp://x' is not a store"),
-        (["--checkpoint", "nowhere.pt"], "nowhere.pt: there is no such file"),
+        (["--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: there is no such file"),
+        (["--checkpoint", "file:///nowhere.pt"], "file:// is not a store"),
         (["--checkpoint", __file__], "test_evaluate_job.py is not a checkpoint"),
     ],
 )

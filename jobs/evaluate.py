@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ from core.evaluation.options import EvaluationOptions
 from core.records import Measured, TrialRecord
 
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
+TEXTS = {
+    "cpus_per_worker": "number of CPUs per process that attacks or measures",
+    "gpus_per_worker": "number of GPUs per process that attacks or measures; may be a fraction",
+    "max_concurrent": "largest number of blocks of images that are attacked or measured at once",
+}
+VALUES = {"gpus_per_worker": "default: 1 if the cluster has GPUs, else 0"}
+"""Descriptions and values of the options that mean something else here than for a sweep."""
 GROUPS = (
     FlagGroup(
         "checkpoints",
@@ -48,23 +56,27 @@ GROUPS = (
         ),
     ),
     FlagGroup("attacks", "the attacks, their images and their strength", model_flags(EvaluationOptions)),
-    FlagGroup("cluster", "Ray cluster and resources", model_flags(ClusterOptions, RUN_FLAGS)),
+    FlagGroup(
+        "cluster",
+        "Ray cluster and resources",
+        tuple(
+            replace(flag, text=TEXTS.get(flag.name, flag.text), value=VALUES.get(flag.name, flag.value))
+            for flag in model_flags(ClusterOptions, RUN_FLAGS)
+        ),
+    ),
     FlagGroup("storage", "location of records, data and tracking", model_flags(StorageOptions, RUN_FLAGS)),
 )
 MOST_USED = (
-    *(
-        "sweep",
-        "checkpoint",
-        "which",
-        "mode",
-        "attacks",
-        "measure",
-        "images",
-        "restarts",
-        "by_outcome",
-        "storage",
-        "data_dir",
-    ),
+    "sweep",
+    "checkpoint",
+    "which",
+    "mode",
+    "attacks",
+    "measure",
+    "images",
+    "restarts",
+    "by_outcome",
+    "storage",
 )
 
 

@@ -29,7 +29,7 @@ from core.config.names import SweepName
 from core.config.sweep import MAX_SEEDS, Seed
 from core.records import Outcome
 
-MOST_USED = (*("preset", "dry_run", "name", "seeds", "method", "beta", "batch_size", "epochs", "data_dir", "storage"),)
+MOST_USED = ("preset", "dry_run", "name", "seeds", "method", "beta", "batch_size", "epochs", "data_dir", "storage")
 PARTS = {
     "data": "the data set, its split and augmentation",
     "model": "the network architecture",

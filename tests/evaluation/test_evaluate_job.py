@@ -55,6 +55,17 @@ def test_no_such_checkpoint_and_no_such_option(trained: TinySweep, capsys: pytes
     assert "--retsarts" in capsys.readouterr().err
 
 
+def test_the_help_says_what_options_mean_for_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help", "cluster"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(default: 1 if the cluster has GPUs, else 0)" in shown
+    assert "number of blocks of images that are attacked or measured at once" in shown
+    assert "trials" not in shown
+    assert "DDP" not in shown
+
+
 @pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("one_thread")

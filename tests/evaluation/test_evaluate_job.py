@@ -78,9 +78,9 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
 
     printed = evaluate_on_ray(*arguments)
     assert "APGD-DLR" in printed
-    assert "0 blocks to attack" not in printed
+    assert "0 blocks to evaluate" not in printed
     again = evaluate_on_ray(*arguments)
-    assert "0 blocks to attack" in again
+    assert "0 blocks to evaluate" in again
 
     planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), ".")
     for record in trained.records:

@@ -77,6 +77,8 @@ def read_request(args: list[str]) -> CheckRequest:
     given = read_flags(GROUPS, args, __doc__ or "")
     network = validated(NetworkOptions, _known(given, NetworkOptions))
     options = validated(CheckOptions, _known(given, CheckOptions))
+    if network.weights and not Path(network.weights).is_file():
+        raise ValueError(f"--weights {network.weights}: there is no such file")
     files = {name: Path(given[name]) if name in given else None for name in ("json", "figure")}
     for name, file in files.items():
         if file and not can_be_file(file):

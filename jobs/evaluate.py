@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -35,6 +37,13 @@ from core.evaluation.options import EvaluationOptions
 from core.records import Measured, TrialRecord
 
 RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
+TEXTS = {
+    "cpus_per_worker": "number of CPUs per process that attacks or measures",
+    "gpus_per_worker": "number of GPUs per process that attacks or measures; may be a fraction",
+    "max_concurrent": "largest number of blocks of images that are attacked or measured at once",
+}
+VALUES = {"gpus_per_worker": "default: 1 if the cluster has GPUs, else 0"}
+"""Descriptions and values of the options that mean something else here than for a sweep."""
 GROUPS = (
     FlagGroup(
         "checkpoints",
@@ -47,23 +56,27 @@ GROUPS = (
         ),
     ),
     FlagGroup("attacks", "the attacks, their images and their strength", model_flags(EvaluationOptions)),
-    FlagGroup("cluster", "Ray cluster and resources", model_flags(ClusterOptions, RUN_FLAGS)),
+    FlagGroup(
+        "cluster",
+        "Ray cluster and resources",
+        tuple(
+            replace(flag, text=TEXTS.get(flag.name, flag.text), value=VALUES.get(flag.name, flag.value))
+            for flag in model_flags(ClusterOptions, RUN_FLAGS)
+        ),
+    ),
     FlagGroup("storage", "location of records, data and tracking", model_flags(StorageOptions, RUN_FLAGS)),
 )
 MOST_USED = (
-    *(
-        "sweep",
-        "checkpoint",
-        "which",
-        "mode",
-        "attacks",
-        "measure",
-        "images",
-        "restarts",
-        "by_outcome",
-        "storage",
-        "data_dir",
-    ),
+    "sweep",
+    "checkpoint",
+    "which",
+    "mode",
+    "attacks",
+    "measure",
+    "images",
+    "restarts",
+    "by_outcome",
+    "storage",
 )
 
 
@@ -88,8 +101,7 @@ def evaluate(args: list[str], console: Console) -> int:
             raise ValueError(f"--plugin {plugin}: {error}") from error
     if ("sweep" in given) == ("checkpoint" in given):
         raise ValueError("give either --sweep NAME or --checkpoint PATH")
-    if "sweep" in given:
-        checked_name("--sweep", given["sweep"])
+    require_checkpoints(given, run)
     from core.evaluation.pool import EvaluationError
 
     try:
@@ -99,6 +111,21 @@ def evaluate(args: list[str], console: Console) -> int:
     except EvaluationError as error:
         print_error(error)
         return FAILED
+
+
+def require_checkpoints(given: dict[str, Any], run: RunOptions) -> None:
+    """Refuse a sweep or a local file that does not exist, before the imports of torch and Ray, which take seconds.
+
+    Raises:
+        ValueError: there is no such sweep or file.
+    """
+    if "sweep" in given:
+        from core.ledger.snapshot import stored_sweep
+
+        checked_name("--sweep", given["sweep"])
+        stored_sweep(storage_root(run.storage), given["sweep"])
+    elif "://" not in given["checkpoint"] and not Path(given["checkpoint"]).is_file():
+        raise ValueError(f"--checkpoint {given['checkpoint']}: there is no such file")
 
 
 def read_options(given: dict[str, Any]) -> tuple[EvaluationOptions, RunOptions]:

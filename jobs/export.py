@@ -73,7 +73,6 @@ def read_request(args: list[str]) -> Request:
 def export(request: Request, console: Console) -> int:
     """Export the checkpoint."""
     from core.config.naming import TrialNames
-    from core.export.folder import export_checkpoint
     from core.ledger.plugins import use_stored_plugins
     from core.ledger.snapshot import SweepReader, stored_sweep
 
@@ -93,6 +92,9 @@ def export(request: Request, console: Console) -> int:
     folder = request.folder or Path(f"export-{record.key}-{request.which}")
     if folder.exists():
         raise ValueError(f"--out {folder}: exists already")
+    # imported here, because torch takes longer to import than the checks of the options
+    from core.export.folder import export_checkpoint
+
     export_checkpoint(record, request.which, ledger.trial_store(record.key), folder)
     console.print(f"{escape(str(folder))}: weights, network, card and load_model.py", highlight=False, soft_wrap=True)
     return DONE

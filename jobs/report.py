@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from core.tracking import TrackedSweep
 
 Say = Callable[[str], None]
+MLFLOW_URI = "MLflow store to which the report is logged and whose runs it links"
 GROUPS = (
     FlagGroup(
         "report",
@@ -55,7 +56,10 @@ GROUPS = (
     FlagGroup(
         "storage",
         "location of records, data and tracking",
-        model_flags(StorageOptions, {"storage", "data_dir", "mlflow_uri"}),
+        tuple(
+            replace(flag, text=MLFLOW_URI) if flag.name == "mlflow_uri" else flag
+            for flag in model_flags(StorageOptions, {"storage", "data_dir", "mlflow_uri"})
+        ),
     ),
 )
 

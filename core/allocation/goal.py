@@ -19,10 +19,10 @@ class AllocationGoal(Options):
     narrow enough. Without a certainty goal, the whole budget is spent.
     """
 
-    until_width: Number | None = Field(
+    until_width: Annotated[Number | None, Unset("none")] = Field(
         None, ge=0.02, lt=1, description="give a cell seeds until its interval is at most this wide"
     )
-    until_decided: Number | None = Field(
+    until_decided: Annotated[Number | None, Unset("none")] = Field(
         None, gt=0, lt=1, description="give a cell seeds until its rate is decided to be above or below this one"
     )
     indifference: Annotated[Number | None, Unset("odds by 7/3 above and below: 0.3 to 0.7 for 0.5")] = Field(
@@ -32,10 +32,10 @@ class AllocationGoal(Options):
         description="half width of the zone around --until-decided in which a wrong decision does no harm; outside, a "
         "decision is wrong with at most 5 %",
     )
-    max_trials: int | None = Field(
+    max_trials: Annotated[int | None, Unset("none")] = Field(
         None, ge=1, description="largest number of trials of the whole sweep, including crashed ones"
     )
-    max_device_hours: Number | None = Field(
+    max_device_hours: Annotated[Number | None, Unset("none")] = Field(
         None,
         gt=0,
         description="device-hours after which an adaptive sweep starts no trial and completes running ones; with "

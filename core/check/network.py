@@ -49,8 +49,6 @@ def load_network(options: NetworkOptions, dataset: str, shape: Shape | None) -> 
         return Network(_robustbench(options.robustbench, dataset).eval(), f"RobustBench {options.robustbench}")
     assert options.weights
     path = Path(options.weights)
-    if not path.is_file():
-        raise ValueError(f"--weights {path}: there is no such file")
     if options.model is None:
         return _without_builder(path)
     model = _built(options.model, shape)

@@ -1,4 +1,8 @@
-"""Parse the words of a command line into values of flags."""
+"""Parse the words of a command line into values of flags.
+
+Python's argparse is not used, because it reads -1e-9 and -8/255 as options, and takes the last one of two equal options
+without a word.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from core.config.flags import Flag, FlagGroup
 HELP = Flag("help", "", "at most one")
 NEGATIVE = re.compile(r"-\.?\d", re.ASCII)
 """Beginning of a negative number."""
+SIMILARITY = 0.75
+"""Similarity from which a known option is suggested for an unknown one; --version and --epsilon have 0.71."""
 
 
 GivenOption = tuple[str, list[str]]
@@ -65,8 +71,10 @@ def parse_known(
 def refuse_unknown(unknown: Iterable[GivenOption], groups: Iterable[FlagGroup]) -> None:
     """Raise ValueError for the first unknown option, with the known option that looks most like it."""
     for option, _ in unknown:
-        close = difflib.get_close_matches(option, [flag.spelling for flag in _flags(groups) if flag is not HELP], n=1)
-        hint = f"did you mean {close[0]}?" if close else "--help all lists them"
+        word, known = option.lstrip("-"), [flag.spelling[2:] for flag in _flags(groups) if flag is not HELP]
+        close = difflib.get_close_matches(word, known, n=1, cutoff=SIMILARITY)
+        close += [name for name in known if word and name.startswith(word)]
+        hint = f"did you mean --{close[0]}?" if close else "--help all lists them"
         raise ValueError(f"{option}: there is no such option; {hint}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.fields import FieldInfo
@@ -27,9 +27,8 @@ from core.config.base import Number, Options, Unset
 from core.config.flags import Flag, FlagGroup, cell_flag, model_flags, shown_value
 from core.config.names import SweepName
 from core.config.sweep import MAX_SEEDS, Seed
-from core.records import Outcome
 
-MOST_USED = (*("preset", "dry_run", "name", "seeds", "method", "beta", "batch_size", "epochs", "data_dir", "storage"),)
+MOST_USED = ("preset", "dry_run", "name", "seeds", "method", "beta", "batch_size", "epochs", "data_dir", "storage")
 PARTS = {
     "data": "the data set, its split and augmentation",
     "model": "the network architecture",
@@ -43,7 +42,6 @@ PARTS = {
 }
 """Title of the group of options of each part of a cell."""
 EARLIER = "as in the earlier sweep"
-OUTCOMES = " | ".join(get_args(Outcome))
 
 
 class SeedOptions(Options):
@@ -87,7 +85,11 @@ SWEEP_FLAGS = (
     Flag("dry_run", "list the cells, the number of trials and the estimated cost; train nothing", "switch"),
 )
 PIN_SEED = Flag(
-    "pin_seed", "random streams that trials of a group share; --pin-value seeds them", "many", " | ".join(STREAMS)
+    "pin_seed",
+    "random streams that trials of a group share; --pin-value seeds them",
+    "many",
+    " | ".join(STREAMS),
+    "default: none",
 )
 PLAN = Flag("plan", "forecast the trials, device-hours and money that the goal takes; train nothing", "switch")
 

@@ -53,9 +53,14 @@ class InnerAttackOptions(Options):
         if not isinstance(given, dict) or not isinstance(given.get("attack_step_size"), str):
             return given
         relative = SHARE_OF_EPSILON.fullmatch(given["attack_step_size"])
-        radius = given_training_radius(given)
         parts = float(relative[1] or 1) if relative else 0
-        return {**given, "attack_step_size": mapped(radius, lambda r: r / parts)} if radius and parts else given
+        if not parts:
+            return given
+        radius = given_training_radius(given)
+        if radius is None or (isinstance(radius, float) and not 0 < radius <= 1):
+            # The radius is refused. The step size is left out, because a second refusal would be misleading.
+            return {name: value for name, value in given.items() if name != "attack_step_size"}
+        return {**given, "attack_step_size": mapped(radius, lambda r: r / parts)}
 
     @model_validator(mode="before")
     @classmethod

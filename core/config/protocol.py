@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from core.config.base import Number, Options
+from core.config.base import Number, Options, Unset
 
 SquareKind = Literal["rescaled", "autoattack"]
 DetectorName = Literal[
@@ -50,7 +50,7 @@ class ProtocolOptions(Options):
         "fosc",
         description="detector whose alarm, once confirmed, stops a trial; --fosc-patience and --fosc-grace apply to it",
     )
-    detector_threshold: Number | None = Field(
+    detector_threshold: Annotated[Number | None, Unset("none")] = Field(
         None, description="score above which an epoch counts as masked; required for detectors other than fosc"
     )
     gradient_stride: int = Field(

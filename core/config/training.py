@@ -43,7 +43,7 @@ class TrainingOptions(Options):
     schedule: Literal["constant", "step", "cosine", "triangular", "one-cycle"] = Field(
         "constant", description="learning-rate schedule; all but constant and step change it with every update"
     )
-    milestones: tuple[int, ...] = Field(
+    milestones: Annotated[tuple[int, ...], Unset("none")] = Field(
         (), description="epochs after which the step schedule multiplies the learning rate by --lr-decay"
     )
     lr_decay: Number = Field(0.1, gt=0, le=1, description="factor of the learning rate at each milestone")

@@ -25,10 +25,10 @@ class EvaluationOptions(Options):
         "standard, plus: AutoAttack's cascades; none: only clean, PGD and --attacks; off: no attack, only --measure",
     )
     which: tuple[Which, ...] = Field(("selected",), description="checkpoints of every trial to evaluate")
-    attacks: tuple[str, ...] = Field(
+    attacks: Annotated[tuple[str, ...], Unset("none")] = Field(
         (), description="further attacks, such as pgd-50x10, cw, deepfool, transfer-pgd-10"
     )
-    measure: tuple[MeasureName, ...] = Field(
+    measure: Annotated[tuple[MeasureName, ...], Unset("none")] = Field(
         (), description="measures of the checkpoints; without --mode and --attacks, nothing else is done"
     )
     measure_steps: int = Field(

@@ -45,7 +45,7 @@ def run_targets(
     places = [(t, b) for t, blocks in enumerate(results) for b, found in enumerate(blocks) if found is None]
     progress = Steps(console, "blocks", len(places))
     known = sum(len(blocks) for blocks in results) - len(places)
-    console.print(f"{quantity(len(places), 'block')} to attack, {known} stored already", highlight=False)
+    console.print(f"{quantity(len(places), 'block')} to evaluate, {known} stored already", highlight=False)
 
     def hand_over(number: int) -> None:
         whole = [found for found in results[number] if found is not None]

@@ -27,7 +27,10 @@ KEPT_S = 600
 
 
 def main(args: list[str]) -> int:
-    """Print the manifest; exit code 2 for a name that Kubernetes would refuse."""
+    """Print the manifest, or with ``--help`` the description; exit code 2 for a name that Kubernetes would refuse."""
+    if args[:1] in (["--help"], ["-h"]):
+        print(__doc__)
+        return 0
     if not args or not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,37}[a-z0-9])?", args[0]):
         print("ray_job.py: the first argument must be a name of a-z, 0-9 and -, up to 39 letters", file=sys.stderr)
         return 2

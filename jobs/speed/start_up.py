@@ -1,4 +1,4 @@
-"""Start-up cost of the jobs: CPU-seconds of the help, of an error in an option, and of a sweep's status."""
+"""Start-up cost of the jobs: CPU-seconds of the help, of wrong input, and of a sweep's status."""
 
 from __future__ import annotations
 
@@ -16,7 +16,18 @@ from jobs.speed.result import Goal, Result, Settings
 
 JOBS = Path(jobs.__file__).parent
 GOAL = Goal("<=", 1.5)
-HELPS = ("sweep_trades", "report", "status", "evaluate", "check", "sync_mlflow", "benchmark")
+HELPS = (
+    "sweep_trades",
+    "report",
+    "status",
+    "evaluate",
+    "check",
+    "export",
+    "sync_mlflow",
+    "coverage",
+    "benchmark",
+    "device_benchmark",
+)
 
 
 def start_up_costs(settings: Settings) -> Iterator[Result]:
@@ -26,7 +37,12 @@ def start_up_costs(settings: Settings) -> Iterator[Result]:
         commands = {f"{name}.py --help": (0, [f"{name}.py", "--help"]) for name in HELPS}
         commands["sweep_trades.py with a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
         commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "quick", "--storage", folder]
-        commands["report.py of an unknown sweep"] = 2, ["report.py", "--sweep", "other", "--storage", folder]
+        for name, more in {"report": [], "evaluate": [], "export": ["--trial", "0"]}.items():
+            unknown = ["--sweep", "other", *more, "--storage", folder]
+            commands[f"{name}.py of an unknown sweep"] = 2, [f"{name}.py", *unknown]
+        for name, option in {"evaluate": "--checkpoint", "check": "--weights"}.items():
+            commands[f"{name}.py of a missing file"] = 2, [f"{name}.py", option, f"{folder}/missing.pt"]
+        commands["coverage.py with a wrong option"] = 2, ["coverage.py", "--sweeps", "-1"]
         for what, (code, command) in commands.items():
             settings.say(f"start-up: {what}")
             values = tuple(cpu_seconds(command, code) for _ in range(settings.repeats))

@@ -111,6 +111,16 @@ def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
     assert pinned["--pin-value"].endswith("(preset pin-quick: 0 1 2 3 4 5 6 7)")
 
 
+def test_every_option_shows_the_value_that_is_used_without_it(page: Page) -> None:
+    """Options without one: switches that are off, plug-ins, and one of the two assumptions of a forecast."""
+    shown = options(page("--help all"))
+    without = {name for name, text in shown.items() if not re.search(r"\((default|preset quick): .+\)$", text)}
+    assert without == {"--seeds-from", "--plugin", "--dry-run", "--plan", "--assume-rate"}
+    assert shown["--until-width"].endswith("(default: none)")
+    assert shown["--train-images"].endswith("(default: only with --dataset fields)")
+    assert options(page("--help data --preset fields-quick"))["--train-images"].endswith("(preset fields-quick: 1200)")
+
+
 def test_the_values_shown_are_those_of_the_sweep(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for preset in ("quick", "table2-lr", "fgsm-quick", "table5"):
@@ -171,7 +181,10 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
     [
         *(
             (job, ["--help"], 0)
-            for job in ("sweep_trades", "report", "status", "evaluate", "export", "sync_mlflow", "benchmark")
+            for job in (
+                *("sweep_trades", "report", "status", "evaluate", "check", "export", "sync_mlflow"),
+                *("coverage", "benchmark", "device_benchmark"),
+            )
         ),
         ("sweep_trades", ["--bata", "1"], 2),
         ("sweep_trades", ["--epochs", "0"], 2),
@@ -180,6 +193,11 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
         ("report", ["--sweep", "nosuch"], 2),
         ("status", ["--sweep", "nosuch"], 2),
         ("evaluate", ["--sweep", "x", "--restarts", "0"], 2),
+        ("evaluate", ["--sweep", "nosuch"], 2),
+        ("evaluate", ["--checkpoint", "nosuch.pt"], 2),
+        ("check", ["--weights", "nosuch.pt"], 2),
+        ("export", ["--sweep", "nosuch", "--trial", "0"], 2),
+        ("coverage", ["--sweeps", "-1"], 2),
         ("benchmark", ["--repeats", "0"], 2),
     ],
 )

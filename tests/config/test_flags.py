@@ -63,6 +63,7 @@ def test_a_negative_number_is_a_value(number: str) -> None:
         ("--bata 1", "--bata: there is no such option; did you mean --beta?"),
         ("--bet 1", "--bet: there is no such option; did you mean --beta?"),
         ("--batch_sizes=1", "--batch-sizes: there is no such option; did you mean --batch-size?"),
+        ("--fig 1", "--fig: there is no such option; did you mean --figures?"),
         ("--qqq", "--qqq: there is no such option; --help all lists them"),
         ("-b 1", "-b: there is no such option"),
         ("unasked", "unasked: follows no option"),

@@ -91,6 +91,14 @@ def test_a_relative_step_size_follows_the_radius() -> None:
             sweep(grid({"attack_step_size": wrong, "epsilon": 0.5}))
 
 
+@pytest.mark.parametrize("wrong", [0, -0.1, 3, "abc"])
+def test_a_wrong_radius_is_one_problem_although_the_step_size_follows_it(wrong: object) -> None:
+    with pytest.raises(ValueError) as refused:
+        sweep(grid({"attack_step_size": "epsilon", "epsilon": wrong}))
+    assert f"--epsilon {wrong}: must be" in str(refused.value)
+    assert "attack-step-size" not in str(refused.value)
+
+
 def test_all_presets_load(presets: Path) -> None:
     names = [path.stem for path in presets.glob("*.yaml")]
     assert {*PUBLISHED, "quick"} <= set(names)

@@ -180,6 +180,12 @@ def printed(*args: str) -> dict[str, Any]:
     return yaml.safe_load(out.getvalue())
 
 
+def test_the_help_of_a_ray_job_is_its_description(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "python jobs/deploy/ray_job.py mine" in capsys.readouterr().out
+    assert main(["Mine"]) == 2
+
+
 def test_a_ray_job_runs_the_sweep_and_is_repeated_on_a_new_cluster(manifest: list[dict[str, Any]]) -> None:
     job = printed("mine", "--preset", "quick", "--max-concurrent", "16", "--beta", "1", "6")
     assert (job["apiVersion"], job["kind"], job["metadata"]["name"]) == ("ray.io/v1", "RayJob", "unmask-mine")

@@ -34,7 +34,8 @@ QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "s
         (["--sweep", "tiny", "--mode", "rand"], "--mode rand: must be individual"),
         (["--sweep", "tiny", "--attacks", "best"], "--attacks best: attack 'best' is unknown; allowed: fgsm"),
         (["--sweep", "tiny", "--mlflow-uri", "ftp://x"], "--mlflow-uri 'ftp://x' is not a store"),
-        (["--checkpoint", "nowhere.pt"], "nowhere.pt: there is no such file"),
+        (["--checkpoint", "nowhere.pt"], "--checkpoint nowhere.pt: there is no such file"),
+        (["--checkpoint", "file:///nowhere.pt"], "file:// is not a store"),
         (["--checkpoint", __file__], "test_evaluate_job.py is not a checkpoint"),
     ],
 )
@@ -54,6 +55,17 @@ def test_no_such_checkpoint_and_no_such_option(trained: TinySweep, capsys: pytes
     assert "--retsarts" in capsys.readouterr().err
 
 
+def test_the_help_says_what_options_mean_for_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help", "cluster"])
+    assert ended.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "(default: 1 if the cluster has GPUs, else 0)" in shown
+    assert "number of blocks of images that are attacked or measured at once" in shown
+    assert "trials" not in shown
+    assert "DDP" not in shown
+
+
 @pytest.mark.slow
 @pytest.mark.cluster
 @pytest.mark.usefixtures("one_thread")
@@ -66,9 +78,9 @@ def test_a_sweep_on_ray_equals_blocks_in_sequence(
 
     printed = evaluate_on_ray(*arguments)
     assert "APGD-DLR" in printed
-    assert "0 blocks to attack" not in printed
+    assert "0 blocks to evaluate" not in printed
     again = evaluate_on_ray(*arguments)
-    assert "0 blocks to attack" in again
+    assert "0 blocks to evaluate" in again
 
     planner = Planner(EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}), ".")
     for record in trained.records:

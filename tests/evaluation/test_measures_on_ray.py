@@ -39,7 +39,7 @@ def test_blocks_on_ray_are_those_in_sequence_bit_for_bit(
     arguments += ["--storage", str(storage), "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db"]
 
     printed = evaluate_on_ray(*arguments)
-    assert "0 blocks to attack" not in printed
+    assert "0 blocks to evaluate" not in printed
     assert "Local Lipschitz constant, selected checkpoints: 14 test images, 3 steps, seed 3" in " ".join(
         printed.split()
     )

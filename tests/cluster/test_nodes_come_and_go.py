@@ -38,6 +38,11 @@ class GrowingCluster(RayCluster):
         if not host.processes("/raylet/raylet "):
             self.join(host)
 
+    def leave(self, host: Host) -> None:
+        """Stop Ray on a host, which may be switched off."""
+        if host.alive:
+            self.ray(host, "stop", "--force")
+
     def break_python(self, host: Host, folder: Path) -> None:
         """Restart Ray on a host, where its worker processes then end at their start."""
         (folder / "sitecustomize.py").write_text(UNABLE)
@@ -97,17 +102,24 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingCluster
         yield cluster
 
 
-def broken_plugin() -> str:
-    """The plug-in of the documentation, which raises on the host `BAD` before a trial's first epoch."""
+def broken_plugin(go: Path | None = None) -> str:
+    """The plug-in of the documentation, which raises on the host `BAD` before a trial's first epoch.
+
+    Args:
+        go: file for which trials of one worker wait elsewhere.
+    """
+    waiting = (
+        f"        while not (dist.is_initialized() or os.path.exists({str(go)!r})):\n            time.sleep(0.1)\n"
+    )
     return (
         printed_plugin()
         .replace(
             "    def objective(self, run, batch, found):\n",
             "    def objective(self, run, batch, found):\n"
             f"        if platform.node() == {BAD!r}:\n"
-            "            raise RuntimeError('this host is broken')\n",
+            "            raise RuntimeError('this host is broken')\n" + (waiting if go else ""),
         )
-        .replace("from typing", "import platform\nfrom typing", 1)
+        .replace("from typing", "import os, platform, time\nimport torch.distributed as dist\nfrom typing", 1)
     )
 
 
@@ -127,6 +139,35 @@ def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, lo
     assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
     assert "(attempt 2)" in local_sweep.text
     assert local_sweep.records("tiny") == undisturbed.records("tiny")
+
+
+def test_a_node_on_which_the_ranks_of_a_group_crash_gets_no_trials_while_another_is_left(
+    cluster: GrowingCluster, local_sweep: Sweep
+) -> None:
+    first, second = cluster.workers
+    cluster.bring(second)
+    cluster.leave(first)
+    go = local_sweep.folder / "go"
+    plugin = local_sweep.folder / "my_method.py"
+    plugin.write_text(broken_plugin(go))
+    local_sweep.common = (*TINY_DATA, "--norm", "none")
+    halves = ("--workers", "1", "2", "--cpus-per-worker", "0.5", "--max-failures", "1")
+    options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "bad", "--seeds", "1", "--epochs", "2")
+    driver = cluster.start_driver(local_sweep, *options, *halves, program=("-c", PATIENT.replace("S = 5", "S = 50")))
+    local_sweep.wait_for(lambda: " starts" in local_sweep.text or driver.poll() is not None)
+    # The trial of one worker has half of the good host until it may end, and the other one needs the whole broken one.
+    cluster.bring(first)
+    avoided = f"node {BAD} gets no trials for 50 s, because 2 attempts in succession crashed there"
+    local_sweep.wait_for(lambda: avoided in local_sweep.text or driver.poll() is not None)
+    go.touch()
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert avoided in local_sweep.text
+    assert "workers=2: RuntimeError: this host is broken" in local_sweep.text
+    records = [json.loads(file.read_text()) for file in local_sweep.folder.glob("results/bad/trials/*/record.json")]
+    assert {record["provenance"]["host"] for record in records} == {second.name}
+    single, group = sorted(records, key=lambda record: int(record["cell"]["workers"]))
+    assert single["attempts"] == 1
+    assert group["attempts"] > 2  # two crashes, of which one counts against the trial, and at most one restart
 
 
 def test_a_node_on_which_attempts_crash_gets_no_trials_while_another_is_left(

@@ -17,7 +17,7 @@ from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
 from core.config.protocol import with_defaults
-from core.engine.attempts import AttemptFile
+from core.engine.attempts import AttemptFile, Attempts
 from core.engine.filenames import RECORD
 from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
@@ -244,15 +244,15 @@ class Ledger:
         except DamagedRecordError as error:
             return error
 
-    def spent_on_open_trials(self, known: Collection[str]) -> dict[str, float]:
-        """Device-seconds of the attempts at trials without a record, by key.
+    def attempts_at_open_trials(self, known: Collection[str]) -> dict[str, Attempts]:
+        """The attempts at trials without a record, by key.
 
         Args:
             known: keys of the trials that have a record.
         """
         keys = [key for key in self.store.child("trials").folders() if key not in known]
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read().device_seconds, keys)
+            found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read(), keys)
             return dict(zip(keys, found, strict=True))
 
     def write(self, record: TrialRecord) -> None:

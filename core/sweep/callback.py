@@ -74,6 +74,8 @@ class SweepCallback(Callback):
     ) -> None:
         if "node" in result:
             self.live.locate(self._keys[trial.trial_id], result["node"], result["pid"], result["memory_kills"])
+        if "nodes" in result:
+            self.live.place(self._keys[trial.trial_id], result["nodes"])
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
@@ -84,7 +86,7 @@ class SweepCallback(Callback):
                 # resets the counter.
                 trial.run_metadata.num_failures = 0
             self.tracker.log_epochs(key, rows)
-            self.metrics.reported(len(rows), self.live.advance(key, rows, result.get("nodes", ())))
+            self.metrics.reported(len(rows), self.live.advance(key, rows))
             if further:
                 self.crashes.progressed(key)
 
@@ -137,6 +139,7 @@ class SweepCallback(Callback):
         """
         self.ledger.record(key)  # A damaged record ends the sweep here. Otherwise it would end each further attempt.
         self._keys[trial.trial_id] = key  # a process may end before Tune says that its trial has started
+        self.live.end(key)
         known = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
         for line in self.crashes.crashed(key, trial, known):
             self.display.say(line)
@@ -158,6 +161,7 @@ class SweepCallback(Callback):
             epochs_run=state.epoch if state else 0,
             attempts=max(spent.number, self.attempts.get(trial.key, 1)),
             device_seconds=spent.device_seconds,
+            lost_device_seconds=spent.device_seconds,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
         self.ledger.write(record)

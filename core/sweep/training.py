@@ -88,8 +88,8 @@ class Training:
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
-        spent = ledger.spent_on_open_trials(finished)
-        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, spent)
+        earlier = ledger.attempts_at_open_trials(finished)
+        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, earlier)
         self.budget = Budget(self.live, max_device_hours, self.halt)
         if self.pending or self.allocator:
             self.budget.look()

@@ -55,11 +55,12 @@ class WorkerTask(TypedDict):
 
 def train_alone(task: WorkerTask) -> None:
     """Run the trial with a single worker in the process of the Tune trial."""
+    began = time.monotonic()
     with collection_paused():
         from core.cluster.broken_gpus import open_assigned_device
         from core.engine.ranks import Ranks
 
-    _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report)
+    _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report, began)
 
 
 def train_rank(task: WorkerTask) -> None:
@@ -68,22 +69,26 @@ def train_rank(task: WorkerTask) -> None:
     Raises:
         RankError: the trial has crashed on this rank.
     """
+    began = time.monotonic()
     node = ray.get_runtime_context().get_node_id()
     try:
         ranks, nodes = _join_group(node)
-        _train(task, ranks, lambda metrics: ray.train.report({**metrics, "nodes": nodes}))
+        ray.train.report({"nodes": nodes})
+        _train(task, ranks, lambda metrics: ray.train.report({**metrics, "nodes": nodes}), began)
     except Exception as error:
         time.sleep(NOTICE_S)
         raise RankError.of(error, node) from error
 
 
-def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
+def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None], began: float) -> None:
+    """Run the trial on this rank. ``began`` is the time at which the rank was started, on the monotonic clock."""
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     with collection_paused():
         from core.checkpoints.starting_weights import read_starting_point
         from core.cluster.storage_check import check_storage_here
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
+        from core.data.extra import with_extra
         from core.data.load import load_dataset
         from core.engine.trial import run_trial
         from core.engine.trial_context import Cadence, TrialContext
@@ -104,15 +109,11 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         timeout_s=task["timeout_s"],
         device_share=task["device_share"],
         start=read_starting_point(trial, Store(task["storage"]).with_retry_limit(patience_s)),
+        began=began,
     )
-    data = trial.cell.data
-    dataset = load_dataset(data, task["data_dir"])
-    if data.extra_data:
-        from core.data.extra import with_extra
-
-        dataset = with_extra(dataset, data, task["data_dir"])
-    dataset = dataset.to(ranks.device)
-    run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)
+    data, folder = trial.cell.data, task["data_dir"]
+    protocol = ProtocolOptions.model_validate(task["protocol"])
+    run_trial(trial, protocol, lambda: with_extra(load_dataset(data, folder), data, folder), context)
 
 
 def _join_group(node: str) -> tuple[Any, list[str]]:

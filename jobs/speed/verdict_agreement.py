@@ -65,7 +65,7 @@ def run_alone(cell: Cell, seed: int, protocol: ProtocolOptions, dataset: Dataset
             cadence=Cadence(checkpoint_s=1e9),
         )
         whole = protocol.model_copy(update={"stop": False})
-        record = run_trial(Trial(cell=cell, seed=seed), whole, dataset, around)
+        record = run_trial(Trial(cell=cell, seed=seed), whole, lambda: dataset, around)
     assert record is not None
     assert record.verdict is not None
     return record.verdict.outcome

@@ -46,7 +46,7 @@ def train(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., Tria
         record = run_trial(
             trial,
             PROTOCOL,
-            load(trial.cell),
+            lambda: load(trial.cell),
             TrialContext(
                 sweep,
                 Ledger(Store(str(tmp_path)).child(sweep), sweep).trial_store(trial.key),

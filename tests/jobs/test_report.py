@@ -81,7 +81,8 @@ class Tracked:
         with open_tracker(self.uri, self.ledger, PROTOCOL, NAMES, [], training=True) as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
-                trained = run_trial(trial, PROTOCOL, data, TrialContext("tiny", store, Ranks(), lambda *_: None, "abc"))
+                around = TrialContext("tiny", store, Ranks(), lambda *_: None, "abc")
+                trained = run_trial(trial, PROTOCOL, lambda: data, around)
                 assert trained is not None
                 record = judged(trained, unstable=len(self.records) > 0)
                 self.ledger.write(record)

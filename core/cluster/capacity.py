@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import ray
-
 from core.cluster.autoscaling import Autoscaling, autoscaling_limits
+from core.cluster.living_nodes import usable_nodes
 from core.config import RunOptions
 
 GROUP_BYTES = 1.2e9
@@ -67,9 +66,15 @@ class Capacity:
         return trials if self.by_head is None else min(trials, self.by_head)
 
 
-def capacity(run: RunOptions, workers: int) -> Capacity:
-    """The present capacity of the cluster for trials of ``workers`` ranks each."""
-    nodes = _nodes()
+def capacity(run: RunOptions, workers: int, without: Collection[str] = ()) -> Capacity:
+    """The present capacity of the cluster for trials of ``workers`` ranks each.
+
+    Args:
+        run: the resources of a rank.
+        workers: ranks of a trial.
+        without: ids of nodes to leave out.
+    """
+    nodes = _nodes(without)
     grouped = workers > 1
     worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
     head = sum(_memory(node) for node in nodes if HEAD in node)
@@ -104,9 +109,9 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     return min(fitting, run.max_concurrent or fitting)
 
 
-def _nodes() -> list[Mapping[str, float]]:
-    """The resources of each running node."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def _nodes(without: Collection[str] = ()) -> list[Mapping[str, float]]:
+    """The resources of each running node that can run the project."""
+    return [entry["Resources"] for node, entry in usable_nodes().items() if node not in without]
 
 
 def _memory(node: Mapping[str, float]) -> float:

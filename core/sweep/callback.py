@@ -77,15 +77,16 @@ class SweepCallback(Callback):
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
-            if rows[-1]["epoch"] > self._furthest.get(key, 0):
+            if further := rows[-1]["epoch"] > self._furthest.get(key, 0):
                 self._watch(key, rows)
                 self._furthest[key] = rows[-1]["epoch"]
                 # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
                 # resets the counter.
                 trial.run_metadata.num_failures = 0
-                self.crashes.progressed(key)
             self.tracker.log_epochs(key, rows)
-            self.metrics.reported(len(rows), self.live.advance(key, rows))
+            self.metrics.reported(len(rows), self.live.advance(key, rows, result.get("nodes", ())))
+            if further:
+                self.crashes.progressed(key)
 
     def _watch(self, key: str, rows: list[Row]) -> None:
         """Note onsets, which the record of a trial must have even if its workers die.

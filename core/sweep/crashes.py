@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 SUSPECT_AFTER = 2
@@ -20,14 +21,22 @@ class Blame(NamedTuple):
     Attributes:
         charged: True if it counts against the trial, whose restarts are limited.
         refunds: for each trial, the number of its earlier crashes that no longer count against it.
-        suspect: id of the node that should get no trials for a while, or None.
+        suspects: ids of the nodes that should get no trials for a while.
         hopeless: True if the sweep should stop.
     """
 
     charged: bool
     refunds: Mapping[str, int]
-    suspect: str | None
+    suspects: Sequence[str]
     hopeless: bool
+
+
+@dataclass
+class Crash:
+    """A crash of a trial, on the nodes of all ranks to blame; ``charged`` if it counts against the trial."""
+
+    trial: str
+    charged: bool
 
 
 class Crashes:
@@ -44,7 +53,7 @@ class Crashes:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._in_succession: list[str] = []
-        self._by_node: dict[str, list[tuple[str, bool]]] = {}
+        self._by_node: dict[str, list[Crash]] = {}
         self._excused: Counter[str] = Counter()
 
     @property
@@ -56,41 +65,42 @@ class Crashes:
         """Crashes on a node since the last epoch there."""
         return len(self._by_node.get(node, ()))
 
-    def progressed(self, trial: str, node: str | None) -> None:
-        """Note that a trial finished an epoch on a node."""
+    def progressed(self, trial: str, nodes: Collection[str]) -> None:
+        """Note that a trial finished an epoch on these nodes."""
         self._in_succession.clear()
-        self._by_node.pop(node or "", None)
+        for node in nodes:
+            self._by_node.pop(node, None)
         self._excused.pop(trial, None)
 
     def lost_node(self, trial: str) -> Blame:
         """Note that a trial ended because its node was lost."""
-        return Blame(not self._excuse(trial), {}, None, False)
+        return Blame(not self._excuse(trial), {}, (), False)
 
-    def crashed(self, trial: str, node: str | None, at_once: int, elsewhere: bool) -> Blame:
+    def crashed(self, trial: str, nodes: Collection[str], at_once: int, elsewhere: bool) -> Blame:
         """Note that an attempt crashed.
 
         Args:
             trial: key of the trial.
-            node: id of its node; None if it is not known, as for a trial of several workers.
+            nodes: ids of the nodes on which its processes crashed; none if they are not known.
             at_once: number of trials that run at once.
-            elsewhere: True if another node, which is not in quarantine, could hold the trial.
+            elsewhere: True if other nodes, which are not in quarantine, could hold the trial.
         """
         self._in_succession.append(trial)
         alike = len(set(self._in_succession)) == 1  # a trial alone is censored by its own limit
         hopeless = not alike and self.number >= max(self.limit, PER_PLACE * at_once)
-        if node is None:
-            return Blame(True, {}, None, hopeless)
-        here = self._by_node.setdefault(node, [])
-        suspect = node if len(here) + 1 >= SUSPECT_AFTER else None
-        shared = any(other != trial for other, _ in here)
-        again = elsewhere and any(other == trial for other, _ in here)
-        excused = bool(suspect and (shared or again) and self._excuse(trial))
+        places = [self._by_node.setdefault(node, []) for node in nodes]
+        suspects = [node for node, here in zip(nodes, places, strict=True) if len(here) + 1 >= SUSPECT_AFTER]
+        shared = [here for here in places if any(crash.trial != trial for crash in here)]
+        again = elsewhere and any(crash.trial == trial for here in places for crash in here)
+        excused = bool(suspects and (shared or again) and self._excuse(trial))
         refunds: Counter[str] = Counter()
-        if excused and shared:
-            refunds.update(other for other, charged in here if charged)
-            here[:] = [(other, False) for other, _ in here]
-        here.append((trial, not excused))
-        return Blame(not excused, refunds, suspect, hopeless)
+        for crash in (crash for here in shared for crash in here if excused and crash.charged):
+            refunds[crash.trial] += 1
+            crash.charged = False
+        crash = Crash(trial, not excused)
+        for here in places:
+            here.append(crash)
+        return Blame(not excused, refunds, suspects, hopeless)
 
     def _excuse(self, trial: str) -> bool:
         self._excused[trial] += 1

@@ -47,6 +47,8 @@ class Running:
     """Device-seconds of the epochs that were reported to this driver."""
     process: tuple[str, int] | None = None
     """Node id and process id of its Tune trial; None before they are reported."""
+    nodes: tuple[str, ...] = ()
+    """Ids of the nodes of its workers; empty before they are reported."""
     memory_kills: int = 0
     """Processes that the kernel of its machine had killed for lack of memory when it started."""
     device_share: float = 1.0
@@ -136,6 +138,8 @@ class LiveState:
         with self._mutex:
             state = self.running[key]
             state.process, state.reported = (node, pid), time.monotonic()
+            if state.trial.cell.training.workers == 1:
+                state.nodes = (node,)
             state.memory_kills = memory_kills
 
     def extend_deadlines(self, seconds: float) -> None:
@@ -145,10 +149,17 @@ class LiveState:
             for state in self.running.values():
                 state.reported = min(now, state.reported + seconds)
 
-    def advance(self, key: str, rows: Sequence[Row]) -> float:
-        """Note at least one epoch that a running trial reported, and return the device-seconds of these epochs."""
+    def advance(self, key: str, rows: Sequence[Row], nodes: Sequence[str] = ()) -> float:
+        """Note at least one epoch that a running trial reported, and return the device-seconds of these epochs.
+
+        Args:
+            key: key of the trial.
+            rows: metrics of the epochs.
+            nodes: ids of the nodes of its workers, if it has several.
+        """
         with self._mutex:
             state, now = self.running[key], time.monotonic()
+            state.nodes = tuple(nodes) or state.nodes
             if state.before is None:
                 state.before = int(rows[0]["epoch"] or 1) - 1
             if state.row:

@@ -19,14 +19,14 @@ class Cluster:
         self.failures: Counter[str] = Counter()
         self.suspects: list[str] = []
 
-    def crash(self, trial: str, node: str | None, at_once: int = 1, elsewhere: bool = True) -> bool:
-        """One crash; True if the trial may start again."""
+    def crash(self, trial: str, *nodes: str, at_once: int = 1, elsewhere: bool = True) -> bool:
+        """One crash on these nodes; True if the trial may start again."""
         self.failures[trial] += 1
         again = self.failures[trial] <= RESTARTS
-        blame = self.crashes.crashed(trial, node, at_once, elsewhere)
+        blame = self.crashes.crashed(trial, nodes, at_once, elsewhere)
         self.failures[trial] -= not blame.charged
         self.failures.subtract(blame.refunds)
-        self.suspects += [blame.suspect] if blame.suspect else []
+        self.suspects += blame.suspects
         return again
 
 
@@ -39,6 +39,29 @@ def test_a_broken_node_is_suspected_at_the_second_crash_and_costs_no_trial_its_r
     assert cluster.failures == {"a": 0, "b": 0}
     assert all(cluster.crash(trial, "bad") for trial in ("a", "b", "c", "a"))
     assert not +cluster.failures
+
+
+def test_a_crash_of_two_ranks_on_two_nodes_is_one_crash() -> None:
+    cluster = Cluster()
+    assert cluster.crash("a", "bad", "worse")
+    assert cluster.failures == {"a": 1}
+    assert cluster.crash("b", "worse", "bad")
+    assert sorted(cluster.suspects) == ["bad", "worse"]
+    assert cluster.failures == {"a": 0, "b": 0}
+
+
+def test_an_epoch_of_a_group_clears_the_nodes_of_all_its_ranks() -> None:
+    cluster = Cluster()
+    cluster.crash("a", "one", "two")
+    cluster.crashes.progressed("b", ["two", "three"])
+    cluster.crash("c", "one", "two")
+    assert cluster.suspects == ["one"]
+
+
+def test_a_crash_without_a_known_node_counts_against_its_trial() -> None:
+    cluster = Cluster()
+    assert [cluster.crash("group") for _ in range(3)] == [True, True, False]
+    assert not cluster.suspects
 
 
 def test_a_trial_that_crashes_everywhere_is_censored() -> None:
@@ -65,7 +88,7 @@ def test_an_epoch_clears_its_node() -> None:
     cluster = Cluster()
     for trial in "abcdef":
         assert cluster.crash(trial, "good")
-        cluster.crashes.progressed("other", "good")
+        cluster.crashes.progressed("other", ["good"])
     assert not cluster.suspects
     assert all(count == 1 for count in cluster.failures.values())
 
@@ -75,7 +98,7 @@ def test_a_trial_is_not_excused_for_ever() -> None:
     cluster.crash("other", "bad")
     for _ in range(MAX_EXCUSED):
         assert cluster.crash("poison", "bad")
-        cluster.crashes.progressed("other", "good")
+        cluster.crashes.progressed("other", ["good"])
     assert cluster.failures["poison"] == 0
     assert cluster.crash("poison", "bad")
     assert cluster.crash("poison", "bad")
@@ -95,12 +118,12 @@ def test_lost_nodes_are_not_crashes_and_stop_no_sweep() -> None:
 def test_a_sweep_in_which_all_trials_crash_stops(limit: int, at_once: int, stops_at: int) -> None:
     crashes = Crashes(limit)
     number = next(
-        n for n in range(1, 100) if crashes.crashed(f"trial {n % 3}", f"node {n % 2}", at_once, True).hopeless
+        n for n in range(1, 100) if crashes.crashed(f"trial {n % 3}", [f"node {n % 2}"], at_once, True).hopeless
     )
     assert number == stops_at
 
 
 def test_one_trial_alone_stops_no_sweep() -> None:
     crashes = Crashes(limit=2)
-    assert not any(crashes.crashed("poison", "node", 1, False).hopeless for _ in range(50))
-    assert crashes.crashed("another", "node", 1, False).hopeless
+    assert not any(crashes.crashed("poison", ["node"], 1, False).hopeless for _ in range(50))
+    assert crashes.crashed("another", ["node"], 1, False).hopeless

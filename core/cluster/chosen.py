@@ -1,4 +1,8 @@
-"""The cluster that a driver is asked to join. Ray is not imported here, because it reads some variables only then."""
+"""The cluster that a driver is asked to join.
+
+Ray is not imported here, because Ray reads some environment variables at its import, and `keep_on_loopback` sets one of
+them.
+"""
 
 from __future__ import annotations
 

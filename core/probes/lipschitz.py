@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.attacks.base import bounds, uniform
 
-LEAST_DISTANCE = 1e-6
+MIN_DISTANCE = 1e-6
 """Images closer than this in l-infinity do not count, because rounding dominates their ratio."""
 
 
@@ -57,6 +57,6 @@ def local_lipschitz(
             goal = change if end == "largest" else -change / distance
             gradient = torch.autograd.grad(goal.sum(), leaf)[0]
         ratio = sign * (change / distance).detach().to(best.dtype)
-        best = torch.where(distance >= LEAST_DISTANCE, best.maximum(ratio), best)
+        best = torch.where(distance >= MIN_DISTANCE, best.maximum(ratio), best)
         other = (other + step_size * gradient.sign()).clamp_(*limits)
     return sign * best

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from core import temporary
-from core.masking import without_secrets
+from core.redaction import without_secrets
 from core.temporary import TemporaryError
 
 DONE, FAILED, BAD_INPUT, INCOMPLETE, TEMPORARY, INTERRUPTED = 0, 1, 2, 3, temporary.EXIT_CODE, 130

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from core.masking import HIDDEN, masked
+from core.redaction import HIDDEN, masked
 
 S3 = "s3://"
 ALLOWED = "allowed are a folder and s3://BUCKET/PREFIX (with ?endpoint=http://HOST:PORT if AWS_ENDPOINT_URL is not set)"

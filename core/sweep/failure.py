@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial as TuneTrial
 
-from core.masking import without_secrets
+from core.redaction import without_secrets
 from core.sweep.group_error import GroupError
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from core.masking import masked
+from core.redaction import masked
 
 ALLOWED = "allowed are sqlite:///PATH (a file in an existing folder) and http(s)://HOST:PORT (a running mlflow server)"
 SQLITE = "sqlite:///"

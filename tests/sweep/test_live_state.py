@@ -114,6 +114,21 @@ def test_a_quarter_of_a_gpu_costs_a_quarter(clock: Clock) -> None:
     assert live.progress().device_seconds == 10
 
 
+def test_the_nodes_of_a_trial_are_those_of_its_workers() -> None:
+    single, group = (trial_with(workers) for workers in (1, 2))
+    live = LiveState(sweep_of(cells=1, seeds=1), {}, [single, group])
+    for trial in (single, group):
+        live.start(trial, trial.key, 1)
+        live.locate(trial.key, "head", 100)
+    assert (live.running[single.key].nodes, live.running[group.key].nodes) == (("head",), ())
+    live.advance(group.key, rows(1, 1), ["one", "two"])
+    assert live.running[group.key].nodes == ("one", "two")
+
+
+def trial_with(workers: int) -> Trial:
+    return Trial(cell=Cell.from_flat({"model": "small-cnn", "batch_size": 16, "workers": workers}), seed=0)
+
+
 def test_what_runs_and_who_is_silent(clock: Clock) -> None:
     sweep = sweep_of(cells=1, seeds=1)
     (trial,) = fixed_trials(sweep)

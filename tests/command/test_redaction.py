@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.command.exit_codes import run_job
 from core.command.request import read_request
-from core.masking import masked, without_secrets
+from core.redaction import masked, without_secrets
 from core.storage.address import parse_s3
 from core.tracking.address import absolute_uri
 from jobs.sweep_trades import PRESETS

@@ -204,7 +204,8 @@ class TrialRun:
             if row[name] is None:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
         limit = self.context.timeout_s
-        spent = self.state.device_seconds / self.context.devices
+        # What attempts lost is not the trial's own time.
+        spent = (self.state.device_seconds - self.state.lost_device_seconds) / self.context.devices
         if self.ranks.from_leader(limit is not None and spent > limit):
             return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None

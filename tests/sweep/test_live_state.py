@@ -121,7 +121,7 @@ def test_the_nodes_of_a_trial_are_those_of_its_workers() -> None:
         live.start(trial, trial.key, 1)
         live.locate(trial.key, "head", 100)
     assert (live.running[single.key].nodes, live.running[group.key].nodes) == (("head",), ())
-    live.advance(group.key, rows(1, 1), ["one", "two"])
+    live.place(group.key, ["one", "two"])
     assert live.running[group.key].nodes == ("one", "two")
 
 

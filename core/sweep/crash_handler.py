@@ -16,6 +16,7 @@ from core.config import RunOptions
 from core.quantity import duration
 from core.sweep.crashes import Crashes
 from core.sweep.failure import OUT_OF_MEMORY, Failure, last_failure
+from core.sweep.failure_count import uncount_failures
 from core.sweep.halt import Halt, Stop
 from core.sweep.live_state import LiveState
 
@@ -64,7 +65,7 @@ class CrashHandler:
         """
         failure, workers = last_failure(trial), int(trial.config["run"]["workers"])
         if line := self._broken_gpus.exclude(failure.text):
-            trial.run_metadata.num_failures -= 1  # The node failed, and not the trial.
+            uncount_failures(trial, 1)
             return [line]
         if failure.lost_node:
             blame = self._crashes.lost_node(key)
@@ -72,9 +73,10 @@ class CrashHandler:
             at_once = max(len(self.live.running), 1)
             nodes = self._nodes(key, workers, failure)
             blame = self._crashes.crashed(key, nodes, at_once, self._quarantine.elsewhere(nodes, workers))
-        trial.run_metadata.num_failures -= not blame.charged
+        if not blame.charged:
+            uncount_failures(trial, 1)
         for other, number in blame.refunds.items():
-            tuned[other].run_metadata.num_failures -= number
+            uncount_failures(tuned[other], number)
         state = self.live.running.get(key)
         lines = [f"{state.name if state else key}: {self._cause(key, failure)}"]
         if blame.hopeless and not self.halt.stop:

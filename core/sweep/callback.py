@@ -16,6 +16,7 @@ from core.source import package_version
 from core.sweep.budget import Budget
 from core.sweep.concurrency import Concurrency
 from core.sweep.crash_handler import CrashHandler
+from core.sweep.failure_count import forget_failures
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
 from core.sweep.room_watch import RoomWatch
@@ -82,9 +83,7 @@ class SweepCallback(Callback):
             if further := rows[-1]["epoch"] > self._furthest.get(key, 0):
                 self._watch(key, rows)
                 self._furthest[key] = rows[-1]["epoch"]
-                # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
-                # resets the counter.
-                trial.run_metadata.num_failures = 0
+                forget_failures(trial)
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.live.advance(key, rows))
             if further:

@@ -16,6 +16,7 @@ from core.config import RunOptions
 from core.quantity import duration
 from core.sweep.crashes import Crashes
 from core.sweep.failure import OUT_OF_MEMORY, Failure, last_failure
+from core.sweep.failure_count import uncount_failures
 from core.sweep.halt import Halt, Stop
 from core.sweep.live_state import LiveState
 
@@ -64,29 +65,30 @@ class CrashHandler:
         """
         failure, workers = last_failure(trial), int(trial.config["run"]["workers"])
         if line := self._broken_gpus.exclude(failure.text):
-            trial.run_metadata.num_failures -= 1  # The node failed, and not the trial.
+            uncount_failures(trial, 1)
             return [line]
         if failure.lost_node:
-            blame = self._crashes.lost_node(key)
+            decision = self._crashes.lost_node(key)
         else:
             at_once = max(len(self.live.running), 1)
             nodes = self._nodes(key, workers, failure)
-            blame = self._crashes.crashed(key, nodes, at_once, self._quarantine.elsewhere(nodes, workers))
-        trial.run_metadata.num_failures -= not blame.charged
-        for other, number in blame.refunds.items():
-            tuned[other].run_metadata.num_failures -= number
+            decision = self._crashes.crashed(key, nodes, at_once, self._quarantine.elsewhere(nodes, workers))
+        if not decision.counts:
+            uncount_failures(trial, 1)
+        for other, number in decision.uncounted.items():
+            uncount_failures(tuned[other], number)
         state = self.live.running.get(key)
         lines = [f"{state.name if state else key}: {self._cause(key, failure)}"]
-        if blame.hopeless and not self.halt.stop:
+        if decision.stop_sweep and not self.halt.stop:
             self.halt.stop = Stop(
                 "crashes",
                 f"The sweep has stopped: its trials crashed {self._crashes.number} times in succession, with no epoch "
                 f"in between (--max-crashes). The last reason: {self._cause(key, failure)}.",
             )
             return lines
-        for suspect in blame.suspects:
-            if line := self._quarantine.admit(suspect, workers):
-                lines.append(f"{line}, because {self._crashes.on_node(suspect)} attempts in succession crashed there")
+        for node in decision.failing_nodes:
+            if line := self._quarantine.admit(node, workers):
+                lines.append(f"{line}, because {self._crashes.on_node(node)} attempts in succession crashed there")
         return lines
 
     def reason(self, key: str, trial: TuneTrial) -> str:
@@ -108,7 +110,7 @@ class CrashHandler:
         """The nodes of the processes that crashed; none if they are not known.
 
         An attempt of one worker may crash before it has reported its node. If the process that controls a group has
-        crashed, no rank is to blame.
+        crashed, no rank is at fault.
         """
         state = self.live.running.get(key)
         if workers == 1 and state and state.nodes:

@@ -38,7 +38,7 @@ class Failure:
 
     Attributes:
         text: Ray's text about it, with the traceback if the trial raised an exception.
-        of_ranks: True if the text is that of the ranks to blame for the end of a group.
+        of_ranks: True if the text is that of the ranks at fault at the end of a group.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""The crash of a worker group: which ranks are to blame, and on which nodes they ran.
+"""The crash of a worker group: which ranks are at fault, and on which nodes they ran.
 
 Tune keeps only the text of a crash, so that the driver reads the nodes from there.
 """
@@ -24,13 +24,13 @@ class RankError(Exception):
 
 
 class GroupError(Exception):
-    """The end of a group. The text is that of the ranks to blame, as `core.sweep.failure` reads it."""
+    """The end of a group. The text is that of the ranks at fault, as `core.sweep.failure` reads it."""
 
     @classmethod
     def of(cls, failures: Mapping[int, Exception]) -> GroupError:
         """The crash of a group with these failures of its ranks.
 
-        Other ranks often raise an exception when the process of one has died. Such a process alone is to blame.
+        Other ranks often raise an exception when the process of one has died. Such a process alone is at fault.
         """
         died = [failure for failure in failures.values() if not isinstance(failure, RankError)]
         return cls("\n".join(_text(failure) for failure in died or failures.values()))

@@ -90,7 +90,7 @@ sys.exit(main(sys.argv[1:]))
 """
 """A sweep that waits for less time than usual for processes of the nodes, and avoids nodes for less time."""
 
-AT_ONCE = PATIENT.replace("S = 5", "S = 3600").replace("sys.exit", "core.sweep.crashes.SUSPECT_AFTER = 1\nsys.exit")
+AT_ONCE = PATIENT.replace("S = 5", "S = 3600").replace("sys.exit", "core.sweep.crashes.FAILING_AFTER = 1\nsys.exit")
 """A sweep that avoids a node at the first crash, and for an hour."""
 
 

@@ -151,16 +151,17 @@ class SweepCallback(Callback):
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.live.running.get(trial.key)
-        spent = AttemptFile(self.ledger.trial_store(trial.key), trial.key).read()
+        known = (AttemptFile(self.ledger.trial_store(trial.key), trial.key).read(), self.live.attempts(trial.key))
+        spent = max(attempts.device_seconds for attempts in known)
         record = TrialRecord(
             sweep=self.ledger.name,
             **trial.record_fields(),
             protocol=self.protocol,
             verdict=censor(reason, self._detectors.get(trial.key)),
             epochs_run=state.epoch if state else 0,
-            attempts=max(spent.number, self.attempts.get(trial.key, 1)),
-            device_seconds=spent.device_seconds,
-            lost_device_seconds=spent.device_seconds,
+            attempts=max(1, *(attempts.number for attempts in known)),
+            device_seconds=spent,
+            lost_device_seconds=spent,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
         self.ledger.write(record)

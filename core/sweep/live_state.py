@@ -82,8 +82,7 @@ class LiveState:
                 self._pending.pop(key, None)
             now, earlier, lost = time.monotonic(), self._earlier.pop(key, Attempts()), 0.0
             if ended := self.running.get(key):
-                spent = ended.earlier.device_seconds + ended.spent(now)
-                earlier = Attempts(number=ended.attempts, device_seconds=spent)
+                earlier = Attempts(number=ended.attempts, device_seconds=ended.total(now))
                 lost = ended.lost + ended.lost_by_end(now)
             self.running[key] = Running(
                 trial, key, name, cell, attempt, device_share=device_share, earlier=earlier, lost=lost
@@ -141,6 +140,13 @@ class LiveState:
             self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
             self._keep(record)
 
+    def attempts(self, key: str) -> Attempts:
+        """The attempts at a running trial, as far as this driver knows."""
+        with self._mutex:
+            if state := self.running.get(key):
+                return Attempts(number=state.attempts, device_seconds=state.total(time.monotonic()))
+            return Attempts()
+
     @property
     def waiting(self) -> int | None:
         """Number of trials that have not started; None if seeds are added adaptively."""
@@ -158,7 +164,7 @@ class LiveState:
         """Device-seconds of all trials so far: of all attempts from their begin on, also of earlier drivers."""
         with self._mutex:
             now = time.monotonic()
-            running = sum(state.earlier.device_seconds + state.spent(now) for state in self.running.values())
+            running = sum(state.total(now) for state in self.running.values())
             waiting = sum(attempts.device_seconds for attempts in self._earlier.values())
             return self._device_seconds + waiting + running
 
@@ -231,9 +237,7 @@ class LiveState:
             return None
         usual = fmean(costs.values())
         now = time.monotonic()
-        running = sum(
-            max(s.earlier.device_seconds + s.spent(now), costs.get(s.cell_id, usual)) for s in self.running.values()
-        )
+        running = sum(max(s.total(now), costs.get(s.cell_id, usual)) for s in self.running.values())
         waiting = sum(count * costs.get(cell, usual) for cell, count in pending.items())
         return self._device_seconds + running + waiting
 
@@ -273,7 +277,7 @@ def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
         epoch=state.epoch,
         epochs=state.epochs,
         silent_s=now - state.reported,
-        device_seconds=state.earlier.device_seconds + state.spent(now),
+        device_seconds=state.total(now),
         lost_device_seconds=state.lost,
         metrics={label: value for label, name in shown.items() if (value := state.row.get(name)) is not None},
     )

@@ -86,6 +86,10 @@ class Running:
             return self.device_seconds
         return max(self.device_seconds, ((self.ended_at or now) - self.placed_at) * self.devices)
 
+    def total(self, now: float) -> float:
+        """Device-seconds of all its attempts until ``now``."""
+        return self.earlier.device_seconds + self.spent(now)
+
     def lost_by_end(self, now: float) -> float:
         """Device-seconds that are lost at least if this attempt ends now, or has ended."""
         if self.placed_at is None:

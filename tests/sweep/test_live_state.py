@@ -332,6 +332,7 @@ def test_set_up_verdict_and_lost_attempts_cost_from_their_begin_on(clock: Clock)
     assert live.device_seconds == 0.5 * 200
     (running,) = live.progress().running
     assert (running.attempt, running.device_seconds, running.lost_device_seconds) == (2, 0.5 * 200, 0.5 * 40)
+    assert live.attempts(trial.key) == Attempts(number=2, device_seconds=0.5 * 200)
     shown = live.progress()
     assert (shown.restarts, shown.lost_device_seconds) == (1, 0.5 * 40)
     live.finish(record_of(trial, seconds=3600.0).model_copy(update={"attempts": 3, "lost_device_seconds": 360.0}))

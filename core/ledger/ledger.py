@@ -33,7 +33,7 @@ from core.records import (
     read_record,
 )
 from core.records.progress import PERIOD_S
-from core.seal import check_seal, sealed
+from core.seal import check_seal, is_sealed, sealed
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -179,7 +179,7 @@ class Ledger:
         file = RECORD
         try:
             record = read_record(content)
-            if reason := self._misplaced(record, key):
+            if reason := self._misplaced(record, key, is_sealed(content)):
                 raise MisplacedError(reason)
             file = EVALUATION
             evaluated = store.read(EVALUATION)
@@ -195,13 +195,13 @@ class Ledger:
             raise DamagedRecordError(f"{store.place(file)} ({first_problem(error)})") from error
         return record.model_copy(update={"evaluations": evaluations, "measures": measures})
 
-    def _misplaced(self, record: TrialRecord, key: str) -> str | None:
+    def _misplaced(self, record: TrialRecord, key: str, sealed: bool) -> str | None:
         """Why the record cannot be that of the sweep's trial ``key``, or None."""
         if record.key != key:
             return f"it belongs to trial {record.key}"
         if record.verdict is None:
             return "it has no verdict"
-        if not is_cell_of(record.cell_id, record.cell):
+        if not is_cell_of(record.cell_id, record.cell, sealed):
             return f"the id {record.cell_id} is not that of its cell"
         # The stored name and protocol never change. A damaged description is refused by those who need it.
         if self._description is None:

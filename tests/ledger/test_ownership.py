@@ -51,14 +51,40 @@ def test_any_changed_byte_of_a_record_is_noticed(ledger: Ledger, at: int) -> Non
 
 
 def unsealed(record: TrialRecord) -> bytes:
-    """A record as an earlier version wrote it, or as someone writes it who removes the checksum."""
-    return record.model_dump_json().encode()
+    """A record as an earlier version wrote it, which had neither a checksum nor the last field of this version."""
+    return record.model_dump_json(exclude={"took_part"}).encode()
+
+
+def sorted_again(content: bytes) -> bytes:
+    return json.dumps(json.loads(content), sort_keys=True).encode()
+
+
+def without_checksum(content: bytes) -> bytes:
+    return json.dumps({name: value for name, value in json.loads(content).items() if name != "sha256"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "reason"), [(sorted_again, "its checksum"), (without_checksum, "checksum is missing")]
+)
+@pytest.mark.parametrize("name", ["record.json", "evaluation.json", "measures.json", "sweep.json"])
+def test_a_file_that_another_program_wrote_again_is_refused(
+    ledger: Ledger, name: str, rewrite: Callable[[bytes], bytes], reason: str
+) -> None:
+    """Most programs that write JSON keep the checksum somewhere or lose it; neither protects what they changed."""
+    (record,) = ledger.records().values()
+    ledger.write_evaluations(evaluated(record))
+    ledger.write_measures(evaluated(record))
+    file = Path(ledger.store.root) / name if name == "sweep.json" else record_file(ledger).with_name(name)
+    file.write_bytes(rewrite(file.read_bytes().replace(b'"stable"', b'"unstable"')))
+    with pytest.raises(ValueError, match=f"{name} .*{reason}"):
+        read_description(ledger.store) if name == "sweep.json" else Ledger(ledger.store, "first").records()
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda r: r.model_copy(update={"cell": {**r.cell, "beta": 99.0}}), "the id .* is not that of its cell"),
+        (lambda r: r.model_copy(update={"cell": {**r.cell, "beta": 5e9}}), "the id .* is not that of its cell"),
         (lambda r: r.model_copy(update={"cell": {}}), "the id .* is not that of its cell"),
         (lambda r: r.model_copy(update={"sweep": "other"}), "it belongs to sweep other"),
         (
@@ -74,6 +100,17 @@ def test_a_record_of_something_else_is_refused_without_a_checksum_too(
     file.write_bytes(unsealed(change(read_record(file.read_bytes()))))
     with pytest.raises(DamagedRecordError, match=reason):
         Ledger(ledger.store, "first").records()
+
+
+def test_a_cell_that_only_another_version_or_a_plug_in_can_build_is_not_refused(ledger: Ledger) -> None:
+    file = record_file(ledger)
+    record = read_record(file.read_bytes())
+    newer = record.model_copy(update={"cell": {**record.cell, "option_of_later": 1}})
+    file.write_bytes(newer.to_json())
+    assert Ledger(ledger.store, "first").records() == {record.key: newer}
+    with_plugin = record.model_copy(update={"cell": {**record.cell, "plugins": ["mine@0123456789ab"]}})
+    file.write_bytes(unsealed(with_plugin))
+    assert Ledger(ledger.store, "first").records() == {record.key: read_record(unsealed(with_plugin))}
 
 
 def test_a_record_of_an_earlier_version_has_no_checksum_and_is_read(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from core.ledger.additions import write_evaluations, write_measures
 from core.ledger.description import read_description
 from core.ledger.ledger import DamagedRecordError, Ledger
 from core.records import Evidence, Measured, Measurement, SweepProgress, TrialRecord, read_record
-from core.seal import check_seal, sealed
+from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store
 
 Change = Callable[[TrialRecord], TrialRecord]
@@ -32,6 +32,13 @@ def ledger(tmp_path: Path, make_sweep: Callable[..., Sweep], make_record: Callab
 
 def record_file(ledger: Ledger) -> Path:
     return next(Path(ledger.store.root).glob("trials/*/record.json"))
+
+
+def test_a_checksum_at_another_place_protects_nothing_and_is_refused() -> None:
+    written = json.loads(sealed('{"trial":"a-1","count":3}'))
+    with pytest.raises(ChecksumError, match="not its last field"):
+        check_seal(json.dumps({**written, "count": 4}, sort_keys=True).encode())
+    check_seal(b'{"files":{"sha256":"0"},"count":3}')
 
 
 def test_a_sealed_object_is_the_object_with_one_more_field() -> None:

@@ -321,9 +321,13 @@ class Ledger:
             found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read().device_seconds, keys)
             return dict(zip(keys, found, strict=True))
 
-    def write(self, record: TrialRecord) -> None:
-        """Store the record of a trial whose process could not write it."""
-        self.trial_store(record.key).write(RECORD, record.to_json())
+    def write(self, record: TrialRecord) -> TrialRecord:
+        """Store the record of a trial whose process could not write it, and return it.
+
+        If this process was slow and wrote a record in the end, that record is kept and returned.
+        """
+        created = self.trial_store(record.key).create(RECORD, record.to_json())
+        return record if created else (self.record(record.key) or record)
 
     def write_evaluations(self, record: TrialRecord) -> None:
         """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""

@@ -112,11 +112,18 @@ class Bucket:
         """Seconds since the object was written, measured by the server's clock; None if there is no such object."""
 
         def head() -> float:
-            found = self._client.head_object(**self._object(path))
-            now = found["ResponseMetadata"]["HTTPHeaders"]["date"]
-            return _seconds(now) - float(found["LastModified"].timestamp())
+            return _age(self._client.head_object(**self._object(path)))
 
         return self._call_or("404", None, "read", path, head)
+
+    def read_with_age(self, path: str) -> tuple[bytes, float] | None:
+        """The content of the object and its age, see `age`, in one request; None if there is no such object."""
+
+        def get() -> tuple[bytes, float]:
+            found = self._client.get_object(**self._object(path))
+            return found["Body"].read(), _age(found)
+
+        return self._call_or("NoSuchKey", None, "read", path, get)
 
     def md5(self, path: str) -> str | None:
         """MD5 of the object; empty if its ETag is not an MD5; None if there is no such object."""
@@ -232,6 +239,12 @@ def _checked(endpoint: str) -> str:
         return endpoint_address(endpoint)
     except ValueError as error:
         raise ValueError(f"AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config: {error}") from error
+
+
+def _age(answer: dict[str, Any]) -> float:
+    """Seconds from the last change of an object to the server's answer, by the server's clock."""
+    now = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    return _seconds(now) - float(answer["LastModified"].timestamp())
 
 
 def _seconds(date: str) -> float:

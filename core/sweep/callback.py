@@ -159,8 +159,7 @@ class SweepCallback(Callback):
             device_seconds=spent.device_seconds,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
-        self.ledger.write(record)
-        return record
+        return self.ledger.write(record)
 
 
 class Backstop(Stopper):

@@ -59,6 +59,15 @@ def test_any_changed_byte_of_a_record_is_noticed(ledger: Ledger, at: int) -> Non
         Ledger(ledger.store, "first").records()
 
 
+def test_a_driver_does_not_replace_the_record_of_a_slow_worker(ledger: Ledger) -> None:
+    (record,) = ledger.records().values()
+    assert record.verdict is not None
+    verdict = record.verdict.model_copy(update={"outcome": "censored", "censor_reason": "crashed: it is slow"})
+    before = record_file(ledger).read_bytes()
+    assert ledger.write(record.model_copy(update={"verdict": verdict})) == record
+    assert record_file(ledger).read_bytes() == before
+
+
 def unsealed(record: TrialRecord) -> bytes:
     """A record as an earlier version wrote it, which had neither a checksum nor the last field of this version."""
     return record.model_dump_json(exclude={"took_part"}).encode()

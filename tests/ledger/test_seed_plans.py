@@ -102,7 +102,8 @@ def test_an_adaptive_sweep_that_lost_its_description_has_an_unknown_goal(
 ) -> None:
     ledger = Ledger(Store(str(tmp_path)), "s")
     (record, *_) = finish(ledger, sweep(3), 1)
-    ledger.write(record.model_copy(update={"allocation": "adaptive"}))
+    adaptive = record.model_copy(update={"allocation": "adaptive"})
+    ledger.trial_store(record.key).write("record.json", adaptive.to_json())
     (tmp_path / "sweep.json").unlink()
     assert ledger.plans(sweep(1), goal) == [SweepPlan(adaptive=True), SweepPlan.of({CELL.id: 1}, goal)]
 

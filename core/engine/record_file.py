@@ -72,13 +72,14 @@ class RecordFile:
             lost_device_seconds=spent.device_seconds,
             provenance=provenance(context.ranks, context.commit, trial.cell),
         )
-        context.store.write(RECORD, record.to_json())
-        return record
+        return self._create(record)
 
     def write(
         self, verdict: Verdict, state: TrialState, dataset: Dataset, model: nn.Module, *, stopped_early: bool
     ) -> TrialRecord:
-        """Write the weights files and the record of a trial that has ended.
+        """Write the weights files and the record of a trial that has ended, and return the record.
+
+        Nothing is written if another process has stored a finished record meanwhile. That record is returned.
 
         Args:
             verdict: the verdict on the trial.
@@ -87,7 +88,9 @@ class RecordFile:
             model: the network after the last epoch.
             stopped_early: the verdict ended the trial before its last epoch.
         """
-        trial = self.trial
+        trial, stored = self.trial, self.read()
+        if stored and not stored.crashed:  # Its checksums are those of the weights files beside it.
+            return stored
         weights = {"last": (state.epoch, copy_weights(model))}
         for name, best in (("selected", state.selected), ("gated", state.gated)):
             if best.weights is not None:
@@ -110,7 +113,21 @@ class RecordFile:
             provenance=state.took_part[-1] | origin,
             took_part=tuple(state.took_part),
         )
-        self.context.store.write(RECORD, record.to_json())
+        return self._create(record)
+
+    def _create(self, record: TrialRecord) -> TrialRecord:
+        """Store the record and return it. A finished record that another process has stored is kept and returned.
+
+        Two processes train one trial if a driver was replaced while it or one of its workers was cut off. A record of a
+        crash is no result and is replaced.
+        """
+        store = self.context.store
+        if store.create(RECORD, record.to_json()):
+            return record
+        stored = self.read()
+        if stored and not stored.crashed:
+            return stored
+        store.write(RECORD, record.to_json())
         return record
 
     def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:

@@ -228,7 +228,7 @@ def read_record(content: bytes) -> TrialRecord:
         ChecksumError: the record was changed after it was written.
         pydantic.ValidationError: the record is damaged.
     """
-    check_seal(content)
+    check_seal(content, sealed_with="took_part")
     try:
         record = TrialRecord.model_validate_json(content)
     except ValidationError:

@@ -102,7 +102,7 @@ class Lease:
     @property
     def fence(self) -> Fence:
         """The right to write while this lease is held."""
-        return Fence(self._root, self._folder, self._number, self._me.token)
+        return Fence(self._root, self._folder, self._number, self._me.token, SUSPEND_S)
 
     @property
     def suspended(self) -> bool:

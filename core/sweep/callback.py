@@ -164,8 +164,7 @@ class SweepCallback(Callback):
             lost_device_seconds=spent,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
-        self.ledger.write(record)
-        return record
+        return self.ledger.write(record)
 
 
 class Backstop(Stopper):

@@ -95,7 +95,9 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act
         act("driver")
         ledger = Ledger(Store(root), "s")
         assert ledger.records().keys() == {trial.key}
-        ledger.write(record.model_copy(update={"verdict": censor("crashed: test"), "sha256": None}))
+        crashed = record.model_copy(update={"verdict": censor("crashed: test")})
+        assert ledger.write(crashed) == ledger.record(trial.key) == record
+        ledger.trial_store(trial.key).write(RECORD.rpartition("/")[2], crashed.to_json())
         ledger.reopen(trial.key)
         assert not ledger.records()
 

@@ -16,12 +16,14 @@ import torch
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset, ImageSet
+from core.engine import record_file
 from core.engine.filenames import ATTEMPTS, RECORD, RESUME
 from core.engine.ranks import Ranks
 from core.engine.trial import run_trial
 from core.engine.trial_context import TrialContext
 from core.records import TrialRecord
 from core.storage import Store
+from core.verdict import censor
 from tests import tiny
 
 Runner = Callable[..., TrialRecord]
@@ -231,3 +233,63 @@ def test_the_fingerprint_sees_one_pixel_a_label_and_the_split() -> None:
     assert fingerprint(dataset()) == same
     changed = [dataset(pixel=1), dataset(label=5), dataset(order=-1)]
     assert len({same, *map(fingerprint, changed)}) == 4
+
+
+def write_record(tmp_path: Path, record: TrialRecord, **changes: Any) -> bytes:
+    """Another process stores a record of the trial."""
+    content = record.model_copy(update={"device_seconds": 12345.0, **changes}).to_json()
+    (tmp_path / "trial" / RECORD).write_bytes(content)
+    return content
+
+
+def test_a_finished_record_of_another_process_is_never_replaced(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path
+) -> None:
+    """Two processes train a trial if its driver was replaced while a worker was cut off."""
+    first = run(make_cell(), folder="other")
+
+    def report(epoch: int, rows: object, decided: bool) -> None:
+        write_record(tmp_path, first)
+
+    found = run(make_cell(), report=report)
+    assert found.device_seconds == 12345.0
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+    assert not list((tmp_path / "trial").glob("*.pt"))
+
+
+def test_a_record_that_appears_in_the_last_moment_is_kept_too(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(make_cell(), folder="other")
+
+    def last_step(*_: object) -> None:
+        write_record(tmp_path, first)
+
+    monkeypatch.setattr(record_file, "feasibility", last_step)
+    found = run(make_cell())
+    assert found.device_seconds == 12345.0
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+
+
+def test_a_record_of_a_crash_is_no_result_and_is_replaced(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, comparable: Callable[[TrialRecord], dict[str, Any]]
+) -> None:
+    """A driver takes a slow worker for a dead one, and the worker ends its trial."""
+    first = run(make_cell(), folder="other")
+
+    def report(epoch: int, rows: object, decided: bool) -> None:
+        write_record(tmp_path, first, verdict=censor("crashed: it is slow"))
+
+    found = run(make_cell(), report=report)
+    assert comparable(found) == comparable(first)
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+
+
+def test_a_trial_whose_record_was_deleted_is_trained_again(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, comparable: Callable[[TrialRecord], dict[str, Any]]
+) -> None:
+    first = run(make_cell())
+    (tmp_path / "trial" / RECORD).unlink()
+    again = run(make_cell())
+    assert comparable(again) == comparable(first)
+    assert (tmp_path / "trial" / RECORD).read_bytes() == again.to_json()

@@ -25,7 +25,7 @@ def sweep_folder(tmp_path: Path) -> Path:
     for number, record in enumerate(uncensored[:2]):
         trial = folder / "trials" / record.key
         trial.mkdir(parents=True)
-        (trial / "record.json").write_text(record.model_dump_json())
+        (trial / "record.json").write_bytes(record.to_json())
         os.utime(trial / "record.json", (1100 + 100 * number,) * 2)
     return folder
 

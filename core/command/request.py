@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.allocation.goal import AllocationGoal
+from core.command.command_line import DEFAULT_PRESET, CommandLine, read_command_line
 from core.command.default_name import changing_options, default_name, spelled
-from core.command.help_page import HelpPage
-from core.command.parser import parse_known, refuse_unknown, split_options
-from core.command.sweep_flags import MOST_USED, PlanOptions, SeedOptions, check_unique, sweep_groups, with_values
+from core.command.sweep_flags import PlanOptions, SeedOptions
 from core.command.without_effect import GOALS, check_effects, check_preset_effects
 from core.config import (
     OPTION_FIELDS,
@@ -23,29 +22,14 @@ from core.config import (
     Stream,
     Sweep,
     build_sweep,
-    load_preset,
     validated,
 )
-from core.config.default_paths import data_root, storage_root
-from core.config.names import checked_name
-from core.config.plugins import Plugin, PluginError, load_plugin, registered_by
+from core.config.default_paths import data_root
+from core.config.plugins import Plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
 
-DEFAULT_PRESET = "quick"
 SMALL_IMAGES = 16
 """Pixels of an image's side up to which the default preset's radius and network make sense."""
-MANY_VALUES = """\
-An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
-combination of the values of a cell's options (the groups data, model, method, attack, awp, heal, training, start)."""
-OVER_EPOCHS = {
-    "0..6@10": "linear from 0 in epoch 1 to 6 in epoch 10, and 6 from then on",
-    "0@5..6@10": "0 up to epoch 5, then linear to 6 in epoch 10",
-    "1then6@10": "1, and from epoch 10 on 6",
-    "0..6@10then1@50": "several parts, one after the other",
-    "1then6@50%": "6 after half of the epochs; all moments of a number are either epochs or percentages",
-}
-"""Examples of `core.config.over_epochs.OverEpochs`."""
-SAME_OPTIONS = Preset(description="trials of an earlier sweep, unchanged", grids=({"options": {}},), seeds=1)
 
 
 class SweepRequest(NamedTuple):
@@ -79,27 +63,45 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     Raises:
         ValueError: options are wrong; the message has one line for each.
     """
-    given, of_plugins = parse_known(sweep_groups(), split_options(args))
-    plugins = _load_plugins(given.get("plugin", ()))
-    preset_name, preset, trials = _preset(given, presets)
-    storage = storage_root(given.get("storage"))
-    if trials and "help" not in given:
-        from core.ledger.earlier import use_earlier_plugins
-
-        use_earlier_plugins(storage, trials.sweep)
-    groups = sweep_groups()
-    check_unique(groups)
-    if of_plugins:  # flags that are known since the plug-ins are loaded
-        more, unknown = parse_known(groups, of_plugins)
-        refuse_unknown(unknown, groups)
-        given |= more
-    if "help" in given:
-        _show_help(given, presets, about, preset_name, preset, trials is not None)
-    check_preset_effects(preset_name, preset)
-    earlier = _earlier(trials, storage)
+    line = read_command_line(args, presets, about)
+    given = line.given
+    check_preset_effects(line.preset_name, line.preset)
+    earlier = _earlier(line.trials, line.storage)
     chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
     run = validated(RunOptions, _given(given, RunOptions.model_fields))
     assumed = validated(PlanOptions, _given(given, PlanOptions.model_fields))
+    sweep, changes = _sweep(line, chosen, earlier)
+    _check_used(line.plugins, sweep)
+    run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
+    if "preset" not in given and earlier is None:
+        _check_scale(sweep, given)
+    hours = _budget(given, run)
+    goal = _goal(given, sweep, chosen.seeds, hours)
+    check_effects(given, sweep, goal, plan=bool(given.get("plan")))
+    if "indifference" in given and "until_decided" not in given:
+        raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
+    if not given.get("dry_run"):
+        from core.checkpoints.inputs import with_inputs
+
+        sweep = with_inputs(sweep, line.storage, data_root(run.data_dir))
+    dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
+    _check_forecast(given, goal, plan)
+    return SweepRequest(
+        sweep=sweep,
+        run=run,
+        storage=line.storage,
+        goal=goal,
+        max_device_hours=None if goal else hours,
+        dry_run=dry_run,
+        plan=plan,
+        description=_description(line, changes, earlier),
+        rates=assumed.assume_rate,
+    )
+
+
+def _sweep(line: CommandLine, chosen: SeedOptions, earlier: EarlierSweep | None) -> tuple[Sweep, dict[str, Any]]:
+    """The sweep, and the values of the options that change its preset."""
+    given, preset, preset_name = line.given, line.preset, line.preset_name
     if preset_name == "none" and "name" not in given:
         raise ValueError(f"--seeds-from {given['seeds_from']}: needs a --name for the new sweep")
     values = chosen.pin_value if "pin_value" in given else preset.pin_value
@@ -128,43 +130,49 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         sweep = build(given, default_name(preset_name, changes))
     if earlier and sweep.name == earlier.trials.sweep:
         raise ValueError(f"--name {sweep.name}: is the earlier sweep of --seeds-from; give the new sweep another name")
-    _check_used(plugins, sweep)
-    run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))
-    if "preset" not in given and earlier is None:
-        _check_scale(sweep, given)
-    hours = _budget(given, run)
-    fixed = chosen.seeds is not None or earlier is not None  # a budget alone then limits these seeds
-    adaptive = [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
-    goal = None
-    if adaptive and not (fixed and adaptive == ["--max-device-hours"]):
-        limits = {} if hours is None else {"max_device_hours": hours}
-        goal = validated(AllocationGoal, {**_given(given, AllocationGoal.model_fields), **limits})
-        _check_adaptive(sweep, chosen.seeds, " ".join(adaptive))
-    check_effects(given, sweep, goal, plan=bool(given.get("plan")))
-    if "indifference" in given and "until_decided" not in given:
-        raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
-    if not given.get("dry_run"):
-        from core.checkpoints.inputs import with_inputs
+    return sweep, changes
 
-        sweep = with_inputs(sweep, storage, data_root(run.data_dir))
-    dry_run, plan = given.get("dry_run", False), assumed if given.get("plan") else None
-    if goal and dry_run:
-        raise ValueError(f"--dry-run: the number of trials depends on {' '.join(adaptive)}; use --plan for a forecast")
+
+def _goal(given: Mapping[str, Any], sweep: Sweep, seeds: int | None, hours: float | None) -> AllocationGoal | None:
+    """The goal of an adaptive sweep, with the budget as its limit; None if the number of seeds is fixed."""
+    adaptive = _adaptive_flags(given)
+    fixed = seeds is not None or sweep.rerun is not None  # a budget alone then limits these seeds
+    if not adaptive or (fixed and adaptive == ["--max-device-hours"]):
+        return None
+    limits = {} if hours is None else {"max_device_hours": hours}
+    goal = validated(AllocationGoal, {**_given(given, AllocationGoal.model_fields), **limits})
+    _check_adaptive(sweep, seeds, " ".join(adaptive))
+    return goal
+
+
+def _adaptive_flags(given: Mapping[str, Any]) -> list[str]:
+    """The given flags that make a sweep adaptive."""
+    return [f"--{goal.replace('_', '-')}" for goal in GOALS if goal in given]
+
+
+def _check_forecast(given: Mapping[str, Any], goal: AllocationGoal | None, plan: PlanOptions | None) -> None:
+    if goal and given.get("dry_run"):
+        raise ValueError(
+            f"--dry-run: the number of trials depends on {' '.join(_adaptive_flags(given))}; use --plan for a forecast"
+        )
     if plan and not goal:
         raise ValueError("--plan: needs a goal, such as --until-width 0.4 or --until-decided 0.5 --max-trials 200")
     if plan and bool(plan.pilot) == bool(plan.assume_rate):
         raise ValueError("--plan: needs either --pilot or --assume-rate")
-    description = preset.description
+
+
+def _description(line: CommandLine, changes: Mapping[str, Any], earlier: EarlierSweep | None) -> str:
+    """The preset's description, and what the flags change in the preset."""
+    description = line.preset.description
     if changed := " ".join(spelled(option, value) for option, value in changes.items()):
-        if preset_name == "none" and earlier:
+        if line.preset_name == "none" and earlier:
             description = f"Trials of sweep {earlier.trials.sweep}, changed by {changed}."
         else:
-            description = f"Preset {preset_name}, changed by {changed}. The preset itself: {description}"
-    if "method" in given and (others := _foreign_methods(preset, given["method"])):
+            description = f"Preset {line.preset_name}, changed by {changed}. The preset itself: {description}"
+    if "method" in line.given and (others := _foreign_methods(line.preset, line.given["method"])):
         own = "has its own" if len(others) == 1 else "have their own"
         description += f" Its attack is not used for {', '.join(others)}, which {own} at its radius."
-    ceiling = None if goal else hours
-    return SweepRequest(sweep, run, storage, goal, ceiling, dry_run, plan, description, assumed.assume_rate)
+    return description
 
 
 def _budget(given: Mapping[str, Any], run: RunOptions) -> float | None:
@@ -184,17 +192,6 @@ def _foreign_methods(preset: Preset, methods: Iterable[str]) -> list[str]:
     return [method for method in methods if any(method not in grid.methods for grid in preset.grids)]
 
 
-def _load_plugins(given: Iterable[str]) -> dict[str, Plugin]:
-    """Load the plug-ins of ``--plugin``. Their options become flags."""
-    found = {}
-    for name in given:
-        try:
-            found[name] = load_plugin(name)
-        except PluginError as error:
-            raise ValueError(f"--plugin {name}: {error}") from error
-    return found
-
-
 def _check_used(plugins: Mapping[str, Plugin], sweep: Sweep) -> None:
     used = {plugin for entry in sweep.entries for plugin in entry.cell.plugins}
     for given, plugin in plugins.items():
@@ -204,47 +201,12 @@ def _check_used(plugins: Mapping[str, Plugin], sweep: Sweep) -> None:
             )
 
 
-def _preset(given: Mapping[str, Any], presets: Path) -> tuple[str, Preset, EarlierTrials | None]:
-    """Name and content of the preset, and which trials of an earlier sweep are trained again, if any."""
-    source, where = given.get("seeds_from"), given.get("where")
-    name = given.get("preset", DEFAULT_PRESET)
-    preset = load_preset(name, presets)
-    if source and "preset" not in given:
-        name, preset = "none", SAME_OPTIONS
-    elif source and preset.earlier is None:
-        raise ValueError(f"--seeds-from {source}: gives the cells; leave out --preset {name}")
-    trials = preset.earlier
-    if source:
-        checked_name("--seeds-from", source)
-        trials = trials.model_copy(update={"sweep": source}) if trials else EarlierTrials(sweep=source)
-    if where and trials is None:
-        raise ValueError(f"--where {' '.join(where)}: needs --seeds-from")
-    if where and trials:
-        trials = validated(EarlierTrials, {**trials.model_dump(), "where": where})
-    return name, preset, trials
-
-
 def _earlier(trials: EarlierTrials | None, storage: str) -> EarlierSweep | None:
     if trials is None:
         return None
     from core.ledger.earlier import read_earlier
 
     return read_earlier(storage, trials)
-
-
-def _show_help(given: Mapping[str, Any], presets: Path, about: str, name: str, preset: Preset, earlier: bool) -> None:
-    """Print the help page that is asked for, with the values of the preset, and end the program."""
-
-    def known() -> dict[str, str]:
-        return {file.stem: load_preset(file.stem, presets).description for file in sorted(presets.glob("*.yaml"))}
-
-    changes = {option: given[option] for option in (*OPTION_FIELDS, *ProtocolOptions.model_fields) if option in given}
-    groups = with_values(name, preset, default_name(name, changes), earlier)
-    lists = {
-        "presets": ("the presets that come with the project", known),
-        "over-epochs": ("numbers that change over the epochs, one word each", lambda: OVER_EPOCHS),
-    }
-    HelpPage(f"{about.strip()}\n\n{MANY_VALUES}", groups, MOST_USED, lists).show(given["help"])
 
 
 def _check_scale(sweep: Sweep, given: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from core.data.image_set import ImageSet, to_float
 from core.evaluation.attack_plan import TRANSFER
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.auto_attack import resists_auto_attack
-from core.evaluation.blocks import Block, block_seed
+from core.evaluation.blocks import Block, block_seed, results_folder
 from core.storage import Store
 
 Correct = dict[str, list[bool]]
@@ -35,9 +35,8 @@ class BlockFile:
 
     @property
     def name(self) -> str:
-        """Name of the file in the store. It contains the size, which decides a block's number and hence its seed."""
-        place = f"{self.block.start:06d}-{self.block.stop:06d}"
-        return f"evaluation/{self.weights[:16]}/block{self.size}-seed{self.seed}/{place}.json"
+        """Name of the file in the store."""
+        return f"{results_folder(self.weights, self.size, self.seed)}/{self.block.place}.json"
 
     def read(self) -> dict[str, str]:
         """Results by the attack's key, as text with ``1`` for each correct image and ``0`` for each fooled image."""

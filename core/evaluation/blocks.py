@@ -14,10 +14,23 @@ class Block(NamedTuple):
     start: int
     stop: int
 
+    @property
+    def place(self) -> str:
+        """The range of the images, as it is in the names of stored results."""
+        return f"{self.start:06d}-{self.stop:06d}"
+
 
 def split_blocks(images: int, size: int) -> tuple[Block, ...]:
     """Blocks of ``size`` images that cover the first ``images`` test images; the last block may be smaller."""
     return tuple(Block(number, start, min(start + size, images)) for number, start in enumerate(range(0, images, size)))
+
+
+def results_folder(weights: str, size: int, seed: int) -> str:
+    """The folder of the results of all blocks of a checkpoint, whose SHA-256 is ``weights``.
+
+    Its name contains the size of a block, which decides a block's number and hence its seed.
+    """
+    return f"evaluation/{weights[:16]}/block{size}-seed{seed}"
 
 
 def block_seed(seed: int, number: int) -> int:

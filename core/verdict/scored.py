@@ -10,8 +10,8 @@ import numpy as np
 from core.verdict.detector import ScoredDetector, finite_or
 
 
-class Level(ScoredDetector):
-    """The score is a metric itself."""
+class OfOneMetric(ScoredDetector):
+    """A detector whose score depends on one metric, which its maker chooses."""
 
     def __init__(self, metric: str, *, threshold: float, patience: int = 1, grace: int = 0) -> None:
         super().__init__(threshold=threshold, patience=patience, grace=grace)
@@ -20,6 +20,10 @@ class Level(ScoredDetector):
     @property
     def metrics(self) -> tuple[str, ...]:
         return (self.metric,)
+
+
+class Level(OfOneMetric):
+    """The score is a metric itself."""
 
     def scores(self, *columns: np.ndarray) -> np.ndarray:
         return finite_or(inf, columns[0])
@@ -35,7 +39,7 @@ class OneStepGap(ScoredDetector):
         return finite_or(inf, fgsm) - finite_or(0.0, pgd)
 
 
-class FromMedian(ScoredDetector):
+class FromMedian(OfOneMetric):
     """The score is a metric's distance from the median of its earlier epochs; at the first epoch 0, or 1 for `ratio`.
 
     `rise` is value - median, `drop` is median - value, `ratio` is value / median. The median is over all earlier
@@ -51,13 +55,8 @@ class FromMedian(ScoredDetector):
         patience: int = 1,
         grace: int = 0,
     ) -> None:
-        super().__init__(threshold=threshold, patience=patience, grace=grace)
-        self.metric = metric
+        super().__init__(metric, threshold=threshold, patience=patience, grace=grace)
         self.mode = mode
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return (self.metric,)
 
     def scores(self, *columns: np.ndarray) -> np.ndarray:
         values = finite_or(inf, columns[0])
@@ -89,7 +88,7 @@ def _earlier_medians(values: np.ndarray) -> np.ndarray:
     return medians
 
 
-class Cusum(ScoredDetector):
+class Cusum(OfOneMetric):
     """The score is Page's (1954) cumulative sum of a metric's standardised excess over its first `baseline` epochs.
 
     S = max(0, S + sign * (value - mean) / sd - drift): small lasting shifts add up, and noise does not. S is 0 during
@@ -107,15 +106,10 @@ class Cusum(ScoredDetector):
         patience: int = 1,
         grace: int = 0,
     ) -> None:
-        super().__init__(threshold=threshold, patience=patience, grace=grace)
-        self.metric = metric
+        super().__init__(metric, threshold=threshold, patience=patience, grace=grace)
         self.sign = sign
         self.baseline = baseline
         self.drift = drift
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return (self.metric,)
 
     def scores(self, *columns: np.ndarray) -> np.ndarray:
         values = finite_or(inf, columns[0])

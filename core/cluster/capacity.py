@@ -69,13 +69,13 @@ class Capacity:
 
 def capacity(run: RunOptions, workers: int) -> Capacity:
     """The present capacity of the cluster for trials of ``workers`` ranks each."""
-    nodes = _nodes()
+    nodes = running_nodes()
     grouped = workers > 1
     worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
-    head = sum(_memory(node) for node in nodes if HEAD in node)
+    head = sum(node_memory(node) for node in nodes if HEAD in node)
     return Capacity(
         by_ranks=sum(ranks_on(node, run) for node in nodes) // workers,
-        by_memory=int(sum(map(_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped)),
+        by_memory=int(sum(map(node_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped)),
         later=_ranks_after_scaling(autoscaling_limits(), run) // workers,
         by_head=int(head / GROUP_BYTES) if grouped else None,
     )
@@ -88,7 +88,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         ValueError: the cluster cannot run a single one, or several ranks would share a GPU.
     """
     run.check_workers(workers)
-    nodes = _nodes()
+    nodes = running_nodes()
     now = sum(ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
     if not now and not later and run.max_concurrent:
@@ -104,12 +104,13 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     return min(fitting, run.max_concurrent or fitting)
 
 
-def _nodes() -> list[Mapping[str, float]]:
+def running_nodes() -> list[Mapping[str, float]]:
     """The resources of each running node."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def _memory(node: Mapping[str, float]) -> float:
+def node_memory(node: Mapping[str, float]) -> float:
+    """Bytes of memory that Ray counts on a node with these resources; 0 if it counts none."""
     return node.get("memory", 0) + node.get("object_store_memory", 0)
 
 

@@ -21,6 +21,8 @@ from core.config.preset import ATTACK_PARTS, Grid, Preset, build_sweep
 GOALS = ("until_width", "until_decided", "max_trials", "max_device_hours")
 GOAL_DETAILS = tuple(name for name in AllocationGoal.model_fields if name != "max_device_hours")
 """Options that only an adaptive sweep has. A sweep of fixed seeds has a budget, too."""
+MAX_SHOWN = 3
+"""Largest number of reasons in one error. Cells differ in them."""
 LIMITED = frozenset(name for names in LIMITS.values() for name in names)
 
 
@@ -99,7 +101,8 @@ def _beyond_limits(given: Mapping[str, Any], preset_name: str, preset: Preset, s
         of_preset = [name for name in names if name in preset.own_protocol or _in_grids(name, preset)]
         if not AT_MOST.isdisjoint(names) and not any(name in given or name in of_preset for name in names):
             continue
-        found = Counter((problem, _values(names, cell, protocol)) for cell in cells if (problem := find(cell, protocol)))
+        problems = [(problem, cell) for cell in cells if (problem := find(cell, protocol))]
+        found = Counter((problem, _values(names, cell, protocol)) for problem, cell in problems)
         inherited = f" (sweep {sweep.rerun.sweep})" if sweep.rerun else " (default)"
         source = "" if set(names) & given.keys() else f" (preset {preset_name})" if of_preset else inherited
         for (problem, values), count in found.items():
@@ -159,10 +162,10 @@ def _check_options(given: Mapping[str, Any], sweep: Sweep) -> None:
         if name in given and not any(has_effect(cell) for cell in options if name in cell):
             raise ValueError(f"{_written(name, given[name])}: needs {need}")
     for find, names in LIMITS.items():
-        problems = [find(cell, sweep.protocol) for cell in cells]
+        problems = dict.fromkeys(find(cell, sweep.protocol) for cell in cells)
         for name in names:
-            if name in given and all(problems):
-                raise ValueError(f"{_written(name, given[name])}: {problems[0]}")
+            if name in given and None not in problems:
+                raise ValueError(f"{_written(name, given[name])}: {'; '.join(map(str, [*problems][:MAX_SHOWN]))}")
 
 
 def _flag(option: str) -> str:

@@ -67,7 +67,12 @@ for _spec in (
     DatasetSpec("cifar100", "core.data.cifar:Cifar", Shape(100, 3, 32), 50_000, 10_000, needs_files=True),
     DatasetSpec("svhn", "core.data.svhn:Svhn", Shape(10, 3, 32), 73_257, 26_032, needs_files=True),
     DatasetSpec(
-        "tiny-imagenet-200", "core.data.tiny_imagenet:TinyImageNet", Shape(200, 3, 64), 100_000, 10_000, needs_files=True
+        "tiny-imagenet-200",
+        "core.data.tiny_imagenet:TinyImageNet",
+        Shape(200, 3, 64),
+        100_000,
+        10_000,
+        needs_files=True,
     ),
 ):
     register_dataset(_spec)

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -272,7 +272,7 @@ def _meaning(name: str, value: Any) -> str:
     """The value that a text of an option stands for, as a text that is equal for equal values."""
     info = OPTION_FIELDS[name]
     try:
-        return repr(TypeAdapter(Annotated[info.annotation, info]).validate_python(value))
+        return repr(TypeAdapter(cast(Any, Annotated[info.annotation, info])).validate_python(value))
     except ValidationError:  # a wrong value, which is said with its cell, or one that depends on other options
         return str(value)
 

@@ -35,7 +35,8 @@ def _whole_number(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
 
 def _refuse_underscores(loader: _StrictLoader, node: yaml.ScalarNode) -> Any:
     raise yaml.MarkedYAMLError(
-        problem=f"{node.value} is a text in YAML 1.2; write a number without underscores", problem_mark=node.start_mark
+        problem=f"{node.value} is a text in YAML 1.2; write a number without underscores, or a text in quotes",
+        problem_mark=node.start_mark,
     )
 
 
@@ -55,9 +56,9 @@ for _tag, _pattern, _first in (
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
 
-# YAML 1.2 reads this as a text, which would become the number that Python reads it as.
+# YAML 1.2 reads 1_000 as a text, which Python would read as a number where one is expected.
 _UNDERSCORES = "tag:yaml.org,2002:underscores"
-_StrictLoader.add_implicit_resolver(_UNDERSCORES, re.compile(r"[-+.0-9][.0-9]*_[0-9_.eE]*\Z"), list("-+0123456789."))
+_StrictLoader.add_implicit_resolver(_UNDERSCORES, re.compile(r"[-+]?[0-9]+_[0-9_]*\Z"), list("-+0123456789"))
 _StrictLoader.add_constructor(_UNDERSCORES, _refuse_underscores)
 
 

@@ -3,8 +3,8 @@
 pytest tests/chaos -s                                             # 200 faults, as in CI, with the table of faults
 pytest tests/chaos -s --all-kinds --faults 1000 --chaos-seed 7    # all kinds in proportion, in another order: 8 hours
 
-The hours are extrapolated from 75 faults of all kinds, which took 38 minutes. The time limit of the tests grows with the
-faults.
+The hours are extrapolated from 75 faults of all kinds, which took 38 minutes. The time limit of the tests grows with
+the faults.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         planned.append(PlannedCell(entry.cell.flat(), passes_per_batch(entry.cell), trials, flop, seconds / 3600))
     console.print(f"Sweep [bold]{sweep.name}[/bold]: nothing is started", soft_wrap=True, highlight=False)
     console.print(dry_run_table(planned))
-    console.print(escape(request.description), style="dim", highlight=False)
+    print_description(request, console)
     hours = sum(cell.device_hours for cell in planned)
     console.print(
         f"{quantity(len(planned), 'cell')}, {quantity(sweep.trials, 'trial')}, {hours:.3g} device-hours at "
@@ -87,6 +87,13 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         console.print(budget_line(hours, request.max_device_hours, run.price), soft_wrap=True, highlight=False)
     print_feasibility(request, console)
     return DONE
+
+
+def print_description(request: SweepRequest, console: Console) -> None:
+    """Print what the preset is about, and a line for each of its values that has lost its effect."""
+    console.print(escape(request.description), style="dim", highlight=False)
+    for line in request.lost_effects:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def budget_line(hours: float, limit: float, price: Number | None) -> str:
@@ -200,7 +207,7 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
         soft_wrap=True,
         highlight=False,
     )
-    console.print(escape(request.description), style="dim", highlight=False)
+    print_description(request, console)
     with collection_paused():  # imported after the first lines are printed, because these imports take seconds
         from analysis.questions.cell_progress import sweep_cells
         from analysis.questions.mixtures import mixtures

@@ -5,7 +5,9 @@
     python jobs/sync_mlflow.py --sweep quick --rewrite             # delete the sweep's runs first
 
 The storage holds all results of a sweep. MLflow has a copy, which the sweep writes while it runs. This command
-completes the copy after a long outage of MLflow or the loss of its database. Running it twice changes nothing.
+completes the copy after a long outage of MLflow or the loss of its database. Finished trials are compared with their
+records: parameters, tags, last values, which epochs have values, and files. What differs is written again. Running it
+twice changes nothing.
 Reports are logged to MLflow by report.py.
 """
 
@@ -98,6 +100,8 @@ def sync(request: SyncRequest, console: Console) -> int:
         highlight=False,
         markup=False,
     )
+    for key, reason in synced.repaired.items():
+        console.print(f"Trial {key}: {reason}; it was written again.", soft_wrap=True, highlight=False, markup=False)
     if synced.lacking:
         console.print(f"{synced.lacking}; run the same command again.", soft_wrap=True, highlight=False, markup=False)
         return FAILED

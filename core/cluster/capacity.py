@@ -74,13 +74,13 @@ def capacity(run: RunOptions, workers: int, without: Collection[str] = ()) -> Ca
         workers: ranks of a trial.
         without: ids of nodes to leave out.
     """
-    nodes = _nodes(without)
+    nodes = usable_resources(without)
     grouped = workers > 1
     worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
-    head = sum(_memory(node) for node in nodes if HEAD in node)
+    head = sum(node_memory(node) for node in nodes if HEAD in node)
     return Capacity(
         by_ranks=sum(ranks_on(node, run) for node in nodes) // workers,
-        by_memory=int(sum(map(_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped)),
+        by_memory=int(sum(map(node_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped)),
         later=_ranks_after_scaling(autoscaling_limits(), run) // workers,
         by_head=int(head / GROUP_BYTES) if grouped else None,
     )
@@ -93,7 +93,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         ValueError: the cluster cannot run a single one, or several ranks would share a GPU.
     """
     run.check_workers(workers)
-    nodes = _nodes()
+    nodes = usable_resources()
     now = sum(ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
     if not now and not later and run.max_concurrent:
@@ -109,12 +109,13 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     return min(fitting, run.max_concurrent or fitting)
 
 
-def _nodes(without: Collection[str] = ()) -> list[Mapping[str, float]]:
+def usable_resources(without: Collection[str] = ()) -> list[Mapping[str, float]]:
     """The resources of each running node that can run the project."""
     return [entry["Resources"] for node, entry in usable_nodes().items() if node not in without]
 
 
-def _memory(node: Mapping[str, float]) -> float:
+def node_memory(node: Mapping[str, float]) -> float:
+    """Bytes of memory that Ray counts on a node with these resources; 0 if it counts none."""
     return node.get("memory", 0) + node.get("object_store_memory", 0)
 
 

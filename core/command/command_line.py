@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from core.config.names import checked_name
 from core.config.plugins import Plugin, PluginError, load_plugin
 
 DEFAULT_PRESET = "quick"
+WORDS = ("plugin", "where", "pin_seed")
+"""Flags of several words, of which none may be there twice. The values of cells are compared as numbers."""
 MANY_VALUES = """\
 An option with ... takes one or more values. A NUMBER may be a fraction such as 8/255. The sweep trains every
 combination of the values of a cell's options (the groups data, model, method, attack, awp, heal, training, start)."""
@@ -74,6 +77,10 @@ def read_command_line(args: Sequence[str], presets: Path, about: str) -> Command
         given |= more
     if "help" in given:
         _show_help(given, presets, about, preset_name, preset, trials is not None)
+    for name in WORDS:
+        for word, count in Counter(given.get(name, ())).items():
+            if count > 1:
+                raise ValueError(f"--{name.replace('_', '-')} {' '.join(given[name])}: {word} is there twice")
     return CommandLine(given, plugins, preset_name, preset, trials, storage)
 
 

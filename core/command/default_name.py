@@ -11,6 +11,7 @@ from typing import Any
 from core.config import OPTION_FIELDS, ProtocolOptions, Sweep
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+WHOLE = re.compile(r"[0-9]+(_[0-9]+)*")
 MAX_LENGTH = 80
 """Characters of a default name. A longer one has a hash in place of its options."""
 
@@ -68,4 +69,9 @@ def spelled(name: str, value: Any) -> str:
     flag = name.replace("_", "-")
     if isinstance(value, bool):
         return f"--{flag}" if value else f"--no-{flag}"
-    return " ".join([f"--{flag}", *(value if isinstance(value, tuple) else (value,))])
+    return " ".join([f"--{flag}", *map(_plain, value if isinstance(value, tuple) else (value,))])
+
+
+def _plain(word: str) -> str:
+    """The word; a whole number without the zeros and underscores that do not change it: ``10`` for ``010``."""
+    return str(int(word)) if WHOLE.fullmatch(word) else word

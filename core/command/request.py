@@ -10,7 +10,7 @@ from core.allocation.goal import AllocationGoal
 from core.command.command_line import DEFAULT_PRESET, CommandLine, read_command_line
 from core.command.default_name import changing_options, default_name, spelled
 from core.command.sweep_flags import PlanOptions, SeedOptions
-from core.command.without_effect import GOALS, check_effects, check_preset_effects
+from core.command.without_effect import GOALS, check_effects, check_preset_effects, lost_effects
 from core.config import (
     OPTION_FIELDS,
     STREAMS,
@@ -24,12 +24,16 @@ from core.config import (
     build_sweep,
     validated,
 )
+from core.config.data import GENERATED_DEFAULTS
 from core.config.default_paths import data_root
 from core.config.plugins import Plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
 
 SMALL_IMAGES = 16
 """Pixels of an image's side up to which the default preset's radius and network make sense."""
+
+OTHER_SUBJECT = frozenset({"dataset", "method", *GENERATED_DEFAULTS})
+"""Options beside whose changes a preset's description, which names the data and the method, is about other trials."""
 
 
 class SweepRequest(NamedTuple):
@@ -48,6 +52,8 @@ class SweepRequest(NamedTuple):
     """Assumptions of the forecast (--plan); None: no forecast is asked for."""
     description: str
     """Description of the preset."""
+    lost_effects: tuple[str, ...]
+    """A line for each value of the preset, and each default, that can change nothing beside the given flags."""
     rates: tuple[float, ...]
     """Instability rates that the plan assumes: one for all cells, or one per cell."""
 
@@ -77,7 +83,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         _check_scale(sweep, given)
     hours = _budget(given, run)
     goal = _goal(given, sweep, chosen.seeds, hours)
-    check_effects(given, sweep, goal, plan=bool(given.get("plan")))
+    check_effects(given, sweep, goal)
     if "indifference" in given and "until_decided" not in given:
         raise ValueError(f"--indifference {given['indifference']}: needs --until-decided")
     if not given.get("dry_run"):
@@ -95,6 +101,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
         dry_run=dry_run,
         plan=plan,
         description=_description(line, changes, earlier),
+        lost_effects=lost_effects(given, line.preset_name, line.preset, sweep),
         rates=assumed.assume_rate,
     )
 
@@ -168,7 +175,8 @@ def _description(line: CommandLine, changes: Mapping[str, Any], earlier: Earlier
         if line.preset_name == "none" and earlier:
             description = f"Trials of sweep {earlier.trials.sweep}, changed by {changed}."
         else:
-            description = f"Preset {line.preset_name}, changed by {changed}. The preset itself: {description}"
+            itself = "" if changes.keys() & OTHER_SUBJECT else f" The preset itself: {description}"
+            description = f"Preset {line.preset_name}, changed by {changed}.{itself}"
     if "method" in line.given and (others := _foreign_methods(line.preset, line.given["method"])):
         own = "has its own" if len(others) == 1 else "have their own"
         description += f" Its attack is not used for {', '.join(others)}, which {own} at its radius."

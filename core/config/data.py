@@ -130,6 +130,17 @@ class DataOptions(Options):
         return images * self.channels * self.image_size**2
 
     @property
+    def tested_images(self) -> int | None:
+        """Number of test images; None for a registered data set that does not say it."""
+        return self.test_images or find_dataset(self.dataset).test_images
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of all images, at one byte per value, which each training process holds in memory."""
+        images = self.kept_images + self.validation_images + (self.tested_images or 0)
+        return images * self.channels * self.image_size**2
+
+    @property
     def kept_images(self) -> int:
         """Number of training images that remain after the validation split."""
         images = self.train_images or find_dataset(self.dataset).training_images

@@ -23,6 +23,7 @@ class DatasetSpec:
         reader: ``module:class`` of its `core.data.reader.Reader`, imported when images are read.
         shape: shape of the images; None: the set is generated, and options choose its shape, sizes and seed.
         training_images: number of published training images; None for a generated set.
+        test_images: number of published test images; None if it is not known here.
         needs_files: True if the reader needs files in the data folder, which a job then checks before it prints.
     """
 
@@ -30,6 +31,7 @@ class DatasetSpec:
     reader: str
     shape: Shape | None = None
     training_images: int | None = None
+    test_images: int | None = None
     needs_files: bool = False
 
 
@@ -60,12 +62,17 @@ def find_dataset(name: str) -> DatasetSpec:
 
 for _spec in (
     DatasetSpec("fields", "core.data.fields:Fields"),
-    DatasetSpec("digits", "core.data.digits:Digits", Shape(10, 1, 8), 1437),
-    DatasetSpec("cifar10", "core.data.cifar:Cifar", Shape(10, 3, 32), 50_000, needs_files=True),
-    DatasetSpec("cifar100", "core.data.cifar:Cifar", Shape(100, 3, 32), 50_000, needs_files=True),
-    DatasetSpec("svhn", "core.data.svhn:Svhn", Shape(10, 3, 32), 73_257, needs_files=True),
+    DatasetSpec("digits", "core.data.digits:Digits", Shape(10, 1, 8), 1437, 360),
+    DatasetSpec("cifar10", "core.data.cifar:Cifar", Shape(10, 3, 32), 50_000, 10_000, needs_files=True),
+    DatasetSpec("cifar100", "core.data.cifar:Cifar", Shape(100, 3, 32), 50_000, 10_000, needs_files=True),
+    DatasetSpec("svhn", "core.data.svhn:Svhn", Shape(10, 3, 32), 73_257, 26_032, needs_files=True),
     DatasetSpec(
-        "tiny-imagenet-200", "core.data.tiny_imagenet:TinyImageNet", Shape(200, 3, 64), 100_000, needs_files=True
+        "tiny-imagenet-200",
+        "core.data.tiny_imagenet:TinyImageNet",
+        Shape(200, 3, 64),
+        100_000,
+        10_000,
+        needs_files=True,
     ),
 ):
     register_dataset(_spec)

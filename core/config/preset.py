@@ -7,9 +7,9 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from core.config.attack import InnerAttackOptions
 from core.config.base import Options
@@ -70,6 +70,7 @@ class Grid(Options):
         for name, values in listed.items():
             if not values:
                 raise ValueError(f"--{name.replace('_', '-')}: needs at least one value")
+            _check_different(name, values)
         if (cells := math.prod(map(len, listed.values()))) > MAX_CELLS:
             axes = ", ".join(f"{len(values)} of {name}" for name, values in listed.items() if len(values) > 1)
             raise ValueError(f"{axes} are {cells} cells; allowed are {MAX_CELLS}")
@@ -248,6 +249,32 @@ def _cells(grid: Grid, overrides: Mapping[str, Any], problems: list[str]) -> lis
         except ValidationError as error:
             problems += explain(error)
     return cells
+
+
+def _check_different(name: str, values: Sequence[Any]) -> None:
+    """Refuse two values of an option that mean the same, because both would be the same cells.
+
+    Raises:
+        ValueError: two values are equal; the message has both as they are written.
+    """
+    meant: dict[str, Any] = {}
+    for value in values if len(values) > 1 else ():
+        meaning = _meaning(name, value)
+        first = meant.get(meaning)
+        meant[meaning] = value
+        if first is not None:
+            twice = f"{value} is there twice" if str(first) == str(value) else f"{first} and {value} are the same value"
+            shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
+            raise ValueError(f"--{name.replace('_', '-')} {shown}: {twice}")
+
+
+def _meaning(name: str, value: Any) -> str:
+    """The value that a text of an option stands for, as a text that is equal for equal values."""
+    info = OPTION_FIELDS[name]
+    try:
+        return repr(TypeAdapter(cast(Any, Annotated[info.annotation, info])).validate_python(value))
+    except ValidationError:  # a wrong value, which is said with its cell, or one that depends on other options
+        return str(value)
 
 
 def _values(name: str, value: Any) -> list[Any]:

@@ -67,7 +67,9 @@ class ProtocolOptions(Options):
     )
     confirm_every: int = Field(5, ge=1, description="epochs between two attempts to confirm an alarm")
     verdict_images: int = Field(
-        400, ge=1, description="number of images of a verdict attack (validation set for alarms, test set at the end)"
+        400,
+        ge=1,
+        description="largest number of images of a verdict attack (validation set for alarms, test set at the end)",
     )
     square_queries: int = Field(1000, ge=1, le=100_000, description="queries of the Square attack per image")
     square: SquareKind = Field(

@@ -33,6 +33,13 @@ def _whole_number(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
 
 
+def _refuse_underscores(loader: _StrictLoader, node: yaml.ScalarNode) -> Any:
+    raise yaml.MarkedYAMLError(
+        problem=f"{node.value} is a text in YAML 1.2; write a number without underscores, or a text in quotes",
+        problem_mark=node.start_mark,
+    )
+
+
 # PyYAML reads words as YAML 1.1 defines them: 010 is 8 there, 1:30 is 90, 1e-3 is a text, and "no" is False. YAML 1.2
 # (core schema, section 10.3.2) has these definitions instead. Dates stay texts.
 _StrictLoader.yaml_implicit_resolvers = {}
@@ -48,6 +55,11 @@ for _tag, _pattern, _first in (
 ):
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first)
 _StrictLoader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+# YAML 1.2 reads 1_000 as a text, which Python would read as a number where one is expected.
+_UNDERSCORES = "tag:yaml.org,2002:underscores"
+_StrictLoader.add_implicit_resolver(_UNDERSCORES, re.compile(r"[-+]?[0-9]+_[0-9_]*\Z"), list("-+0123456789"))
+_StrictLoader.add_constructor(_UNDERSCORES, _refuse_underscores)
 
 
 def read_yaml(path: Path) -> Any:

@@ -18,6 +18,7 @@ from core.allocation import AllocationGoal, SeedAllocator, ever_unstable
 from core.allocation.certainty import IntervalOf
 from core.cluster.capacity import capacity, fitting_trials
 from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
+from core.cluster.data_memory import check_data_fits
 from core.cluster.join import join_cluster
 from core.cluster.joined_nodes import JoinedNodes
 from core.config import RunOptions, Sweep, Trial
@@ -115,6 +116,7 @@ class Training:
         self.options = with_gpus_of_cluster(self.options, cells)
         check_gpu_models(self.options, (cell.training.precision for cell in cells))
         fitting = fitting_trials(self.options, self._workers)
+        check_data_fits((cell.data for cell in cells), self.options)
         # No node joins a cluster that the driver has started for itself.
         self._limit = self.options.max_concurrent if nodes else fitting
         self._joined_nodes = JoinedNodes(nodes) if nodes else None

@@ -183,6 +183,16 @@ def finite_or_nan(value: float | None) -> float:
     return float(value) if value is not None and math.isfinite(value) else math.nan
 
 
+def artifact_names(record: TrialRecord) -> set[str]:
+    """Names of the files that `write_artifacts` writes."""
+    names = {"record.json", "trace.csv", "verdict.json", "config.yaml"}
+    return (
+        names
+        | ({"evaluation.json"} if record.evaluations else set())
+        | ({"measures.json"} if record.measures else set())
+    )
+
+
 def write_artifacts(record: TrialRecord, folder: Path) -> None:
     """Write ``record.json``, ``trace.csv``, ``verdict.json``, ``config.yaml``, and evaluations and measures if any."""
     assert record.verdict is not None

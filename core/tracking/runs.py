@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.naming import TrialNames
 from core.records import Row, TrialRecord
 from core.tracking.client import open_client
-from core.tracking.comparison import RunContent, difference
+from core.tracking.comparison import RunContent, difference, lacking_artifacts, lacking_history
 from core.tracking.encode import (
     NOTE,
+    artifact_names,
     describe,
     encode_param,
     final_metrics,
@@ -164,7 +165,9 @@ class SweepRuns:
         outdated = {key: None for key, digest in digests.items() if written.get(key) != digest}
         return [*outdated], [k for k, run in found.items() if run.info.status == "RUNNING" and k not in outdated]
 
-    def differences(self, records: Iterable[TrialRecord], time: int) -> dict[str, str]:
+    def differences(
+        self, records: Iterable[TrialRecord], time: int, inside: Collection[str], passed: Callable[[], None]
+    ) -> dict[str, str]:
         """How MLflow differs from the storage: a reason for each trial that differs, by key.
 
         Surplus runs of the sweep or of a trial are deleted.
@@ -172,6 +175,8 @@ class SweepRuns:
         Args:
             records: records of all trials of the sweep that have ended.
             time: start of the sweep's run if MLflow has lost it, in ms since 1970.
+            inside: keys of the trials whose epochs and artifacts are compared, too, by two requests for each.
+            passed: called after each of these trials, because this can take minutes.
         """
         self.forget()
         parent = self._parent(time).info.run_id
@@ -180,10 +185,20 @@ class SweepRuns:
         for record in records:
             run = runs.pop(record.key, None)
             reason = difference(run, self._content(record, parent)) if run else "it has no run"
+            if run and not reason and record.key in inside:
+                reason = self._lacking_inside(run, record)
+                passed()
             if reason:
                 found[record.key] = reason
         ended = [key for key, run in runs.items() if run.info.status in FINAL_STATUS.values()]
         return found | dict.fromkeys(ended, "its run is finished, and the storage has no record of it")
+
+    def _lacking_inside(self, run: Run, record: TrialRecord) -> str | None:
+        run_id = run.info.run_id
+        epochs = {int(row["epoch"] or 0) for row in record.trace}
+        return lacking_history(epochs, self._stored_steps(run_id)) or lacking_artifacts(
+            artifact_names(record), self.client.list_artifacts(run_id)
+        )
 
     def _content(self, record: TrialRecord, parent: str) -> RunContent:
         """What a finished trial's run must have."""
@@ -334,9 +349,11 @@ class SweepRuns:
 
     def _epochs_of(self, key: str, run_id: str) -> set[int]:
         if key not in self._stored_epochs:
-            history = self.client.get_metric_history(run_id, "epoch")
-            self._stored_epochs[key] = {metric.step for metric in history}
+            self._stored_epochs[key] = self._stored_steps(run_id)
         return self._stored_epochs[key]
+
+    def _stored_steps(self, run_id: str) -> set[int]:
+        return {metric.step for metric in self.client.get_metric_history(run_id, "epoch")}
 
     def _log(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from core.temporary import TemporaryError
-from core.tracking.address import ALLOWED, absolute_uri, database_path
+from core.tracking.address import ALLOWED, SQLITE, absolute_uri, database_path
+from core.tracking.backup import back_up_if_outdated
 from core.tracking.client import open_client, set_up_mlflow
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ ARTIFACTS = "mlartifacts"
 """Name of the folder of artifacts beside a database."""
 EXPERIMENT = "unmask"
 """Name of the MLflow experiment that contains all sweeps."""
+_logger = logging.getLogger(__name__)
 
 
 def prepare_store(uri: str) -> str:
@@ -108,29 +111,36 @@ def _prepare_database(uri: str, database: Path) -> None:
     # In the folder for temporary files, another user could make a file of the lock's name.
     with explained(uri), FileLock(database.with_name(f".{database.name}.lock")):
         if database.exists():
-            _upgrade(uri)
+            _upgrade(uri, database)
             return
         # The database is created under another name and renamed, because a driver may be killed during the creation.
         draft = database.with_name(f".{database.name}.{os.getpid()}.draft")
         draft.touch()  # MLflow repeats for a minute and a half what it cannot create
         try:
-            open_client(f"sqlite:///{draft}").search_experiments(max_results=1)
+            _open_database(f"{SQLITE}{draft}")
             draft.replace(database)
         finally:
             draft.unlink(missing_ok=True)
 
 
-def _upgrade(uri: str) -> None:
-    """Bring the schema of an earlier MLflow to that of this version. A file without tables gets them."""
+def _upgrade(uri: str, database: Path) -> None:
+    """Bring the schema of an earlier MLflow to that of this version, after a copy. A file without tables gets them."""
     from mlflow.exceptions import MlflowException
 
+    copy = back_up_if_outdated(database, lambda file: _open_database(f"{SQLITE}{file}"))
     try:
-        open_client(uri).search_experiments(max_results=1)
+        _open_database(uri)
     except MlflowException as error:
         if "mlflow db upgrade" not in str(error):
             raise
         command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
         subprocess.run(command, check=True, capture_output=True, text=True)
+    if copy is not None:
+        _logger.warning("MLflow has upgraded %s; the database of the earlier version is kept as %s", database, copy)
+
+
+def _open_database(uri: str) -> None:
+    open_client(uri).search_experiments(max_results=1)
 
 
 @contextmanager

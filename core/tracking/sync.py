@@ -27,12 +27,14 @@ class Synced:
 
     Attributes:
         deleted: number of runs that were deleted at the start.
-        written: number of finished trials that MLflow lacked or had from an older record.
+        written: number of finished trials that MLflow lacked, had from an older record, or had in part.
+        repaired: how the runs of trials differed that seemed to be written, by the trial's key.
         lacking: what MLflow still lacks, or how it differs from the storage; empty if MLflow has everything.
     """
 
     deleted: int
     written: int
+    repaired: Mapping[str, str]
     lacking: str
 
 
@@ -68,4 +70,4 @@ def sync_sweep(
         if progress is not None:
             tracker.set_progress(progress_metrics(progress))
         lacking = tracker.close(ENDED[progress.state] if progress else "FINISHED", snapshot.finished)
-    return Synced(deleted, len(outdated), lacking)
+    return Synced(deleted, len({*outdated, *tracker.repaired}), tracker.repaired, lacking)

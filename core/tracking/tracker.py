@@ -48,8 +48,10 @@ class SweepTracker:
         self._runs, self._training = runs, training
         self._digests = {record.key: runs.digest(record) for record in finished}
         self._writer = Writer(runs, find_record, self._open)
-        self._closed = self._repaired = False
+        self._closed = False
         self._differences: dict[str, str] = {}
+        self.repaired: dict[str, str] = {}
+        """Why the run of a trial was deleted and written again at the end, by the trial's key."""
 
     def __enter__(self) -> Self:
         self._writer.start()
@@ -101,20 +103,23 @@ class SweepTracker:
     ) -> str:
         """Write all waiting entries and the final status of the sweep's run, and compare MLflow with the storage.
 
-        Runs that differ from their records are deleted and written again from the records.
+        Runs that differ from their records are deleted and written again from the records. The epochs and artifacts of
+        all trials are compared, too, unless a sweep that trained was interrupted or has failed, because its end must
+        not take minutes.
 
         Args:
             status: the final status; None leaves the status unchanged.
             finished: records of all trials that have ended; None compares nothing.
-            deadline_s: time limit. For an interrupted or failed sweep it limits the whole call. Otherwise it limits the
-                time in which MLflow accepts no entry.
+            deadline_s: time limit. For a sweep that trained and was interrupted or has failed, it limits the whole
+                call. Otherwise it limits the time in which MLflow accepts no entry and no trial is compared.
 
         Returns:
             What MLflow lacks, or how it differs from the storage, in one sentence without a full stop; empty if MLflow
             has everything.
         """
         self._closed = True
-        self._writer.finish(partial(self._end, status, finished), deadline_s, patient=status in ("FINISHED", None))
+        patient = status in ("FINISHED", None) or not self._training
+        self._writer.finish(partial(self._end, status, finished, patient), deadline_s, patient)
         if self.waiting:
             return f"MLflow lacks {self.waiting} of this sweep's entries ({self._writer.last_error or 'no answer yet'})"
         if not self._differences:
@@ -142,13 +147,18 @@ class SweepTracker:
         for key in left_running:  # none belongs to this driver, which has not written any trial yet
             writer.add(key, Entry(end=(now, "interrupted")), oldest=True)
 
-    def _end(self, status: Status | None, finished: Collection[TrialRecord] | None, writer: Writer) -> None:
+    def _end(
+        self, status: Status | None, finished: Collection[TrialRecord] | None, inside: bool, writer: Writer
+    ) -> None:
         if finished is not None:
-            self._differences = self._runs.differences(finished, _now())
+            compared = [*self.repaired] or [record.key for record in finished]
+            self._differences = self._runs.differences(
+                finished, _now(), {*compared} if inside else set(), writer.went_on
+            )
             wrong = [record.key for record in finished if record.key in self._differences]
-            if wrong and not self._repaired:
+            if wrong and not self.repaired:
                 self._runs.delete_trials(wrong)
-                self._repaired = True
+                self.repaired = {key: self._differences[key] for key in wrong}
                 for key in wrong:
                     writer.add(key, Entry(end=(_now(), "finished")))
                 return

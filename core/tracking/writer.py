@@ -63,13 +63,17 @@ class Writer:
             waiting = {*self._entries, *self._writing}
         return len(waiting) + (self._opening is not None) + (self._ending is not None)
 
+    def went_on(self) -> None:
+        """Note that MLflow has answered, so that a patient `finish` goes on waiting."""
+        self._written += 1
+
     def finish(self, ending: Callable[[Writer], None], deadline_s: float, patient: bool) -> None:
         """Write the waiting entries and end the thread.
 
         Args:
             ending: called with this writer when all entries are written, and again if it added entries.
             deadline_s: seconds after which the thread ends and the rest is not written.
-            patient: apply ``deadline_s`` to the time since the last successful write, not to the whole call.
+            patient: apply ``deadline_s`` to the time since the last write or `went_on`, not to the whole call.
         """
         self._ending = ending
         self._closing.set()

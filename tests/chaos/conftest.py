@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from random import Random
 
 import pytest
@@ -20,6 +20,12 @@ from tests.hosts.network import missing
 from tests.servers.daemon import MissingProgramError
 
 FAULTS, COSTLY, SEED = 200, 10, 0
+SHORTEST_S = 3600
+SECONDS_PER_FAULT = {"minutes": 300, "costly": 120, "other": 12}
+"""Time limit per fault: of the kinds that take minutes, of others that lose work, and of all others.
+
+200 faults of CI took 8 to 10 minutes on two cores, and 75 of all kinds took 38 minutes beside much other work. The
+limit is more than twice as long."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +37,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fault-kinds", default="", metavar="WORDS", help="only these kinds: words of their names, with commas between"
     )
     parser.addoption("--chaos-seed", type=int, default=SEED, help="seed of the schedule of faults")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the tests that wait for the run a time limit that grows with the number of faults."""
+    waiting = [item for item in items if "aftermath" in getattr(item, "fixturenames", ())]
+    if waiting:
+        limit = pytest.mark.timeout(time_limit_s([kind for kind, _ in _planned(config)]))
+        for item in waiting:
+            item.add_marker(limit)
+
+
+def time_limit_s(kinds: Iterable[Kind]) -> int:
+    """Seconds after which a run of these faults counts as hanging."""
+    costs = ("minutes" if kind.minutes else "costly" if kind.costly else "other" for kind in kinds)
+    return max(SHORTEST_S, sum(SECONDS_PER_FAULT[cost] for cost in costs))
 
 
 @pytest.fixture(scope="session")

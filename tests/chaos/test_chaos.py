@@ -1,7 +1,10 @@
 """Many faults on two real sweeps: no result is lost or counted twice, and nothing is left behind.
 
 pytest tests/chaos -s                                             # 200 faults, as in CI, with the table of faults
-pytest tests/chaos -s --all-kinds --faults 1000 --chaos-seed 7    # all kinds in proportion, in another order
+pytest tests/chaos -s --all-kinds --faults 1000 --chaos-seed 7    # all kinds in proportion, in another order: 8 hours
+
+The hours are extrapolated from 75 faults of all kinds, which took 38 minutes. The time limit of the tests grows with
+the faults.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from tests.chaos.reference import Record
 from tests.chaos.sweeps import ALONE, GROUPS
 from tests.timeless import timeless
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+# The time limit depends on the number and kinds of the faults, see `tests.chaos.conftest.time_limit_s`.
 
 DOCUMENTED = {0, 1, 2, 3, 4, 130}
 KILLED = {-signal.SIGKILL, -signal.SIGTERM}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import COSTLY, FAULTS, SEED
+from tests.chaos.conftest import COSTLY, FAULTS, SEED, time_limit_s
 from tests.chaos.faults import KINDS, cheap_schedule, kinds_named, schedule
+
+ROOT = Path(__file__).parents[2]
 
 
 def names(count: int, seed: int) -> list[str]:
@@ -57,3 +62,30 @@ def test_every_kind_comes_from_two_faults_per_kind_on() -> None:
         found = names(count, 0)
         assert len(found) == count
         assert set(found) == {kind.name for kind in KINDS}
+
+
+@pytest.mark.parametrize(("count", "taken_s"), [(75, 38 * 60), (1000, 1000 * 38 * 60 / 75)])
+def test_the_time_limit_is_twice_what_all_kinds_have_taken(count: int, taken_s: float) -> None:
+    assert time_limit_s([kind for kind, _ in schedule(count, 7)]) >= 2 * taken_s
+
+
+def test_cis_faults_have_the_shortest_limit() -> None:
+    assert time_limit_s([kind for kind, _ in cheap_schedule(FAULTS, SEED, COSTLY)]) == 3600
+
+
+@pytest.mark.parametrize("options", [[], ["--faults", "2000"], ["--all-kinds", "--faults", "1000"]])
+def test_pytest_applies_the_limit(options: list[str]) -> None:
+    """Asked of pytest itself, with a plug-in that prints the limits instead of running the tests."""
+    code = (
+        "import sys, pytest\n"
+        "class Limits:\n"
+        "    def pytest_collection_finish(self, session):\n"
+        "        print({item.get_closest_marker('timeout').args[0] for item in session.items})\n"
+        "sys.exit(pytest.main(['tests/chaos/test_chaos.py', '--collect-only', '-q', '-p', 'no:cacheprovider', "
+        f"*{options!r}], plugins=[Limits()]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    planned = (
+        schedule(1000, SEED) if "--all-kinds" in options else cheap_schedule(2000 if options else 200, SEED, COSTLY)
+    )
+    assert str({time_limit_s([kind for kind, _ in planned])}) in done.stdout.splitlines()

@@ -31,6 +31,7 @@ def sweep_of(line: str) -> tuple[str, str]:
         ("--preset table5 --beta 0..6@10", "table5-beta-0..6_10"),
         ("--beta 3 --name quick", "quick"),
         ("--beta 1 6", "quick"),
+        ("--epochs 010", "quick-epochs-10"),
         ("--beta 6 1 --attack-step-size 0.28 --epsilon 0.28", "quick-epsilon-0.28"),
         ("--stop --fosc-threshold 1.20 --beta 6", "quick-beta-6"),
         ("--dataset cifar10 --epsilon 8/255 --model resnet18", "quick-dataset-cifar10-model-resnet18-epsilon-8_255"),
@@ -59,3 +60,13 @@ def test_a_long_name_has_a_hash_of_its_options() -> None:
 def test_a_changed_preset_is_not_described_as_the_unchanged_one(line: str) -> None:
     described = sweep_of(line)[1]
     assert described.startswith(f"Preset quick, changed by {line}. The preset itself: {sweep_of('')[1]}")
+
+
+@pytest.mark.parametrize(
+    "line", ["--dataset fields --epsilon 0.1", "--method pgd-at", "--beta 3 --method trades pgd-at"]
+)
+def test_a_preset_on_other_data_or_methods_is_not_described_by_its_own_text(line: str) -> None:
+    own, described = sweep_of("")[1], sweep_of(line)[1]
+    assert described.startswith("Preset quick, changed by ")
+    assert own not in described
+    assert "digits" not in described

@@ -68,7 +68,7 @@ grids:
         ({"options": "test_images: 100", "more": "protocol: {verdict_images: 200}"}, None),
         (
             {"options": "test_images: 100", "other": "test_images: 150", "more": "protocol: {verdict_images: 200}"},
-            "--verdict-images 200: the test set has 150 images",
+            "--verdict-images 200: the test set has 100 images; the test set has 150 images",
         ),
         ({"more": "protocol: {fosc_patience: 60}"}, "--fosc-patience 60: an alarm is possible from epoch"),
         ({"more": "protocol: {fosc_grace: 60}"}, "--fosc-grace 60: an alarm is possible from epoch"),

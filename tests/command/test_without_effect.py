@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.command.request import read_request
-from jobs.sweep_trades import PRESETS
+from core.config import load_preset
+from jobs.sweep_trades import PRESETS, main
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,17 @@ from jobs.sweep_trades import PRESETS
             "--preset fields-quick --test-images 100 --verdict-images 101",
             "--verdict-images 101: the test set has 100 images",
         ),
+        ("--verdict-images 400000", "--verdict-images 400000: the test set has 360 images"),
+        ("--preset cifar10 --verdict-images 20000", "--verdict-images 20000: the test set has 10000 images"),
+        ("--device-tflops 20", "--device-tflops 20: needs --dry-run, or --plan with --assume-rate"),
+        ("--plan --pilot quick --until-width 0.4 --device-tflops 20", "--device-tflops 20: needs --dry-run"),
+        ("--download", "--download: needs a data set with files; digits have none"),
+        ("--beta 1 1", "--beta 1 1: 1 is there twice"),
+        ("--epochs 7 07", "--epochs 7 07: 7 and 07 are the same value"),
+        ("--epsilon 1/10 0.2 0.1", "--epsilon 1/10 0.2 0.1: 1/10 and 0.1 are the same value"),
+        ("--method trades trades", "--method trades trades: trades is there twice"),
+        ("--attack-step-size epsilon/4 epsilon/4", "epsilon/4 is there twice"),
+        ("--pin-seed init init", "--pin-seed init init: init is there twice"),
     ],
 )
 def test_a_flag_without_effect_is_refused(words: str, message: str) -> None:
@@ -62,7 +74,54 @@ def test_a_flag_without_effect_is_refused(words: str, message: str) -> None:
         "--method iseat --smooth 0 0.1 --smooth-weights top",
         "--method gat --guidance-factor 1 4 --guidance-begin 0.5",
         "--max-trials 4",
+        "--dry-run --device-tflops 20",
+        "--plan --until-width 0.4 --assume-rate 0.5 0.5 0.5 0.5 --device-tflops 20",
+        "--preset cifar10 --dataset cifar10 digits --download --verdict-images 2000 --dry-run",
+        "--epsilon 0.1 0.2 --beta 1 6",
     ],
 )
 def test_a_flag_with_an_effect_is_taken(words: str) -> None:
     assert read_request(words.split(), PRESETS, "").sweep.entries
+
+
+@pytest.mark.parametrize(
+    ("words", "notes"),
+    [
+        ("--epochs 3", ["--fosc-patience 2 --fosc-grace 5 (default): an alarm is possible from epoch 7 on"]),
+        ("--epochs 7", []),
+        ("--fosc-grace 4 --epochs 3 10", ["4 of 8 cells: --fosc-patience 2 --fosc-grace 4: an alarm is possible"]),
+        ("--preset cifar10 --epochs 10", ["--milestones 20 25 (preset cifar10): nothing is trained after epoch 25"]),
+        (
+            "--preset cifar10 --epochs 22 25 30",
+            [
+                "for 2 of 6 cells: --milestones 20 25 (preset cifar10): nothing is trained after epoch 25, because "
+                "training has 22 epochs",
+                "because training has 25 epochs",
+            ],
+        ),
+        ("--preset iseat-table1 --epochs 10", ["--milestones 100 150 (preset iseat-table1): nothing is trained"]),
+        (
+            "--preset cifar10 --dataset digits --validation-images 200",
+            ["--verdict-images 1000 (preset cifar10): the test set has 360 images"],
+        ),
+        ("--preset table7 --awp-radius 0", ["--awp-warmup 9 (preset table7): needs --awp-radius or --rwp-radius"]),
+        ("--preset table7 --awp-radius 0 0.005", []),
+        ("--preset table5 --schedule step --milestones 50", []),
+    ],
+)
+def test_a_value_that_loses_its_effect_beside_a_flag_is_said(words: str, notes: list[str]) -> None:
+    lines = read_request([*words.split(), "--dry-run"], PRESETS, "").lost_effects
+    assert len(lines) == len(notes)
+    assert all(line.startswith("Note") and note in line for line, note in zip(lines, notes, strict=True)), lines
+
+
+@pytest.mark.parametrize("preset", sorted(file.stem for file in PRESETS.glob("*.yaml")))
+def test_no_value_of_a_shipped_preset_is_without_effect(preset: str) -> None:
+    if load_preset(preset, PRESETS).earlier:
+        pytest.skip("it needs the trials of an earlier sweep")
+    assert read_request(["--preset", preset, "--dry-run"], PRESETS, "").lost_effects == ()
+
+
+def test_the_note_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--preset", "fields-quick", "--epochs", "3", "--seeds", "1", "--dry-run"]) == 0
+    assert "Note: --fosc-patience 2 --fosc-grace 5 (default): an alarm" in capsys.readouterr().out

@@ -136,10 +136,13 @@ def test_command_line_yaml_and_files_hold_one_token(text: str, tmp_path: Path) -
 
 
 def test_a_schedule_is_a_value_of_an_axis_with_its_own_id() -> None:
-    preset = Preset(description="", grids=[{"options": {"beta": [1, "0..6@10", "0@1..6@10", "0 .. 6 @ 10"]}}], seeds=1)
+    preset = Preset(description="", grids=[{"options": {"beta": [1, "0@1 .. 6@10"]}}], seeds=1)
     made = build_sweep(preset, preset_name="p", name="n", cell_overrides={}, protocol_overrides={})
     assert [str(entry.cell.flat()["beta"]) for entry in made.entries] == ["1.0", "0..6@10"]
     assert len({entry.cell.id for entry in made.entries}) == 2
+    twice = Preset(description="", grids=[{"options": {"beta": ["0..6@10", "0@1 .. 6@10"]}}], seeds=1)
+    with pytest.raises(ValueError, match=r"0\.\.6@10 and 0@1 \.\. 6@10 are the same value"):
+        build_sweep(twice, preset_name="p", name="n", cell_overrides={}, protocol_overrides={})
 
 
 def test_a_cell_in_an_epoch_is_the_cell_with_that_epochs_numbers() -> None:

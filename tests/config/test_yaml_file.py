@@ -30,7 +30,8 @@ from core.config.yaml_file import read_yaml
         ("~", None),
         ("", None),
         ("2026-01-31", "2026-01-31"),
-        ("1_000", "1_000"),
+        ("'1_000'", "1_000"),
+        ("1_000-images", "1_000-images"),
         ("-.inf", -math.inf),
         ("'010'", "010"),
     ],
@@ -46,3 +47,11 @@ def test_nan_is_a_number(tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text("value: .nan\n")
     assert math.isnan(read_yaml(file)["value"])
+
+
+@pytest.mark.parametrize("text", ["1_000", "[2, +1_0]"])
+def test_a_number_with_underscores_is_refused_because_it_is_a_text_there(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(f"seeds: {text}\n")
+    with pytest.raises(ValueError, match=r"is not valid YAML: .?1_0+ is a text in YAML 1.2"):
+        read_yaml(file)

@@ -126,6 +126,26 @@ def test_a_second_time_changes_nothing(stored: Stored, capsys: Capture) -> None:
     assert stored.tables() == before
 
 
+def test_deleted_epochs_and_files_are_found_and_named(stored: Stored, capsys: Capture) -> None:
+    expected = stored.content()
+    client = MlflowClient(stored.uri)
+    experiment = client.get_experiment_by_name("unmask")
+    assert experiment is not None
+    runs = {run.data.tags.get("trial_key"): run.info for run in client.search_runs([experiment.experiment_id])}
+    without_epoch, without_files = stored.records[0].key, stored.records[1].key
+    with sqlite3.connect(stored.uri.removeprefix("sqlite:///")) as database:
+        lost = "delete from metrics where run_uuid = ? and step = 1"
+        assert database.execute(lost, [runs[without_epoch].run_id]).rowcount > 5
+    for name in ("record.json", "verdict.json"):
+        (Path(runs[without_files].artifact_uri.removeprefix("file://")) / name).unlink()
+    stored.sync()
+    said = capsys.readouterr().out
+    assert "2 of 3 finished trials written" in said
+    assert f"Trial {without_epoch}: its run lacks 1 epoch, the first one 1; it was written again." in said
+    assert f"Trial {without_files}: its run lacks record.json, verdict.json; it was written again." in said
+    assert stored.content() == expected
+
+
 def test_what_is_missing_or_old_is_written_and_nothing_twice(stored: Stored, capsys: Capture) -> None:
     expected = stored.content()
     client = MlflowClient(stored.uri)

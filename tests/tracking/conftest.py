@@ -105,7 +105,7 @@ def content(uri: str) -> dict[str, object]:
             {name: value for name, value in run.data.tags.items() if name != "mlflow.parentRunId"},
             {name: history(uri, run, name) for name in run.data.metrics if name != "val/fosc"},
             len(client.get_metric_history(run.info.run_id, "val/fosc")),
-            sorted(file.path for file in client.list_artifacts(run.info.run_id)),
+            sorted((file.path, file.file_size) for file in client.list_artifacts(run.info.run_id)),
         )
         for run in runs_of(uri, "trial")
     }

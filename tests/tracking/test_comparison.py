@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from mlflow import MlflowClient
@@ -64,8 +66,25 @@ def lose_a_metric(store: str, run: str) -> None:
     change_database(store, "delete from latest_metrics where run_uuid = ? and key = 'val/fosc'", run)
 
 
-QUICK = [delete, add_epoch, change_params]
-SLOW = [add_metric, change_tag, end_as_failed, lose_params, lose_a_metric]
+def lose_an_epoch(store: str, run: str) -> None:
+    change_database(store, "delete from metrics where run_uuid = ? and step = 1", run)
+
+
+def artifacts(store: str, run: str) -> Path:
+    return Path(MlflowClient(store).get_run(run).info.artifact_uri.removeprefix("file://"))
+
+
+def lose_files(store: str, run: str) -> None:
+    (artifacts(store, run) / "record.json").unlink()
+    (artifacts(store, run) / "verdict.json").unlink()
+
+
+def empty_a_file(store: str, run: str) -> None:
+    (artifacts(store, run) / "trace.csv").write_text("")
+
+
+QUICK = [delete, add_epoch, change_params, lose_an_epoch, lose_files]
+SLOW = [add_metric, change_tag, end_as_failed, lose_params, lose_a_metric, empty_a_file]
 
 
 @pytest.mark.parametrize(
@@ -122,3 +141,50 @@ def test_runs_of_other_programs_break_nothing(store: str, driver: Driver, sample
         assert tracker.close("FINISHED", written) == ""
     assert TrackedSweep(store, "demo").pages.keys() >= {record.key for record in written}
     assert sample.run(store, sample.trial(0)).data.params["seed"] == "0"
+
+
+@pytest.mark.parametrize("status", ["FINISHED", "KILLED"])
+def test_a_comparison_asks_for_each_trial_twice_and_again_only_for_what_it_repaired(
+    store: str,
+    driver: Driver,
+    sample: type,
+    written: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    status: Literal["FINISHED", "KILLED"],
+) -> None:
+    """An interrupted sweep asks for nothing, because its end must not take minutes."""
+    asked: Counter[str] = Counter()
+    runs = {sample.run(store, sample.trial(seed)).info.run_id: seed for seed in range(3)}
+    for name in ("get_metric_history", "list_artifacts"):
+        original = getattr(MlflowClient, name)
+
+        def counted(self: MlflowClient, run: str, *rest: str, original: Any = original, name: str = name) -> Any:
+            asked[f"{name} {runs.get(run, 'new')}"] += 1
+            return original(self, run, *rest)
+
+        monkeypatch.setattr(MlflowClient, name, counted)
+    with driver(store, written) as tracker:
+        while tracker.waiting:
+            time.sleep(0.01)
+        lose_an_epoch(store, next(iter(runs)))
+        assert tracker.close(status, written) == ""
+    both = {f"{name} {seed}": 1 for name in ("get_metric_history", "list_artifacts") for seed in (1, 2)}
+    new = {"get_metric_history 0": 1, "get_metric_history new": 2, "list_artifacts new": 1}  # one to write it
+    assert asked == ({**both, **new} if status == "FINISHED" else {})
+
+
+def test_a_comparison_that_takes_longer_than_the_deadline_is_ended(
+    store: str, driver: Driver, written: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each answer takes half of the deadline, and all of them twice as long as it."""
+    original = MlflowClient.list_artifacts
+
+    def slow(self: MlflowClient, run: str) -> Any:
+        time.sleep(1)
+        return original(self, run)
+
+    with driver(store, written) as tracker:
+        while tracker.waiting:
+            time.sleep(0.01)
+        monkeypatch.setattr(MlflowClient, "list_artifacts", slow)
+        assert tracker.close("FINISHED", written, deadline_s=2) == ""

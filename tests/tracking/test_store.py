@@ -51,9 +51,40 @@ def test_an_older_schema_is_upgraded(store: str, tmp_path: Path) -> None:
     def revision() -> str:
         return sqlite3.connect(old).execute("select version_num from alembic_version").fetchone()[0]
 
-    assert revision() != _get_latest_schema_revision()
+    earlier = revision()
+    assert earlier != _get_latest_schema_revision()
+    dump = [*sqlite3.connect(old).iterdump()]
+    (tmp_path / f"old.db.before-{earlier}").write_text("an earlier copy")
     prepare_store(old_uri)
     assert revision() == _get_latest_schema_revision()
+    assert [*sqlite3.connect(tmp_path / f"old.db.before-{earlier}.2").iterdump()] == dump
+    assert (tmp_path / f"old.db.before-{earlier}").read_text() == "an earlier copy"
+    before = sorted(tmp_path.iterdir())
+    prepare_store(old_uri)
+    assert sorted(tmp_path.iterdir()) == before, "a database of this version is not copied"
+
+
+def test_a_database_that_cannot_be_copied_is_not_upgraded(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from alembic import command
+    from mlflow.store.db.utils import _get_alembic_config
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    command.downgrade(_get_alembic_config(store), "-1")
+    monkeypatch.setattr(Path, "replace", full)
+    before = (tmp_path / "mlflow.db").read_bytes()
+    with pytest.raises(ValueError, match="No space left on device"):
+        prepare_store(store)
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+
+
+def test_a_database_without_tables_is_not_copied(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").touch()
+    prepare_store(f"sqlite:///{tmp_path}/mlflow.db")
+    assert [file.name for file in tmp_path.iterdir() if "before" in file.name] == []
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

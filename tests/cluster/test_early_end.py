@@ -22,9 +22,7 @@ def test_a_sweep_in_which_all_trials_crash_stops_and_says_why(sweep: Sweep) -> N
     assert "The last reason: out of memory: MemoryError: no room." in printed
     reasons = {record["verdict"]["censor_reason"] for record in sweep.records("hopeless").values()}
     assert reasons <= {"crashed: out of memory: MemoryError: no room"}
-    records = sweep.records("hopeless").values()
-    assert len(records) <= 2
-    assert all(0 < record["lost_device_seconds"] == record["device_seconds"] for record in records)
+    assert len(sweep.records("hopeless")) <= 2
 
 
 def test_a_sweep_ends_with_its_budget_and_goes_on_with_more(sweep: Sweep) -> None:

@@ -90,7 +90,7 @@ def read_request(args: list[str]) -> CheckRequest:
 def check(request: CheckRequest, console: Console) -> int:
     """Load the network and the images, attack, and print the answer."""
     weights = request.network.weights
-    if weights and not Path(weights).is_file():  # asked before the imports, because torch takes seconds
+    if weights and not is_file(weights):  # asked before the imports, because torch takes seconds
         raise ValueError(f"--weights {weights}: there is no such file")
     from analysis.report.check_sentence import check_notes, check_sentence
     from analysis.report.tables.check_table import check_table

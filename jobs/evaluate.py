@@ -124,7 +124,7 @@ def require_checkpoints(given: dict[str, Any], run: RunOptions) -> None:
 
         checked_name("--sweep", given["sweep"])
         stored_sweep(storage_root(run.storage), given["sweep"])
-    elif "://" not in given["checkpoint"] and not Path(given["checkpoint"]).is_file():
+    elif "://" not in given["checkpoint"] and not is_file(given["checkpoint"]):
         raise ValueError(f"--checkpoint {given['checkpoint']}: there is no such file")
 
 

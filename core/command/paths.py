@@ -1,9 +1,17 @@
-"""Checks that a path given by the user can be written, made before the work whose result it will hold."""
+"""Checks of paths given by the user, made before the work that reads or writes there."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+
+def is_file(path: str) -> bool:
+    """True for an existing file."""
+    try:
+        return Path(path).is_file()
+    except OSError:  # a name that is too long
+        return False
 
 
 def can_be_file(path: Path) -> bool:

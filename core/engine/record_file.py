@@ -122,7 +122,8 @@ class RecordFile:
         crash is no result and is replaced.
         """
         store = self.context.store
-        if store.create(RECORD, record.to_json()):
+        # Some servers replace a file that should only be created, and so it is looked for first.
+        if self.read() is None and store.create(RECORD, record.to_json()):
             return record
         stored = self.read()
         if stored and not stored.crashed:

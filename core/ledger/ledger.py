@@ -326,6 +326,8 @@ class Ledger:
 
         If this process was slow and wrote a record in the end, that record is kept and returned.
         """
+        if stored := self.record(record.key):  # Some servers replace a file that should only be created.
+            return stored
         created = self.trial_store(record.key).create(RECORD, record.to_json())
         return record if created else (self.record(record.key) or record)
 

@@ -23,7 +23,8 @@ class Fence:
     write that has begun can end while another process holds the lease already. This happens to a write that lasts
     longer than `STALE_S` minus `SUSPEND_S` seconds (see `core.storage.lease`): a request to a server may last
     longer, and a process may be stopped after its check. A holder that ends or is killed can be replaced at once, and
-    leaves no such time. What must not be replaced is therefore written with `Store.create`.
+    leaves no such time. What must not be replaced is therefore looked for and written with `Store.create`, which is
+    sure on servers that know ``If-None-Match`` only.
 
     Attributes:
         root: root of the store that has the lease.

@@ -67,7 +67,8 @@ class Store:
     def create(self, name: str, content: bytes) -> bool:
         """Write ``content`` and return True; return False if the file exists already. Of several writers, one succeeds.
 
-        The content must be unique to this writer. It decides whose file exists when the server's answer was lost.
+        The content must be unique to this writer. It decides whose file exists when the server's answer was lost. A
+        server that does not know ``If-None-Match`` replaces the file and is taken to have created it.
         """
         return self._files.create(self._at(name), content)
 

@@ -94,9 +94,10 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act
         assert "resume.ckpt" not in Store(f"{root}/trials/{trial.key}").names()
         act("driver")
         ledger = Ledger(Store(root), "s")
-        assert ledger.records().keys() == {trial.key}
+        stored = ledger.record(trial.key)
+        assert ledger.records() == {trial.key: stored}
         crashed = record.model_copy(update={"verdict": censor("crashed: test")})
-        assert ledger.write(crashed) == ledger.record(trial.key) == record
+        assert ledger.write(crashed) == ledger.record(trial.key) == stored
         ledger.trial_store(trial.key).write(RECORD.rpartition("/")[2], crashed.to_json())
         ledger.reopen(trial.key)
         assert not ledger.records()

@@ -92,15 +92,19 @@ def test_a_slow_store_leaves_no_checkpoint_behind_a_finished_trial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The last checkpoint is still on its way when the record is written."""
-    recorded, write = threading.Event(), Store.write
+    recorded, write, create = threading.Event(), Store.write, Store.create
 
     def delayed(store: Store, name: str, content: bytes) -> str:
         if name == RESUME and threading.current_thread() is not threading.main_thread():
             recorded.wait(0.3)
-        recorded.set() if name == "record.json" else None
         return write(store, name, content)
 
+    def noticed(store: Store, name: str, content: bytes) -> bool:
+        recorded.set() if name == "record.json" else None
+        return create(store, name, content)
+
     monkeypatch.setattr(Store, "write", delayed)
+    monkeypatch.setattr(Store, "create", noticed)
     run(make_cell(epochs=1))
     assert recorded.is_set()
     assert not (tmp_path / "trial" / RESUME).exists()

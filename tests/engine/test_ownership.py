@@ -16,7 +16,6 @@ import torch
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset, ImageSet
-from core.engine import record_file
 from core.engine.filenames import ATTEMPTS, RECORD, RESUME
 from core.engine.ranks import Ranks
 from core.engine.trial import run_trial
@@ -260,12 +259,15 @@ def test_a_finished_record_of_another_process_is_never_replaced(
 def test_a_record_that_appears_in_the_last_moment_is_kept_too(
     make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run(make_cell(), folder="other")
+    """It appears after this process has looked for one."""
+    first, to_json = run(make_cell(), folder="other"), TrialRecord.to_json
 
-    def last_step(*_: object) -> None:
+    def last_step(mine: TrialRecord) -> bytes:
+        monkeypatch.setattr(TrialRecord, "to_json", to_json)
         write_record(tmp_path, first)
+        return mine.to_json()
 
-    monkeypatch.setattr(record_file, "feasibility", last_step)
+    monkeypatch.setattr(TrialRecord, "to_json", last_step)
     found = run(make_cell())
     assert found.device_seconds == 12345.0
     assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()

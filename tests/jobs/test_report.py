@@ -86,7 +86,7 @@ class Tracked:
                 trained = run_trial(trial, PROTOCOL, lambda: data, around)
                 assert trained is not None
                 record = judged(trained, unstable=len(self.records) > 0)
-                self.ledger.write(record)
+                store.write("record.json", record.to_json())
                 tracker.start_trial(trial, 1)
                 tracker.finish_trial(record)
                 self.records.append(record)

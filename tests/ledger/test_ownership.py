@@ -59,12 +59,18 @@ def test_any_changed_byte_of_a_record_is_noticed(ledger: Ledger, at: int) -> Non
         Ledger(ledger.store, "first").records()
 
 
-def test_a_driver_does_not_replace_the_record_of_a_slow_worker(ledger: Ledger) -> None:
+def test_a_driver_does_not_replace_the_record_of_a_slow_worker(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     (record,) = ledger.records().values()
     assert record.verdict is not None
     verdict = record.verdict.model_copy(update={"outcome": "censored", "censor_reason": "crashed: it is slow"})
     before = record_file(ledger).read_bytes()
-    assert ledger.write(record.model_copy(update={"verdict": verdict})) == record
+    censored = record.model_copy(update={"verdict": verdict})
+    assert ledger.write(censored) == record
+    assert record_file(ledger).read_bytes() == before
+    with monkeypatch.context() as patch:  # It appears after the driver has looked for one.
+        found = iter([None, record])
+        patch.setattr(Ledger, "record", lambda *_: next(found))
+        assert ledger.write(censored) == record
     assert record_file(ledger).read_bytes() == before
 
 
@@ -210,11 +216,24 @@ def test_a_changed_description_without_a_checksum_is_named_and_no_record_is_blam
     assert len(found.records()) == 4
 
 
+def change_first_record(folder: Path) -> list[Path]:
+    """Give one record another protocol, and return the files of all records, this one first."""
+    files = sorted(folder.glob("trials/*/record.json"))
+    stored = json.loads(files[0].read_text())
+    files[0].write_text(json.dumps({**stored, "protocol": {**stored["protocol"], "fosc_threshold": 7.25}}))
+    return files
+
+
+def test_records_that_differ_among_themselves_say_nothing_about_the_description(tmp_path: Path) -> None:
+    folder = golden(tmp_path, fosc_threshold=8.5).parent
+    change_first_record(folder)
+    with pytest.raises(DamagedRecordError, match=r"8\.5 in sweep\.json, 7\.25 in the record"):
+        Ledger(Store(str(folder)), "golden-fixed").records()
+
+
 def test_one_changed_record_of_several_is_named_and_not_the_description(tmp_path: Path) -> None:
     folder = golden(tmp_path).parent
-    changed, *others = sorted(folder.glob("trials/*/record.json"))
-    stored = json.loads(changed.read_text())
-    changed.write_text(json.dumps({**stored, "protocol": {**stored["protocol"], "fosc_threshold": 7.25}}))
+    changed, *others = change_first_record(folder)
     with pytest.raises(DamagedRecordError, match=r"7\.25 in the record") as error:
         Ledger(Store(str(folder)), "golden-fixed").records()
     assert str(changed) in str(error.value)

@@ -1,4 +1,6 @@
-"""Answers about a sweep, from its records alone. Ray, MLflow and the training code are never imported here.
+"""Answers about a sweep, from its stored records.
+
+Only `StoredSweep.model` imports torch, and nothing imports Ray or MLflow.
 
 from analysis import load_sweep
 

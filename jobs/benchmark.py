@@ -3,7 +3,7 @@
     python jobs/benchmark.py                                  # all rows; it says first how long each takes
     python jobs/benchmark.py --only square ddp --repeats 9
     python jobs/benchmark.py --only trades-resnet18 --resnet-batch 128 256     # half an hour on 2 CPUs
-    python jobs/benchmark.py --only quick-sweep --sweep-dir results/fields-quick
+    python jobs/benchmark.py --only fields-sweep --sweep-dir results/fields-quick
 
 A goal is a bound on a row's median. No other work should run on the machine during the measurement.
 """
@@ -37,7 +37,7 @@ GROUPS = (
             Flag("only", "rows to measure", "many", " | ".join(ROWS), "default: all"),
             Flag(
                 "sweep_dir",
-                "folder of a finished sweep for row quick-sweep",
+                "folder of a finished sweep for row fields-sweep",
                 value="default: the preset fields-quick is run",
             ),
             Flag("json", "file for the header and the values of all repeats"),
@@ -100,7 +100,7 @@ def measure(request: BenchmarkRequest) -> int:
         repeats=options.repeats,
         seconds=float(options.seconds),
         say=say,
-        quick=build_sweep(
+        fields=build_sweep(
             preset, preset_name="fields-quick", name="fields-quick", cell_overrides={}, protocol_overrides={}
         ),
         sweep_command=[sys.executable, str(JOBS / "sweep_trades.py"), "--preset", "fields-quick"],

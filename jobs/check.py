@@ -77,8 +77,6 @@ def read_request(args: list[str]) -> CheckRequest:
     given = read_flags(GROUPS, args, __doc__ or "")
     network = validated(NetworkOptions, _known(given, NetworkOptions))
     options = validated(CheckOptions, _known(given, CheckOptions))
-    if network.weights and not Path(network.weights).is_file():
-        raise ValueError(f"--weights {network.weights}: there is no such file")
     files = {name: Path(given[name]) if name in given else None for name in ("json", "figure")}
     for name, file in files.items():
         if file and not can_be_file(file):
@@ -91,6 +89,9 @@ def read_request(args: list[str]) -> CheckRequest:
 
 def check(request: CheckRequest, console: Console) -> int:
     """Load the network and the images, attack, and print the answer."""
+    weights = request.network.weights
+    if weights and not Path(weights).is_file():  # asked before the imports, because torch takes seconds
+        raise ValueError(f"--weights {weights}: there is no such file")
     from analysis.report.check_sentence import check_notes, check_sentence
     from analysis.report.tables.check_table import check_table
     from analysis.report.tables.text_table import TerminalTable

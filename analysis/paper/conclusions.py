@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from analysis.questions.compare_counts import TOO_FEW_SEEDS
+
 Conclusion = Literal["reproduced", "not contradicted", "contradicted", "too few seeds", "no trials"]
 CONCLUSIONS: dict[Conclusion, str] = {
     "reproduced": "a test of equivalence finds the difference within the margin, with the paper's set-up",
     "not contradicted": "neither a difference nor equivalence within the margin was found, or the set-up is another",
     "contradicted": "evidence that the probabilities or means differ",
-    "too few seeds": "whatever these trials had given, neither a difference nor equivalence could have been found",
+    "too few seeds": TOO_FEW_SEEDS,
     "no trials": "no finished trial yet",
 }
 """The meaning of each conclusion."""

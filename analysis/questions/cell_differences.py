@@ -34,9 +34,9 @@ from core.records import TrialRecord
 
 Ends = tuple[float, float]
 Basis = Literal["paired", "melded", "groups", "corners"]
-FEWEST = 2
+MIN_PAIRS = 2
 """Smallest number of pairs, or of groups, that are compared."""
-SHARED = 0.5
+MIN_SHARED_SEEDS = 0.5
 """Smallest share of both cells' seeds that are compared in pairs."""
 
 
@@ -120,7 +120,7 @@ def _of_trials(pair: Pair, by_seed: BySeed, level: float, strict: float) -> Cell
     counts = [(cell.unstable, cell.trials) for cell in pair]
     one, other = (by_seed[cell.cell_id] for cell in pair)
     shared = one.keys() & other.keys()
-    if len(shared) < max(FEWEST, SHARED * len(one), SHARED * len(other)):
+    if len(shared) < max(MIN_PAIRS, MIN_SHARED_SEEDS * len(one), MIN_SHARED_SEEDS * len(other)):
         melded = difference_ends(counts[0], counts[1], level), difference_ends(counts[0], counts[1], strict)
         return _difference(pair, by_seed, "melded", melded, exact_test(counts[0], counts[1]))
     first, second = sum(one[s] and not other[s] for s in shared), sum(other[s] and not one[s] for s in shared)
@@ -131,7 +131,7 @@ def _of_trials(pair: Pair, by_seed: BySeed, level: float, strict: float) -> Cell
 def _of_groups(pair: Pair, by_group: ByGroup, by_seed: BySeed, level: float, strict: float) -> CellDifference:
     one, other = (by_group[cell.cell_id] for cell in pair)
     differences = [one[group] - other[group] for group in one.keys() & other.keys()]
-    if len(differences) < FEWEST:
+    if len(differences) < MIN_PAIRS:
         return _difference(pair, by_seed, "groups", ((-1.0, 1.0), (-1.0, 1.0)))
     ends = bounded_mean_ends(differences, -1, 1, level), bounded_mean_ends(differences, -1, 1, strict)
     test = permutation_test((np.array(differences),), np.mean, permutation_type="samples", n_resamples=4095, rng=0)

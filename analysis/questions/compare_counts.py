@@ -12,6 +12,9 @@ Count = tuple[int, int]
 RATE_MARGIN = 0.3
 """Largest difference of two rates that counts as the same; with the paper's 10 seeds, less cannot be shown."""
 
+TOO_FEW_SEEDS = "whatever these trials had given, neither a difference nor equivalence could have been found"
+"""The meaning of the conclusion of two counts for which `can_conclude` is False."""
+
 
 def different(one: Count, other: Count, level: float) -> bool:
     """Whether `exact_test` finds at 1 - level that the rates differ."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from analysis.questions.compare_counts import can_conclude, different, equivalent
+from analysis.questions.compare_counts import TOO_FEW_SEEDS, can_conclude, different, equivalent
 from analysis.questions.effects import exact_test
 from analysis.questions.rates import CellRate
 from analysis.statistics.multiple_testing import holm
@@ -20,7 +20,7 @@ CONCLUSIONS: dict[Conclusion, str] = {
     "equivalent": "a test of equivalence finds the difference within the margin",
     "different": "evidence that the rates differ",
     "undecided": "neither a difference nor equivalence within the margin was found",
-    "too few seeds": "whatever these trials had given, neither a difference nor equivalence could have been found",
+    "too few seeds": TOO_FEW_SEEDS,
     "not comparable": "no trial counts yet, or stopped trials hide how they would have ended",
 }
 """The meaning of each conclusion."""

@@ -1,4 +1,4 @@
-"""The quality of other detectors, from a replay over stored traces without any new training.
+"""The quality of all detectors, from a replay over stored traces without any new training.
 
 The ground truth is the confirmed label: overestimation or catastrophic overfitting, found by the verdict attacks on an
 alarm or at the end. A replay has two limits. During training, a trial was attacked only on an alarm of the protocol's

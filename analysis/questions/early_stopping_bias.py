@@ -30,8 +30,11 @@ class StopperAudit:
     audited: int
     """Number of uncensored finished trials that ran to the end regardless of alarms."""
     false_alarms: Proportion
+    """Share of the trials that are not unstable at the end in which an alarm was confirmed before the last epoch."""
     self_healing: Proportion
+    """Share of the trials with such an alarm that are not unstable at the end."""
     misses: Proportion
+    """Share of the trials that are unstable at the end that had no such alarm."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ class Coverage:
 def fixed_coverage(kind: IntervalKind, n: int, level: float = 0.95) -> Coverage:
     """Coverage of the interval of a fixed number of trials."""
     k = np.arange(n + 1)
-    from scipy.special import gammaln  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.special import gammaln
 
     log_paths = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
     found = [interval(kind, int(hits), n, level) for hits in k]

@@ -20,6 +20,10 @@ class SweepCost:
     device_seconds: float
     device_seconds_saved: float
     """Device-seconds that these epochs would have cost at each trial's own mean pace."""
+    restarts: int
+    """How often trials were started again."""
+    device_seconds_lost: float
+    """Device-seconds whose work was lost when attempts ended."""
     money: float | None
     money_saved: float | None
 
@@ -47,6 +51,8 @@ def sweep_cost(records: Sequence[TrialRecord], price_per_device_hour: float | No
         epochs_saved=sum(epochs_saved(record) for record in records),
         device_seconds=used,
         device_seconds_saved=saved,
+        restarts=sum(max(record.attempts - 1, 0) for record in records),
+        device_seconds_lost=sum(record.lost_device_seconds for record in records),
         money=None if price is None else price * used,
         money_saved=None if price is None else price * saved,
     )

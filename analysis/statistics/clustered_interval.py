@@ -30,7 +30,8 @@ def clustered(groups: Sequence[tuple[int, int]], level: float = 0.95) -> Interva
     counted = [(k, m) for k, m in groups if m]
     if not counted:
         return Interval(0.0, 1.0, level, "clustered")
-    from scipy.stats import beta  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.stats import beta
     from scipy.stats import t as student
 
     hits, n = (sum(part) for part in zip(*counted, strict=True))

@@ -15,6 +15,7 @@ def confidence_draws(points: np.ndarray, k: int, n: int, *, upper: bool) -> np.n
         return np.zeros_like(points)
     if b == 0:
         return np.ones_like(points)
-    from scipy.special import betaincinv  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.special import betaincinv
 
     return betaincinv(a, b, points)

@@ -23,7 +23,8 @@ def homogeneity_test(counts: Sequence[tuple[int, int]]) -> float:
     total, all_hits = sizes.sum(), hits.sum()
     if len(counts) < 2 or all_hits in (0, total):
         return 1.0
-    from scipy.stats import random_table  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.stats import random_table
 
     drawn = random_table([all_hits, total - all_hits], sizes).rvs(DRAWS, random_state=0)[:, 0]
     expected = sizes * all_hits / total

@@ -53,7 +53,8 @@ def welch(one: MeanStd, other: MeanStd, level: float = 0.95) -> MeanDifference:
     error = hypot(*errors)
     if error == 0:
         raise ValueError("neither side varies")
-    from scipy.stats import t as student  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.stats import t as student
 
     freedom = error**4 / (errors[0] ** 4 / (one.trials - 1) + errors[1] ** 4 / (other.trials - 1))
     difference = one.mean - other.mean

@@ -13,7 +13,8 @@ from analysis.statistics.intervals import Interval, confidence_sequence
 @cache
 def sobol_points() -> np.ndarray:
     """Sobol points ``[3, 4096]``: each coordinate is an even grid, and together they fill the cube evenly."""
-    from scipy.stats import qmc  # see `intervals` for why here
+    # imported here, because scipy takes longer to import than a status takes to print
+    from scipy.stats import qmc
 
     return qmc.Sobol(3, scramble=False).random(4096).T + 0.5 / 4096
 

@@ -51,14 +51,12 @@ def revised_plans(plans: Sequence[SweepPlan], new: SweepPlan, *, looked: bool) -
     New cells, and fewer seeds than there are already, do not change the plan of a cell.
 
     Args:
-        plans: the history so far.
+        plans: the history so far; for a sweep with results whose plans are not stored, what its files show of them.
         new: the plan of the run that begins now.
         looked: whether any trial has ended.
     """
     if not looked:
         return [new]
-    if not plans:  # of an earlier version, which did not store them: an adaptive goal may have changed
-        return [SweepPlan(adaptive=True), new] if new.adaptive else [new]
     last = plans[-1]
     if new.adaptive or last.adaptive:
         return list(plans) if new == last else [*plans, new]

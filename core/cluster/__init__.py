@@ -1,1 +1,3 @@
-"""The Ray cluster that runs trials and evaluations: the connection to it and its capacity."""
+"""The Ray cluster that runs trials and evaluations: connection, capacity, and nodes, GPUs or reservations that
+cannot be used.
+"""

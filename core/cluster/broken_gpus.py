@@ -12,6 +12,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from core.cluster.living_nodes import usable_amount
+
 BROKEN = re.compile(r"the GPU of node ([0-9a-f]+) \((.*)\) cannot be used: (.*)")
 
 
@@ -43,7 +45,7 @@ class BrokenGpus:
             A line about the GPU. None if the error names no GPU, or if no other GPU is left for the trial.
         """
         broken = BROKEN.search(error)
-        if not broken or ray.cluster_resources().get("GPU", 0) - len(self._occupants) < 2:
+        if not broken or usable_amount("GPU") - len(self._occupants) < 2:
             return None
         node, host, reason = broken.groups()
         there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)

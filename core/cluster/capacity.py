@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import ray
-
 from core.cluster.autoscaling import Autoscaling, autoscaling_limits
+from core.cluster.living_nodes import usable_nodes
 from core.config import RunOptions
 
 GROUP_BYTES = 1.2e9
@@ -67,9 +66,15 @@ class Capacity:
         return trials if self.by_head is None else min(trials, self.by_head)
 
 
-def capacity(run: RunOptions, workers: int) -> Capacity:
-    """The present capacity of the cluster for trials of ``workers`` ranks each."""
-    nodes = running_nodes()
+def capacity(run: RunOptions, workers: int, without: Collection[str] = ()) -> Capacity:
+    """The present capacity of the cluster for trials of ``workers`` ranks each.
+
+    Args:
+        run: the resources of a rank.
+        workers: ranks of a trial.
+        without: ids of nodes to leave out.
+    """
+    nodes = usable_resources(without)
     grouped = workers > 1
     worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
     head = sum(node_memory(node) for node in nodes if HEAD in node)
@@ -88,7 +93,7 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
         ValueError: the cluster cannot run a single one, or several ranks would share a GPU.
     """
     run.check_workers(workers)
-    nodes = running_nodes()
+    nodes = usable_resources()
     now = sum(ranks_on(node, run) for node in nodes)
     later = _ranks_after_scaling(autoscaling_limits(), run)
     if not now and not later and run.max_concurrent:
@@ -104,9 +109,9 @@ def fitting_trials(run: RunOptions, workers: int) -> int:
     return min(fitting, run.max_concurrent or fitting)
 
 
-def running_nodes() -> list[Mapping[str, float]]:
-    """The resources of each running node."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+def usable_resources(without: Collection[str] = ()) -> list[Mapping[str, float]]:
+    """The resources of each running node that can run the project."""
+    return [entry["Resources"] for node, entry in usable_nodes().items() if node not in without]
 
 
 def node_memory(node: Mapping[str, float]) -> float:

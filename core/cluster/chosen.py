@@ -1,4 +1,8 @@
-"""The cluster that a driver is asked to join. Ray is not imported here, because it reads some variables only then."""
+"""The cluster that a driver is asked to join.
+
+Ray is not imported here, because Ray reads some environment variables at its import, and `keep_on_loopback` sets one of
+them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import os
 import sys
 
 from core.config.names import cluster_address
-from core.masking import masked
+from core.redaction import masked
 
 ONE_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 """Ray's variable that, with the value 0, confines a cluster to its machine. All its servers then listen on loopback."""

@@ -24,6 +24,7 @@ from ray.util.state import list_nodes
 
 from core.cluster.autoscaling import autoscaling_limits
 from core.cluster.chosen import cluster_to_join
+from core.cluster.living_nodes import usable_amount, usable_nodes
 from core.config import Cell, RunOptions
 from core.engine.cost import step_flop
 from core.temporary import TemporaryError
@@ -184,7 +185,7 @@ def with_gpus_of_cluster(run: RunOptions, cells: Iterable[Cell] = ()) -> RunOpti
     """
     if run.gpus_per_worker is not None:
         return run
-    has_gpus = bool(ray.cluster_resources().get("GPU", 0)) or autoscaling_limits().offered("GPU")
+    has_gpus = bool(usable_amount("GPU")) or autoscaling_limits().offered("GPU")
     small = has_gpus and max(map(step_flop, cells), default=MIN_GPU_STEP_FLOP) < MIN_GPU_STEP_FLOP
     return run.model_copy(update={"gpus_per_worker": 1.0 if has_gpus and not small else 0.0})
 
@@ -194,7 +195,7 @@ def check_gpu_models(run: RunOptions, precisions: Iterable[str]) -> None:
     wanted = sorted({"tf32", "bf16"} & set(precisions))
     if not wanted or not run.gpus_per_worker:
         return
-    labels = {label for node in ray.nodes() if node["Alive"] for label in node["Resources"]}
+    labels = {label for node in usable_nodes().values() for label in node["Resources"]}
     for model in OLD_GPUS:
         if f"accelerator_type:{model}" in labels:
             raise ValueError(

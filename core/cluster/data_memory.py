@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from core.cluster.autoscaling import autoscaling_limits
-from core.cluster.capacity import node_memory, ranks_on, running_nodes
+from core.cluster.capacity import node_memory, ranks_on, usable_resources
 from core.config import DataOptions, RunOptions
 
 
@@ -38,6 +38,6 @@ def _largest_memory(run: RunOptions) -> float | None:
     """Bytes of the largest node that can train, running or still to be started; None if it is not known."""
     if run.max_concurrent and "KUBERNETES_SERVICE_HOST" in os.environ:
         return None  # Kubernetes starts nodes on demand, whose size is not known here
-    nodes = [*running_nodes(), *(kind.resources for kind in autoscaling_limits().types)]
+    nodes = [*usable_resources(), *(kind.resources for kind in autoscaling_limits().types)]
     sizes = [node_memory(node) for node in nodes if ranks_on(node, run) > 0]
     return max(sizes) if sizes and all(sizes) else None

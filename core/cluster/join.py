@@ -37,7 +37,7 @@ def join_cluster(address: str | None, store: Store, console: Console) -> set[str
     if problems := {node: line for node, line in checked.items() if line}:
         for line in problems.values():
             console.print(line, highlight=False, soft_wrap=True, markup=False)
-        require_usable_nodes(problems)
         keep_trials_off(problems)
+        require_usable_nodes()
     console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
     return set() if started_here else set(checked)

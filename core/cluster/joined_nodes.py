@@ -12,7 +12,7 @@ from ray.util.placement_group import PlacementGroup
 from core.cluster.jobs import UNANSWERED
 from core.cluster.living_nodes import living_nodes
 from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
-from core.cluster.unusable_nodes import keep_trials_off, withdraw_trials
+from core.cluster.unusable_nodes import keep_trials_off, release_departed, withdraw_trials
 
 LOOK_EVERY_S = 2.0
 """Least seconds between two looks at the cluster."""
@@ -43,6 +43,7 @@ class JoinedNodes:
         for key in nodes.keys() - self._known:
             self._probes[key] = NodeProbe(nodes[key], _start.options(scheduling_strategy=only_on(key)).remote())
         self._known |= nodes.keys()
+        release_departed(nodes.keys())
         lines = []
         for key in [key for key, probe in self._probes.items() if probe.ended]:
             try:

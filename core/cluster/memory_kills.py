@@ -13,13 +13,16 @@ ANSWER_S = 10.0
 
 
 def memory_kills() -> int:
-    """The number on this machine since it was started; 0 where the kernel does not count them."""
+    """Number of processes that this machine's kernel has killed for lack of memory since it was started.
+
+    It is 0 where the kernel does not count them.
+    """
     found = re.search(r"^oom_kill (\d+)$", STATISTICS.read_text(), re.M) if STATISTICS.exists() else None
     return int(found[1]) if found else 0
 
 
 def memory_kills_on(node: str) -> int | None:
-    """The number on the machine of a node, given by its id; None if the node does not answer."""
+    """`memory_kills` on the machine of the node with this id; None if the node does not answer."""
     there = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
     try:
         return int(ray.get(_count.options(scheduling_strategy=there).remote(), timeout=ANSWER_S))

@@ -2,46 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import ray
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from core.cluster.jobs import actors, placement_groups, this_job
 from core.cluster.kept_free import KEPT_FREE, keep_free
-from core.cluster.living_nodes import living_nodes
+from core.cluster.living_nodes import UNUSABLE, living_nodes, usable_nodes
 
 ANSWER_S = 5
 """Seconds to wait for the State API, because the driver does nothing else meanwhile."""
+_reservations: dict[str, PlacementGroup] = {}
 
 
-def keep_trials_off(unusable: Collection[str]) -> dict[str, PlacementGroup]:
-    """Reserve all CPUs and GPUs of nodes, given by their ids, until the driver ends.
+def keep_trials_off(unusable: Iterable[str]) -> dict[str, PlacementGroup]:
+    """Reserve all CPUs and GPUs of nodes, given by their ids, until they leave or the driver ends.
 
-    A trial that Ray places on such a node would wait for ever. A placement group reserves without a process.
+    A trial that Ray places on such a node would wait for ever. A placement group reserves without a process. The nodes
+    no longer count as nodes for trials.
 
     Returns:
         The placement group of each of these nodes that has CPUs or GPUs.
     """
     nodes = living_nodes()
     amounts = {node: _computing(nodes[node]["Resources"]) for node in unusable if node in nodes}
-    return {node: keep_free(needed, node) for node, needed in amounts.items() if needed}
+    UNUSABLE.update(amounts)
+    groups = {node: keep_free(needed, node) for node, needed in amounts.items() if needed}
+    _reservations.update(groups)
+    return groups
 
 
-def require_usable_nodes(unusable: Collection[str]) -> None:
-    """Check that nodes other than these have CPUs or GPUs.
+def release_departed(living: Collection[str]) -> None:
+    """Remove the reservations of nodes that are not among those alive.
+
+    Otherwise an autoscaler would start a node for a group that waits for one.
+    """
+    for node in _reservations.keys() - living:
+        remove_placement_group(_reservations.pop(node))
+
+
+def require_usable_nodes() -> None:
+    """Check that a node that can run the project has CPUs or GPUs.
 
     Raises:
-        ValueError: no other node has any.
+        ValueError: there is none.
     """
-    if not any(_computing(entry["Resources"]) for node, entry in living_nodes().items() if node not in unusable):
+    if not any(_computing(entry["Resources"]) for entry in usable_nodes().values()):
         raise ValueError("no node of the cluster can be used for trials, for the reasons above")
 
 
 def withdraw_trials(node: str, reservation: PlacementGroup) -> bool:
     """Remove the placement groups of this driver's trials on a node that has started no process.
 
-    Ray Tune then takes the trials for failed, and places them again. A group with a running process stays.
+    Ray Tune then takes the trials for failed, and places them again. A group with a running process on the node stays.
+    One of several workers that has processes on other nodes only waits for the others for ever.
 
     Args:
         node: id of the node.
@@ -54,7 +69,8 @@ def withdraw_trials(node: str, reservation: PlacementGroup) -> bool:
         One of `core.cluster.jobs.UNANSWERED`: the State API does not answer.
     """
     mine, reserved = this_job(), False
-    used = {actor.placement_group_id for actor in actors(mine, ANSWER_S) if actor.state == "ALIVE"}
+    here = [actor for actor in actors(mine, ANSWER_S) if actor.node_id == node]
+    used = {actor.placement_group_id for actor in here if actor.state == "ALIVE"}
     for group in placement_groups(ANSWER_S):
         reserved |= group.placement_group_id == reservation.id.hex() and group.state == "CREATED"
         if group.creator_job_id != mine or group.name.startswith(KEPT_FREE) or group.placement_group_id in used:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from core import temporary
-from core.masking import without_secrets
+from core.redaction import without_secrets
 from core.temporary import TemporaryError
 
 DONE, FAILED, BAD_INPUT, INCOMPLETE, TEMPORARY, INTERRUPTED = 0, 1, 2, 3, temporary.EXIT_CODE, 130
@@ -79,4 +79,4 @@ def interruptible() -> Iterator[None]:
 def print_error(error: Exception) -> None:
     """Print one message on stderr, without a traceback, because the cause is not in the code, and without secrets."""
     text = without_secrets(str(error) or type(error).__name__)
-    Console(stderr=True).print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[red]error:[/red] {escape(text)}", highlight=False, soft_wrap=True, emoji=False)

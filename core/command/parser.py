@@ -1,4 +1,4 @@
-"""Parse the words of a command line into values of flags.
+"""The parser of a command line: from its words to values of flags.
 
 Python's argparse is not used, because it reads -1e-9 and -8/255 as options, and takes the last one of two equal options
 without a word.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from core.masking import without_secrets
+from core.redaction import without_secrets
 
 
 def print_untracked(lacking: str, sweep: str, console: Console) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from core.storage.address import parse_s3
+from core.redaction import masked
+from core.storage.address import ALLOWED, parse_s3
+
+_OTHER_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|[^/]*(?::|%3A).*(?:@|%40)", re.IGNORECASE | re.DOTALL)
+"""Beginnings of ``s3:/bucket`` and ``user:password@host``, which no path of a folder has unless it begins with ``./``.
+"""
 
 
 def home() -> Path:
@@ -17,7 +23,7 @@ def storage_root(given: str | None) -> str:
     """The absolute folder or ``s3://`` address of sweeps: ``given``, ``$UNMASK_STORAGE``, or ``results`` in `home`.
 
     Raises:
-        ValueError: the address is of another kind, or contains access keys.
+        ValueError: the address is of another kind, is incomplete, or contains access keys.
     """
     storage = given or os.environ.get("UNMASK_STORAGE") or str(home() / "results")
     if "://" not in storage:
@@ -32,7 +38,7 @@ def data_root(given: str) -> str:
     """The absolute folder or ``s3://`` address of the data sets.
 
     Raises:
-        ValueError: the address is of another kind, or contains access keys.
+        ValueError: the address is of another kind, is incomplete, or contains access keys.
     """
     if "://" not in given:
         return _absolute("--data-dir", given)
@@ -48,6 +54,8 @@ def tracking_uri(given: str | None) -> str:
 
 
 def _absolute(option: str, path: str) -> str:
+    if _OTHER_ADDRESS.match(path):
+        raise ValueError(f"{option} {masked(path)} is no folder but an incomplete address; {ALLOWED}")
     try:
         absolute = Path(path).resolve()
         absolute.exists()

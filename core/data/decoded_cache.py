@@ -1,4 +1,4 @@
-"""Decode a folder of images once, and share the result between all processes and runs."""
+"""A cache of decoded images: a folder is decoded once, and all processes and runs share the result."""
 
 from __future__ import annotations
 

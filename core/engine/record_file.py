@@ -11,9 +11,8 @@ from torch import nn
 from core.config import ProtocolOptions, Trial
 from core.config.protocol import with_defaults
 from core.data.feasibility import feasibility
-from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset
-from core.engine.attempts import AttemptFile
+from core.engine.attempts import Attempts
 from core.engine.filenames import RECORD
 from core.engine.provenance import hardware, provenance
 from core.engine.selection import Weights, copy_weights
@@ -49,8 +48,12 @@ class RecordFile:
             raise ValueError(f"{where} belongs to another protocol")
         return record
 
-    def write_out_of_memory(self) -> TrialRecord:
-        """Write the record of a trial that its device cannot hold."""
+    def write_out_of_memory(self, spent: Attempts) -> TrialRecord:
+        """Write the record of a trial that its device cannot hold.
+
+        Args:
+            spent: all attempts at it. Their device time is lost, because the record has no epoch.
+        """
         trial, context = self.trial, self.context
         batch, share = trial.cell.training.batch_size, context.device_share
         reason = f"crashed: out of memory with --batch-size {batch} on {hardware(context.ranks.device)}"
@@ -58,7 +61,6 @@ class RecordFile:
             reason += f" with --gpus-per-worker {share:g}: give a larger share"
         else:
             reason += ": give more --workers or a smaller --batch-size, under another --name"
-        spent = AttemptFile(context.store, trial.key).read()
         record = TrialRecord(
             sweep=context.sweep,
             **trial.record_fields(),
@@ -67,15 +69,17 @@ class RecordFile:
             epochs_run=0,
             attempts=spent.number,
             device_seconds=spent.device_seconds,
+            lost_device_seconds=spent.device_seconds,
             provenance=provenance(context.ranks, context.commit, trial.cell),
         )
-        context.store.write(RECORD, record.to_json())
-        return record
+        return self._create(record)
 
     def write(
         self, verdict: Verdict, state: TrialState, dataset: Dataset, model: nn.Module, *, stopped_early: bool
     ) -> TrialRecord:
-        """Write the weights files and the record of a trial that has ended.
+        """Write the weights files and the record of a trial that has ended, and return the record.
+
+        Nothing is written if another process has stored a finished record meanwhile. That record is returned.
 
         Args:
             verdict: the verdict on the trial.
@@ -84,7 +88,9 @@ class RecordFile:
             model: the network after the last epoch.
             stopped_early: the verdict ended the trial before its last epoch.
         """
-        trial = self.trial
+        trial, stored = self.trial, self.read()
+        if stored and not stored.crashed:  # Its checksums are those of the weights files beside it.
+            return stored
         weights = {"last": (state.epoch, copy_weights(model))}
         for name, best in (("selected", state.selected), ("gated", state.gated)):
             if best.weights is not None:
@@ -104,10 +110,24 @@ class RecordFile:
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
             feasibility=feasibility(dataset.train, dataset.test, trial.cell.attack.epsilon),
-            provenance=state.took_part[-1] | origin | {"data": fingerprint(dataset)},
+            provenance=state.took_part[-1] | origin,
             took_part=tuple(state.took_part),
         )
-        self.context.store.write(RECORD, record.to_json())
+        return self._create(record)
+
+    def _create(self, record: TrialRecord) -> TrialRecord:
+        """Store the record and return it. A finished record that another process has stored is kept and returned.
+
+        Two processes train one trial if a driver was replaced while it or one of its workers was cut off. A record of a
+        crash is no result and is replaced.
+        """
+        store = self.context.store
+        if store.create(RECORD, record.to_json()):
+            return record
+        stored = self.read()
+        if stored and not stored.crashed:
+            return stored
+        store.write(RECORD, record.to_json())
         return record
 
     def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:

@@ -42,8 +42,8 @@ class ResumeFiles:
 
     Args:
         store: the store of the trial's files.
-        owner: what the checkpoint belongs to: the trial's key and its protocol. A checkpoint of another owner is
-            refused.
+        owner: what the checkpoint belongs to: the trial's key, its protocol and the fingerprint of its data. A
+            checkpoint of another owner is refused.
 
     An artifact is written once, before the first checkpoint that names it, and deleted after the first checkpoint that
     does not. A kill between two of these steps leaves at most files that no checkpoint names; they are written again
@@ -78,14 +78,14 @@ class ResumeFiles:
         """The content of the files on every rank; None if there is no checkpoint. Only the leading rank reads files.
 
         Raises:
-            CorruptFileError: a file is damaged, missing, or belongs to another trial or protocol; on all ranks.
+            CorruptFileError: a file is damaged, missing, or belongs to another owner; on all ranks.
             Exception: the file is not a checkpoint; on all ranks.
         """
         checkpoint = self._from_leader(ranks, RESUME)
         if checkpoint is None:
             return None
         head = contents(checkpoint)
-        # Checkpoints of earlier versions name no owner.
+        # Checkpoints of earlier versions name no owner, or no data.
         foreign = [f"{name} {found}" for name, found in head.owner.items() if found != self._owner.get(name)]
         if foreign:
             raise CorruptFileError(f"{self.store.place(RESUME)} belongs to {' and '.join(foreign)}")

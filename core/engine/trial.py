@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from core.config import ProtocolOptions, Trial
 from core.config.cell import digest
+from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset
-from core.engine.attempts import AttemptFile, Attempts
+from core.engine.attempts import AttemptClock, AttemptFile
 from core.engine.checkpoint_writer import CheckpointWriter
 from core.engine.determinism import deterministic
 from core.engine.device import peak_memory
@@ -32,52 +34,77 @@ from core.storage import CorruptFileError
 from core.verdict import build_detector, censor
 
 
-def run_trial(trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> TrialRecord | None:
+def run_trial(
+    trial: Trial, protocol: ProtocolOptions, load: Callable[[], Dataset], context: TrialContext
+) -> TrialRecord | None:
     """Train, monitor and judge one trial, starting from its last checkpoint if there is one.
 
     A trial that runs out of memory is censored, because another attempt with the same share of the same device would
     run out of memory again. Its checkpoint stays, and a later run of the sweep continues it.
 
+    Args:
+        trial: the trial.
+        protocol: how it is judged.
+        load: returns its images. The time that this takes belongs to the attempt.
+        context: its surroundings.
+
     Returns:
         The record on the leading rank, and None on the other ranks.
 
     Raises:
-        ValueError: the stored record is damaged, or belongs to another trial, sweep or protocol.
+        ValueError: the stored record is damaged, or belongs to another trial, sweep or protocol; or a rank has loaded
+            other images than the leading rank.
         torch.OutOfMemoryError: on one of several ranks, whose group has to end. The record is written.
     """
     file = RecordFile(trial, protocol, context)
     finished = file.read() if context.ranks.leads else None
+    attempts = AttemptFile(context.store, trial.key)
     if finished and not finished.crashed:
         ResumeFiles(context.store, {}).delete()
-        AttemptFile(context.store, trial.key).delete()
+        attempts.delete()
     if context.ranks.from_leader(finished is not None):
         return finished
-    try:
-        return TrialRun(trial, protocol, dataset, context).run()
-    except torch.OutOfMemoryError:
-        record = file.write_out_of_memory()
-        if context.ranks.workers > 1:
-            raise
-        return record
+    with AttemptClock(attempts if context.ranks.leads else None, context.devices, context.began, _say) as clock:
+        try:
+            return TrialRun(trial, protocol, load(), context, clock).run()
+        except torch.OutOfMemoryError:
+            record = file.write_out_of_memory(clock.attempts)
+            if context.ranks.workers > 1:
+                raise
+            return record
 
 
 class TrialRun:
     """The training loop of `run_trial` and its state."""
 
-    def __init__(self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext) -> None:
-        self.trial, self.protocol, self.context = trial, protocol, context
+    def __init__(
+        self, trial: Trial, protocol: ProtocolOptions, dataset: Dataset, context: TrialContext, clock: AttemptClock
+    ) -> None:
+        self.trial, self.protocol, self.context, self.clock = trial, protocol, context, clock
         self.ranks = context.ranks
         self.dataset = dataset.to(self.ranks.device)
-        owner = {"trial": trial.key, "protocol": digest(protocol.model_dump(mode="json"))}
-        self.files, self.attempts = ResumeFiles(context.store, owner), AttemptFile(context.store, trial.key)
+        data = self._fingerprint()
+        owner = {"trial": trial.key, "protocol": digest(protocol.model_dump(mode="json")), "data": data}
+        self.files = ResumeFiles(context.store, owner)
         self.record = RecordFile(trial, protocol, context)
         self._build()
         self.state = self._resume()
-        self._begin_attempt()
+        self._begin_attempt(data)
         self._unreported: list[Row] = []
+        self._saved = self.state.epoch
         self._decided = False
         self._writer = CheckpointWriter(self.files.write, context.cadence.checkpoint_s)
-        self._reported_at = self._counted_at = time.monotonic()
+        self._reported_at = time.monotonic()
+
+    def _fingerprint(self) -> str:
+        """The fingerprint of the images, which all ranks must share."""
+        mine = fingerprint(self.dataset)
+        leading = self.ranks.from_leader(mine)
+        if mine != leading:
+            raise ValueError(
+                f"the images of rank {self.ranks.rank} (fingerprint {mine}) are not those of rank 0 ({leading})"
+            )
+        return mine
 
     def _build(self) -> None:
         """Create the trial's parts in their state before the first epoch."""
@@ -94,21 +121,17 @@ class TrialRun:
         self.measurement = VerdictMeasurement(self.trainer.measured, self.dataset, epsilon, protocol, self.ranks)
         self.parts: dict[str, Any] = {**self.trainer.parts, "detector": self.detector}
 
-    def _begin_attempt(self) -> None:
-        """Count this attempt, and the work that earlier attempts lost."""
-        state = self.state
-        spent = self.ranks.from_leader(self.attempts.read(say=_say) if self.ranks.leads else Attempts())
-        lost = max(spent.device_seconds - state.device_seconds, 0.0)
-        state.device_seconds += lost
-        state.lost_device_seconds += lost
-        state.attempts = max(spent.number, state.attempts) + 1
-        mine = provenance(self.ranks, self.context.commit, self.trial.cell)
-        state.took_part = [*(earlier for earlier in state.took_part if earlier != mine), mine]
-        self._write_attempts()
+    def _begin_attempt(self, data: str) -> None:
+        """Count this attempt, and the work that earlier attempts lost.
 
-    def _write_attempts(self) -> None:
-        if self.ranks.leads:
-            self.attempts.write(Attempts(number=self.state.attempts, device_seconds=self.state.device_seconds))
+        Args:
+            data: fingerprint of the images.
+        """
+        state = self.state
+        state.lost_device_seconds += self.clock.resume(state.attempts, state.device_seconds)
+        state.attempts = self.clock.attempts.number
+        mine = provenance(self.ranks, self.context.commit, self.trial.cell) | {"data": data}
+        state.took_part = [*(earlier for earlier in state.took_part if earlier != mine), mine]
 
     def run(self) -> TrialRecord | None:
         """Train until the last epoch, or until a confirmed alarm decides the verdict."""
@@ -117,17 +140,25 @@ class TrialRun:
 
     def _run(self) -> TrialRecord | None:
         epochs = self.trial.cell.training.epochs
-        while self.state.epoch < epochs:
+        self._decided = self._may_stop and self._is_decided()
+        while not self._decided and self.state.epoch < epochs:
             row = self._epoch()
             reason = self._failure(row)
             if reason:
                 return self._finish(censor(reason, self.detector), stopped_early=False)
-            self._decided = self.measurement.confirm_alarm(self.state, self.detector) and self._may_stop
-            if self._decided:
-                break
-            self._report_and_save()
+            self._decided = self._is_decided()
+            if not self._decided:
+                self._report_and_save()
+        self._save_before_verdict()
         verdict = self.measurement.judge(self.state, self.detector)
         return self._finish(verdict, stopped_early=self._decided and self.state.epoch < epochs)
+
+    def _is_decided(self) -> bool:
+        """True if a confirmed alarm stops the trial after this epoch.
+
+        Asked again after the same epoch, for instance in a resumed trial, it measures nothing and answers the same.
+        """
+        return self.measurement.confirm_alarm(self.state, self.detector) and self._may_stop
 
     @property
     def _may_stop(self) -> bool:
@@ -164,7 +195,7 @@ class TrialRun:
         state.rows.append(row)
         state.gradients += [finite(gradient) for gradient in gradients]
         self._unreported.append(row)
-        self._count_device_seconds()
+        state.device_seconds = self.clock.attempts.device_seconds
         return row
 
     def _failure(self, row: Row) -> str | None:
@@ -173,7 +204,8 @@ class TrialRun:
             if row[name] is None:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
         limit = self.context.timeout_s
-        spent = self.state.device_seconds / (self.ranks.workers * self.context.device_share)
+        # What attempts lost is not the trial's own time.
+        spent = (self.state.device_seconds - self.state.lost_device_seconds) / self.context.devices
         if self.ranks.from_leader(limit is not None and spent > limit):
             return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None
@@ -185,21 +217,25 @@ class TrialRun:
         report_due, save_due = self.ranks.from_leader(due)
         if report_due:
             self._report()
-        if self.ranks.leads and self.attempts.due:
-            self._write_attempts()
         if save_due and self.ranks.leads:
-            artifacts = self.trainer.method.artifacts()
-            self._writer.save(lambda: self.files.pack(self.state, self.parts, artifacts))
+            self._save()
+
+    def _save(self) -> None:
+        self._saved = self.state.epoch
+        artifacts = self.trainer.method.artifacts()
+        self._writer.save(lambda: self.files.pack(self.state, self.parts, artifacts))
+
+    def _save_before_verdict(self) -> None:
+        """Store a checkpoint of the last epoch, because a verdict may take longer than the training before it."""
+        if self.ranks.leads:
+            if self._saved != self.state.epoch:
+                self._save()
+            self._writer.wait()
 
     def _report(self) -> None:
         self._reported_at = time.monotonic()
         self.context.report(self.state.epoch, self._unreported, self._decided)
         self._unreported = []
-
-    def _count_device_seconds(self) -> None:
-        now = time.monotonic()
-        self.state.device_seconds += (now - self._counted_at) * self.ranks.workers * self.context.device_share
-        self._counted_at = now
 
     def _resume(self) -> TrialState:
         """Load the parts from the last checkpoint and return its state, or a new state if no checkpoint is usable."""
@@ -228,13 +264,13 @@ class TrialRun:
         self._report()
         if not self.ranks.leads:
             return None
-        self._count_device_seconds()
+        self.state.device_seconds = self.clock.attempts.device_seconds
         record = self.record.write(
             verdict, self.state, self.dataset, self.trainer.measured, stopped_early=stopped_early
         )
         self._writer.wait()
         self.files.delete()
-        self.attempts.delete()
+        self.clock.delete()
         return record
 
 

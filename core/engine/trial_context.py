@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.engine.ranks import Ranks
 from core.engine.starting_point import StartingPoint
@@ -41,6 +42,7 @@ class TrialContext:
         timeout_s: seconds of training after which the trial is censored; None: never.
         device_share: the part of a device that a rank has: below 1 if several trials share a GPU.
         start: initial weights; None: random weights.
+        began: time of the attempt's begin on the monotonic clock. Its device time counts from then on.
     """
 
     sweep: str
@@ -52,3 +54,9 @@ class TrialContext:
     timeout_s: float | None = None
     device_share: float = 1.0
     start: StartingPoint | None = None
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def devices(self) -> float:
+        """Number of devices that the trial occupies; a part of a device counts as this part."""
+        return self.ranks.workers * self.device_share

@@ -26,7 +26,7 @@ class TrialState:
         gated: best among the epochs whose FOSC is not above the threshold (Algorithm 1, line 17).
         alarms: evidence that was measured while the detector's alarm was on.
         noisy_batches: number of batches that still get healing noise, from the first batch of the next epoch on.
-        device_seconds: seconds of training and evaluation times the number of workers, over all attempts.
+        device_seconds: seconds of all attempts from their begin on, times the number of devices.
         lost_device_seconds: the part of ``device_seconds`` whose work was lost, because an attempt ended without a
             checkpoint of it.
         attempts: number of times that the trial was started.
@@ -50,7 +50,8 @@ class Contents(NamedTuple):
     """The head of a checkpoint, which is read before the rest of it is used.
 
     Attributes:
-        owner: the trial and the protocol that the checkpoint belongs to; empty in checkpoints of earlier versions.
+        owner: the trial, the protocol and the data that the checkpoint belongs to. Checkpoints of earlier versions name
+            less, or nothing.
         artifacts: SHA-256 of each artifact by its name; None in checkpoints of earlier versions.
     """
 

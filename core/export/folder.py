@@ -1,4 +1,4 @@
-"""Writes the folder of an exported checkpoint."""
+"""The folder of an exported checkpoint: weights, source of the network, model card and loader."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loads the network of this folder: ``from load_model import load_model``. It needs torch and safetensors."""
+"""The loader of this folder's network: ``from load_model import load_model``. It needs torch and safetensors."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _is_of_earlier_version(content: bytes) -> bool:
 
 
 def _of(record: TrialRecord, kind: type[_File], content: bytes) -> _File:
-    check_seal(content)
+    check_seal(content, sealed_with="trial")
     file = kind.model_validate_json(content)
     if file.trial != record.key:
         raise MisplacedError(f"it belongs to trial {file.trial}")

@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core.config import ProtocolOptions
 from core.config.protocol import with_defaults
-from core.ledger.description import SweepDescription
+from core.config.sweep import MAX_SEEDS
+from core.ledger.additions import MisplacedError
+from core.ledger.description import DESCRIPTION, SweepDescription
 from core.records import TrialRecord
 
 SETTINGS = {
@@ -17,6 +20,46 @@ SETTINGS = {
 """Options for which a new value is another experiment and needs another sweep.
 
 Cells with new values of any other option may be added to a stored sweep."""
+
+
+class OtherProtocolError(MisplacedError):
+    """The protocol of a record is not that of its sweep's description.
+
+    Attributes:
+        differences: for each option that differs, its value in the description and in the record.
+        sealed: whether a checksum protects the record.
+    """
+
+    def __init__(self, differences: Mapping[str, tuple[Any, Any]], sealed: bool) -> None:
+        self.differences, self.sealed = dict(differences), sealed
+        super().__init__(
+            "; ".join(
+                f"protocol {name}: {described} in {DESCRIPTION}, {recorded} in the record"
+                for name, (described, recorded) in differences.items()
+            )
+        )
+
+
+def check_protocol(described: Mapping[str, Any], recorded: Mapping[str, Any], sealed: bool) -> None:
+    """Check that a record has the protocol of its sweep's description.
+
+    An option that this version does not have, and that only one of both has, is not compared: a newer version has
+    continued the sweep, and its default is not known here.
+
+    Raises:
+        OtherProtocolError: the protocols differ.
+    """
+    before, after = with_defaults(described), with_defaults(recorded)
+    differences = {
+        name: (before[name], after[name]) for name in before if name in after and before[name] != after[name]
+    }
+    if differences:
+        raise OtherProtocolError(differences, sealed)
+
+
+def options_of_newer_version(protocol: Mapping[str, Any]) -> list[str]:
+    """The options of a stored protocol that this version does not have. It therefore cannot continue the sweep."""
+    return [name for name in protocol if name not in ProtocolOptions.model_fields]
 
 
 def differences_of_description(known: SweepDescription, new: Mapping[str, Any]) -> list[str]:
@@ -35,15 +78,30 @@ def differences_of_description(known: SweepDescription, new: Mapping[str, Any]) 
 
 
 def differences_of_records(records: Iterable[TrialRecord], new: Mapping[str, Any]) -> list[str]:
-    """How a new sweep differs from the records of a sweep that has lost its description."""
+    """How a new sweep differs from the records of a sweep that has lost its description.
+
+    Where the seeds of the lost sweep came from is not in its records and is not compared.
+    """
     protocols: dict[str, dict[str, Any]] = {}
     stored: dict[str, dict[str, Any]] = {}
+    groups: dict[int, dict[str, int]] = {}
+    names: dict[str, str] = {}
     for record in records:
         protocols[json.dumps(record.protocol)] = record.protocol
         stored[record.cell_id] = record.cell
+        groups[record.seed // MAX_SEEDS] = record.pins
+        names[record.sweep] = new["name"]
     lines = [changed("protocol", with_defaults(before), new["protocol"]) for before in protocols.values()]
     differences = dict.fromkeys(line for of_one in lines for line in of_one)
-    return [*differences, *_changed_settings(stored.values(), new["cells"].values())]
+    given = new["pin_groups"]
+    if 0 not in groups:  # The sweep's first seed may be a large one, and the groups' numbers are not known.
+        groups = {}
+    return [
+        *(f"name: {stored_name} stored, {name} given" for stored_name, name in names.items() if stored_name != name),
+        *differences,
+        *_changed_groups([groups.get(number, pins) for number, pins in enumerate(given)], given),
+        *_changed_settings(stored.values(), new["cells"].values()),
+    ]
 
 
 def changed(kind: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

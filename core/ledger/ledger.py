@@ -6,7 +6,8 @@ What happened to drivers, clusters and MLflow does not matter for this decision.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -16,14 +17,19 @@ from pydantic import ValidationError
 from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
-from core.config.protocol import with_defaults
-from core.engine.attempts import AttemptFile
+from core.engine.attempts import AttemptFile, Attempts
 from core.engine.filenames import RECORD
 from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
 from core.ledger.content import content_of, merged
 from core.ledger.description import DESCRIPTION, REMEDY, SweepDescription, read_description
-from core.ledger.differences import changed, differences_of_description, differences_of_records
+from core.ledger.differences import (
+    OtherProtocolError,
+    check_protocol,
+    differences_of_description,
+    differences_of_records,
+    options_of_newer_version,
+)
 from core.ledger.plugins import changed_plugins, plugins_in, use_stored_plugins, write_plugins
 from core.records import (
     ChecksumError,
@@ -33,7 +39,7 @@ from core.records import (
     read_record,
 )
 from core.records.progress import PERIOD_S
-from core.seal import check_seal, sealed
+from core.seal import check_seal, is_sealed, sealed
 from core.storage import Store
 
 EVALUATION = "evaluation.json"
@@ -83,7 +89,9 @@ class Ledger:
             raise self._foreign_description(known)
         new = content_of(sweep)
         if known is None:
-            if differences := differences_of_records(self.records().values(), new):
+            records = self.records().values()
+            self._check_version(*(record.protocol for record in records))
+            if differences := differences_of_records(records, new):
                 raise ValueError(
                     f"--name {sweep.name}: {self.store.root} has records of a sweep that differs, "
                     f"and its {DESCRIPTION} is missing:\n  "
@@ -91,8 +99,10 @@ class Ledger:
                     + "\nGive another --name, or the values of the records."
                 )
             return new
+        self._check_version(known.protocol)
         changes = changed_plugins(self.store, known, plugins_in(sweep).values())
         if differences := [*changes, *differences_of_description(known, new)]:
+            self.records()  # If they show that the description is damaged, its values must not be recommended.
             raise ValueError(
                 f"--name {sweep.name}: a sweep with this name exists and differs:\n  "
                 + "\n  ".join(differences)
@@ -150,7 +160,39 @@ class Ledger:
         known = read_description(self.store)
         started = self.store.child("trials").folders()
         plan = SweepPlan.of(_trials_per_cell(sweep, started), goal, sweep.first_seed)
-        return revised_plans(known.plans if known else (), plan, looked=self._has_record(started))
+        looked = self._has_record(started)
+        plans = known.plans if known else ()
+        if looked and not plans:
+            plans = (self._seen_plan(_started_per_cell(started)),)
+        return revised_plans(plans, plan, looked=looked)
+
+    def _seen_plan(self, seeds: dict[str, int]) -> SweepPlan:
+        """What records and progress show of the plan of a sweep that stored no plan, or has lost its description.
+
+        Args:
+            seeds: the number of started trials of each cell.
+        """
+        progress = None
+        with suppress(ValueError):  # The next driver writes another progress.
+            progress = self.progress()
+        if any(record.allocation == "adaptive" for record in self.records().values()):
+            return SweepPlan(adaptive=True)
+        waiting = (progress and progress.pending) or {}
+        return SweepPlan(seeds={cell: seeds.get(cell, 0) + waiting.get(cell, 0) for cell in {**seeds, **waiting}})
+
+    def _check_version(self, *protocols: Mapping[str, Any]) -> None:
+        """Check that this version knows all options of stored protocols.
+
+        Raises:
+            ValueError: a newer version has written them.
+        """
+        newer = dict.fromkeys(name for protocol in protocols for name in options_of_newer_version(protocol))
+        if newer:
+            raise ValueError(
+                f"--name {self.name}: a newer version of unmask has written {self.store.root}, and this version does "
+                f"not have its protocol options: {', '.join(newer)}; continue the sweep with that version, or give "
+                "another --name"
+            )
 
     def _has_record(self, keys: Iterable[str]) -> bool:
         return any(self.trial_store(key).read(RECORD) is not None for key in keys)
@@ -179,7 +221,7 @@ class Ledger:
         file = RECORD
         try:
             record = read_record(content)
-            if reason := self._misplaced(record, key):
+            if reason := self._misplaced(record, key, is_sealed(content)):
                 raise MisplacedError(reason)
             file = EVALUATION
             evaluated = store.read(EVALUATION)
@@ -195,13 +237,13 @@ class Ledger:
             raise DamagedRecordError(f"{store.place(file)} ({first_problem(error)})") from error
         return record.model_copy(update={"evaluations": evaluations, "measures": measures})
 
-    def _misplaced(self, record: TrialRecord, key: str) -> str | None:
+    def _misplaced(self, record: TrialRecord, key: str, sealed: bool) -> str | None:
         """Why the record cannot be that of the sweep's trial ``key``, or None."""
         if record.key != key:
             return f"it belongs to trial {record.key}"
         if record.verdict is None:
             return "it has no verdict"
-        if not is_cell_of(record.cell_id, record.cell):
+        if not is_cell_of(record.cell_id, record.cell, sealed):
             return f"the id {record.cell_id} is not that of its cell"
         # The stored name and protocol never change. A damaged description is refused by those who need it.
         if self._description is None:
@@ -213,11 +255,8 @@ class Ledger:
             if record.sweep == self.name:
                 raise self._foreign_description(self._description)
             return f"it belongs to sweep {record.sweep}"
-        protocol = self._description.protocol
-        if record.protocol == protocol:
-            return None
-        differences = changed("protocol", with_defaults(protocol), with_defaults(record.protocol))
-        return "; ".join(differences) or None
+        check_protocol(self._description.protocol, record.protocol, sealed)
+        return None
 
     def _foreign_description(self, description: SweepDescription) -> ValueError:
         return ValueError(f"{self.store.place(DESCRIPTION)} belongs to sweep {description.name}; {REMEDY}")
@@ -227,15 +266,42 @@ class Ledger:
 
         Raises:
             DamagedRecordError: files of trials cannot be read. The error names the files of all these trials.
+            ValueError: the sweep's description is damaged, as the records show.
         """
         keys = [key for key in self.store.child("trials").folders() if key not in besides]
         shared: dict[str, dict[str, Any]] = {}
         with ThreadPoolExecutor(16) as pool:
             found = list(pool.map(lambda key: self._record_or_error(key, shared), keys))
-        damaged = [error.file for error in found if isinstance(error, DamagedRecordError)]
+        damaged = [error for error in found if isinstance(error, DamagedRecordError)]
+        if damaged and not besides and len(damaged) == len(found) - found.count(None):
+            self._check_description([error.__cause__ for error in damaged])
         if damaged:
-            raise DamagedRecordError(*damaged)
+            raise DamagedRecordError(*(error.file for error in damaged))
         return {key: record for key, record in zip(keys, found, strict=True) if isinstance(record, TrialRecord)}
+
+    def _check_description(self, problems: Sequence[BaseException | None]) -> None:
+        """Check that the description is not the only file whose protocol differs from that of all records.
+
+        A record is suspected instead if it is the only one, and the description has a checksum where the record has
+        none.
+
+        Args:
+            problems: what is wrong with each record.
+
+        Raises:
+            ValueError: the description is damaged.
+        """
+        others = [problem for problem in problems if isinstance(problem, OtherProtocolError)]
+        if len(others) < len(problems) or any(other.differences != others[0].differences for other in others):
+            return
+        if len(others) == 1 and not others[0].sealed and is_sealed(self.store.read(DESCRIPTION) or b""):
+            return
+        where = f"all {len(others)} records" if others[1:] else "the record"
+        told = "; ".join(
+            f"protocol {name}: {described} here, {recorded} in {where}"
+            for name, (described, recorded) in others[0].differences.items()
+        )
+        raise ValueError(f"{self.store.place(DESCRIPTION)} is damaged ({told}); {REMEDY}")
 
     def _record_or_error(self, key: str, shared: dict[str, dict[str, Any]]) -> TrialRecord | DamagedRecordError | None:
         try:
@@ -244,20 +310,24 @@ class Ledger:
         except DamagedRecordError as error:
             return error
 
-    def spent_on_open_trials(self, known: Collection[str]) -> dict[str, float]:
-        """Device-seconds of the attempts at trials without a record, by key.
+    def attempts_at_open_trials(self, known: Collection[str]) -> dict[str, Attempts]:
+        """The attempts at trials without a record, by key.
 
         Args:
             known: keys of the trials that have a record.
         """
         keys = [key for key in self.store.child("trials").folders() if key not in known]
         with ThreadPoolExecutor(16) as pool:
-            found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read().device_seconds, keys)
+            found = pool.map(lambda key: AttemptFile(self.trial_store(key), key).read(), keys)
             return dict(zip(keys, found, strict=True))
 
-    def write(self, record: TrialRecord) -> None:
-        """Store the record of a trial whose process could not write it."""
-        self.trial_store(record.key).write(RECORD, record.to_json())
+    def write(self, record: TrialRecord) -> TrialRecord:
+        """Store the record of a trial whose process could not write it, and return it.
+
+        If this process was slow and wrote a record in the end, that record is kept and returned.
+        """
+        created = self.trial_store(record.key).create(RECORD, record.to_json())
+        return record if created else (self.record(record.key) or record)
 
     def write_evaluations(self, record: TrialRecord) -> None:
         """Store a record's evaluations in a file of their own; the record's file stays as the trial wrote it."""
@@ -318,6 +388,10 @@ def _trials_per_cell(sweep: Sweep, started: Iterable[str]) -> dict[str, int]:
     for key in started:
         planned.get(key.partition("-")[0], set()).add(key)
     return {cell: len(keys) for cell, keys in planned.items()}
+
+
+def _started_per_cell(started: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(key.partition("-")[0] for key in started))
 
 
 def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from core.quantity import duration
+from core.quantity import duration, quantity
 from core.records import RunningTrial, SweepProgress
 
 
@@ -21,9 +21,11 @@ def progress_line(progress: SweepProgress) -> str:
 
 
 def cost_line(progress: SweepProgress) -> str:
-    """``14.2 device-hours so far of about 41; cost 28.40 of about 82``."""
+    """``14.2 device-hours so far of about 41, 0.30 lost by 4 restarts; cost 28.40 of about 82``."""
     hours, whole, price = progress.device_seconds / 3600, progress.expected_device_seconds, progress.price
     text = f"{hours:.2f} device-hours so far" + ("" if whole is None else f" of about {whole / 3600:.2f}")
+    if progress.restarts:
+        text += f", {progress.lost_device_seconds / 3600:.2f} lost by {quantity(progress.restarts, 'restart')}"
     if price is not None:
         text += f"; cost {hours * price:.2f}" + ("" if whole is None else f" of about {whole / 3600 * price:.2f}")
     return text
@@ -47,8 +49,9 @@ def log_line(progress: SweepProgress) -> str:
 
 
 def running_line(trial: RunningTrial) -> str:
-    """One running trial in one line: its name, its epoch and its last metrics."""
-    return f"{trial.title}: epoch {trial.epoch}/{trial.epochs} {' '.join(metric_texts(trial))}".rstrip()
+    """One running trial in one line: its name, its attempt if it is not the first, its epoch and its last metrics."""
+    attempt = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
+    return f"{trial.title}{attempt}: epoch {trial.epoch}/{trial.epochs} {' '.join(metric_texts(trial))}".rstrip()
 
 
 def metric_texts(trial: RunningTrial) -> list[str]:

@@ -16,7 +16,7 @@ class Ssat(PgdAt):
 
     Images ``x + k / c delta`` are tested in eval mode for k from 1 to c - 1, and the first that is misclassified is
     trained on. The whole perturbation ``delta`` is used where none is misclassified. An image whose random start is
-    misclassified is trained on without perturbation; the logits there are those of the step's own pass.
+    misclassified is trained on without perturbation. This test reuses the logits of the attack's only step.
     """
 
     def attack(self, run: Run, batch: Batch) -> Found:

@@ -1,4 +1,4 @@
-"""Build an architecture by its name, with seeded initial weights."""
+"""Networks by the name of their architecture, with seeded initial weights."""
 
 from __future__ import annotations
 

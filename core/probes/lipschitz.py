@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.attacks.base import bounds, uniform
 
-LEAST_DISTANCE = 1e-6
+MIN_DISTANCE = 1e-6
 """Images closer than this in l-infinity do not count, because rounding dominates their ratio."""
 
 
@@ -26,10 +26,10 @@ def local_lipschitz(
     """Largest or smallest ``||f(x) - f(x')||_1 / ||x - x'||_inf`` that a search in the ball finds, per image.
 
     ``f`` are the logits. The largest ratio is the empirical Lipschitz constant of Yang et al. (2020). SEAT (Li and Yu
-    2022, eq. 10 and Table E.1) prints a lower and an upper bound, found "by minimizing and maximizing"; its formula is
-    not in our copy, and our reading is the smallest and the largest ratio. The search takes sign steps from a uniform
-    start, and keeps the best of all its images. Towards the smallest it descends the ratio. Towards the largest it
-    ascends the numerator: the ratio's gradient would also shrink the pixels with the largest change, and a linear
+    2022, eq. 10 and Table E.1) prints a lower and an upper bound, found "by minimizing and maximizing". The paper's
+    formula was not available; the smallest and the largest ratio are computed. The search takes sign steps from a
+    uniform start, and keeps the best of all its images. Towards the smallest it descends the ratio. Towards the largest
+    it ascends the numerator: the ratio's gradient would also shrink the pixels with the largest change, and a linear
     network, whose ratio is largest at a corner of the ball, would never get there.
 
     Args:
@@ -57,6 +57,6 @@ def local_lipschitz(
             goal = change if end == "largest" else -change / distance
             gradient = torch.autograd.grad(goal.sum(), leaf)[0]
         ratio = sign * (change / distance).detach().to(best.dtype)
-        best = torch.where(distance >= LEAST_DISTANCE, best.maximum(ratio), best)
+        best = torch.where(distance >= MIN_DISTANCE, best.maximum(ratio), best)
         other = (other + step_size * gradient.sign()).clamp_(*limits)
     return sign * best

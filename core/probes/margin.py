@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-LARGEST = 50.0
+MAX_MARGIN = 50.0
 """Largest margin that is searched, as in ISEAT (Li and Spratling 2025, section 3.2)."""
 FINE, FINE_STEPS = 0.1, 20
 """Distance of the first points of the search in units of the perturbation's length, and their number."""
@@ -15,7 +15,7 @@ HALVINGS = 15
 
 
 @torch.no_grad()
-def margin_along(model: nn.Module, x: Tensor, perturbation: Tensor, largest: float = LARGEST) -> Tensor:
+def margin_along(model: nn.Module, x: Tensor, perturbation: Tensor, largest: float = MAX_MARGIN) -> Tensor:
     """Least ``mu`` with ``F(clip(x + mu * p / ||p||_2)) != F(x)``, where ``F`` is the predicted class.
 
     It is the margin of Rade and Moosavi-Dezfooli (2022) as ISEAT uses it (Li and Spratling 2025, eq. 6), with images

@@ -45,8 +45,8 @@ def weight_landscape(
 ) -> Tensor:
     """Cross-entropy of each image under attack with the weights ``w + a1 * d1 + a2 * d2 + ...``.
 
-    As in AWP (Wu et al. 2020, section 3), the attack is made anew at each point, always from the same start. BatchNorm
-    keeps the running statistics of the unchanged weights.
+    As in AWP (Wu et al. 2020, section 3), the attack is computed again at each point, always from the same start.
+    BatchNorm keeps the running statistics of the unchanged weights.
 
     Args:
         model: bare network; it is not changed.

@@ -1,4 +1,4 @@
-"""Trial records and sweep progress, the only stored data that `analysis` reads."""
+"""Trial records and sweep progress, the stored data from which `analysis` answers."""
 
 from core.records.feasibility import Feasibility
 from core.records.key import trial_key

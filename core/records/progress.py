@@ -34,13 +34,16 @@ class RunningTrial(_Plain):
     seed: int
     pins: dict[str, int] = Field(default_factory=dict)
     attempt: int
+    """How often it was started, also by earlier drivers."""
     epoch: int
     """Last reported epoch; 0 before the first report."""
     epochs: int
     silent_s: float
     """Seconds since the trial last reported or started."""
     device_seconds: float = 0.0
-    """Device-seconds of the epochs that were reported to this driver."""
+    """Device-seconds of all its attempts so far."""
+    lost_device_seconds: float = 0.0
+    """The part of them that is known to be lost. Its record will know more."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """Finite metrics of the last reported epoch: ``clean``, ``pgd10`` (or another number of steps), ``fosc``, ``sgcs``.
     """
@@ -77,6 +80,10 @@ class SweepProgress(_Plain):
     """Number of censored trials."""
     device_seconds: float
     """Device-seconds of all trials so far, including running trials, lost attempts and earlier drivers."""
+    lost_device_seconds: float = 0.0
+    """The part of them whose work was lost when attempts ended, as far as it is known while trials run."""
+    restarts: int = 0
+    """How often trials that ended or run were started again."""
     expected_device_seconds: float | None = None
     """Device-seconds of the whole sweep, if open trials cost as much as their cells' trials so far; None if unknown."""
     eta_seconds: float | None = None
@@ -133,7 +140,7 @@ class SweepProgress(_Plain):
         """
         running: list[dict[str, Any]] = [
             {"cell_id": t.cell_id, "seed": t.seed, "pins": t.pins, "attempts": t.attempt, "epochs_run": t.epoch}
-            | {"device_seconds": t.device_seconds}
+            | {"device_seconds": t.device_seconds, "lost_device_seconds": t.lost_device_seconds}
             for t in self.running
         ]
         waiting: list[dict[str, Any]] = [

@@ -151,9 +151,13 @@ class TrialRecord(_Plain):
     gradients: Rows = Field(default_factory=Rows)
     """One row per batch (Appendix G of the paper): ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0
-    """Seconds of training and evaluation, multiplied by the number of workers and summed over all attempts."""
+    """Seconds of all attempts from their begin to their end, multiplied by the number of devices.
+
+    Records of earlier versions lack the set-up, and attempts that were killed before they ended an epoch."""
     lost_device_seconds: float = 0.0
-    """The part of ``device_seconds`` whose work no checkpoint contained when an attempt ended."""
+    """The part of ``device_seconds`` whose work no checkpoint contained when an attempt ended.
+
+    It is all of them in the record of a trial that crashed, until a later run continues the trial."""
     attempts: int = 1
     """How often the trial was started; 0 for a waiting trial (see `SweepProgress.open_trials`)."""
     checkpoints: dict[str, str] = Field(default_factory=dict)
@@ -161,7 +165,7 @@ class TrialRecord(_Plain):
     feasibility: Feasibility | None = None
     """Whether the data admit a robust classifier at the cell's radius; None in records of unmask 0.1.0."""
     provenance: dict[str, str] = Field(default_factory=dict)
-    """Library versions, git commit, hardware and host of the last attempt, and the fingerprint of the data."""
+    """Library versions, git commit, hardware and host of the last attempt, and the fingerprint of its data."""
     took_part: tuple[dict[str, str], ...] = ()
     """Provenance of all attempts whose epochs the trial contains, each different one once, the last one at the end.
 
@@ -224,7 +228,7 @@ def read_record(content: bytes) -> TrialRecord:
         ChecksumError: the record was changed after it was written.
         pydantic.ValidationError: the record is damaged.
     """
-    check_seal(content)
+    check_seal(content, sealed_with="took_part")
     try:
         record = TrialRecord.model_validate_json(content)
     except ValidationError:

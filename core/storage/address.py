@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from core.masking import HIDDEN, masked
+from core.redaction import HIDDEN, masked
 
 S3 = "s3://"
 ALLOWED = "allowed are a folder and s3://BUCKET/PREFIX (with ?endpoint=http://HOST:PORT if AWS_ENDPOINT_URL is not set)"
@@ -67,7 +67,9 @@ def parse_s3(uri: str) -> S3Address:
     if unknown := options.keys() - {"endpoint", "region"}:
         raise ValueError(f"{masked(S3 + place)}: unknown option {', '.join(sorted(unknown))}; {ALLOWED}")
     endpoint = options.get("endpoint")
-    return S3Address(bucket, prefix, None if endpoint is None else _endpoint(endpoint), options.get("region") or None)
+    return S3Address(
+        bucket, prefix, None if endpoint is None else endpoint_address(endpoint), options.get("region") or None
+    )
 
 
 def check_inside(name: str) -> None:
@@ -80,13 +82,18 @@ def check_inside(name: str) -> None:
         raise ValueError(f"{name!r} is not a valid name inside a store")
 
 
-def _endpoint(url: str) -> str:
+def endpoint_address(url: str) -> str:
+    """The address ``http(s)://HOST[:PORT]`` of a server.
+
+    Raises:
+        ValueError: ``url`` is another address or contains a user name or password, which the message does not repeat.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"endpoint {masked(url)!r}: is malformed; must be http(s)://HOST[:PORT]") from None
-    if "@" in parts.netloc:
+    if "@" in unquote(parts.netloc):
         raise ValueError("an endpoint must not contain a user name or password; must be http(s)://HOST[:PORT]")
     if parts.scheme not in ("http", "https") or not host or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"endpoint {masked(url)!r} must be http(s)://HOST[:PORT]")

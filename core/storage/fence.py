@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from core.storage.errors import StoreError
-from core.storage.holder import lease_numbers, read_holder
+from core.storage.errors import StoreError, UnreachableError
+from core.storage.holder import file_of, lease_numbers, parse_holder, read_holder
 from core.storage.store import Store
 from core.temporary import TemporaryError
 
@@ -19,37 +19,47 @@ class LostLeaseError(StoreError, TemporaryError):
 class Fence:
     """The right to write while one lease is held, for processes on other machines. It can be passed on as JSON.
 
-    A writer checks the fence immediately before it writes. Stores have no write that depends on another file. A process
-    that stops between the check and the write can therefore still write once. The limits of `core.storage.lease` leave
-    it `STALE_S` minus `SUSPEND_S` seconds until another process may hold the lease.
+    A writer checks the fence immediately before it writes. Stores have no write that depends on another file, and so a
+    write that has begun can end while another process holds the lease already. This happens to a write that lasts
+    longer than `STALE_S` minus `SUSPEND_S` seconds (see `core.storage.lease`): a request to a server may last
+    longer, and a process may be stopped after its check. A holder that ends or is killed can be replaced at once, and
+    leaves no such time. What must not be replaced is therefore written with `Store.create`.
 
     Attributes:
         root: root of the store that has the lease.
         folder: name of the folder of the lease's files.
         number: number of the lease's file.
         token: the holder's token.
+        limit_s: age of the lease's file, in seconds, from which on its holder may not write.
     """
 
     root: str
     folder: str
     number: int
     token: str
+    limit_s: float
 
     def check(self) -> None:
-        """Check that the lease is held by the same holder as when the fence was made.
+        """Check that the lease is held by the same holder as when the fence was made, and is refreshed.
 
         Raises:
             LostLeaseError: another process holds the lease, or the lease was removed.
-            UnreachableError: the store's server does not answer.
+            UnreachableError: the lease was not refreshed for ``limit_s`` seconds, or the server does not answer.
             StoreError: the store does not work.
         """
         store = self._store
-        holder = read_holder(store, self.number)
+        found = store.read_with_age(file_of(self.number))
+        holder = parse_holder(store, self.number, found[0]) if found else None
         newest = max(lease_numbers(store), default=0)
         if newest != self.number or holder is None or holder.token != self.token:
             by = read_holder(store, newest) if newest else None
             taken = f"another driver, {by}, holds it now" if by else "it was removed"
             raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
+        if found and found[1] >= self.limit_s:
+            raise UnreachableError(
+                f"{self.root}/{self.folder}: the driver of this trial could not refresh its lease for "
+                f"{self.limit_s:g} s, and another driver may take it over"
+            )
 
     @cached_property
     def _store(self) -> Store:

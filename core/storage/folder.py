@@ -85,6 +85,12 @@ class Folder:
             finally:
                 clock.unlink(missing_ok=True)
 
+    def read_with_age(self, path: str) -> tuple[bytes, float] | None:
+        """The content of the file and its age, see `age`; None if there is no such file."""
+        age = self.age(path)  # A file that is replaced meanwhile may seem older than it is, but never younger.
+        content = self.read(path)
+        return None if content is None or age is None else (content, age)
+
     def md5(self, path: str) -> str | None:
         """MD5 of the file; None if there is no such file."""
         content = self.read(path)

@@ -58,6 +58,9 @@ class GuardedFiles:
     def age(self, path: str) -> float | None:
         return self.files.age(path)
 
+    def read_with_age(self, path: str) -> tuple[bytes, float] | None:
+        return self.files.read_with_age(path)
+
     def md5(self, path: str) -> str | None:
         return self.files.md5(path)
 

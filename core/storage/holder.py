@@ -57,8 +57,11 @@ def read_holder(store: Store, number: int, of: str = "") -> Holder | None:
     It counts as held until it is stale, and `Holder.problem` says what is wrong with it.
     """
     content = store.read(file_of(number))
-    if content is None:
-        return None
+    return None if content is None else parse_holder(store, number, content, of)
+
+
+def parse_holder(store: Store, number: int, content: bytes, of: str = "") -> Holder:
+    """The process that the content of a lease's file names, see `read_holder`."""
     where = store.place(file_of(number))
     try:
         check_seal(content)

@@ -28,7 +28,7 @@ Measured by the store's clock, because the clocks of machines may differ."""
 SUSPEND_S = 60.0
 """Seconds without a refresh after which a holder may not write: before another process may take the lease."""
 WATCH_S = 2.0
-"""Seconds between two looks at the lease of another process, and at the age of the own one."""
+"""Seconds between two looks at the lease of another process, and at the age of this process's own lease."""
 _logger = logging.getLogger(__name__)
 
 
@@ -102,7 +102,7 @@ class Lease:
     @property
     def fence(self) -> Fence:
         """The right to write while this lease is held."""
-        return Fence(self._root, self._folder, self._number, self._me.token)
+        return Fence(self._root, self._folder, self._number, self._me.token, SUSPEND_S)
 
     @property
     def suspended(self) -> bool:

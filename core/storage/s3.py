@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from core.storage.address import S3Address
+from core.redaction import without_secrets
+from core.storage.address import S3Address, endpoint_address
 from core.storage.s3_errors import Problem, explain
 
 OUTAGE_S = 600.0
@@ -43,13 +44,16 @@ class Bucket:
     A request that fails for a temporary reason (no connection, no answer within `ANSWER_S` seconds, status 5xx,
     throttling, a wrong clock) is repeated for ``retry_s`` seconds with growing pauses. A permanent reason (wrong keys,
     missing rights, no such bucket) is an error at once.
+
+    Raises:
+        ValueError: the endpoint of the environment is no address of a server, or contains a password.
     """
 
     def __init__(self, address: S3Address, retry_s: float = OUTAGE_S) -> None:
         self._client = _client(address.endpoint, address.region)
         meta = self._client.meta
         region = None if meta.region_name in (None, "aws-global") else meta.region_name
-        endpoint = meta.endpoint_url if _is_custom(meta.endpoint_url) else None
+        endpoint = _checked(meta.endpoint_url) if _is_custom(meta.endpoint_url) else None
         self.address = S3Address(address.bucket, address.prefix, endpoint, region)
         self.root = str(self.address)
         self.retry_s = retry_s
@@ -108,11 +112,18 @@ class Bucket:
         """Seconds since the object was written, measured by the server's clock; None if there is no such object."""
 
         def head() -> float:
-            found = self._client.head_object(**self._object(path))
-            now = found["ResponseMetadata"]["HTTPHeaders"]["date"]
-            return _seconds(now) - float(found["LastModified"].timestamp())
+            return _age(self._client.head_object(**self._object(path)))
 
         return self._call_or("404", None, "read", path, head)
+
+    def read_with_age(self, path: str) -> tuple[bytes, float] | None:
+        """The content of the object and its age, see `age`, in one request; None if there is no such object."""
+
+        def get() -> tuple[bytes, float]:
+            found = self._client.get_object(**self._object(path))
+            return found["Body"].read(), _age(found)
+
+        return self._call_or("NoSuchKey", None, "read", path, get)
 
     def md5(self, path: str) -> str | None:
         """MD5 of the object; empty if its ETag is not an MD5; None if there is no such object."""
@@ -180,7 +191,8 @@ class Bucket:
         global _warned_at
         if waited > 2 and time.monotonic() - _warned_at > WARN_EVERY_S:
             _warned_at = time.monotonic()
-            _logger.warning("%s; trying again for up to %.0f s", problem.reason, self.retry_s - waited)
+            reason = without_secrets(problem.reason)
+            _logger.warning("%s; trying again for up to %.0f s", reason, self.retry_s - waited)
 
     def _object(self, path: str) -> dict[str, str]:
         return {"Bucket": self.address.bucket, "Key": self._key(path)}
@@ -219,6 +231,20 @@ def _client(endpoint: str | None, region: str | None) -> Any:
 
 def _is_custom(endpoint: str) -> bool:
     return "amazonaws.com" not in endpoint
+
+
+def _checked(endpoint: str) -> str:
+    """The endpoint that boto3 found in the environment, which was not parsed with the address of the storage."""
+    try:
+        return endpoint_address(endpoint)
+    except ValueError as error:
+        raise ValueError(f"AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config: {error}") from error
+
+
+def _age(answer: dict[str, Any]) -> float:
+    """Seconds from the last change of an object to the server's answer, by the server's clock."""
+    now = answer["ResponseMetadata"]["HTTPHeaders"]["date"]
+    return _seconds(now) - float(answer["LastModified"].timestamp())
 
 
 def _seconds(date: str) -> float:

@@ -108,6 +108,10 @@ class Store:
         """Seconds since ``name`` was written, measured by the store's own clock; None if it does not exist."""
         return self._files.age(self._at(name))
 
+    def read_with_age(self, name: str) -> tuple[bytes, float] | None:
+        """The content of ``name`` and its age in seconds, see `age`; None if it does not exist."""
+        return self._files.read_with_age(self._at(name))
+
     def md5(self, name: str) -> str | None:
         """MD5 of ``name`` as the store reports it; empty if the store reports none; None if ``name`` does not exist."""
         return self._files.md5(self._at(name))

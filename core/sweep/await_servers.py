@@ -9,6 +9,7 @@ from collections.abc import Callable
 from rich.console import Console
 
 from core.quantity import duration
+from core.redaction import without_secrets
 from core.storage import Store
 from core.storage.address import is_s3
 from core.temporary import TemporaryError
@@ -56,9 +57,10 @@ def _await(check: Callable[[], object], patience_s: float, console: Console) -> 
             if now - said_at >= SAY_EVERY_S:
                 said_at = now
                 console.print(
-                    f"{error}; waiting for up to {duration(deadline - now)} (--wait-for-servers)",
+                    f"{without_secrets(str(error))}; waiting for up to {duration(deadline - now)} (--wait-for-servers)",
                     highlight=False,
                     soft_wrap=True,
                     markup=False,
+                    emoji=False,
                 )
             time.sleep(min(RETRY_S, deadline - now))

@@ -16,6 +16,7 @@ from core.source import package_version
 from core.sweep.budget import Budget
 from core.sweep.concurrency import Concurrency
 from core.sweep.crash_handler import CrashHandler
+from core.sweep.failure_count import forget_failures
 from core.sweep.live_state import LiveState
 from core.sweep.ray_metrics import RayMetrics
 from core.sweep.room_watch import RoomWatch
@@ -74,18 +75,19 @@ class SweepCallback(Callback):
     ) -> None:
         if "node" in result:
             self.live.locate(self._keys[trial.trial_id], result["node"], result["pid"], result["memory_kills"])
+        if "nodes" in result:
+            self.live.place(self._keys[trial.trial_id], result["nodes"])
         rows = result.get("rows")
         if rows:
             key = self._keys[trial.trial_id]
-            if rows[-1]["epoch"] > self._furthest.get(key, 0):
+            if further := rows[-1]["epoch"] > self._furthest.get(key, 0):
                 self._watch(key, rows)
                 self._furthest[key] = rows[-1]["epoch"]
-                # Tune counts all failures of a trial, and a long trial on preemptible machines has many: progress
-                # resets the counter.
-                trial.run_metadata.num_failures = 0
-                self.crashes.progressed(key)
+                forget_failures(trial)
             self.tracker.log_epochs(key, rows)
             self.metrics.reported(len(rows), self.live.advance(key, rows))
+            if further:
+                self.crashes.progressed(key)
 
     def _watch(self, key: str, rows: list[Row]) -> None:
         """Note onsets, which the record of a trial must have even if its workers die.
@@ -136,6 +138,7 @@ class SweepCallback(Callback):
         """
         self.ledger.record(key)  # A damaged record ends the sweep here. Otherwise it would end each further attempt.
         self._keys[trial.trial_id] = key  # a process may end before Tune says that its trial has started
+        self.live.end(key)
         known = {self._keys[other.trial_id]: other for other in trials if other.trial_id in self._keys}
         for line in self.crashes.crashed(key, trial, known):
             self.display.say(line)
@@ -148,19 +151,20 @@ class SweepCallback(Callback):
 
     def _censored(self, trial: Trial, reason: str) -> TrialRecord:
         state = self.live.running.get(trial.key)
-        spent = AttemptFile(self.ledger.trial_store(trial.key), trial.key).read()
+        known = (AttemptFile(self.ledger.trial_store(trial.key), trial.key).read(), self.live.attempts(trial.key))
+        spent = max(attempts.device_seconds for attempts in known)
         record = TrialRecord(
             sweep=self.ledger.name,
             **trial.record_fields(),
             protocol=self.protocol,
             verdict=censor(reason, self._detectors.get(trial.key)),
             epochs_run=state.epoch if state else 0,
-            attempts=max(spent.number, self.attempts.get(trial.key, 1)),
-            device_seconds=spent.device_seconds,
+            attempts=max(1, *(attempts.number for attempts in known)),
+            device_seconds=spent,
+            lost_device_seconds=spent,
             provenance={"commit": self.commit, "unmask": package_version("unmask")},
         )
-        self.ledger.write(record)
-        return record
+        return self.ledger.write(record)
 
 
 class Backstop(Stopper):

@@ -44,9 +44,9 @@ class Concurrency:
         self.limiter.set_max_concurrency(self._capacity.wanted(self._limit))
         return None if self.line == before else f"The cluster has changed: {self.line}"
 
-    def has_room(self, placed: int) -> bool:
-        """True if the running nodes hold more trials than ``placed``."""
-        return placed < min(self._capacity.now, self._capacity.wanted(self._limit))
+    def has_room(self, placed: int, fitting: int) -> bool:
+        """True if more than ``placed`` trials may have a place on the ``fitting`` ones of the cluster."""
+        return placed < min(fitting, self._capacity.wanted(self._limit))
 
     @property
     def line(self) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import ray
 from ray.tune.experiment import Trial as TuneTrial
@@ -17,11 +16,10 @@ from core.config import RunOptions
 from core.quantity import duration
 from core.sweep.crashes import Crashes
 from core.sweep.failure import OUT_OF_MEMORY, Failure, last_failure
+from core.sweep.failure_count import uncount_failures
 from core.sweep.halt import Halt, Stop
 from core.sweep.live_state import LiveState
 
-ACTOR = re.compile(r"actor_id[:=] ?([0-9a-f]{8,})")
-"""The id of the lost process in Ray's messages."""
 STATE_API_S = 5
 
 
@@ -40,11 +38,17 @@ class CrashHandler:
         self._quarantine = Quarantine(options)
         self._broken_gpus = BrokenGpus()
 
+    @property
+    def avoided(self) -> Collection[str]:
+        """Ids of the nodes that get no trials for a while."""
+        return self._quarantine.nodes
+
     def progressed(self, key: str) -> None:
         """Note that a trial finished an epoch or ended with a record."""
-        node = self._reported_node(key)
-        self._crashes.progressed(key, node)
-        if node:
+        state = self.live.running.get(key)
+        nodes = state.nodes if state else ()
+        self._crashes.progressed(key, nodes)
+        for node in nodes:
             self._quarantine.forget(node)
 
     def look(self) -> None:
@@ -59,35 +63,38 @@ class CrashHandler:
             trial: the Tune trial. Its failures, by which Tune decides whether it starts again, are corrected.
             tuned: all Tune trials by key.
         """
-        failure = last_failure(trial)
+        failure, workers = last_failure(trial), int(trial.config["run"]["workers"])
         if line := self._broken_gpus.exclude(failure.text):
-            trial.run_metadata.num_failures -= 1  # The node failed, and not the trial.
+            uncount_failures(trial, 1)
             return [line]
         if failure.lost_node:
-            blame = self._crashes.lost_node(key)
+            decision = self._crashes.lost_node(key)
         else:
             at_once = max(len(self.live.running), 1)
-            node = self._node(key, trial, failure)
-            blame = self._crashes.crashed(key, node, at_once, node is not None and self._quarantine.elsewhere(node))
-        trial.run_metadata.num_failures -= not blame.charged
-        for other, number in blame.refunds.items():
-            tuned[other].run_metadata.num_failures -= number
+            nodes = self._nodes(key, workers, failure)
+            decision = self._crashes.crashed(key, nodes, at_once, self._quarantine.elsewhere(nodes, workers))
+        if not decision.counts:
+            uncount_failures(trial, 1)
+        for other, number in decision.uncounted.items():
+            uncount_failures(tuned[other], number)
         state = self.live.running.get(key)
         lines = [f"{state.name if state else key}: {self._cause(key, failure)}"]
-        if blame.hopeless and not self.halt.stop:
+        if decision.stop_sweep and not self.halt.stop:
             self.halt.stop = Stop(
                 "crashes",
                 f"The sweep has stopped: its trials crashed {self._crashes.number} times in succession, with no epoch "
                 f"in between (--max-crashes). The last reason: {self._cause(key, failure)}.",
             )
-        elif blame.suspect and (line := self._quarantine.admit(blame.suspect)):
-            lines.append(f"{line}, because {self._crashes.on_node(blame.suspect)} attempts in succession crashed there")
+            return lines
+        for node in decision.failing_nodes:
+            if line := self._quarantine.admit(node, workers):
+                lines.append(f"{line}, because {self._crashes.on_node(node)} attempts in succession crashed there")
         return lines
 
     def reason(self, key: str, trial: TuneTrial) -> str:
         """The reason in the record of a trial that is not started again."""
         failure, state = last_failure(trial), self.live.running.get(key)
-        if failure.killed and state and state.process and state.silenced_s is None:
+        if failure.killed and not failure.of_ranks and state and state.process and state.silenced_s is None:
             kills = memory_kills_on(state.process[0])
             if kills is not None and kills > state.memory_kills:
                 return f"{OUT_OF_MEMORY}its process ended when the kernel of its machine killed one for lack of memory"
@@ -99,27 +106,24 @@ class CrashHandler:
             return f"silent for {duration(state.silenced_s)} in attempt {state.attempt}"
         return failure.reason
 
-    def _reported_node(self, key: str) -> str | None:
-        """The node of a running trial of one worker.
+    def _nodes(self, key: str, workers: int, failure: Failure) -> list[str]:
+        """The nodes of the processes that crashed; none if they are not known.
 
-        The process of another trial is only its controller. Ray Train restarts the trial's workers without the driver,
-        which learns of a crash only when all restarts are used up.
+        An attempt of one worker may crash before it has reported its node. If the process that controls a group has
+        crashed, no rank is at fault.
         """
         state = self.live.running.get(key)
-        if state is None or state.process is None or state.trial.cell.training.workers > 1:
-            return None
-        return state.process[0]
+        if workers == 1 and state and state.nodes:
+            return list(state.nodes)
+        if workers > 1 and not failure.of_ranks:
+            return []
+        return list(dict.fromkeys([*failure.nodes, *filter(None, map(_node_of, failure.actors))]))
 
-    def _node(self, key: str, trial: TuneTrial, failure: Failure) -> str | None:
-        """The node of a crashed attempt. An attempt may crash before it has reported its node."""
-        if node := self._reported_node(key):
-            return node
-        actor = ACTOR.search(failure.text)
-        if actor is None or trial.config["run"]["workers"] > 1:
-            return None
-        try:
-            # Without the address, Ray would ask another cluster of this machine, or none if there are several.
-            state = get_actor(actor[1], ray.get_runtime_context().gcs_address, timeout=STATE_API_S)
-        except UNANSWERED:
-            return None
-        return state.node_id if state else None
+
+def _node_of(actor: str) -> str | None:
+    try:
+        # Without the address, Ray would ask another cluster of this machine, or none if there are several.
+        state = get_actor(actor, ray.get_runtime_context().gcs_address, timeout=STATE_API_S)
+    except UNANSWERED:
+        return None
+    return state.node_id if state else None

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-SUSPECT_AFTER = 2
-"""Crashes on a node, with no epoch in between, after which the node is suspected."""
-MAX_EXCUSED = 10
+FAILING_AFTER = 2
+"""Crashes on a node, with no epoch in between, after which the node counts as failing."""
+MAX_UNCOUNTED = 10
 """Crashes of one trial, with no epoch in between, that may count against its nodes."""
 PER_PLACE = 2
 """Least crashes for each trial that runs at once, before the whole sweep is judged."""
 
 
-class Blame(NamedTuple):
+class CrashDecision(NamedTuple):
     """What follows from a crash.
 
     Attributes:
-        charged: True if it counts against the trial, whose restarts are limited.
-        refunds: for each trial, the number of its earlier crashes that no longer count against it.
-        suspect: id of the node that should get no trials for a while, or None.
-        hopeless: True if the sweep should stop.
+        counts: True if it counts against the trial, whose restarts are limited.
+        uncounted: for each trial, the number of its earlier crashes that no longer count against it.
+        failing_nodes: ids of the nodes that should get no trials for a while.
+        stop_sweep: True if the sweep should stop.
     """
 
-    charged: bool
-    refunds: Mapping[str, int]
-    suspect: str | None
-    hopeless: bool
+    counts: bool
+    uncounted: Mapping[str, int]
+    failing_nodes: Sequence[str]
+    stop_sweep: bool
+
+
+@dataclass
+class Crash:
+    """A crash of a trial, on the nodes of all ranks at fault; ``counts`` if it counts against the trial."""
+
+    trial: str
+    counts: bool
 
 
 class Crashes:
@@ -44,8 +53,8 @@ class Crashes:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._in_succession: list[str] = []
-        self._by_node: dict[str, list[tuple[str, bool]]] = {}
-        self._excused: Counter[str] = Counter()
+        self._by_node: dict[str, list[Crash]] = {}
+        self._uncounted: Counter[str] = Counter()
 
     @property
     def number(self) -> int:
@@ -56,42 +65,43 @@ class Crashes:
         """Crashes on a node since the last epoch there."""
         return len(self._by_node.get(node, ()))
 
-    def progressed(self, trial: str, node: str | None) -> None:
-        """Note that a trial finished an epoch on a node."""
+    def progressed(self, trial: str, nodes: Collection[str]) -> None:
+        """Note that a trial finished an epoch on these nodes."""
         self._in_succession.clear()
-        self._by_node.pop(node or "", None)
-        self._excused.pop(trial, None)
+        for node in nodes:
+            self._by_node.pop(node, None)
+        self._uncounted.pop(trial, None)
 
-    def lost_node(self, trial: str) -> Blame:
+    def lost_node(self, trial: str) -> CrashDecision:
         """Note that a trial ended because its node was lost."""
-        return Blame(not self._excuse(trial), {}, None, False)
+        return CrashDecision(not self._may_be_uncounted(trial), {}, (), False)
 
-    def crashed(self, trial: str, node: str | None, at_once: int, elsewhere: bool) -> Blame:
+    def crashed(self, trial: str, nodes: Collection[str], at_once: int, elsewhere: bool) -> CrashDecision:
         """Note that an attempt crashed.
 
         Args:
             trial: key of the trial.
-            node: id of its node; None if it is not known, as for a trial of several workers.
+            nodes: ids of the nodes on which its processes crashed; none if they are not known.
             at_once: number of trials that run at once.
-            elsewhere: True if another node, which is not in quarantine, could hold the trial.
+            elsewhere: True if other nodes, which are not in quarantine, could hold the trial.
         """
         self._in_succession.append(trial)
         alike = len(set(self._in_succession)) == 1  # a trial alone is censored by its own limit
-        hopeless = not alike and self.number >= max(self.limit, PER_PLACE * at_once)
-        if node is None:
-            return Blame(True, {}, None, hopeless)
-        here = self._by_node.setdefault(node, [])
-        suspect = node if len(here) + 1 >= SUSPECT_AFTER else None
-        shared = any(other != trial for other, _ in here)
-        again = elsewhere and any(other == trial for other, _ in here)
-        excused = bool(suspect and (shared or again) and self._excuse(trial))
-        refunds: Counter[str] = Counter()
-        if excused and shared:
-            refunds.update(other for other, charged in here if charged)
-            here[:] = [(other, False) for other, _ in here]
-        here.append((trial, not excused))
-        return Blame(not excused, refunds, suspect, hopeless)
+        stop_sweep = not alike and self.number >= max(self.limit, PER_PLACE * at_once)
+        places = [self._by_node.setdefault(node, []) for node in nodes]
+        failing_nodes = [node for node, here in zip(nodes, places, strict=True) if len(here) + 1 >= FAILING_AFTER]
+        shared = [here for here in places if any(crash.trial != trial for crash in here)]
+        again = elsewhere and any(crash.trial == trial for here in places for crash in here)
+        node_failed = bool(failing_nodes and (shared or again) and self._may_be_uncounted(trial))
+        uncounted: Counter[str] = Counter()
+        for crash in (crash for here in shared for crash in here if node_failed and crash.counts):
+            uncounted[crash.trial] += 1
+            crash.counts = False
+        crash = Crash(trial, not node_failed)
+        for here in places:
+            here.append(crash)
+        return CrashDecision(not node_failed, uncounted, failing_nodes, stop_sweep)
 
-    def _excuse(self, trial: str) -> bool:
-        self._excused[trial] += 1
-        return self._excused[trial] <= MAX_EXCUSED
+    def _may_be_uncounted(self, trial: str) -> bool:
+        self._uncounted[trial] += 1
+        return self._uncounted[trial] <= MAX_UNCOUNTED

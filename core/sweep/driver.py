@@ -24,7 +24,7 @@ from core.storage import Store
 from core.sweep.halt import Stop
 from core.sweep.output import Output
 from core.sweep.scratch_folder import scratch_folder
-from core.sweep.trainable import run_trial
+from core.sweep.trainable import tune_trial
 from core.sweep.training import Adaptive, Training
 from core.tracking import creates_database, open_tracker
 
@@ -59,7 +59,7 @@ def run_sweep(
     output: Output,
     adaptive: Adaptive | None = None,
     max_device_hours: float | None = None,
-    trainable: Callable[[dict[str, Any]], None] = run_trial,
+    trainable: Callable[[dict[str, Any]], None] = tune_trial,
 ) -> SweepResult:
     """Train every trial of the sweep that has no record yet.
 

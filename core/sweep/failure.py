@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ray.tune.experiment import Trial as TuneTrial
 
-from core.masking import without_secrets
+from core.redaction import without_secrets
+from core.sweep.group_error import GroupError
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r'\s+File ".*", line \d+')
@@ -23,6 +24,9 @@ LOST_NODE = re.compile(
 """Ray's words for a node that is gone, one that does not answer, and one from which the driver withdrew the trial."""
 FULL_NODE = re.compile(r"NODE_OUT_OF_MEMORY|running low on memory|OutOfMemoryError: Task was killed", re.I)
 NO_MEMORY = re.compile(r"MemoryError|allocate memory|bad_alloc|\[Errno 12\]|out of memory", re.I)
+NODE = re.compile(r"^crashed on node ([0-9a-f]+)$", re.M)
+ACTOR = re.compile(r"actor_id[:=] ?([0-9a-f]{8,})")
+"""The id of a process in Ray's messages."""
 ENDED = re.compile(r"worker process has died|Worker unexpectedly exits|SYSTEM_ERROR")
 MAX_LENGTH = 300
 OUT_OF_MEMORY = "out of memory: "
@@ -34,9 +38,22 @@ class Failure:
 
     Attributes:
         text: Ray's text about it, with the traceback if the trial raised an exception.
+        of_ranks: True if the text is that of the ranks at fault at the end of a group.
     """
 
     text: str
+    of_ranks: bool = False
+
+    @property
+    def nodes(self) -> list[str]:
+        """Ids of the nodes that ranks with an exception have named."""
+        return NODE.findall(self.text) if self.of_ranks else []
+
+    @property
+    def actors(self) -> list[str]:
+        """Ids of the lost processes, or that of the only process, with which Ray's text begins."""
+        found = ACTOR.findall(self.text)
+        return found if self.of_ranks else found[:1]
 
     @property
     def lost_node(self) -> bool:
@@ -80,4 +97,6 @@ def last_failure(trial: TuneTrial) -> Failure:
     file = Path(trial.error_file) if trial.error_file else None
     text = file.read_text(errors="replace") if file and file.exists() else ""
     _, _, newest = COLOUR.sub("", text).rpartition("Failure # ")
-    return Failure(without_secrets(newest.partition("\n")[2]))
+    text = newest.partition("\n")[2]
+    _, group, of_ranks = text.rpartition(f"{GroupError.__name__}: ")
+    return Failure(without_secrets(of_ranks if group else text), of_ranks=bool(group))

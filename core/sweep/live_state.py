@@ -8,14 +8,15 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
 from core.config import Sweep, Trial
 from core.config.naming import TrialNames
+from core.engine.attempts import Attempts
 from core.records import Row, RunningTrial, SweepProgress, TrialRecord
 from core.records.progress import PERIOD_S
+from core.sweep.running import Running
 
 
 class Pending(NamedTuple):
@@ -23,55 +24,6 @@ class Pending(NamedTuple):
 
     cell_id: str
     seed: int
-
-
-@dataclass
-class Running:
-    """A trial that is training."""
-
-    trial: Trial
-    key: str
-    name: str
-    """Its name for people, such as ``beta=1 seed=0``."""
-    cell_id: str
-    attempt: int
-    reported: float = field(default_factory=time.monotonic)
-    """Time of its start or last report on the monotonic clock, in seconds."""
-    slowest_s: float = 0.0
-    """Longest time between two of its reports, in seconds."""
-    row: Row = field(default_factory=dict)
-    """Metrics of its last reported epoch."""
-    before: int | None = None
-    """Epochs that it had completed before this driver started it; None before its first report."""
-    device_seconds: float = 0.0
-    """Device-seconds of the epochs that were reported to this driver."""
-    process: tuple[str, int] | None = None
-    """Node id and process id of its Tune trial; None before they are reported."""
-    memory_kills: int = 0
-    """Processes that the kernel of its machine had killed for lack of memory when it started."""
-    device_share: float = 1.0
-    """The part of a device that each of its workers has."""
-    silenced_s: float | None = None
-    """Seconds without a report for which the watchdog ended its process; None if that has not happened."""
-
-    @property
-    def epoch(self) -> int:
-        """Last reported epoch."""
-        return int(self.row.get("epoch") or 0)
-
-    @property
-    def epochs(self) -> int:
-        """Planned epochs."""
-        return self.trial.cell.training.epochs
-
-    @property
-    def share(self) -> float:
-        """Share of its planned epochs that were reported to this driver."""
-        return (self.epoch - (self.before or 0)) / self.epochs
-
-    def forecast(self) -> float | None:
-        """Expected device-seconds of the whole trial at its pace so far; None before its first report."""
-        return self.device_seconds / self.share if self.share else None
 
 
 class LiveState:
@@ -84,7 +36,7 @@ class LiveState:
         finished: records that earlier drivers left.
         pending: trials to train; None if seeds are added adaptively.
         price: price of a device-hour.
-        spent: device-seconds that attempts of earlier drivers used at trials without a record, by key.
+        earlier: attempts of earlier drivers at trials without a record, by key.
     """
 
     def __init__(
@@ -93,7 +45,7 @@ class LiveState:
         finished: Mapping[str, TrialRecord],
         pending: Sequence[Trial] | None,
         price: float | None = None,
-        spent: Mapping[str, float] | None = None,
+        earlier: Mapping[str, Attempts] | None = None,
     ) -> None:
         self.sweep, self.price = sweep, price
         self.cells = {entry.cell.id: entry.cell.flat() for entry in sweep.entries}
@@ -104,7 +56,10 @@ class LiveState:
         self._finished: dict[str, TrialRecord] = {}
         self._censored = 0
         self._device_seconds = 0.0
-        self._spent: defaultdict[str, float] = defaultdict(float, spent or {})
+        self._restarts = 0
+        self._lost = 0.0
+        self._earlier: defaultdict[str, Attempts] = defaultdict(Attempts, earlier or {})
+        """Attempts at trials without a record that do not run."""
         self.stopped_because = ""
         self._costs: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._shares_done: dict[str, float] = defaultdict(float)
@@ -125,18 +80,36 @@ class LiveState:
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
+            now, earlier, lost = time.monotonic(), self._earlier.pop(key, Attempts()), 0.0
             if ended := self.running.get(key):
-                self._spent[key] += ended.device_seconds
-            self.running[key] = Running(trial, key, name, cell, attempt, device_share=device_share)
-            self._first_start = self._first_start or time.monotonic()
+                earlier = Attempts(number=ended.attempts, device_seconds=ended.total(now))
+                lost = ended.lost + ended.lost_by_end(now)
+            self.running[key] = Running(
+                trial, key, name, cell, attempt, device_share=device_share, earlier=earlier, lost=lost
+            )
+            self._first_start = self._first_start or now
         return name
+
+    def end(self, key: str) -> None:
+        """Note that the process of a running trial ended without a result. The trial may start again later."""
+        with self._mutex:
+            if state := self.running.get(key):
+                state.ended_at = state.ended_at or time.monotonic()
 
     def locate(self, key: str, node: str, pid: int, memory_kills: int = 0) -> None:
         """Note the process that runs a trial, and the state of its machine."""
         with self._mutex:
             state = self.running[key]
             state.process, state.reported = (node, pid), time.monotonic()
+            if state.trial.cell.training.workers == 1:
+                self.place(key, (node,))
             state.memory_kills = memory_kills
+
+    def place(self, key: str, nodes: Sequence[str]) -> None:
+        """Note the nodes of a trial's workers, which have started."""
+        with self._mutex:
+            state = self.running[key]
+            state.nodes, state.placed_at = tuple(nodes), state.placed_at or time.monotonic()
 
     def extend_deadlines(self, seconds: float) -> None:
         """Extend the silence deadline of every running trial by ``seconds``, because the driver itself was stalled."""
@@ -153,9 +126,9 @@ class LiveState:
                 state.before = int(rows[0]["epoch"] or 1) - 1
             if state.row:
                 state.slowest_s = max(state.slowest_s, now - state.reported)
-            state.row, state.reported = rows[-1], now
+            state.row, state.reported, state.advanced_at = rows[-1], now, now
             seconds = sum(row.get(name) or 0.0 for row in rows for name in ("time/train_s", "time/eval_s"))
-            seconds *= state.trial.cell.training.workers * state.device_share
+            seconds *= state.devices
             state.device_seconds += seconds
             return seconds
 
@@ -163,9 +136,16 @@ class LiveState:
         """Note that a trial ended with this record."""
         with self._mutex:
             state = self.running.pop(record.key, None)
-            self._spent.pop(record.key, None)  # a record contains the work of all attempts
+            self._earlier.pop(record.key, None)  # a record contains the work of all attempts
             self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
             self._keep(record)
+
+    def attempts(self, key: str) -> Attempts:
+        """The attempts at a running trial, as far as this driver knows."""
+        with self._mutex:
+            if state := self.running.get(key):
+                return Attempts(number=state.attempts, device_seconds=state.total(time.monotonic()))
+            return Attempts()
 
     @property
     def waiting(self) -> int | None:
@@ -181,10 +161,12 @@ class LiveState:
 
     @property
     def device_seconds(self) -> float:
-        """Device-seconds of all trials so far, with the attempts of open trials that were lost or that others made."""
+        """Device-seconds of all trials so far: of all attempts from their begin on, also of earlier drivers."""
         with self._mutex:
-            running = sum(state.device_seconds for state in self.running.values())
-            return self._device_seconds + sum(self._spent.values()) + running
+            now = time.monotonic()
+            running = sum(state.total(now) for state in self.running.values())
+            waiting = sum(attempts.device_seconds for attempts in self._earlier.values())
+            return self._device_seconds + waiting + running
 
     @property
     def finished(self) -> list[TrialRecord]:
@@ -217,6 +199,8 @@ class LiveState:
                 done=len(self._finished),
                 censored=self._censored,
                 device_seconds=self.device_seconds,
+                lost_device_seconds=self._lost + sum(state.lost for state in states),
+                restarts=self._restarts + sum(state.attempts - 1 for state in states),
                 expected_device_seconds=expected,
                 eta_seconds=self._eta(pending, now) if pending is not None else None,
                 price=self.price,
@@ -229,6 +213,8 @@ class LiveState:
             shared["protocol"] = self._protocol
         self._finished[record.key] = record.without_traces().model_copy(update=shared)
         self._device_seconds += record.device_seconds
+        self._lost += record.lost_device_seconds
+        self._restarts += max(record.attempts - 1, 0)
         if record.verdict is not None and record.verdict.outcome == "censored":
             self._censored += 1
         else:
@@ -250,7 +236,8 @@ class LiveState:
         if not costs:
             return None
         usual = fmean(costs.values())
-        running = sum(max(s.device_seconds, costs.get(s.cell_id, usual)) for s in self.running.values())
+        now = time.monotonic()
+        running = sum(max(s.total(now), costs.get(s.cell_id, usual)) for s in self.running.values())
         waiting = sum(count * costs.get(cell, usual) for cell, count in pending.items())
         return self._device_seconds + running + waiting
 
@@ -286,10 +273,11 @@ def _shown(state: Running, now: float, eval_steps: int) -> RunningTrial:
         cell_id=state.cell_id,
         seed=state.trial.seed,
         pins=_pins(state.trial),
-        attempt=state.attempt,
+        attempt=state.attempts,
         epoch=state.epoch,
         epochs=state.epochs,
         silent_s=now - state.reported,
-        device_seconds=state.device_seconds,
+        device_seconds=state.total(now),
+        lost_device_seconds=state.lost,
         metrics={label: value for label, name in shown.items() if (value := state.row.get(name)) is not None},
     )

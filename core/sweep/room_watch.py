@@ -28,7 +28,8 @@ class RoomWatch:
     """Watches the placement groups of this driver's trials. The driver must call `look` often.
 
     Args:
-        has_room: tells whether the cluster holds more trials than those that have a place on it.
+        has_room: tells whether the nodes that the driver does not keep free hold more trials than those that have a
+            place on the cluster.
     """
 
     def __init__(self, has_room: Callable[[], bool]) -> None:
@@ -59,12 +60,11 @@ class RoomWatch:
         return f"A trial waits for its place on the cluster. {reason}"
 
     def _unplaced(self) -> set[str]:
-        """The waiting groups of this driver's trials; none while the driver itself keeps nodes free."""
+        """The waiting groups of this driver's trials, without those with which the driver keeps nodes free."""
         mine = this_job()
         found = [group for group in placement_groups(ANSWER_S) if group.creator_job_id == mine]
-        if any(group.name.startswith(KEPT_FREE) for group in found):
-            return set()
-        return {group.placement_group_id for group in found if group.state in UNPLACED}
+        trials = [group for group in found if not group.name.startswith(KEPT_FREE)]
+        return {group.placement_group_id for group in trials if group.state in UNPLACED}
 
     def _reason(self) -> str:
         if released := release_abandoned_groups(ANSWER_S):

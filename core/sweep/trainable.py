@@ -12,7 +12,7 @@ from core.cluster.memory_kills import memory_kills
 from core.sweep.worker import train_alone
 
 
-def run_trial(config: dict[str, Any]) -> None:
+def tune_trial(config: dict[str, Any]) -> None:
     """Train one trial. `run_worker_group` describes ``config["run"]``.
 
     A trial of one worker runs in the process of the Tune trial, without a worker group. There it starts in a tenth of

@@ -89,8 +89,8 @@ class Training:
         self.pending = [] if adaptive else unfinished(fixed_trials(sweep), records)
         repeated = {trial.key for trial in self.pending}
         finished = {key: record for key, record in records.items() if key not in repeated}
-        spent = ledger.spent_on_open_trials(finished)
-        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, spent)
+        earlier = ledger.attempts_at_open_trials(finished)
+        self.live = LiveState(sweep, finished, None if adaptive else self.pending, run.price, earlier)
         self.budget = Budget(self.live, max_device_hours, self.halt)
         if self.pending or self.allocator:
             self.budget.look()
@@ -176,6 +176,12 @@ class Training:
         concurrency = Concurrency(searcher, lambda: capacity(self.options, self._workers), self._limit)
         planned = "As many trials as the goal needs" if allocator else f"{quantity(len(self.pending), 'trial')} to run"
         display.say(f"{planned}, {concurrency.line}")
+        crashes = CrashHandler(self.live, self.options, self.halt)
+
+        def has_room() -> bool:
+            fitting = capacity(self.options, self._workers, without=crashes.avoided).now
+            return concurrency.has_room(self.live.placed, fitting)
+
         callback = SweepCallback(
             ledger=self.ledger,
             tracker=tracker,
@@ -185,8 +191,8 @@ class Training:
             watchdog=Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended),
             concurrency=concurrency,
             joined_nodes=self._joined_nodes,
-            room=RoomWatch(lambda: concurrency.has_room(self.live.placed)),
-            crashes=CrashHandler(self.live, self.options, self.halt),
+            room=RoomWatch(has_room),
+            crashes=crashes,
             budget=self.budget,
             protocol=self.sweep.protocol.model_dump(mode="json"),
             commit=self.commit,
@@ -249,6 +255,5 @@ class Training:
             "workers": trial.cell.training.workers,
             "cpus": options.cpus_per_worker,
             "gpus": options.gpus_per_worker,
-            "max_failures": options.max_failures,
             "scratch": str(self.scratch),
         }

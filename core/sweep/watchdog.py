@@ -12,7 +12,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from core.quantity import duration
-from core.sweep.live_state import LiveState, Running
+from core.sweep.live_state import LiveState
+from core.sweep.running import Running
 
 SILENCE_FACTOR = 20.0
 """A trial may be silent for this multiple of its longest silence so far."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import socket
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypedDict
@@ -15,11 +16,17 @@ from ray import tune
 from ray.train.collective import broadcast_from_rank_zero
 
 from core.garbage import collection_paused
+from core.sweep.group_error import RankError
 
 GROUP_TIMEOUT = timedelta(hours=12)
 """Longest time that ranks wait for each other.
 
 Rank 0 alone runs AutoAttack's Square, which may take hours (5,000 queries on 10,000 images)."""
+NOTICE_S = 3.0
+"""Seconds for which a rank's exception is held back.
+
+When the process of a rank dies, other ranks may raise an exception before Ray has noticed the death. Ray Train ends a
+group at the first failure that it sees."""
 
 
 class WorkerTask(TypedDict):
@@ -48,25 +55,40 @@ class WorkerTask(TypedDict):
 
 def train_alone(task: WorkerTask) -> None:
     """Run the trial with a single worker in the process of the Tune trial."""
+    began = time.monotonic()
     with collection_paused():
         from core.cluster.broken_gpus import open_assigned_device
         from core.engine.ranks import Ranks
 
-    _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report)
+    _train(task, Ranks(0, 1, open_assigned_device(task["device_share"])), tune.report, began)
 
 
 def train_rank(task: WorkerTask) -> None:
-    """Run the trial on this rank of a Ray Train worker group."""
-    _train(task, _join_group(), ray.train.report)
+    """Run the trial on this rank of a Ray Train worker group.
+
+    Raises:
+        RankError: the trial has crashed on this rank.
+    """
+    began = time.monotonic()
+    node = ray.get_runtime_context().get_node_id()
+    try:
+        ranks, nodes = _join_group(node)
+        ray.train.report({"nodes": nodes})
+        _train(task, ranks, lambda metrics: ray.train.report({**metrics, "nodes": nodes}), began)
+    except Exception as error:
+        time.sleep(NOTICE_S)
+        raise RankError.of(error, node) from error
 
 
-def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
+def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None], began: float) -> None:
+    """Run the trial on this rank. ``began`` is the time at which the rank was started, on the monotonic clock."""
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     with collection_paused():
         from core.checkpoints.starting_weights import read_starting_point
         from core.cluster.storage_check import check_storage_here
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
+        from core.data.extra import with_extra
         from core.data.load import load_dataset
         from core.engine.trial import run_trial
         from core.engine.trial_context import Cadence, TrialContext
@@ -87,18 +109,19 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         timeout_s=task["timeout_s"],
         device_share=task["device_share"],
         start=read_starting_point(trial, Store(task["storage"]).with_retry_limit(patience_s)),
+        began=began,
     )
-    data = trial.cell.data
-    dataset = load_dataset(data, task["data_dir"])
-    if data.extra_data:
-        from core.data.extra import with_extra
-
-        dataset = with_extra(dataset, data, task["data_dir"])
-    dataset = dataset.to(ranks.device)
-    run_trial(trial, ProtocolOptions.model_validate(task["protocol"]), dataset, context)
+    data, folder = trial.cell.data, task["data_dir"]
+    protocol = ProtocolOptions.model_validate(task["protocol"])
+    run_trial(trial, protocol, lambda: with_extra(load_dataset(data, folder), data, folder), context)
 
 
-def _join_group() -> Any:
+def _join_group(node: str) -> tuple[Any, list[str]]:
+    """Join the process group, and return this rank's `Ranks` and the ids of the nodes of all ranks.
+
+    Args:
+        node: id of this rank's node.
+    """
     import torch.distributed as dist
 
     from core.cluster.broken_gpus import open_assigned_device
@@ -118,9 +141,9 @@ def _join_group() -> Any:
         world_size=workers,
         timeout=GROUP_TIMEOUT,
     )
-    hosts: list[str] = [""] * workers
-    dist.all_gather_object(hosts, platform.node())
-    return Ranks(rank, workers, device, tuple(hosts))
+    places: list[tuple[str, str]] = [("", "")] * workers
+    dist.all_gather_object(places, (platform.node(), node))
+    return Ranks(rank, workers, device, tuple(host for host, _ in places)), [node for _, node in places]
 
 
 def interface_of(address: str) -> str:

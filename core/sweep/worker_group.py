@@ -9,6 +9,7 @@ import ray.train
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from core.sweep.group_error import GroupError
 from core.sweep.worker import train_rank
 
 
@@ -18,9 +19,14 @@ def run_worker_group(run: dict[str, Any]) -> None:
     The workers create their torch process group themselves (`core.sweep.worker`). This allows the use of the plain
     data-parallel trainer, with which, unlike with TorchTrainer, the trial's controller does not import torch.
 
+    The driver restarts a group that crashes, as it does with a trial of one worker. It avoids the nodes of the crash.
+
     Args:
-        run: the workers' ``task``, the number of ``workers``, the ``cpus`` and ``gpus`` of each worker, the allowed
-            ``max_failures``, and ``scratch``, a folder on the driver's machine, where this function runs as well.
+        run: the workers' ``task``, the number of ``workers``, the ``cpus`` and ``gpus`` of each worker, and
+            ``scratch``, a folder on the driver's machine, where this function runs as well.
+
+    Raises:
+        GroupError: the group has ended without a result.
     """
     resources = {"CPU": run["cpus"], "GPU": run["gpus"]}
     trainer = DataParallelTrainer(
@@ -35,7 +41,12 @@ def run_worker_group(run: dict[str, Any]) -> None:
             # Checkpoints are kept in the trial's own store; the files of Train are not needed after the trial.
             storage_path=tempfile.mkdtemp(dir=run["scratch"]),
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]
-            failure_config=ray.train.FailureConfig(max_failures=run["max_failures"]),
+            failure_config=ray.train.FailureConfig(max_failures=0),
         ),
     )
-    trainer.fit()
+    try:
+        trainer.fit()
+    except ray.train.WorkerGroupError as error:
+        raise GroupError.of(error.worker_failures) from error
+    except ray.train.ControllerError as error:
+        raise GroupError.of({0: error.controller_failure}) from error

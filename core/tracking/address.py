@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from core.masking import masked
+from core.redaction import masked
 
 ALLOWED = "allowed are sqlite:///PATH (a file in an existing folder) and http(s)://HOST:PORT (a running mlflow server)"
 SQLITE = "sqlite:///"
@@ -52,7 +52,7 @@ def _server_address(uri: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"--mlflow-uri {masked(uri)!r}: is malformed; {ALLOWED}") from None
-    if "@" in parts.netloc:
+    if "@" in unquote(uri):  # A password with a slash ends the host's name before its sign.
         raise ValueError(
             f"--mlflow-uri {masked(uri)!r} contains a user name or password; set the environment variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"

@@ -1,1 +1,1 @@
-"""Speed measurements as ratios: a row alternates between two implementations, so that noise affects both."""
+"""Measurements of speed, memory and start-up. Two implementations are compared in turns, so that noise affects both."""

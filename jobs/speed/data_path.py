@@ -11,7 +11,7 @@ from core.data.augment import crop_flip
 from core.data.image_set import ImageSet, to_float
 from core.data.order import epoch_order
 from jobs.speed.result import Goal, Result, Settings, ratios
-from jobs.speed.subjects import make_trainer, one_thread, quick_cell, resnet_cell, ten_step_cell, training_images
+from jobs.speed.subjects import fields_cell, make_trainer, one_thread, resnet_cell, ten_step_cell, training_images
 from jobs.speed.timing import take_turns
 
 DATA, TRAINING = "data path", "training"
@@ -20,7 +20,7 @@ DATA, TRAINING = "data path", "training"
 def data_path_shares(settings: Settings) -> Iterator[Result]:
     """Measure preset fields-quick's step, its 10-step variant (both with crop and flip), and ResNet-18's step."""
     with one_thread():
-        yield _share(quick_cell(settings, augment="crop-flip"), settings)
+        yield _share(fields_cell(settings, augment="crop-flip"), settings)
         yield _share(ten_step_cell(settings, augment="crop-flip"), settings)
     yield _share(resnet_cell(settings), settings.fewer(), batches=1)
 

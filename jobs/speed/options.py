@@ -21,4 +21,4 @@ class BenchmarkOptions(Options):
     resnet_batch: Annotated[
         tuple[Annotated[int, Field(ge=1, le=RESNET_IMAGES)], ...], Unset("the largest up to 128 with short steps")
     ] = Field((), description="batch sizes of the row trades-resnet18")
-    sweep_seeds: int = Field(1, ge=1, le=MAX_TIMES, description="seeds per cell in the row quick-sweep")
+    sweep_seeds: int = Field(1, ge=1, le=MAX_TIMES, description="seeds per cell in the row fields-sweep")

@@ -16,7 +16,7 @@ from core.fast import FoldedNetwork
 from core.probes import fosc, validation_sums
 from core.probes.sgcs import StepCosine
 from jobs.speed.result import Goal, Result, Settings, ratios
-from jobs.speed.subjects import dataset_of, make_trainer, one_thread, quick_cell, resnet_cell
+from jobs.speed.subjects import dataset_of, fields_cell, make_trainer, one_thread, resnet_cell
 from jobs.speed.timing import take_turns
 
 ALONE, PROBED, WHOLE = "PGD-10 accuracy alone", "PGD-10 + FOSC + SGCS", "validation_sums"
@@ -26,7 +26,7 @@ def probe_costs(settings: Settings) -> Iterator[Result]:
     """Measure on preset fields-quick's validation images, and on one batch for ResNet-18."""
     resnet = resnet_cell(settings)
     with one_thread():
-        yield from _compare(quick_cell(settings), settings)
+        yield from _compare(fields_cell(settings), settings)
     yield from _compare(resnet, settings.fewer(), images=resnet.training.batch_size)
 
 

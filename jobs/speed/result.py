@@ -77,7 +77,7 @@ class Settings:
         repeats: number of turns of each comparison; slow rows take fewer.
         seconds: minimum seconds of each side of a comparison in one turn.
         say: prints a line of progress.
-        quick: the sweep of the preset fields-quick.
+        fields: the sweep of the preset fields-quick.
         sweep_command: command line that runs the preset fields-quick.
         sweep_dir: folder of a finished sweep; None: the preset fields-quick is run.
         sweep_seeds: seeds per cell of the preset fields-quick if it is run.
@@ -94,7 +94,7 @@ class Settings:
     repeats: int
     seconds: float
     say: Callable[[str], None]
-    quick: Sweep
+    fields: Sweep
     sweep_command: Sequence[str]
     sweep_dir: Path | None
     sweep_seeds: int

@@ -33,7 +33,7 @@ ROWS = {
     "data-path": Row("data_path.data_path_shares", 1),
     "ddp": Row("ddp.ddp_speedups", 4),
     "compile-cache": Row("compile_cache.compile_costs", 2),
-    "quick-sweep": Row("quick_sweep.training_share", 5),
+    "fields-sweep": Row("fields_sweep.training_share", 5),
     "analysis": Row("analysis_cost.analysis_costs", 3),
     "scale": Row("scale.scale_costs", 4),
 }

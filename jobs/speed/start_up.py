@@ -33,10 +33,10 @@ HELPS = (
 def start_up_costs(settings: Settings) -> Iterator[Result]:
     """Run each command as a process, and measure its user and system time, which depend little on other processes."""
     with tempfile.TemporaryDirectory(prefix="unmask-") as folder:
-        Ledger(Store(folder).child("quick"), "quick").enter(settings.quick)
+        Ledger(Store(folder).child("begun"), "begun").enter(settings.fields)
         commands = {f"{name}.py --help": (0, [f"{name}.py", "--help"]) for name in HELPS}
         commands["sweep_trades.py with a wrong option"] = 2, ["sweep_trades.py", "--epochs", "0"]
-        commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "quick", "--storage", folder]
+        commands["status.py of a sweep that has just begun"] = 0, ["status.py", "--sweep", "begun", "--storage", folder]
         for name, more in {"report": [], "evaluate": [], "export": ["--trial", "0"]}.items():
             unknown = ["--sweep", "other", *more, "--storage", folder]
             commands[f"{name}.py of an unknown sweep"] = 2, [f"{name}.py", *unknown]

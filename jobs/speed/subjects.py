@@ -58,15 +58,15 @@ def _bare(network: nn.Module) -> nn.Module:
     return network
 
 
-def quick_cell(settings: Settings, **options: object) -> Cell:
+def fields_cell(settings: Settings, **options: object) -> Cell:
     """A cell of the preset fields-quick with other ``options``."""
-    return Cell.from_flat({**settings.quick.entries[0].cell.flat(), **options})
+    return Cell.from_flat({**settings.fields.entries[0].cell.flat(), **options})
 
 
 def ten_step_cell(settings: Settings, **options: object) -> Cell:
     """Preset fields-quick's network and data with a 10-step attack and batches of 128."""
-    step_size = quick_cell(settings).attack.epsilon / 4
-    return quick_cell(settings, **{"attack_steps": 10, "attack_step_size": step_size, "batch_size": 128, **options})
+    step_size = fields_cell(settings).attack.epsilon / 4
+    return fields_cell(settings, **{"attack_steps": 10, "attack_step_size": step_size, "batch_size": 128, **options})
 
 
 def resnet_cell(settings: Settings, **options: object) -> Cell:

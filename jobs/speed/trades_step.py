@@ -14,10 +14,10 @@ from jobs.speed.parity import paired_losses, relative_differences
 from jobs.speed.result import Goal, Result, Settings, ratios
 from jobs.speed.subjects import (
     feasible_batch,
+    fields_cell,
     make_textbook,
     make_trainer,
     one_thread,
-    quick_cell,
     resnet_cell,
     ten_step_cell,
     training_images,
@@ -37,8 +37,8 @@ def small_cnn_steps(settings: Settings) -> Iterator[Result]:
     """Measure preset fields-quick's step in its batch sizes, and a 10-step variant in batches of 128."""
     row = "trades-small-cnn"
     with one_thread():
-        for size in sorted({entry.cell.training.batch_size for entry in settings.quick.entries}):
-            yield from compare_steps(row, quick_cell(settings, batch_size=size), _float32_variants(None), settings)
+        for size in sorted({entry.cell.training.batch_size for entry in settings.fields.entries}):
+            yield from compare_steps(row, fields_cell(settings, batch_size=size), _float32_variants(None), settings)
         yield from compare_steps(row, ten_step_cell(settings), _float32_variants(Goal(">=", 3.5)), settings)
 
 

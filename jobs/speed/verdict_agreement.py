@@ -34,7 +34,7 @@ def verdict_agreement(settings: Settings) -> Iterator[Result]:
     Trials run one after the other in this process, without Ray, tracking and early stopping; everything else is the
     sweep's own code. All attacks of a verdict run in float32, also after training in bfloat16.
     """
-    cells = [entry.cell for entry in settings.quick.entries]
+    cells = [entry.cell for entry in settings.fields.entries]
     datasets = [dataset_of(cell) for cell in cells]
     outcomes: dict[str, list[Outcome]] = {name: [] for name in VARIANTS}
     seconds = dict.fromkeys(VARIANTS, 0.0)
@@ -43,7 +43,7 @@ def verdict_agreement(settings: Settings) -> Iterator[Result]:
             for name, options in VARIANTS.items():
                 started = time.perf_counter()
                 variant = Cell.from_flat({**cell.flat(), **options})
-                outcomes[name].append(run_alone(variant, seed, settings.quick.protocol, dataset, settings))
+                outcomes[name].append(run_alone(variant, seed, settings.fields.protocol, dataset, settings))
                 seconds[name] += time.perf_counter() - started
             shown = ", ".join(f"{name} {found[-1]}" for name, found in outcomes.items())
             setting = f"beta {cell.flat()['beta']:g}, batch {cell.training.batch_size}, seed {seed}"
@@ -65,7 +65,7 @@ def run_alone(cell: Cell, seed: int, protocol: ProtocolOptions, dataset: Dataset
             cadence=Cadence(checkpoint_s=1e9),
         )
         whole = protocol.model_copy(update={"stop": False})
-        record = run_trial(Trial(cell=cell, seed=seed), whole, dataset, around)
+        record = run_trial(Trial(cell=cell, seed=seed), whole, lambda: dataset, around)
     assert record is not None
     assert record.verdict is not None
     return record.verdict.outcome

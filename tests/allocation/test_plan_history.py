@@ -22,8 +22,7 @@ WIDTH = SweepPlan.of({}, AllocationGoal(until_width=0.684, max_trials=50))
         ((TEN,), SweepPlan.of({"a": 5, "b": 3}, None), True, [SweepPlan.of({"a": 10, "b": 3}, None)]),
         ((TEN,), WIDTH, True, [TEN, WIDTH]),
         ((WIDTH,), SweepPlan.of({}, AllocationGoal(until_width=0.684, max_trials=90)), True, [WIDTH]),
-        ((), TEN, True, [TEN]),
-        ((), WIDTH, True, [SweepPlan(adaptive=True), WIDTH]),
+        ((SweepPlan(adaptive=True),), WIDTH, True, [SweepPlan(adaptive=True), WIDTH]),
     ],
 )
 def test_only_a_change_after_a_result_is_noted(plans, new, looked, expected):

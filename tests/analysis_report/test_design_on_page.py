@@ -90,6 +90,15 @@ def test_cost_is_money_with_a_price(page, make_sweep):
     assert "per device-hour" not in page(records)
 
 
+def test_time_that_attempts_lost_is_part_of_the_cost(page, make_sweep):
+    records = make_sweep(betas=(1,), batch_sizes=(64,), seeds=2)
+    assert "lost by" not in page(records)
+    seconds = sum(record.device_seconds for record in records)
+    stormy = records[0].model_copy(update={"attempts": 5, "lost_device_seconds": seconds / 4})
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page([stormy, *records[1:]])))
+    assert re.search(r"of it lost by 4 restarts .{0,40}25 %", text)
+
+
 def test_passes_of_each_cell_are_on_the_page(page, make_trial):
     options = {"beta": 1, "attack_steps": 7, "train_images": 1000, "batch_size": 100, "epochs": 10}
     text = page([make_trial(Cell.from_flat(options), 0, epochs=10)])

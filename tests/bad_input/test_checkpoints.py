@@ -44,7 +44,7 @@ def train(folder: Path, stop_after: int | None = None) -> TrialRecord:
             raise Stopped
 
     around = TrialContext("s", Store(str(folder)), Ranks(), report, "abc", Cadence(report_s=0, checkpoint_s=0))
-    record = run_trial(Trial(cell=CELL, seed=3), PROTOCOL, DATASET, around)
+    record = run_trial(Trial(cell=CELL, seed=3), PROTOCOL, lambda: DATASET, around)
     assert record is not None
     return record
 

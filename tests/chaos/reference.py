@@ -90,7 +90,7 @@ def _train_rank(rank: int, workers: int, trial: Any, protocol: Any, sweep: Sweep
         commit="",
         cadence=Cadence(checkpoint_s=3600),
     )
-    record = run_trial(trial, protocol, load_dataset(trial.cell.data, Path()), around)
+    record = run_trial(trial, protocol, lambda: load_dataset(trial.cell.data, Path()), around)
     if workers > 1:
         dist.destroy_process_group()
     return None if record is None else json.loads(record.model_dump_json())

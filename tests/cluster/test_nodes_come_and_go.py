@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,11 @@ class GrowingCluster(RayCluster):
             host.start()
         if not host.processes("/raylet/raylet "):
             self.join(host)
+
+    def leave(self, host: Host) -> None:
+        """Stop Ray on a host, which may be switched off."""
+        if host.alive:
+            self.ray(host, "stop", "--force")
 
     def break_python(self, host: Host, folder: Path) -> None:
         """Restart Ray on a host, where its worker processes then end at their start."""
@@ -76,13 +82,16 @@ if any("default_worker.py" in part for part in sys.orig_argv) and "UNABLE" in os
 """
 """A ``sitecustomize.py`` with which Ray's worker processes end at their start."""
 PATIENT = """
-import sys, core.cluster.quarantine, core.cluster.node_probe
+import sys, core.cluster.quarantine, core.cluster.node_probe, core.sweep.crashes
 core.cluster.quarantine.FIRST_S = 5
 core.cluster.node_probe.ANSWER_SECONDS = 30
 from jobs.sweep_trades import main
 sys.exit(main(sys.argv[1:]))
 """
 """A sweep that waits for less time than usual for processes of the nodes, and avoids nodes for less time."""
+
+AT_ONCE = PATIENT.replace("S = 5", "S = 3600").replace("sys.exit", "core.sweep.crashes.FAILING_AFTER = 1\nsys.exit")
+"""A sweep that avoids a node at the first crash, and for an hour."""
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +106,30 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrowingCluster
         yield cluster
 
 
-def broken_plugin() -> str:
-    """The plug-in of the documentation, which raises on the host `BAD` before a trial's first epoch."""
+def broken_plugin(bad: str = BAD, go: Path | None = None) -> str:
+    """The plug-in of the documentation, which raises on one host before a trial's first epoch.
+
+    Args:
+        bad: name of the host.
+        go: file for which it waits there before it raises.
+    """
+    waiting = f"            while not os.path.exists({str(go)!r}):\n                time.sleep(0.1)\n"
     return (
         printed_plugin()
         .replace(
             "    def objective(self, run, batch, found):\n",
             "    def objective(self, run, batch, found):\n"
-            f"        if platform.node() == {BAD!r}:\n"
+            f"        if platform.node() == {bad!r}:\n"
+            f"{waiting if go else ''}"
             "            raise RuntimeError('this host is broken')\n",
         )
-        .replace("from typing", "import platform\nfrom typing", 1)
+        .replace("from typing", "import os, platform, time\nfrom typing", 1)
     )
+
+
+def at_once(sweep: Sweep) -> int:
+    """The number of trials at a time of which the sweep's last line about it speaks."""
+    return int(re.findall(r"(\d+) at a time", sweep.text)[-1])
 
 
 def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, local_sweep: Sweep) -> None:
@@ -127,6 +148,27 @@ def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, lo
     assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
     assert "(attempt 2)" in local_sweep.text
     assert local_sweep.records("tiny") == undisturbed.records("tiny")
+
+
+def test_a_group_whose_ranks_crash_on_a_node_goes_to_another(cluster: GrowingCluster, local_sweep: Sweep) -> None:
+    good, bad = cluster.workers
+    cluster.bring(bad)
+    cluster.leave(good)
+    go, plugin = local_sweep.folder / "go", local_sweep.folder / "my_method.py"
+    plugin.write_text(broken_plugin(bad.name, go))
+    local_sweep.common = (*TINY_DATA, "--norm", "none", "--workers", "2", "--cpus-per-worker", "0.5")
+    options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "bad", "--seeds", "1", "--epochs", "2")
+    driver = cluster.start_driver(local_sweep, *options, program=("-c", AT_ONCE))
+    local_sweep.wait_for(lambda: " starts" in local_sweep.text or driver.poll() is not None)
+    cluster.bring(good)
+    local_sweep.wait_for(lambda: at_once(local_sweep) == 2 or driver.poll() is not None)
+    go.touch()
+    assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert "seed=0: RuntimeError: this host is broken" in local_sweep.text
+    assert f"node {bad.name} gets no trials for 1 h" in local_sweep.text
+    (file,) = local_sweep.folder.glob("results/bad/trials/*/record.json")
+    record = json.loads(file.read_text())
+    assert (record["provenance"]["host"], record["attempts"]) == (good.name, 2)
 
 
 def test_a_node_on_which_attempts_crash_gets_no_trials_while_another_is_left(
@@ -173,6 +215,7 @@ def test_a_node_that_starts_no_process_is_named_and_gets_no_trials(
     trials = local_sweep.folder / "results" / "able" / "trials"
     local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")) or driver.poll() is not None)
     assert local_sweep.text.count(named) == 1
+    local_sweep.wait_for(lambda: at_once(local_sweep) == 1 or driver.poll() is not None)
     (held,) = good.processes("ray::ImplicitFunc")
     held.suspend()  # The other trial is placed on the node that joins, and waits there for a process.
     cluster.break_python(bad, tmp_path)
@@ -180,8 +223,11 @@ def test_a_node_that_starts_no_process_is_named_and_gets_no_trials(
         lambda: "its node was lost or does not answer" in local_sweep.text or driver.poll() is not None
     )
     assert local_sweep.text.count(named) == 2
+    # Until it was named, the node that joined was room for a trial.
+    local_sweep.wait_for(lambda: at_once(local_sweep) == 1 or driver.poll() is not None)
     held.resume()
     assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
+    assert at_once(local_sweep) == 1
     records = [json.loads(file.read_text()) for file in trials.glob("*/record.json")]
     assert [(record["provenance"]["host"], record["attempts"]) for record in records] == [(good.name, 1)] * 2
     cluster.ray(good, "stop", "--force")

@@ -88,14 +88,16 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act
             "s", Store(f"{root}/trials/{trial.key}").guarded(lease.fence.check), Ranks(), lambda *_: None, "none",
             Cadence(report_s=0, checkpoint_s=0),
         )  # fmt: skip
-        record = run_trial(trial, protocol, load_dataset(cell.data, ""), context)
+        record = run_trial(trial, protocol, lambda: load_dataset(cell.data, ""), context)
         assert record is not None
         assert sorted(Store(f"{root}/trials/{trial.key}").names())[:1] == ["gated.pt"]
         assert "resume.ckpt" not in Store(f"{root}/trials/{trial.key}").names()
         act("driver")
         ledger = Ledger(Store(root), "s")
         assert ledger.records().keys() == {trial.key}
-        ledger.write(record.model_copy(update={"verdict": censor("crashed: test"), "sha256": None}))
+        crashed = record.model_copy(update={"verdict": censor("crashed: test")})
+        assert ledger.write(crashed) == ledger.record(trial.key) == record
+        ledger.trial_store(trial.key).write(RECORD.rpartition("/")[2], crashed.to_json())
         ledger.reopen(trial.key)
         assert not ledger.records()
 

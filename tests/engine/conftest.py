@@ -61,12 +61,13 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
         timeout_s: float | None = None,
         cadence: Cadence | None = None,
         device_share: float = 1.0,
+        change: Callable[[Dataset], Dataset] = lambda images: images,
         **trial: Any,
     ) -> TrialRecord:
         record = run_trial(
             Trial(cell=cell, **{"seed": 1, **trial}),
             ProtocolOptions(**{**tiny.VERDICT, **(protocol or {})}),
-            load(cell),
+            lambda: change(load(cell)),
             TrialContext(
                 sweep="test",
                 store=Store(str(tmp_path / folder)),

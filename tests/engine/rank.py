@@ -55,7 +55,7 @@ def train_trial(job: dict[str, Any], ranks: Ranks, folder: Path) -> dict[str, An
     record = run_trial(
         Trial(cell=cell, seed=1),
         ProtocolOptions(**job["protocol"]),
-        load_dataset(cell.data, Path()),
+        lambda: load_dataset(cell.data, Path()),
         TrialContext("test", Store(str(folder)), ranks, report, "none", Cadence(report_s=0, checkpoint_s=0)),
     )
     return record.model_dump(mode="json") if record else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -11,11 +13,18 @@ from typing import Any
 import pytest
 import torch
 
-from core.config import Cell
+from core.config import Cell, ProtocolOptions, Trial
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset, ImageSet
+from core.engine import record_file
 from core.engine.filenames import ATTEMPTS, RECORD, RESUME
+from core.engine.ranks import Ranks
+from core.engine.trial import run_trial
+from core.engine.trial_context import TrialContext
 from core.records import TrialRecord
+from core.storage import Store
+from core.verdict import censor
+from tests import tiny
 
 Runner = Callable[..., TrialRecord]
 
@@ -55,6 +64,68 @@ def test_the_checkpoint_of_something_else_is_refused(
     found = run(make_cell(**options), folder="other", **trial)
     assert comparable(found) == comparable(undisturbed)
     assert f"{named}" in capsys.readouterr().out
+
+
+def mirrored(dataset: Dataset) -> Dataset:
+    train = dataset.train
+    return dataclasses.replace(dataset, train=dataclasses.replace(train, images=train.images.flip(-1)))
+
+
+def test_a_trial_is_not_continued_on_other_data(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    load: Callable[[Cell], Dataset],
+    comparable: Callable[[TrialRecord], dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first = fingerprint(load(make_cell()))
+    with pytest.raises(RuntimeError, match="died"):
+        run(make_cell(), report=dying(3))
+    undisturbed = run(make_cell(), folder="undisturbed", change=mirrored)
+    record = run(make_cell(), change=mirrored)
+    assert f"{RESUME} belongs to data {first}; the trial starts again from its first epoch" in capsys.readouterr().out
+    assert comparable(record) == comparable(undisturbed)
+    assert comparable(record)["checkpoints"] != comparable(run(make_cell(), folder="first"))["checkpoints"]
+    assert {part["data"] for part in record.took_part} == {record.provenance["data"]}
+    assert record.provenance["data"] == fingerprint(mirrored(load(make_cell()))) != first
+
+
+def test_a_checkpoint_of_a_version_that_did_not_name_its_data_is_continued(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    comparable: Callable[[TrialRecord], dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = run(make_cell(), folder="whole")
+    with pytest.raises(RuntimeError, match="died"):
+        run(make_cell(), report=dying(3))
+    store = Store(str(tmp_path / "trial"))
+    content = store.read_sealed(RESUME)
+    assert content is not None
+    checkpoint = torch.load(io.BytesIO(content), weights_only=True)
+    del checkpoint["owner"]["data"]
+    for part in checkpoint["progress"]["took_part"]:
+        del part["data"]
+    older = io.BytesIO()
+    torch.save(checkpoint, older)
+    store.write_sealed(RESUME, older.getvalue())
+    record = run(make_cell())
+    assert "starts again" not in capsys.readouterr().out
+    assert comparable(record) == comparable(whole)
+    assert ["data" in part for part in record.took_part] == [False, True]
+
+
+def test_ranks_with_different_images_end_the_trial(
+    make_cell: Callable[..., Cell], load: Callable[[Cell], Dataset], tmp_path: Path
+) -> None:
+    class Follower(Ranks):
+        def from_leader(self, value: Any) -> Any:
+            return "another" if isinstance(value, str) else value
+
+    around = TrialContext("test", Store(str(tmp_path)), Follower(), lambda *_: None, "none")
+    with pytest.raises(ValueError, match=r"the images of rank 0 \(fingerprint \w{16}\) are not those of rank 0"):
+        run_trial(Trial(cell=make_cell(), seed=1), ProtocolOptions(**tiny.VERDICT), lambda: load(make_cell()), around)
 
 
 def test_every_attempt_is_counted_and_the_work_that_was_lost(
@@ -162,3 +233,63 @@ def test_the_fingerprint_sees_one_pixel_a_label_and_the_split() -> None:
     assert fingerprint(dataset()) == same
     changed = [dataset(pixel=1), dataset(label=5), dataset(order=-1)]
     assert len({same, *map(fingerprint, changed)}) == 4
+
+
+def write_record(tmp_path: Path, record: TrialRecord, **changes: Any) -> bytes:
+    """Another process stores a record of the trial."""
+    content = record.model_copy(update={"device_seconds": 12345.0, **changes}).to_json()
+    (tmp_path / "trial" / RECORD).write_bytes(content)
+    return content
+
+
+def test_a_finished_record_of_another_process_is_never_replaced(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path
+) -> None:
+    """Two processes train a trial if its driver was replaced while a worker was cut off."""
+    first = run(make_cell(), folder="other")
+
+    def report(epoch: int, rows: object, decided: bool) -> None:
+        write_record(tmp_path, first)
+
+    found = run(make_cell(), report=report)
+    assert found.device_seconds == 12345.0
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+    assert not list((tmp_path / "trial").glob("*.pt"))
+
+
+def test_a_record_that_appears_in_the_last_moment_is_kept_too(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(make_cell(), folder="other")
+
+    def last_step(*_: object) -> None:
+        write_record(tmp_path, first)
+
+    monkeypatch.setattr(record_file, "feasibility", last_step)
+    found = run(make_cell())
+    assert found.device_seconds == 12345.0
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+
+
+def test_a_record_of_a_crash_is_no_result_and_is_replaced(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, comparable: Callable[[TrialRecord], dict[str, Any]]
+) -> None:
+    """A driver takes a slow worker for a dead one, and the worker ends its trial."""
+    first = run(make_cell(), folder="other")
+
+    def report(epoch: int, rows: object, decided: bool) -> None:
+        write_record(tmp_path, first, verdict=censor("crashed: it is slow"))
+
+    found = run(make_cell(), report=report)
+    assert comparable(found) == comparable(first)
+    assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+
+
+def test_a_trial_whose_record_was_deleted_is_trained_again(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, comparable: Callable[[TrialRecord], dict[str, Any]]
+) -> None:
+    first = run(make_cell())
+    (tmp_path / "trial" / RECORD).unlink()
+    again = run(make_cell())
+    assert comparable(again) == comparable(first)
+    assert (tmp_path / "trial" / RECORD).read_bytes() == again.to_json()

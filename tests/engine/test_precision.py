@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.image_set import Dataset
+from core.engine.attempts import AttemptClock
 from core.engine.precision import check_capability
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
@@ -163,7 +164,7 @@ def test_training_is_in_half_precision_and_measurements_are_not(
     cell = make_cell(precision=name, epochs=1, image_size=16)
     protocol = ProtocolOptions(verdict_images=20, square_queries=3, pgd50_restarts=1, fosc_threshold=1e-9, fosc_grace=0)
     around = TrialContext("test", Store(str(tmp_path)), Ranks(), lambda epoch, rows: None, "none")
-    trial = TrialRun(Trial(cell=cell, seed=0), protocol, load(cell), around)
+    trial = TrialRun(Trial(cell=cell, seed=0), protocol, load(cell), around, AttemptClock(None, 1, 0))
     seen: set[torch.dtype] = set()
     trial.trainer.model[3].register_forward_hook(lambda module, args, out: seen.add(out.dtype))  # type: ignore[operator, union-attr]
     trial.trainer.run_epoch(trial.dataset.train, 1)

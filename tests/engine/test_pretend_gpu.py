@@ -113,7 +113,7 @@ def test_a_whole_trial_with_alarm_verdict_and_checkpoint(images: Callable[[Cell]
     with pretend_gpu():
         context = TrialContext("test", Store(str(tmp_path)), Ranks(device=CUDA), lambda *_: None, "none", Cadence(0, 0))
         record = run_trial(
-            Trial(cell=cell, seed=0), ProtocolOptions(**{**tiny.VERDICT, **alarm}), images(cell), context
+            Trial(cell=cell, seed=0), ProtocolOptions(**{**tiny.VERDICT, **alarm}), lambda: images(cell), context
         )
     assert record is not None
     assert record.verdict is not None

@@ -46,7 +46,7 @@ def train(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., Tria
         record = run_trial(
             trial,
             PROTOCOL,
-            load(trial.cell),
+            lambda: load(trial.cell),
             TrialContext(
                 sweep,
                 Ledger(Store(str(tmp_path)).child(sweep), sweep).trial_store(trial.key),
@@ -207,11 +207,12 @@ def test_a_failed_trial_or_a_missing_checkpoint_is_refused(
     ledger = Ledger(Store(str(tmp_path)).child("before"), "before")
     asked = sweep_of(make_cell(start_from="before", start_checkpoint="gated"))
     kept = {name: digest for name, digest in before[1].checkpoints.items() if name != "gated.pt"}
-    ledger.write(before[1].model_copy(update={"checkpoints": kept}))
+    file = ledger.trial_store(before[1].key)
+    file.write("record.json", before[1].model_copy(update={"checkpoints": kept}).to_json())
     message = f"--start-checkpoint gated: trial {before[1].key} of sweep before has only last, selected"
     with pytest.raises(ValueError, match=message):
         named(asked, tmp_path)
-    ledger.write(before[1].model_copy(update={"verdict": censor("diverged: loss")}))
+    file.write("record.json", before[1].model_copy(update={"verdict": censor("diverged: loss")}).to_json())
     with pytest.raises(ValueError, match=f"trial {before[1].key} is censored .diverged: loss"):
         named(asked, tmp_path)
 

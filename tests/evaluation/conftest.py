@@ -95,7 +95,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> TinySw
         trial = Trial(cell=CELL, seed=seed)
         store = sweep.ledger.trial_store(trial.key)
         around = TrialContext("tiny", store, Ranks(), lambda epoch, rows, decided: None, "abc")
-        record = run_trial(trial, PROTOCOL, digits, around)
+        record = run_trial(trial, PROTOCOL, lambda: digits, around)
         assert record is not None
         sweep.records.append(record)
     return sweep

@@ -37,6 +37,7 @@ from core.evaluation.landscapes import IMAGES, POINTS, checkpoint_landscapes
 from core.ledger.ledger import Ledger
 from core.models import build_model
 from core.records import Evidence, Measurement, TrialRecord, Verdict
+from core.seal import sealed
 from core.storage import Store
 from core.sweep.live_state import LiveState
 from core.tracking import open_tracker, prepare_store
@@ -81,7 +82,8 @@ class Tracked:
         with open_tracker(self.uri, self.ledger, PROTOCOL, NAMES, [], training=True) as tracker:
             for trial in (Trial(cell=CELL, seed=0), Trial(cell=CELL, seed=1), Trial(cell=OTHER, seed=0)):
                 store = self.ledger.trial_store(trial.key)
-                trained = run_trial(trial, PROTOCOL, data, TrialContext("tiny", store, Ranks(), lambda *_: None, "abc"))
+                around = TrialContext("tiny", store, Ranks(), lambda *_: None, "abc")
+                trained = run_trial(trial, PROTOCOL, lambda: data, around)
                 assert trained is not None
                 record = judged(trained, unstable=len(self.records) > 0)
                 self.ledger.write(record)
@@ -350,7 +352,7 @@ def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path:
     assert "The comparison with the earlier sweep is left out: there is no sweep tiny in" in capsys.readouterr().out
     description = json.loads((alone / "again" / "sweep.json").read_text())
     del description["sha256"]
-    (alone / "again" / "sweep.json").write_text(json.dumps({**description, "rerun": {}}))
+    (alone / "again" / "sweep.json").write_bytes(sealed(json.dumps({**description, "rerun": {}})))
     assert main([*flags, "--storage", str(alone)]) == 0
     assert "No trial without healing to compare with" in capsys.readouterr().out
 

@@ -93,6 +93,15 @@ def test_cells_trials_cost_and_driver(stored: Stored, capsys: Capture) -> None:
     assert "6 1 1 1 1 0/1 0 [0–95]" in said
 
 
+def test_restarts_and_what_they_lost_are_said(stored: Stored, capsys: Capture) -> None:
+    first, *others = stored.progress.running
+    again = (first.model_copy(update={"attempt": 3}), *others)
+    stored.say(stored.progress, running=again, restarts=2, lost_device_seconds=1800.0)
+    said = stored.status(capsys)
+    assert ", 0.50 lost by 2 restarts; cost" in said
+    assert f"{first.title} (attempt 3): epoch 1/4" in said
+
+
 def test_records_count_at_once_and_the_price_may_be_another(stored: Stored, capsys: Capture) -> None:
     stored.end(TRIALS[4], "stable")
     said = stored.status(capsys, "--price", "0")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.config import ProtocolOptions, Sweep, Trial
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.ledger.additions import write_evaluations, write_measures
-from core.ledger.description import read_description
+from core.ledger.description import SweepDescription, read_description
 from core.ledger.ledger import DamagedRecordError, Ledger
 from core.records import Evidence, Measured, Measurement, SweepProgress, TrialRecord, read_record
-from core.seal import check_seal, sealed
+from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store
 
 Change = Callable[[TrialRecord], TrialRecord]
@@ -34,6 +36,13 @@ def record_file(ledger: Ledger) -> Path:
     return next(Path(ledger.store.root).glob("trials/*/record.json"))
 
 
+def test_a_checksum_at_another_place_protects_nothing_and_is_refused() -> None:
+    written = json.loads(sealed('{"trial":"a-1","count":3}'))
+    with pytest.raises(ChecksumError, match="not its last field"):
+        check_seal(json.dumps({**written, "count": 4}, sort_keys=True).encode())
+    check_seal(b'{"files":{"sha256":"0"},"count":3}')
+
+
 def test_a_sealed_object_is_the_object_with_one_more_field() -> None:
     written = sealed('{"a":1,"b":{"sha256":"x"}}')
     assert {**json.loads(written), "sha256": None} == {"a": 1, "b": {"sha256": "x"}, "sha256": None}
@@ -50,20 +59,55 @@ def test_any_changed_byte_of_a_record_is_noticed(ledger: Ledger, at: int) -> Non
         Ledger(ledger.store, "first").records()
 
 
+def test_a_driver_does_not_replace_the_record_of_a_slow_worker(ledger: Ledger) -> None:
+    (record,) = ledger.records().values()
+    assert record.verdict is not None
+    verdict = record.verdict.model_copy(update={"outcome": "censored", "censor_reason": "crashed: it is slow"})
+    before = record_file(ledger).read_bytes()
+    assert ledger.write(record.model_copy(update={"verdict": verdict})) == record
+    assert record_file(ledger).read_bytes() == before
+
+
 def unsealed(record: TrialRecord) -> bytes:
-    """A record as an earlier version wrote it, or as someone writes it who removes the checksum."""
-    return record.model_dump_json().encode()
+    """A record as an earlier version wrote it, which had neither a checksum nor the last field of this version."""
+    return record.model_dump_json(exclude={"took_part"}).encode()
+
+
+def sorted_again(content: bytes) -> bytes:
+    return json.dumps(json.loads(content), sort_keys=True).encode()
+
+
+def without_checksum(content: bytes) -> bytes:
+    return json.dumps({name: value for name, value in json.loads(content).items() if name != "sha256"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "reason"), [(sorted_again, "its checksum"), (without_checksum, "checksum is missing")]
+)
+@pytest.mark.parametrize("name", ["record.json", "evaluation.json", "measures.json", "sweep.json"])
+def test_a_file_that_another_program_wrote_again_is_refused(
+    ledger: Ledger, name: str, rewrite: Callable[[bytes], bytes], reason: str
+) -> None:
+    """Most programs that write JSON keep the checksum somewhere or lose it; neither protects what they changed."""
+    (record,) = ledger.records().values()
+    ledger.write_evaluations(evaluated(record))
+    ledger.write_measures(evaluated(record))
+    file = Path(ledger.store.root) / name if name == "sweep.json" else record_file(ledger).with_name(name)
+    file.write_bytes(rewrite(file.read_bytes().replace(b'"stable"', b'"unstable"')))
+    with pytest.raises(ValueError, match=f"{name} .*{reason}"):
+        read_description(ledger.store) if name == "sweep.json" else Ledger(ledger.store, "first").records()
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (lambda r: r.model_copy(update={"cell": {**r.cell, "beta": 99.0}}), "the id .* is not that of its cell"),
+        (lambda r: r.model_copy(update={"cell": {**r.cell, "beta": 5e9}}), "the id .* is not that of its cell"),
         (lambda r: r.model_copy(update={"cell": {}}), "the id .* is not that of its cell"),
         (lambda r: r.model_copy(update={"sweep": "other"}), "it belongs to sweep other"),
         (
             lambda r: r.model_copy(update={"protocol": {**r.protocol, "fosc_threshold": 2.25}}),
-            "protocol fosc_threshold: .* stored, 2.25 given",
+            r"protocol fosc_threshold: 2.5 in sweep\.json, 2.25 in the record",
         ),
     ],
 )
@@ -74,6 +118,17 @@ def test_a_record_of_something_else_is_refused_without_a_checksum_too(
     file.write_bytes(unsealed(change(read_record(file.read_bytes()))))
     with pytest.raises(DamagedRecordError, match=reason):
         Ledger(ledger.store, "first").records()
+
+
+def test_a_cell_that_only_another_version_or_a_plug_in_can_build_is_not_refused(ledger: Ledger) -> None:
+    file = record_file(ledger)
+    record = read_record(file.read_bytes())
+    newer = record.model_copy(update={"cell": {**record.cell, "option_of_later": 1}})
+    file.write_bytes(newer.to_json())
+    assert Ledger(ledger.store, "first").records() == {record.key: newer}
+    with_plugin = record.model_copy(update={"cell": {**record.cell, "plugins": ["mine@0123456789ab"]}})
+    file.write_bytes(unsealed(with_plugin))
+    assert Ledger(ledger.store, "first").records() == {record.key: read_record(unsealed(with_plugin))}
 
 
 def test_a_record_of_an_earlier_version_has_no_checksum_and_is_read(ledger: Ledger) -> None:
@@ -93,6 +148,89 @@ def test_a_sweep_without_its_description_is_guarded_by_its_records(
     other = same.protocol.model_copy(update={"pgd50_restarts": 7})
     with pytest.raises(ValueError, match=r"without|missing.*\n.*pgd50_restarts: \d+ stored, 7 given"):
         Ledger(ledger.store, "first").describe(make_sweep(protocol=other))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "second"}, "name: first stored, second given"),
+        ({"pin_groups": ({"order": 1},)}, "pinned streams of group 1: none stored, {'order': 1} given"),
+    ],
+)
+def test_without_its_description_another_name_or_other_pins_are_refused(
+    ledger: Ledger, make_sweep: Callable[..., Sweep], change: dict[str, Any], said: str
+) -> None:
+    """Also nothing is written, and so no trial is trained before this is noticed."""
+    (Path(ledger.store.root) / "sweep.json").unlink()
+    (record,) = ledger.records().values()
+    protocol = ProtocolOptions.model_validate(record.protocol)
+    other = make_sweep(protocol=protocol, **change)
+    with pytest.raises(ValueError, match=f"is missing:\n  {re.escape(said)}"):
+        Ledger(ledger.store, other.name).enter(other)
+    assert ledger.store.names() == []
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "stores" / "v0.1.0" / "golden-fixed"
+
+
+def golden(tmp_path: Path, **protocol: object) -> Path:
+    """A copy of a store of unmask 0.1.0, which has no checksums, with other values in its description's protocol."""
+    shutil.copytree(GOLDEN, tmp_path / "golden-fixed")
+    file = tmp_path / "golden-fixed" / "sweep.json"
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps({**stored, "protocol": {**stored["protocol"], **protocol}}))
+    return file
+
+
+def stored_again(description: SweepDescription) -> Sweep:
+    """The sweep whose command line has the values of a stored description."""
+    cells = [Cell.stored(cell, "it") for cell in description.cells.values()]
+    return Sweep(
+        name=description.name,
+        preset=description.preset,
+        entries=tuple(SeededCell(cell=cell, seeds=2) for cell in cells),
+        protocol=description.protocol_options(),
+    )
+
+
+def test_a_changed_description_without_a_checksum_is_named_and_no_record_is_blamed(tmp_path: Path) -> None:
+    described = read_description(Store(str(GOLDEN)))
+    assert described is not None
+    file = golden(tmp_path, fosc_threshold=7.25)
+    found = Ledger(Store(str(file.parent)), "golden-fixed")
+    for ask in (found.records, lambda: found.describe(stored_again(described))):
+        with pytest.raises(ValueError, match=r"sweep\.json is damaged \(protocol fosc_threshold: 7\.25 here") as error:
+            ask()
+        assert f"{described.protocol['fosc_threshold']} in all 4 records); move this file away" in str(error.value)
+        assert not isinstance(error.value, DamagedRecordError)
+        assert "record.json" not in str(error.value)
+    file.unlink()
+    found = Ledger(Store(str(file.parent)), "golden-fixed")
+    found.enter(stored_again(described))
+    assert len(found.records()) == 4
+
+
+def test_one_changed_record_of_several_is_named_and_not_the_description(tmp_path: Path) -> None:
+    folder = golden(tmp_path).parent
+    changed, *others = sorted(folder.glob("trials/*/record.json"))
+    stored = json.loads(changed.read_text())
+    changed.write_text(json.dumps({**stored, "protocol": {**stored["protocol"], "fosc_threshold": 7.25}}))
+    with pytest.raises(DamagedRecordError, match=r"7\.25 in the record") as error:
+        Ledger(Store(str(folder)), "golden-fixed").records()
+    assert str(changed) in str(error.value)
+    assert not any(str(other) in str(error.value) for other in others)
+
+
+def test_a_sweep_of_a_newer_version_is_continued_with_that_version(tmp_path: Path) -> None:
+    """Its records are read: an option that only one side has is one whose default this version does not know."""
+    described = read_description(Store(str(GOLDEN)))
+    assert described is not None
+    file = golden(tmp_path, future_option=3)
+    found = Ledger(Store(str(file.parent)), "golden-fixed")
+    with pytest.raises(ValueError, match=r"a newer version of unmask has written .*: future_option; continue") as error:
+        found.describe(stored_again(described))
+    assert "Give another --name, or the stored values" not in str(error.value)
+    assert len(found.records()) == 4
 
 
 @pytest.mark.parametrize("at", range(0, 60, 7))

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from analysis.questions.countable_trials import countable_trials
-from core.allocation import AllocationGoal, SeedHistory
+from core.allocation import AllocationGoal, SeedHistory, SweepPlan
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
-from core.records import TrialRecord, Verdict
+from core.records import SweepProgress, TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
 
@@ -30,7 +31,7 @@ def finish(ledger: Ledger, planned: Sweep, trials: int, goal: AllocationGoal | N
     records = [
         TrialRecord(
             sweep="s",
-            protocol={},
+            protocol=planned.protocol.model_dump(mode="json"),
             epochs_run=2,
             verdict=Verdict(outcome="stable", onset=False),
             **trial.record_fields(),
@@ -63,6 +64,65 @@ def test_trials_beyond_the_planned_ones_are_noticed_after_a_look(
     assert (len(plans) > 1) is changed
     ledger.enter(then)
     assert ledger.plans(then) == plans
+
+
+@pytest.mark.parametrize(
+    "first, trials, then, kinds",
+    [
+        (sweep(2), 2, sweep(2), "blaker"),
+        (sweep(2), 2, sweep(3), "anytime"),
+        (sweep(3), 2, sweep(3), "blaker"),
+        (sweep(3), 2, sweep(4), "anytime"),
+    ],
+)
+def test_the_loss_of_its_description_hides_no_look(
+    tmp_path: Path, first: Sweep, trials: int, then: Sweep, kinds: str
+) -> None:
+    """Moving ``sweep.json`` away is the remedy for a damaged one. The trials that wait are known from the progress."""
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    records = finish(ledger, first, trials)
+    ledger.write_progress(progress(pending={CELL.id: first.trials - trials}))
+    (tmp_path / "sweep.json").unlink()
+    ledger.enter(then)
+    description = read_description(ledger.store)
+    assert description is not None
+    assert countable_trials(records, SeedHistory(0, description.plans))[1] == kinds
+
+
+def test_without_the_progress_of_a_lost_sweep_its_plan_was_what_has_started(tmp_path: Path) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    finish(ledger, sweep(3), 2)
+    (tmp_path / "sweep.json").unlink()
+    assert [plan.seeds for plan in ledger.plans(sweep(3))] == [{CELL.id: 2}, {CELL.id: 3}]
+
+
+@pytest.mark.parametrize("goal", [None, AllocationGoal(until_width=0.6, max_trials=20)])
+def test_an_adaptive_sweep_that_lost_its_description_has_an_unknown_goal(
+    tmp_path: Path, goal: AllocationGoal | None
+) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    (record, *_) = finish(ledger, sweep(3), 1)
+    adaptive = record.model_copy(update={"allocation": "adaptive"})
+    ledger.trial_store(record.key).write("record.json", adaptive.to_json())
+    (tmp_path / "sweep.json").unlink()
+    assert ledger.plans(sweep(1), goal) == [SweepPlan(adaptive=True), SweepPlan.of({CELL.id: 1}, goal)]
+
+
+def progress(**fields: Any) -> SweepProgress:
+    return SweepProgress(
+        sweep="s",
+        state="interrupted",
+        host="h",
+        pid=1,
+        first_seed=0,
+        started_at=0,
+        written_at=0,
+        period_s=15,
+        done=0,
+        censored=0,
+        device_seconds=0,
+        **fields,
+    )
 
 
 def test_an_adaptive_sweep_with_a_later_first_seed_has_changed(tmp_path: Path) -> None:

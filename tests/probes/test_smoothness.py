@@ -12,7 +12,7 @@ from core.probes.boundary import distorted
 from core.probes.landscape import plane_losses
 from core.probes.linearity import linearity_error
 from core.probes.lipschitz import local_lipschitz
-from core.probes.margin import LARGEST, margin_along
+from core.probes.margin import MAX_MARGIN, margin_along
 from core.probes.weight_landscape import filter_normalised, weight_landscape
 
 pytestmark = pytest.mark.numeric
@@ -82,11 +82,11 @@ def test_margin_is_the_first_change_and_50_without_any():
     step = torch.tensor([0.05, -0.05], dtype=torch.float64).view(2, 1, 1, 1)
     found = margin_along(AlongLine((0.3, 0.45), (0.6, 0.9)), x, step)
     assert found[0] == pytest.approx(0.2, abs=1e-6)
-    assert found[1] == LARGEST
+    assert found[1] == MAX_MARGIN
 
 
 def test_margin_of_an_attack_of_length_0_is_the_largest():
-    assert margin_along(linear(), images(2), torch.zeros(2, 3, 2, 2, dtype=torch.float64)).tolist() == [LARGEST] * 2
+    assert margin_along(linear(), images(2), torch.zeros(2, 3, 2, 2, dtype=torch.float64)).tolist() == [MAX_MARGIN] * 2
 
 
 def test_lipschitz_constant_of_a_linear_network_of_rank_1():

@@ -43,7 +43,7 @@ def settings() -> Callable[..., Settings]:
             "repeats": 1,
             "seconds": 1e-3,
             "say": lambda line: None,
-            "quick": sweep,
+            "fields": sweep,
             "sweep_command": [],
             "sweep_dir": None,
             "sweep_seeds": 1,

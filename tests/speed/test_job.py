@@ -37,5 +37,5 @@ def test_bad_options_end_with_code_2(args: list[str], capsys: pytest.CaptureFixt
 
 
 def test_bad_sweep_folder_ends_with_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--only", "quick-sweep", "--sweep-dir", str(tmp_path)]) == 2
+    assert main(["--only", "fields-sweep", "--sweep-dir", str(tmp_path)]) == 2
     assert "--sweep-dir" in capsys.readouterr().err

@@ -98,7 +98,7 @@ def test_probes(settings: MakeSettings) -> None:
 
 
 def test_probed_measures_what_validation_does(settings: MakeSettings) -> None:
-    cell = subjects.quick_cell(settings())
+    cell = subjects.fields_cell(settings())
     images = subjects.dataset_of(cell).validation
     model = subjects.make_trainer(cell, torch.device("cpu")).model
     protocol = ProtocolOptions()
@@ -139,10 +139,12 @@ def test_float32_agrees_with_itself_in_every_sign() -> None:
 @pytest.mark.slow
 def test_verdict_agreement(settings: MakeSettings) -> None:
     given = settings(verdict_seeds=1)
-    quick = given.quick.model_copy(update={"protocol": given.quick.protocol.model_copy(update={"square_queries": 5})})
-    entry = quick.entries[0]
+    fields = given.fields.model_copy(
+        update={"protocol": given.fields.protocol.model_copy(update={"square_queries": 5})}
+    )
+    entry = fields.entries[0]
     short = entry.model_copy(update={"cell": Cell.from_flat({**entry.cell.flat(), "epochs": 1})})
-    results = list(verdict_agreement(replace(given, quick=quick.model_copy(update={"entries": (short,)}))))
+    results = list(verdict_agreement(replace(given, fields=fields.model_copy(update={"entries": (short,)}))))
     assert len(results) == 4
     assert "neither 1" in results[0].note
 

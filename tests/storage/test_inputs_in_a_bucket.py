@@ -55,7 +55,7 @@ def trained(sweep: str, cell: Cell, place: str) -> dict[str, torch.Tensor]:
     dataset = with_extra(load_dataset(trial.cell.data, place), trial.cell.data, place)
     cadence = Cadence(report_s=0, checkpoint_s=0)
     context = TrialContext(sweep, store, Ranks(), lambda *_: None, "none", cadence, start=start)
-    record = run_trial(trial, PROTOCOL, dataset, context)
+    record = run_trial(trial, PROTOCOL, lambda: dataset, context)
     assert record is not None
     ledger.write(record)
     content = store.read("last.pt")

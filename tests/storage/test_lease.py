@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 import pytest
 
-from core.storage import HeldError, Holder, Lease, LostLeaseError, Store, lease
+from core.storage import Fence, HeldError, Holder, Lease, LostLeaseError, Store, UnreachableError, lease
 
 REFRESH, SUSPEND, STALE = 0.4, 1.7, 2.5
 HOLD = """
@@ -268,6 +269,34 @@ def test_a_removed_lease_is_lost_also_if_another_one_has_its_number(store: Store
             store.guarded(first.check).write("record.json", b"{}")
     assert store.read("record.json") is None
     assert reasons == ["its file was removed or replaced"]
+
+
+def test_others_may_not_write_either_while_the_lease_is_not_refreshed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver's workers reach the store, and the driver does not."""
+    monkeypatch.setattr(lease, "REFRESH_S", 600)
+    with Lease(store, "driver", lambda _: None, patience_s=600, say=lambda _: None) as held:
+        held.fence.check()
+        fence = Fence(**json.loads(json.dumps(asdict(held.fence))))
+        wait_for(lambda: (store.age("driver/00000001.json") or 0) >= SUSPEND)
+        with pytest.raises(UnreachableError, match=r"could not refresh its lease for 1\.7 s"):
+            store.guarded(fence.check).write("record.json", b"impatient")
+        patient = threading.Thread(target=store.guarded(fence.check, 60).write, args=("record.json", b"patient"))
+        patient.start()
+        time.sleep(0.5)
+        assert store.read("record.json") is None
+        store.write("driver/00000001.json", store.read("driver/00000001.json") or b"")
+        patient.join(30)
+    assert store.read("record.json") == b"patient"
+
+
+def test_the_age_of_a_file_is_read_with_its_content(store: Store) -> None:
+    assert store.read_with_age("file") is None
+    store.write("file", b"content")
+    found = store.guarded(lambda: None).read_with_age("file")
+    assert found is not None
+    assert (found[0], found[1] < 30) == (b"content", True)
 
 
 def test_other_names_in_the_folder_are_no_leases(store: Store) -> None:

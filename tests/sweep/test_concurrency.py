@@ -65,7 +65,12 @@ def test_as_many_trials_are_suggested_as_the_nodes_of_the_moment_hold(monkeypatc
     assert begin() == 1
 
 
-@pytest.mark.parametrize(("limit", "room"), [(None, [True, True, True, False]), (2, [True, True, False, False])])
-def test_there_is_room_for_what_the_running_nodes_hold_up_to_the_limit(limit: int | None, room: list[bool]) -> None:
+@pytest.mark.parametrize(
+    ("limit", "fitting", "room"),
+    [(None, 3, [True, True, True, False]), (2, 3, [True, True, False, False]), (None, 1, [True, False, False, False])],
+)
+def test_there_is_room_for_what_the_running_nodes_hold_up_to_the_limit(
+    limit: int | None, fitting: int, room: list[bool]
+) -> None:
     concurrency = Concurrency(TrialQueue({"trial": n} for n in range(9)), lambda: holding(3), limit)
-    assert [concurrency.has_room(placed) for placed in range(4)] == room
+    assert [concurrency.has_room(placed, fitting) for placed in range(4)] == room

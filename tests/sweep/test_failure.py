@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from core.sweep.failure import Failure
+from core.sweep.failure import Failure, last_failure
+from core.sweep.group_error import GroupError, RankError
 
 TRACEBACK = """\
 ray::ImplicitFunc.train() (pid=18835, ip=192.0.2.2, actor_id=949f3f4bada50e5a8240a11a01000000, repr=train)
@@ -51,6 +56,10 @@ WITHDRAWN = (
 )
 
 
+HEALTH = "A worker health check failed.\nWorker info: Worker(\n  actor=Actor(RayTrainWorker, be648815e699f778),\n)\n"
+"""The beginning of Ray Train's text about a rank whose process has died. `DIED` follows."""
+
+
 def traceback(error: str, code: str = "raise_it()") -> str:
     return TRACEBACK.format(error=error, code=code)
 
@@ -81,3 +90,47 @@ def test_the_cause_is_one_line(text: str, reason: str) -> None:
 
 def test_a_quotation_in_an_error_is_no_lost_node() -> None:
     assert not Failure(traceback("ValueError: x", code='raise ValueError("its node has died")')).lost_node
+
+
+def of_group(failures: dict[int, Exception], folder: Path) -> Failure:
+    """The failure that the driver reads from Tune's file about a group with these failures of its ranks."""
+    file = folder / "error.txt"
+    error = f"core.sweep.group_error.GroupError: {GroupError.of(failures)}"
+    earlier = f"Failure # 1 (occurred at 2026-11-22_18-56-02)\n{traceback('ValueError: earlier')}\n"
+    file.write_text(f"{earlier}Failure # 2 (occurred at 2026-11-22_18-56-29)\n{traceback(error)}")
+    tuned: Any = SimpleNamespace(error_file=str(file))
+    return last_failure(tuned)
+
+
+def test_a_rank_with_an_exception_names_its_node(tmp_path: Path) -> None:
+    failure = of_group({1: RankError.of(ValueError("plain error\nwith two lines"), "0abc")}, tmp_path)
+    assert failure.reason == "ValueError: plain error"
+    assert failure.nodes == ["0abc"]
+    assert failure.actors == []
+    assert not failure.killed
+
+
+def test_the_nodes_of_all_ranks_with_an_exception_are_named(tmp_path: Path) -> None:
+    failures: dict[int, Exception] = {rank: RankError.of(MemoryError(), f"{rank}abc") for rank in range(2)}
+    failure = of_group(failures, tmp_path)
+    assert failure.reason == "out of memory: MemoryError"
+    assert failure.nodes == ["0abc", "1abc"]
+
+
+def test_a_rank_that_died_is_to_blame_and_not_those_that_lost_their_connection_to_it(tmp_path: Path) -> None:
+    lost = RankError.of(RuntimeError("Connection closed by peer"), "0abc")
+    failure = of_group({0: lost, 1: Exception(HEALTH + DIED.format(line=KILLED))}, tmp_path)
+    assert failure.killed
+    assert failure.nodes == []
+    assert failure.actors == ["be648815e699f778e41dff7501000000"]
+
+
+@pytest.mark.parametrize("text", [HEALTH + DIED.format(line=LOST), HEALTH + UNAVAILABLE, WITHDRAWN])
+def test_a_group_that_lost_a_node_or_was_withdrawn_has_lost_its_node(text: str, tmp_path: Path) -> None:
+    assert of_group({0: Exception(text)}, tmp_path).lost_node
+
+
+def test_the_process_of_a_trial_without_a_group_is_the_one_that_ray_names_first() -> None:
+    failure = Failure(traceback("ValueError: actor_id=0123456789ab, crashed on node 0abc"))
+    assert failure.actors == ["949f3f4bada50e5a8240a11a01000000"]
+    assert failure.nodes == []

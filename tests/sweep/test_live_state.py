@@ -13,7 +13,8 @@ from analysis.questions.cell_progress import sweep_cells
 from analysis.report.tables.progress_table import ProgressTable
 from analysis.statistics.intervals import interval
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
-from core.ledger.progress_text import log_line
+from core.engine.attempts import Attempts
+from core.ledger.progress_text import cost_line, log_line
 from core.records import Outcome, TrialRecord, Verdict
 from core.records.progress import MISSED_REPORTS, PERIOD_S, SLACK_S, SweepProgress
 from core.sweep import live_state as module
@@ -111,6 +112,21 @@ def test_a_quarter_of_a_gpu_costs_a_quarter(clock: Clock) -> None:
     live.start(trial, trial.key, 1, device_share=0.25)
     assert live.advance(trial.key, rows(1, 4, seconds=10)) == 10
     assert live.progress().device_seconds == 10
+
+
+def test_the_nodes_of_a_trial_are_those_of_its_workers() -> None:
+    single, group = (trial_with(workers) for workers in (1, 2))
+    live = LiveState(sweep_of(cells=1, seeds=1), {}, [single, group])
+    for trial in (single, group):
+        live.start(trial, trial.key, 1)
+        live.locate(trial.key, "head", 100)
+    assert (live.running[single.key].nodes, live.running[group.key].nodes) == (("head",), ())
+    live.place(group.key, ["one", "two"])
+    assert live.running[group.key].nodes == ("one", "two")
+
+
+def trial_with(workers: int) -> Trial:
+    return Trial(cell=Cell.from_flat({"model": "small-cnn", "batch_size": 16, "workers": workers}), seed=0)
 
 
 def test_what_runs_and_who_is_silent(clock: Clock) -> None:
@@ -285,12 +301,55 @@ def test_thousands_of_records_are_kept_without_their_traces(make_sweep: Callable
 def test_lost_attempts_and_those_of_earlier_drivers_cost_until_the_record_contains_them() -> None:
     sweep = sweep_of(1, 2)
     one, two = fixed_trials(sweep)
-    live = LiveState(sweep, {}, [one, two], spent={one.key: 100.0})
+    live = LiveState(sweep, {}, [one, two], earlier={one.key: Attempts(number=3, device_seconds=100.0)})
     assert live.device_seconds == live.progress().device_seconds == 100.0
     live.start(one, one.key, 1)
     live.advance(one.key, rows(3, 4, seconds=7.0))
     live.start(one, one.key, 2)
     live.advance(one.key, rows(3, 3, seconds=7.0))
     assert live.device_seconds == 121.0
+    assert [(trial.attempt, trial.device_seconds) for trial in live.progress().running] == [(5, 121.0)]
     live.finish(record_of(one, seconds=150.0))
     assert live.device_seconds == 150.0
+
+
+def test_set_up_verdict_and_lost_attempts_cost_from_their_begin_on(clock: Clock) -> None:
+    sweep = sweep_of(cells=1, seeds=1)
+    (trial,) = fixed_trials(sweep)
+    live = LiveState(sweep, {}, [trial], price=1.0)
+    live.start(trial, trial.key, 1, device_share=0.5)
+    clock.now += 500  # It waits for its place.
+    live.locate(trial.key, "node", 1)
+    clock.now += 100  # It loads its data.
+    live.advance(trial.key, rows(1, 1, seconds=60.0))
+    clock.now += 40
+    live.end(trial.key)
+    clock.now += 1000  # It waits for another node.
+    assert live.device_seconds == 0.5 * 140
+    live.start(trial, trial.key, 2, device_share=0.5)
+    live.locate(trial.key, "other", 2)
+    clock.now += 60
+    assert live.device_seconds == 0.5 * 200
+    (running,) = live.progress().running
+    assert (running.attempt, running.device_seconds, running.lost_device_seconds) == (2, 0.5 * 200, 0.5 * 40)
+    assert live.attempts(trial.key) == Attempts(number=2, device_seconds=0.5 * 200)
+    shown = live.progress()
+    assert (shown.restarts, shown.lost_device_seconds) == (1, 0.5 * 40)
+    live.finish(record_of(trial, seconds=3600.0).model_copy(update={"attempts": 3, "lost_device_seconds": 360.0}))
+    assert cost_line(live.progress()).startswith(
+        "1.00 device-hours so far of about 1.00, 0.10 lost by 2 restarts; cost"
+    )
+
+
+def test_a_group_costs_from_the_moment_its_workers_have_started(clock: Clock) -> None:
+    cell = Cell.from_flat({"beta": 1, "epochs": EPOCHS, "workers": 2})
+    sweep = Sweep(name="s", preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=ProtocolOptions())
+    (trial,) = fixed_trials(sweep)
+    live = LiveState(sweep, {}, [trial])
+    live.start(trial, trial.key, 1)
+    live.locate(trial.key, "head", 1)
+    clock.now += 300  # Its second worker waits for a node.
+    assert live.device_seconds == 0
+    live.place(trial.key, ("a", "b"))
+    clock.now += 10
+    assert live.device_seconds == 20

@@ -135,7 +135,7 @@ def test_a_protocol_option_that_was_added_later_counts_as_its_default(
     description = json.loads(store.read(DESCRIPTION) or b"")
     for added in ("detector", "detector_threshold"):
         del description["protocol"][added]
-    del description["sha256"]
+    del description["sha256"], description["plans"]  # Neither was in files of earlier versions.
     store.write(DESCRIPTION, json.dumps(description).encode())
     chosen = {"detector": "sgcs-drop", "detector_threshold": 0.3}
     with pytest.raises(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core.masking import masked
+from core.redaction import masked
 from core.tracking.address import absolute_uri
 
 

@@ -17,7 +17,7 @@ from core.records import CheckpointName, Measured, TrialRecord
 
 Found = tuple[TrialRecord, Measured]
 """A trial and its measure."""
-LEAST_IN_BIN = 10
+MIN_IMAGES_PER_BIN = 10
 """Number of images from which on the accuracy of a bin of confidence is drawn. Of fewer it is mostly noise."""
 
 
@@ -117,7 +117,7 @@ def plane(measured: Measured, title: str, axes: tuple[str, str], ends: tuple[flo
 
 
 def reliability(found: Sequence[Found], kind: str, title: str) -> Draw:
-    """Accuracy over confidence in bins with at least `LEAST_IN_BIN` images, one line per trial.
+    """Accuracy over confidence in bins with at least `MIN_IMAGES_PER_BIN` images, one line per trial.
 
     The marker of a bin grows with its share of the images.
     """
@@ -126,7 +126,7 @@ def reliability(found: Sequence[Found], kind: str, title: str) -> Draw:
         ax = figure.subplots()
         for record, measured in found:
             share, sure, right = (array(measured, f"{kind}_bin_{name}") for name in ("share", "confidence", "accuracy"))
-            filled = share * measured.images >= LEAST_IN_BIN - 0.5  # shares are stored, and numbers are whole
+            filled = share * measured.images >= MIN_IMAGES_PER_BIN - 0.5  # shares are stored, and numbers are whole
             look = LOOKS[outcome(record)]
             ax.plot(sure[filled], right[filled], color=look.colour, linestyle=look.dash, linewidth=0.9)
             ax.scatter(sure[filled], right[filled], s=4 + 60 * share[filled], color=look.colour, marker=look.marker)

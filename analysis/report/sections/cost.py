@@ -11,6 +11,7 @@ from analysis.report.context import ReportContext
 from analysis.report.formatting import NOTHING, PASSES, format_passes, format_seconds
 from analysis.report.sections.base import Section
 from analysis.report.tables.text_table import TextTable
+from core.quantity import quantity
 from core.records import TrialRecord
 
 
@@ -22,6 +23,17 @@ def cost_sections(context: ReportContext) -> list[Section]:
     """
     total = sweep_cost(context.records, context.price)
     rows = [["spent", str(total.trials), str(total.epochs_run), format_seconds(total.device_seconds), NOTHING]]
+    if total.restarts or total.device_seconds_lost:
+        share = total.device_seconds_lost / total.device_seconds if total.device_seconds else 0.0
+        rows.append(
+            [
+                f"of it lost by {quantity(total.restarts, 'restart')}",
+                NOTHING,
+                NOTHING,
+                format_seconds(total.device_seconds_lost),
+                f"{100 * share:.0f} %",
+            ]
+        )
     if total.epochs_saved:
         rows.append(
             [
@@ -34,7 +46,10 @@ def cost_sections(context: ReportContext) -> list[Section]:
         )
     if not any(cell.running or cell.waiting for cell in context.cells):
         rows += _allocation(context.records, total.device_seconds)
-    caption = "Saved epochs are valued at each trial's own pace. Share: saved time over the time without this saving."
+    caption = (
+        "Lost time: of attempts that ended before a checkpoint contained their work. Saved epochs are valued at each "
+        "trial's own pace. Share: lost time over the spent time, or saved time over the time without this saving."
+    )
     table = TextTable(("", "trials", "epochs", "device time", "share"), rows, 1, caption if len(rows) > 1 else "")
     text = _certainty(context)
     if context.price is not None:

@@ -1,4 +1,4 @@
-"""What papers 002 (ISEAT) and 004 (SEAT) measure of checkpoints, with the number of each figure's counterpart."""
+"""Sections on the measures of ISEAT and SEAT, each with the number of its counterpart there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from analysis.questions.measures import measured_kinds
 from analysis.questions.rates import group_by_cell, outcome, trial_names
 from analysis.report.context import ReportContext
 from analysis.report.figures.measures import (
-    LEAST_IN_BIN,
+    MIN_IMAGES_PER_BIN,
     Found,
     array,
     distribution,
@@ -60,9 +60,10 @@ def smoothness_sections(context: ReportContext) -> list[Section]:
 def landscape_sections(context: ReportContext) -> list[Section]:
     """One section: the loss around the weights and around the images."""
     text = (
-        "Weight landscapes: mean loss under an attack that is made anew at each point, along random directions with "
-        "the norms of the network's filters (Li et al. 2018; SEAT, Figures 3 and 4). Input landscapes: mean loss along "
-        "the attack and along a random direction, both of l2 length 1 (ISEAT, eq. 8 and Figure 4; SEAT, Figure 2)."
+        "Weight landscapes: mean loss under an attack that is computed again at each point, along random directions "
+        "with the norms of the network's filters (Li et al. 2018; SEAT, Figures 3 and 4). "
+        "Input landscapes: mean loss along the attack and along a random direction, both of l2 length 1 "
+        "(ISEAT, eq. 8 and Figure 4; SEAT, Figure 2)."
     )
     return _section(context, LANDSCAPES, "weights-and-images", "Loss around weights and images", text)
 
@@ -81,7 +82,7 @@ def calibration_sections(context: ReportContext) -> list[Section]:
     text = (
         "ECE is the expected calibration error in 15 bins (Guo et al. 2017); overconfidence is mean confidence minus "
         "accuracy. The area of a marker grows with its share of the images; bins with fewer than "
-        f"{LEAST_IN_BIN} images are not drawn."
+        f"{MIN_IMAGES_PER_BIN} images are not drawn."
     )
     return _section(context, ("calibration",), "calibration", "Confidence under attack", text)
 

@@ -33,18 +33,18 @@ def _steps(context: ReportContext) -> Iterator[tuple[str, str]]:
     sweep = context.sweep
     outcomes = {outcome(record) for record in context.records}
     if "running" in outcomes:
-        yield "How far is the sweep?", f"python jobs/status.py --sweep {sweep} --watch"
+        yield "How far has the sweep got?", f"python jobs/status.py --sweep {sweep} --watch"
     wide = [cell for cell in context.cells if cell.interval.width > WIDTH]
     if wide and not is_adaptive(context.records):
         seeds = max(_seeds(cell.rate or 0.0) for cell in wide)
         more = sum(max(0, seeds - cell.trials) for cell in context.cells)
         yield (
             f"Are the intervals narrow enough? {quantity(len(wide), 'cell')} of {len(context.cells)} are wider than "
-            f"{100 * WIDTH:.0f} points; {seeds} seeds per cell ({quantity(more, 'trial')} more) would do",
+            f"{100 * WIDTH:.0f} points; {seeds} seeds per cell ({quantity(more, 'trial')} more) would be enough",
             f"python jobs/sweep_trades.py OPTIONS --seeds {seeds} --name {sweep}",
         )
         yield (
-            "Would fewer trials do, if seeds went where they are needed?",
+            "Would fewer trials be enough, if seeds went where they are needed?",
             f"python jobs/sweep_trades.py OPTIONS --until-width {WIDTH:g} --plan --pilot {sweep}",
         )
     if outcomes & {"stable", "unstable", "healed"} and not any(record.evaluations for record in context.records):

@@ -1,1 +1,1 @@
-"""Tables of a sweep, for a terminal and for text files."""
+"""Tables of sweeps, checks and coverage, for a terminal, text files and the report's page."""

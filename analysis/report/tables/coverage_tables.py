@@ -20,7 +20,7 @@ GOALS = (
     *(AllocationGoal(until_width=width) for width in (0.7, 0.6, 0.5, 0.4, 0.3, 0.2)),
     *(AllocationGoal(until_decided=rate, max_trials=1) for rate in (0.5, 0.3, 0.1)),
 )
-SCARCE = 2.0
+STANDARD_ERRORS = 2.0
 """Number of standard errors of the simulation by which a coverage may fall below its level."""
 RATES = (0.0, 0.1, 0.3, 0.5)
 
@@ -72,7 +72,7 @@ def simulated_table(sweeps: int, interval: IntervalOf) -> TextTable:
 
 def _simulated(found: Found, exception: str) -> Sequence[str]:
     checks, coverage = len(found.covered), found.coverage
-    error = SCARCE * (LEVEL * (1 - LEVEL) / checks) ** 0.5
+    error = STANDARD_ERRORS * (LEVEL * (1 - LEVEL) / checks) ** 0.5
     return [
         str(checks),
         f"{coverage:.3f}",

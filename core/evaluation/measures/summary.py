@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.evaluation.measures.names import MeasureName
 from core.evaluation.measures.per_image import WEIGHT_OFFSETS_1D, WEIGHT_OFFSETS_2D, input_offsets
-from core.probes.margin import LARGEST
+from core.probes.margin import MAX_MARGIN
 
 PERCENTILES = 101
 """Number of stored percentiles, 0 to 100."""
@@ -69,7 +69,7 @@ def _margin(columns: Arrays) -> Summary:
     """Shares of images by their margin in units of the attack's own l2 length (ISEAT, section 3.2)."""
     margin, length = columns["margin"], columns["attack_length"]
     relative = margin / np.maximum(length, np.finfo(np.float32).tiny)
-    unchanged = margin >= LARGEST
+    unchanged = margin >= MAX_MARGIN
     moments = _moments(margin)
     shares = {
         "attack_length": length.mean(),

@@ -27,7 +27,7 @@ def whole_trial(bench: Bench) -> None:
     dataset = dataset_of(cell)
     with tempfile.TemporaryDirectory(prefix="unmask-device-") as folder:
         context = TrialContext("device", Store(folder), Ranks(device=bench.device), lambda *_: None, "", Cadence(0, 0))
-        record = run_trial(Trial(cell=cell, seed=0), ProtocolOptions(**PROTOCOL), dataset, context)
+        record = run_trial(Trial(cell=cell, seed=0), ProtocolOptions(**PROTOCOL), lambda: dataset, context)
     assert record is not None
     batch = cell.training.batch_size
     if bench.device.type == "cuda":

@@ -92,7 +92,7 @@ def _trial(bench: Bench) -> None:
     cell = Cell.from_flat(TINY)
     with tempfile.TemporaryDirectory(prefix="unmask-device-") as folder:
         context = TrialContext("device", Store(folder), Ranks(device=bench.device), lambda *_: None, "", Cadence(0, 0))
-        record = run_trial(Trial(cell=cell, seed=0), ProtocolOptions(**PROTOCOL), dataset_of(cell), context)
+        record = run_trial(Trial(cell=cell, seed=0), ProtocolOptions(**PROTOCOL), lambda: dataset_of(cell), context)
     assert record is not None
     assert record.verdict is not None
     bench.add("a whole trial", record.device_seconds, "s", outcome=record.verdict.outcome, trace=list(record.trace))

@@ -35,16 +35,16 @@ def training_share(settings: Settings) -> Iterator[Result]:
         records, wall, slots = read_sweep(settings.sweep_dir)
         what = f"{settings.sweep_dir.name}, read"
     else:
-        settings.say(f"quick-sweep: running the preset fields-quick with {settings.sweep_seeds} seed(s) per cell")
+        settings.say(f"fields-sweep: running the preset fields-quick with {settings.sweep_seeds} seed(s) per cell")
         records, wall, slots = run_sweep(settings.sweep_command, settings.sweep_seeds, settings.say)
-        what = f"fields-quick, {settings.sweep_seeds} of {settings.quick.entries[0].seeds} seeds per cell"
+        what = f"fields-quick, {settings.sweep_seeds} of {settings.fields.entries[0].seeds} seeds per cell"
     note = f"{len(records)} trials in {wall:.0f} s, {slots} at a time"
     whole = (100 * sum(record.device_seconds for record in records) / (wall * slots),)
     epochs = (100 * sum(map(epoch_seconds, records)) / (wall * slots),)
     yield Result(
-        "quick-sweep", f"device-seconds of loops / wall time x slots; {what}", whole, "%", Goal(">=", 70), note
+        "fields-sweep", f"device-seconds of loops / wall time x slots; {what}", whole, "%", Goal(">=", 70), note
     )
-    yield Result("quick-sweep", f"training and validation of epochs / the same; {what}", epochs, "%", None, note)
+    yield Result("fields-sweep", f"training and validation of epochs / the same; {what}", epochs, "%", None, note)
 
 
 def epoch_seconds(record: TrialRecord) -> float:
@@ -71,7 +71,7 @@ def run_sweep(command: Sequence[str], seeds: int, say: Callable[[str], None]) ->
             assert process.stdout is not None
             for line in process.stdout:
                 lines.append(line)
-                say(f"quick-sweep: {line.rstrip()}")
+                say(f"fields-sweep: {line.rstrip()}")
         wall = time.perf_counter() - started
         printed = "".join(lines)
         found = SLOTS.search(printed)

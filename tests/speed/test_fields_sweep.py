@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.speed.analysis_cost import make_records
-from jobs.speed.quick_sweep import run_sweep, training_share
+from jobs.speed.fields_sweep import run_sweep, training_share
 from jobs.speed.result import Settings
 
 MakeSettings = Callable[..., Settings]
@@ -25,7 +25,7 @@ def sweep_folder(tmp_path: Path) -> Path:
     for number, record in enumerate(uncensored[:2]):
         trial = folder / "trials" / record.key
         trial.mkdir(parents=True)
-        (trial / "record.json").write_text(record.model_dump_json())
+        (trial / "record.json").write_bytes(record.to_json())
         os.utime(trial / "record.json", (1100 + 100 * number,) * 2)
     return folder
 
@@ -55,4 +55,4 @@ def test_failed_sweep_shows_why() -> None:
     said: list[str] = []
     with pytest.raises(RuntimeError, match=r"ended with code 3: no luck"):
         run_sweep([sys.executable, "-c", "import sys; sys.stderr.write('no luck'); sys.exit(3)"], 1, said.append)
-    assert said == ["quick-sweep: no luck"]
+    assert said == ["fields-sweep: no luck"]

@@ -12,7 +12,8 @@ _HARMLESS = re.compile(r"\?(?:(?:endpoint=https?://[\w.\[\]:-]+|region=[\w-]+)(?
 """The options of an ``s3://`` address of this project."""
 _OPTION = re.compile(r"((?:--(?:address|mlflow-uri|storage|data-dir)|RAY_ADDRESS)[ =]+)(\S+)")
 _WORD = re.compile(r"\S+")
-_ADDRESS = re.compile(r":/|[?#][^=]*=|:.*@")
+_ADDRESS = re.compile(r":/|[?#][^=]*=|(?::|%3[Aa]).*(?:@|%40)")
+_SIGN = re.compile(r"(.*)(@|%40)(.*)", re.S)
 _QUOTED = re.compile(r"""([('"\[<]*)(.*?)([;:,.)'"\]>]*)""", re.S)
 """A word between quotation marks and punctuation."""
 
@@ -28,7 +29,7 @@ def masked(address: str) -> str:
     scheme = _SCHEME.match(address)
     start = scheme[0] if scheme else ""
     rest = address[len(start) :]
-    before, sign, place = rest.rpartition("@")
+    before, sign, place = _after_last_sign(rest)
     if re.search(r"[?#]", before):  # what follows may be a host after a password, or the rest of a query
         return start + HIDDEN
     return start + (HIDDEN if sign else "") + sign + _without_query(place)
@@ -38,6 +39,12 @@ def without_secrets(text: str) -> str:
     """The text with every address in it masked: after an option that takes an address, and wherever a scheme is."""
     text = _OPTION.sub(lambda found: found[1] + _masked_word(found[2]), text)
     return _WORD.sub(lambda found: _masked_word(found[0]) if _ADDRESS.search(found[0]) else found[0], text)
+
+
+def _after_last_sign(address: str) -> tuple[str, str, str]:
+    """What is before the last ``@``, which may be written ``%40``, the sign as it is written, and what is after it."""
+    found = _SIGN.match(address)
+    return (found[1], found[2], found[3]) if found else ("", "", address)
 
 
 def _without_query(address: str) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import string
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from core.command.exit_codes import run_job
+from core.command.exit_codes import print_error, run_job
 from core.command.request import read_request
-from core.masking import masked, without_secrets
+from core.config.default_paths import data_root, storage_root
+from core.redaction import masked, without_secrets
+from core.storage import Store, UnreachableError, s3
 from core.storage.address import parse_s3
+from core.storage.s3_errors import Problem
+from core.sweep import await_servers
 from core.tracking.address import absolute_uri
 from jobs.sweep_trades import PRESETS
 
@@ -34,6 +42,9 @@ FORMS = [
     "u:{}@host:1",
     "sqlite://u:{}@host/db",
     "sqlite:///file.db?password={}",
+    "http://u%3A{}%40h:9",
+    "s3:/key:{}@bucket/p",
+    "key:{}@bucket/p",
 ]
 SECRETS = st.text(string.ascii_letters + string.digits + "@:/?#%&='\"!*+-_.", min_size=1, max_size=12).map(
     lambda text: f"Kq7{text}7qK"
@@ -66,8 +77,6 @@ def test_a_refused_address_is_not_repeated(form: str, option: str, capfd: pytest
         request = read_request([option, address, "--name", "x"], PRESETS, "")
         if option == "--mlflow-uri":
             absolute_uri(address)
-        elif "://" in address:
-            parse_s3(address)
         raise ValueError(f"{option} {getattr(request.run, option[2:].replace('-', '_'))}: cannot be reached")
 
     assert run_job(job) == 2
@@ -75,6 +84,58 @@ def test_a_refused_address_is_not_repeated(form: str, option: str, capfd: pytest
     assert "error:" in printed
     assert "Kq7" not in printed
     assert "7qK" not in printed
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("place", [storage_root, data_root, absolute_uri])
+def test_an_address_with_a_secret_is_never_a_place(form: str, place: Callable[[str], str]) -> None:
+    """Nor is it taken for a folder or a database, whose name every command would print."""
+    with pytest.raises(ValueError, match=r".") as refused:
+        place(form.format("Kq7se/cret7qK"))
+    assert not any(part in without_secrets(str(refused.value)) for part in ("Kq7", "7qK"))
+
+
+@pytest.mark.parametrize("folder", ["results", "me@work/results", "/tmp/a:b@c/results", "./a:b@c", "a:b", "~x:1/é"])
+def test_a_folder_may_have_these_names(folder: str) -> None:
+    assert storage_root(folder) == str(Path(folder).resolve())
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://u:Kq7secret7qK@127.0.0.1:9", "http://u%3AKq7secret7qK%40127.0.0.1:9", "http://h/?k=Kq77qK"]
+)
+def test_a_secret_in_the_endpoint_of_the_environment_is_refused(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(ValueError, match="AWS_ENDPOINT_URL") as refused:
+        Store("s3://bucket/results")
+    assert not any(part in str(refused.value) for part in ("Kq7", "7qK"))
+
+
+def test_warnings_hide_the_secret_of_an_answer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(s3, "_warned_at", -s3.WARN_EVERY_S)
+    bucket = s3.Bucket(parse_s3("s3://bucket?endpoint=http://127.0.0.1:9"))
+    bucket._warn(Problem("cannot reach http://u:Kq7secret7qK@h:9", True), 3.0)
+    assert "http://***@h:9" in caplog.text
+    assert "Kq7" not in caplog.text
+
+
+def test_waiting_for_a_server_hides_the_secret_of_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: str) -> None:
+        raise UnreachableError("http://u:Kq7secret7qK@h:9 does not answer")
+
+    monkeypatch.setattr(await_servers, "prepare_store", away)
+    monkeypatch.setattr(await_servers, "RETRY_S", 0.01)
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(UnreachableError):
+        await_servers.await_servers("/somewhere", "x", "http://h:9", 0.05, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "http://***@h:9 does not answer; waiting" in console.file.getvalue()
+
+
+def test_an_error_stays_as_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    print_error(ValueError("no column :key: in [table]"))
+    assert "no column :key: in [table]" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,11 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
 def print_description(request: SweepRequest, console: Console) -> None:
     """Print what the preset is about, and a line for each of its values that has lost its effect."""
     console.print(escape(request.description), style="dim", highlight=False)
+    print_lost_effects(request, console)
+
+
+def print_lost_effects(request: SweepRequest, console: Console) -> None:
+    """Print a line for each value that can change nothing beside the given flags."""
     for line in request.lost_effects:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
@@ -170,6 +175,7 @@ def print_plan(request: SweepRequest, console: Console) -> int:
     factors = naming_options(flat)
     options = [{name: cell.get(name) for name in factors} or {"cell": setting_name(cell)} for cell in flat]
     console.print(f"Plan of sweep [bold]{sweep.name}[/bold]: nothing is started", soft_wrap=True, highlight=False)
+    print_lost_effects(request, console)
     console.print(forecast_tables(found, options, list(map(passes_per_batch, cells)), assumed, run.max_concurrent or 1))
     limit = request.goal.max_device_hours
     if limit is not None and (request.goal.until_width or request.goal.max_trials):

@@ -122,9 +122,13 @@ def _lacking_needs(given: Mapping[str, Any], preset_name: str, preset: Preset) -
         ]
         if not kept or not overrides:
             continue
-        part = _only(preset, grid)
         sweep = build_sweep(
-            part, preset_name=preset_name, name="preset", cell_overrides=overrides, protocol_overrides={}
+            _only(preset, grid),
+            preset_name=preset_name,
+            name="preset",
+            cell_overrides=overrides,
+            protocol_overrides={},
+            seeds=1,
         )
         cells = [entry.cell.flat() for entry in sweep.entries]
         for name in sorted(kept):

@@ -257,22 +257,25 @@ def _check_different(name: str, values: Sequence[Any]) -> None:
     Raises:
         ValueError: two values are equal; the message has both as they are written.
     """
+    if len(values) < 2:
+        return
+    info = OPTION_FIELDS[name]
+    option: TypeAdapter[Any] = TypeAdapter(cast(Any, Annotated[info.annotation, info]))
     meant: dict[str, Any] = {}
-    for value in values if len(values) > 1 else ():
-        meaning = _meaning(name, value)
-        first = meant.get(meaning)
-        meant[meaning] = value
-        if first is not None:
+    for value in values:
+        meaning = _meaning(option, value)
+        if meaning in meant:
+            first = meant[meaning]
             twice = f"{value} is there twice" if str(first) == str(value) else f"{first} and {value} are the same value"
             shown = " ".join(map(str, values[:10])) + (" ..." if len(values) > 10 else "")
             raise ValueError(f"--{name.replace('_', '-')} {shown}: {twice}")
+        meant[meaning] = value
 
 
-def _meaning(name: str, value: Any) -> str:
+def _meaning(option: TypeAdapter[Any], value: Any) -> str:
     """The value that a text of an option stands for, as a text that is equal for equal values."""
-    info = OPTION_FIELDS[name]
     try:
-        return repr(TypeAdapter(cast(Any, Annotated[info.annotation, info])).validate_python(value))
+        return repr(option.validate_python(value))
     except ValidationError:  # a wrong value, which is said with its cell, or one that depends on other options
         return str(value)
 

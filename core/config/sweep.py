@@ -160,7 +160,10 @@ class ClusterOptions(Options):
         None, gt=0, description="seconds of training after which a trial is censored"
     )
     device_tflops: Number = Field(
-        30, ge=1e-6, le=1e6, description="sustained TFLOP/s of one device, for the cost estimate of --dry-run"
+        30,
+        ge=1e-6,
+        le=1e6,
+        description="sustained TFLOP/s of one device, for the cost estimates of --dry-run and --plan",
     )
     price: Annotated[Number | None, Unset("costs are shown in device-hours")] = Field(
         None, ge=0, description="price of one device-hour, to show spent and expected costs in money"

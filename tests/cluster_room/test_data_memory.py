@@ -26,7 +26,9 @@ LARGE = DataOptions(train_images=1_000_000, image_size=256, channels=3, test_ima
 def nodes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Mapping[str, float]]:
     """The resources of the nodes that Ray reports, of a cluster without a cluster file."""
     found: list[Mapping[str, float]] = []
-    monkeypatch.setattr(ray, "nodes", lambda: [{"Resources": node, "NodeID": str(i), "Alive": True} for i, node in enumerate(found)])
+    monkeypatch.setattr(
+        ray, "nodes", lambda: [{"NodeID": str(i), "Resources": n, "Alive": True} for i, n in enumerate(found)]
+    )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     return found

@@ -23,7 +23,7 @@ from rich.markup import escape
 from core.check.options import CheckOptions, NetworkOptions
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
-from core.command.paths import can_be_file
+from core.command.paths import can_be_file, is_file
 from core.config import Cell, StorageOptions, explain, validated
 from core.config.data import fixed_shape
 from core.config.default_paths import data_root

@@ -16,7 +16,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -27,6 +26,7 @@ from rich.table import Table
 from core.cluster.chosen import keep_on_loopback
 from core.command.exit_codes import DONE, FAILED, INTERRUPTED, print_error, run_job
 from core.command.help_page import read_flags
+from core.command.paths import is_file
 from core.command.untracked import print_untracked
 from core.config import ClusterOptions, RunOptions, StorageOptions, validated
 from core.config.default_paths import storage_root, tracking_uri

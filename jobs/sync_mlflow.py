@@ -25,6 +25,7 @@ from core.config.default_paths import storage_root, tracking_uri
 from core.config.flags import Flag, FlagGroup, model_flags
 from core.config.names import checked_name
 from core.quantity import quantity
+from core.redaction import without_secrets
 
 GROUPS = (
     FlagGroup(
@@ -103,7 +104,8 @@ def sync(request: SyncRequest, console: Console) -> int:
     for key, reason in synced.repaired.items():
         console.print(f"Trial {key}: {reason}; it was written again.", soft_wrap=True, highlight=False, markup=False)
     if synced.lacking:
-        console.print(f"{synced.lacking}; run the same command again.", soft_wrap=True, highlight=False, markup=False)
+        lacking = without_secrets(synced.lacking)
+        console.print(f"{lacking}; run the same command again.", soft_wrap=True, highlight=False, markup=False)
         return FAILED
     return DONE
 

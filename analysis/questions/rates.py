@@ -203,7 +203,8 @@ def epochs_saved(record: TrialRecord) -> int:
 
 def device_seconds_saved(record: TrialRecord) -> float:
     """Device-seconds that the saved epochs would have cost at the trial's own mean pace."""
-    return record.device_seconds * epochs_saved(record) / record.epochs_run if record.epochs_run else 0.0
+    spent = record.device_seconds - record.lost_device_seconds
+    return spent * epochs_saved(record) / record.epochs_run if record.epochs_run else 0.0
 
 
 def _cell_rate(

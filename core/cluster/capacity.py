@@ -77,7 +77,7 @@ def capacity(run: RunOptions, workers: int, without: Collection[str] = ()) -> Ca
     nodes = usable_resources(without)
     grouped = workers > 1
     worker_bytes = GPU_WORKER_BYTES if run.gpus_per_worker else WORKER_BYTES
-    head = sum(node_memory(node) for node in nodes if HEAD in node)
+    head = sum(node_memory(node) for node in usable_resources() if HEAD in node)  # a quarantine keeps no memory free
     return Capacity(
         by_ranks=sum(ranks_on(node, run) for node in nodes) // workers,
         by_memory=int(sum(map(node_memory, nodes)) / (worker_bytes * workers + GROUP_BYTES * grouped)),

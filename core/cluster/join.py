@@ -10,7 +10,7 @@ from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.chosen import cluster_to_join
 from core.cluster.connect import connect
 from core.cluster.storage_check import check_storage_on_nodes
-from core.cluster.unusable_nodes import keep_trials_off, require_usable_nodes
+from core.cluster.unusable_nodes import forget_unusable_nodes, keep_trials_off, require_usable_nodes
 from core.storage import Store
 
 
@@ -31,6 +31,7 @@ def join_cluster(address: str | None, store: Store, console: Console) -> set[str
     started = time.monotonic()
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
     started_here = connect(address)
+    forget_unusable_nodes()
     if joined and (line := release_abandoned_groups()):
         console.print(line, highlight=False, soft_wrap=True)
     checked = check_storage_on_nodes(store)

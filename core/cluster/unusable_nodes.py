@@ -16,6 +16,12 @@ ANSWER_S = 5
 _reservations: dict[str, PlacementGroup] = {}
 
 
+def forget_unusable_nodes() -> None:
+    """Take every node for usable, at the begin of a connection: the nodes of an earlier one may have been repaired."""
+    UNUSABLE.clear()
+    _reservations.clear()
+
+
 def keep_trials_off(unusable: Iterable[str]) -> dict[str, PlacementGroup]:
     """Reserve all CPUs and GPUs of nodes, given by their ids, until they leave or the driver ends.
 

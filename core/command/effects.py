@@ -38,9 +38,16 @@ def _audit(cell: Cell, protocol: ProtocolOptions) -> str | None:
 
 
 def _verdict_images(cell: Cell, protocol: ProtocolOptions) -> str | None:
-    images = cell.data.tested_images
+    images = cell.data.test_images
     if images is None or protocol.verdict_images <= images:
         return None
+    return f"the test set has {images} images"
+
+
+def _verdict_images_of_files(cell: Cell, protocol: ProtocolOptions) -> str | None:
+    images = None if cell.data.test_images is not None else cell.data.tested_images
+    if images is None or protocol.verdict_images <= max(images, cell.data.validation_images):
+        return None  # alarms are confirmed on validation images
     return f"the test set has {images} images"
 
 
@@ -56,9 +63,12 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
     _milestones: ("milestones",),
     _audit: ("audit",),
     _verdict_images: ("verdict_images",),
+    _verdict_images_of_files: ("verdict_images",),
     _sizes: ("train_images", "image_size", "channels", "test_images"),
 }
 """The options that each limit is about."""
+ONLY_SAID = frozenset({_verdict_images_of_files})
+"""Limits that are no errors, because earlier versions have stored sweeps beyond them, which must continue."""
 AT_MOST = frozenset({"verdict_images"})
 """Options whose default is an upper bound, which a smaller data set does not contradict."""
 

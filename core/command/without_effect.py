@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from core.allocation import AllocationGoal
-from core.command.effects import AT_MOST, LIMITS, NEEDS
+from core.command.effects import AT_MOST, LIMITS, NEEDS, ONLY_SAID
 from core.command.sweep_flags import PlanOptions
 from core.config import OPTION_FIELDS, OPTION_OWNER, Cell, ProtocolOptions, Sweep
 from core.config.datasets import find_dataset
@@ -113,6 +113,7 @@ def _beyond_limits(given: Mapping[str, Any], preset_name: str, preset: Preset, s
 def _lacking_needs(given: Mapping[str, Any], preset_name: str, preset: Preset) -> Iterator[str]:
     """The preset's values that need an option that a flag has taken away."""
     overrides = {name: value for name, value in given.items() if name in OPTION_FIELDS}
+    protocol = {name: value for name, value in given.items() if name in ProtocolOptions.model_fields}
     for grid in preset.grids:
         foreign = not set(overrides.get("method", ())) <= set(grid.methods)  # such a method has an attack of its own
         kept = [
@@ -122,14 +123,17 @@ def _lacking_needs(given: Mapping[str, Any], preset_name: str, preset: Preset) -
         ]
         if not kept or not overrides:
             continue
-        sweep = build_sweep(
-            _only(preset, grid),
-            preset_name=preset_name,
-            name="preset",
-            cell_overrides=overrides,
-            protocol_overrides={},
-            seeds=1,
-        )
+        try:
+            sweep = build_sweep(
+                _only(preset, grid),
+                preset_name=preset_name,
+                name="preset",
+                cell_overrides=overrides,
+                protocol_overrides=protocol,
+                seeds=1,
+            )
+        except ValueError:
+            continue  # the flags are valid for all grids together
         cells = [entry.cell.flat() for entry in sweep.entries]
         for name in sorted(kept):
             has_effect, need = NEEDS[name]
@@ -166,6 +170,8 @@ def _check_options(given: Mapping[str, Any], sweep: Sweep) -> None:
         if name in given and not any(has_effect(cell) for cell in options if name in cell):
             raise ValueError(f"{_written(name, given[name])}: needs {need}")
     for find, names in LIMITS.items():
+        if find in ONLY_SAID:
+            continue
         problems = dict.fromkeys(find(cell, sweep.protocol) for cell in cells)
         for name in names:
             if name in given and None not in problems:

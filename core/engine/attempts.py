@@ -15,7 +15,10 @@ from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store, StoreError, UnreachableError
 
 WRITE_S = 20.0
-"""Seconds between two writes of the file. Of a killed attempt at most this much device time is not counted."""
+"""Seconds between two writes of the file.
+
+Of a killed attempt this much time on each of its devices may not be counted, longer while the store is away, and all of
+it before the attempt has read its trial's record."""
 
 
 class Attempts(BaseModel):

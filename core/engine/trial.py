@@ -68,7 +68,8 @@ def run_trial(
         try:
             return TrialRun(trial, protocol, load(), context, clock).run()
         except torch.OutOfMemoryError:
-            record = file.write_out_of_memory(clock.attempts)
+            # Only the leading rank's clock knows the attempts that ended before their first checkpoint.
+            record = file.write_out_of_memory(clock.attempts if context.ranks.leads else attempts.read())
             if context.ranks.workers > 1:
                 raise
             return record
@@ -204,8 +205,8 @@ class TrialRun:
             if row[name] is None:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
         limit = self.context.timeout_s
-        # What attempts lost is not the trial's own time.
-        spent = (self.state.device_seconds - self.state.lost_device_seconds) / self.context.devices
+        # Set-up, waiting for a store and lost work are not the trial's own time.
+        spent = sum((row["time/train_s"] or 0) + (row["time/eval_s"] or 0) for row in self.state.rows)
         if self.ranks.from_leader(limit is not None and spent > limit):
             return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None

@@ -58,7 +58,7 @@ def read_description(store: Store) -> SweepDescription | None:
     if content is None:
         return None
     try:
-        check_seal(content, sealed_with="plans")
+        check_seal(content)
         return SweepDescription.model_validate_json(content)
     except (ChecksumError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)

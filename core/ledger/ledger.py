@@ -175,10 +175,15 @@ class Ledger:
         progress = None
         with suppress(ValueError):  # The next driver writes another progress.
             progress = self.progress()
-        if any(record.allocation == "adaptive" for record in self.records().values()):
+        records = self.records().values()
+        if any(record.allocation == "adaptive" for record in records):
             return SweepPlan(adaptive=True)
-        waiting = (progress and progress.pending) or {}
-        return SweepPlan(seeds={cell: seeds.get(cell, 0) + waiting.get(cell, 0) for cell in {**seeds, **waiting}})
+        # A trial that an earlier driver began has a folder and may wait again; one that has just begun has no folder.
+        planned = Counter(record.cell_id for record in records if not record.crashed)
+        if progress is not None:
+            planned.update(trial.cell_id for trial in progress.without(records).running)
+            planned.update(progress.pending or {})
+        return SweepPlan(seeds={cell: max(seeds.get(cell, 0), planned[cell]) for cell in {**seeds, **planned}})
 
     def _check_version(self, *protocols: Mapping[str, Any]) -> None:
         """Check that this version knows all options of stored protocols.

@@ -18,10 +18,11 @@ DEATH = re.compile(r"^The actor (?:is dead|died) because", re.M)
 """The line of Ray's message about a lost process that says more than its first line."""
 LOST_NODE = re.compile(
     r"its node has died|node was terminated|NODE_DIED|^The actor [0-9a-f]+ is unavailable|"
-    r"^The actor is not schedulable: .*placement group was removed",
+    r"^The actor is not schedulable: .*placement group was removed|interrupted by node preemption",
     re.I,
 )
-"""Ray's words for a node that is gone, one that does not answer, and one from which the driver withdrew the trial."""
+"""Ray's words for a node that is gone or about to go, one that does not answer, and one from which the driver withdrew
+the trial."""
 FULL_NODE = re.compile(r"NODE_OUT_OF_MEMORY|running low on memory|OutOfMemoryError: Task was killed", re.I)
 NO_MEMORY = re.compile(r"MemoryError|allocate memory|bad_alloc|\[Errno 12\]|out of memory", re.I)
 NODE = re.compile(r"^crashed on node ([0-9a-f]+)$", re.M)

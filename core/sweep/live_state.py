@@ -80,12 +80,21 @@ class LiveState:
         with self._mutex:
             if self._pending is not None:
                 self._pending.pop(key, None)
-            now, earlier, lost = time.monotonic(), self._earlier.pop(key, Attempts()), 0.0
+            now, earlier, lost, slowest = time.monotonic(), self._earlier.pop(key, Attempts()), 0.0, 0.0
             if ended := self.running.get(key):
+                slowest = ended.slowest_s  # An attempt that goes on with the verdict reports no epoch.
                 earlier = Attempts(number=ended.attempts, device_seconds=ended.total(now))
                 lost = ended.lost + ended.lost_by_end(now)
             self.running[key] = Running(
-                trial, key, name, cell, attempt, device_share=device_share, earlier=earlier, lost=lost
+                trial,
+                key,
+                name,
+                cell,
+                attempt,
+                slowest_s=slowest,
+                device_share=device_share,
+                earlier=earlier,
+                lost=lost,
             )
             self._first_start = self._first_start or now
         return name

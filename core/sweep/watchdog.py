@@ -62,10 +62,11 @@ class Watchdog:
 
     def limit_s(self, state: Running) -> float:
         """Seconds for which this trial may be silent."""
-        return max(self.silence_s, SILENCE_FACTOR * state.slowest_s if state.row else START_S)
+        return max(self.silence_s, SILENCE_FACTOR * state.slowest_s, 0.0 if state.row else START_S)
 
     def _hangs(self, state: Running, now: float) -> bool:
-        return state.process is not None and now - state.reported > self.limit_s(state)
+        alive = state.process is not None and state.ended_at is None
+        return alive and now - state.reported > self.limit_s(state)
 
     def _end(self, state: Running, now: float) -> str:
         assert state.process is not None

@@ -6,6 +6,7 @@ import tempfile
 from typing import Any
 
 import ray.train
+from ray.train.v2.api.config import FailureConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -41,12 +42,14 @@ def run_worker_group(run: dict[str, Any]) -> None:
             # Checkpoints are kept in the trial's own store; the files of Train are not needed after the trial.
             storage_path=tempfile.mkdtemp(dir=run["scratch"]),
             callbacks=[TuneReportCallback()],  # type: ignore[list-item]
-            failure_config=ray.train.FailureConfig(max_failures=0),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
     )
     try:
         trainer.fit()
     except ray.train.WorkerGroupError as error:
         raise GroupError.of(error.worker_failures) from error
+    except ray.train.PreemptionError as error:
+        raise GroupError.of({0: error}) from error
     except ray.train.ControllerError as error:
         raise GroupError.of({0: error.controller_failure}) from error

@@ -52,7 +52,9 @@ def _server_address(uri: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"--mlflow-uri {masked(uri)!r}: is malformed; {ALLOWED}") from None
-    if "@" in unquote(uri):  # A password with a slash ends the host's name before its sign.
+    # A password with a slash ends the host's name before its sign. Other paths may contain one, as in /user/me@host/.
+    host_part, path = unquote(parts.netloc), unquote(parts.path)
+    if "@" in host_part or (":" in host_part and "@" in path):
         raise ValueError(
             f"--mlflow-uri {masked(uri)!r} contains a user name or password; set the environment variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"

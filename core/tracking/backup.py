@@ -32,7 +32,7 @@ def back_up_if_outdated(database: Path, open_store: Callable[[Path], object]) ->
         sqlite3.Error: the same, or the file is not a database.
     """
     draft = database.with_name(f".{database.name}.backup.draft")
-    with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as source:
+    with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as source:
         if (revision := _revision(source)) is None:
             return None
         with (

@@ -195,8 +195,10 @@ class SweepRuns:
 
     def _lacking_inside(self, run: Run, record: TrialRecord) -> str | None:
         run_id = run.info.run_id
-        epochs = {int(row["epoch"] or 0) for row in record.trace}
-        return lacking_history(epochs, self._stored_steps(run_id)) or lacking_artifacts(
+        stored = self._stored_steps(run_id)
+        # The record of a crash has no epochs. Those in MLflow were reported while the trial ran, and are nowhere else.
+        epochs = {int(row["epoch"] or 0) for row in record.trace} or stored
+        return lacking_history(epochs, stored) or lacking_artifacts(
             artifact_names(record), self.client.list_artifacts(run_id)
         )
 

@@ -78,6 +78,9 @@ def check_store(uri: str) -> str:
         raise ValueError(f"--mlflow-uri {uri}: there is no database yet; run a sweep first or name another store")
     set_up_mlflow()
     with _short_timeouts(), explained(uri):
+        if database is not None:
+            with FileLock(database.with_name(f".{database.name}.lock")):
+                _upgrade(uri, database)
         found = open_client(uri).get_experiment_by_name(EXPERIMENT)
     if found is not None:
         _refuse_moved(uri, found)

@@ -118,4 +118,4 @@ def record_at_once(config: dict[str, Any]) -> None:
         trace=rows,
         device_seconds=0.01,
     )
-    Store(task["store"]).write(RECORD, record.model_dump_json().encode())
+    Store(task["store"]).write(RECORD, record.to_json())

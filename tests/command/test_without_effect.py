@@ -43,8 +43,6 @@ from jobs.sweep_trades import PRESETS, main
             "--preset fields-quick --test-images 100 --verdict-images 101",
             "--verdict-images 101: the test set has 100 images",
         ),
-        ("--verdict-images 400000", "--verdict-images 400000: the test set has 360 images"),
-        ("--preset cifar10 --verdict-images 20000", "--verdict-images 20000: the test set has 10000 images"),
         ("--device-tflops 20", "--device-tflops 20: needs --dry-run, or --plan with --assume-rate"),
         ("--plan --pilot quick --until-width 0.4 --device-tflops 20", "--device-tflops 20: needs --dry-run"),
         ("--download", "--download: needs a data set with files; digits have none"),
@@ -104,6 +102,9 @@ def test_a_flag_with_an_effect_is_taken(words: str) -> None:
             "--preset cifar10 --dataset digits --validation-images 200",
             ["--verdict-images 1000 (preset cifar10): the test set has 360 images"],
         ),
+        ("--verdict-images 400000", ["--verdict-images 400000: the test set has 360 images"]),
+        ("--preset cifar10 --verdict-images 20000", ["--verdict-images 20000: the test set has 10000 images"]),
+        ("--verdict-images 400 --validation-images 400", []),
         ("--preset table7 --awp-radius 0", ["--awp-warmup 9 (preset table7): needs --awp-radius or --rwp-radius"]),
         ("--preset table7 --awp-radius 0 0.005", []),
         ("--preset table5 --schedule step --milestones 50", []),
@@ -119,8 +120,12 @@ def test_a_value_that_loses_its_effect_beside_a_flag_is_said(words: str, notes: 
     "preset", sorted(file.stem for file in PRESETS.glob("*.yaml") if not load_preset(file.stem, PRESETS).earlier)
 )
 def test_no_value_of_a_shipped_preset_is_without_effect(preset: str) -> None:
-    """Presets of earlier trials take the cells from another sweep."""
-    assert read_request(["--preset", preset, "--dry-run"], PRESETS, "").lost_effects == ()
+    """Presets of earlier trials take the cells from another sweep.
+
+    `surrogates-quick` trains for fewer epochs than an alarm needs, and does not stop at alarms.
+    """
+    lines = read_request(["--preset", preset, "--dry-run"], PRESETS, "").lost_effects
+    assert not [line for line in lines if preset != "surrogates-quick" or "an alarm is possible" not in line]
 
 
 @pytest.mark.parametrize(

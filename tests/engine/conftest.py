@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
         cadence: Cadence | None = None,
         device_share: float = 1.0,
         change: Callable[[Dataset], Dataset] = lambda images: images,
+        began: float | None = None,
         **trial: Any,
     ) -> TrialRecord:
         record = run_trial(
@@ -77,6 +79,7 @@ def run(tmp_path: Path, load: Callable[[Cell], Dataset]) -> Callable[..., TrialR
                 cadence=cadence or Cadence(report_s=0, checkpoint_s=0),
                 timeout_s=timeout_s,
                 device_share=device_share,
+                began=time.monotonic() if began is None else began,
             ),
         )
         assert record is not None

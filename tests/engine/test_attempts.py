@@ -86,10 +86,11 @@ def test_an_attempt_that_is_killed_anywhere_is_counted_with_its_time(
 
 def test_lost_time_is_no_reason_to_end_a_trial(make_cell: Callable[..., Cell], run: Runner, tmp_path: Path) -> None:
     AttemptFile(Store(str(tmp_path / "trial")), make_cell().id + "-1").write(Attempts(number=9, device_seconds=1e6))
-    record = run(make_cell(), timeout_s=1e5)
+    record = run(make_cell(), timeout_s=1e5, began=time.monotonic() - 1e6)
     assert record.verdict is not None
     assert record.verdict.outcome != "censored"
     assert (record.attempts, record.lost_device_seconds) == (10, 1e6)
+    assert record.device_seconds > 2e6, "the time of the set-up costs, but is not time of training"
 
 
 def test_counting_all_the_time_changes_no_bit(

@@ -87,10 +87,16 @@ def without_checksum(content: bytes) -> bytes:
     return json.dumps({name: value for name, value in json.loads(content).items() if name != "sha256"}).encode()
 
 
+RESULTS = ("record.json", "evaluation.json", "measures.json")
+
+
 @pytest.mark.parametrize(
-    ("rewrite", "reason"), [(sorted_again, "its checksum"), (without_checksum, "checksum is missing")]
+    ("name", "rewrite", "reason"),
+    [
+        *((name, sorted_again, "its checksum") for name in (*RESULTS, "sweep.json")),
+        *((name, without_checksum, "checksum is missing") for name in RESULTS),
+    ],
 )
-@pytest.mark.parametrize("name", ["record.json", "evaluation.json", "measures.json", "sweep.json"])
 def test_a_file_that_another_program_wrote_again_is_refused(
     ledger: Ledger, name: str, rewrite: Callable[[bytes], bytes], reason: str
 ) -> None:

@@ -89,6 +89,15 @@ def test_the_loss_of_its_description_hides_no_look(
     assert countable_trials(records, SeedHistory(0, description.plans))[1] == kinds
 
 
+def test_a_trial_that_was_begun_by_an_earlier_driver_and_waits_again_counts_once(tmp_path: Path) -> None:
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    finish(ledger, sweep(3), 1)
+    ledger.trial_store(f"{CELL.id}-1").write("attempts.json", b"{}")
+    ledger.write_progress(progress(pending={CELL.id: 2}))
+    (tmp_path / "sweep.json").unlink()
+    assert [plan.seeds for plan in ledger.plans(sweep(3))] == [{CELL.id: 3}]
+
+
 def test_without_the_progress_of_a_lost_sweep_its_plan_was_what_has_started(tmp_path: Path) -> None:
     ledger = Ledger(Store(str(tmp_path)), "s")
     finish(ledger, sweep(3), 2)

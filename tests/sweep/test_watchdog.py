@@ -86,6 +86,21 @@ def test_a_slow_trial_may_be_silent_for_longer(watched: Watched) -> None:
     assert len(watched.live_for(1)) == 1
 
 
+def test_a_slow_trial_that_goes_on_with_its_verdict_may_be_silent_for_longer(watched: Watched) -> None:
+    """The attempt reports no epoch, because all are in the checkpoint."""
+    watched.now += 200
+    watched.live.advance(QUIET, [{"epoch": 2}])
+    watched.live.start(TRIALS[0], QUIET, 2)
+    watched.live.locate(QUIET, "node0", 200)
+    assert watched.watchdog.limit_s(watched.live.running[QUIET]) == SILENCE_FACTOR * 200
+
+
+def test_a_trial_that_waits_for_a_place_is_not_ended(watched: Watched) -> None:
+    watched.live.end(QUIET)
+    assert watched.live_for(SILENCE_S + 5) == []
+    assert watched.ended == []
+
+
 def test_a_driver_that_was_stopped_itself_blames_nobody(watched: Watched) -> None:
     watched.live_for(30)
     watched.now += 1000 + STALL_S

@@ -103,6 +103,22 @@ def test_a_run_that_was_changed_is_written_again(
     assert sample.content(store) == before
 
 
+def test_the_epochs_of_a_crashed_trial_stay(store: str, driver: Driver, sample: type) -> None:
+    """Its record has none, and MLflow has those that were reported while it ran."""
+    trial = sample.trial(1)
+    trained = sample.record(trial)
+    crashed = sample.record(trial, "censored", trace=[], gradients=[], epochs_run=0)
+    with driver(store) as tracker:
+        tracker.start_trial(trial, 1)
+        tracker.log_epochs(trial.key, trained.trace)
+        while tracker.waiting:
+            time.sleep(0.01)
+        tracker.finish_trial(crashed)
+        assert tracker.close("FINISHED", [crashed]) == ""
+    run = sample.run(store, trial).info.run_id
+    assert len(MlflowClient(store).get_metric_history(run, "epoch")) == len(trained.trace) > 0
+
+
 def test_values_that_databases_change_are_no_difference(store: str, driver: Driver, sample: type) -> None:
     rows = [{"epoch": 1, "a/zero": -0.0, "a/none": None, "a/tiny": 5e-324, "a/third": 1 / 3, "a/huge": 1.7e308}]
     record = sample.record(sample.trial(), trace=rows, epochs_run=1, device_seconds=0.1 + 0.2)

@@ -81,6 +81,26 @@ def test_a_database_that_cannot_be_copied_is_not_upgraded(
     assert (tmp_path / "mlflow.db").read_bytes() == before
 
 
+def test_a_database_of_a_driver_that_was_killed_in_a_write_is_repaired(store: str, tmp_path: Path) -> None:
+    """Its journal is left, and only a connection that may write can roll back."""
+    database = tmp_path / "mlflow.db"
+    code = (
+        "import os, sqlite3\n"
+        f"writer = sqlite3.connect({str(database)!r}, isolation_level=None)\n"
+        "writer.execute('pragma cache_size = 1')\n"
+        "writer.execute('begin')\n"
+        "for i in range(2000):\n"
+        "    writer.execute('insert into tags values (?, ?, ?)', (str(i), 'x' * 500, 'none'))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    with sqlite3.connect(database) as connection:
+        connection.execute("pragma foreign_keys = off")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert (tmp_path / "mlflow.db-journal").exists()
+    prepare_store(store)
+    assert not (tmp_path / "mlflow.db-journal").exists()
+
+
 def test_a_database_without_tables_is_not_copied(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").touch()
     prepare_store(f"sqlite:///{tmp_path}/mlflow.db")

@@ -52,9 +52,9 @@ def _server_address(uri: str) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"--mlflow-uri {masked(uri)!r}: is malformed; {ALLOWED}") from None
-    # A password with a slash ends the host's name before its sign. Other paths may contain one, as in /user/me@host/.
-    host_part, path = unquote(parts.netloc), unquote(parts.path)
-    if "@" in host_part or (":" in host_part and "@" in path):
+    # A password with a slash ends the host's name before its sign. Escaped, other paths may have one: /user/me%40work/
+    hidden = uri if "%3a" in parts.netloc.lower() else parts.netloc
+    if "@" in uri or "@" in unquote(hidden):
         raise ValueError(
             f"--mlflow-uri {masked(uri)!r} contains a user name or password; set the environment variables "
             "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead"

@@ -111,9 +111,10 @@ def broken_plugin(bad: str = BAD, go: Path | None = None) -> str:
 
     Args:
         bad: name of the host.
-        go: file for which it waits there before it raises.
+        go: file for which it waits there before it raises; a file beside it says that it is there.
     """
-    waiting = f"            while not os.path.exists({str(go)!r}):\n                time.sleep(0.1)\n"
+    here = f"            open({f'{go}.reached'!r}, 'w').close()\n"
+    waiting = f"{here}            while not os.path.exists({str(go)!r}):\n                time.sleep(0.1)\n"
     return (
         printed_plugin()
         .replace(
@@ -159,7 +160,7 @@ def test_a_group_whose_ranks_crash_on_a_node_goes_to_another(cluster: GrowingClu
     local_sweep.common = (*TINY_DATA, "--norm", "none", "--workers", "2", "--cpus-per-worker", "0.5")
     options = ("--plugin", str(plugin), "--method", "squeezing", "--name", "bad", "--seeds", "1", "--epochs", "2")
     driver = cluster.start_driver(local_sweep, *options, program=("-c", AT_ONCE))
-    local_sweep.wait_for(lambda: " starts" in local_sweep.text or driver.poll() is not None)
+    local_sweep.wait_for(lambda: Path(f"{go}.reached").exists() or driver.poll() is not None)
     cluster.bring(good)
     local_sweep.wait_for(lambda: at_once(local_sweep) == 2 or driver.poll() is not None)
     go.touch()

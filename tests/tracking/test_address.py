@@ -14,7 +14,9 @@ def test_relative_database_becomes_absolute(tmp_path: Path, monkeypatch: pytest.
     assert absolute_uri(f"sqlite:///{tmp_path}/a b.db") == f"sqlite:///{tmp_path.resolve()}/a b.db"
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:5000", "https://mlflow.example/prefix/"])
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:5000", "https://mlflow.example/prefix/", "https://hub.example:8000/user/me%40work/proxy"]
+)
 def test_server_address_loses_only_its_trailing_slash(uri: str) -> None:
     assert absolute_uri(uri) == uri.rstrip("/")
 

@@ -73,6 +73,7 @@ def test_cis_faults_have_the_shortest_limit() -> None:
     assert time_limit_s([kind for kind, _ in cheap_schedule(FAULTS, SEED, COSTLY)]) == 3600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--faults", "2000"], ["--all-kinds", "--faults", "1000"]])
 def test_pytest_applies_the_limit(options: list[str]) -> None:
     """Asked of pytest itself, with a plug-in that prints the limits instead of running the tests."""

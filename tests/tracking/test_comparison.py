@@ -189,6 +189,7 @@ def test_a_comparison_asks_for_each_trial_twice_and_again_only_for_what_it_repai
     assert asked == ({**both, **new} if status == "FINISHED" else {})
 
 
+@pytest.mark.slow
 def test_a_comparison_that_takes_longer_than_the_deadline_is_ended(
     store: str, driver: Driver, written: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import psutil
 import ray.train
@@ -17,6 +17,10 @@ from ray.train.collective import broadcast_from_rank_zero
 
 from core.garbage import collection_paused
 from core.sweep.group_error import RankError
+
+if TYPE_CHECKING:
+    from core.config import DataOptions
+    from core.data.image_set import Dataset
 
 GROUP_TIMEOUT = timedelta(hours=12)
 """Longest time that ranks wait for each other.
@@ -88,8 +92,6 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         from core.cluster.storage_check import check_storage_here
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
-        from core.data.extra import with_extra
-        from core.data.load import load_dataset
         from core.engine.trial import run_trial
         from core.engine.trial_context import Cadence, TrialContext
         from core.storage import Fence, Store
@@ -111,9 +113,20 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
         start=read_starting_point(trial, Store(task["storage"]).with_retry_limit(patience_s)),
         began=began,
     )
-    data, folder = trial.cell.data, task["data_dir"]
     protocol = ProtocolOptions.model_validate(task["protocol"])
-    run_trial(trial, protocol, lambda: with_extra(load_dataset(data, folder), data, folder), context)
+    run_trial(trial, protocol, lambda: _images(trial.cell.data, task["data_dir"]), context)
+
+
+def _images(options: DataOptions, data_dir: str) -> Dataset:
+    """The images of the trial, with extra training images if the options name any."""
+    from core.data.load import load_dataset
+
+    dataset = load_dataset(options, data_dir)
+    if options.extra_data:
+        from core.data.extra import with_extra  # imported late, because it imports torchvision and sympy
+
+        dataset = with_extra(dataset, options, data_dir)
+    return dataset
 
 
 def _join_group(node: str) -> tuple[Any, list[str]]:

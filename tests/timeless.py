@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-BY_CHANCE = ("device_seconds", "lost_device_seconds", "attempts", "provenance", "took_part", "sha256")
+BY_CHANCE = (
+    *("device_seconds", "lost_device_seconds", "epoch_device_seconds"),
+    *("attempts", "provenance", "took_part", "sha256"),
+)
 """Fields of a record that depend on the clock, the machine or the number of attempts, and the checksum over them."""
 
 

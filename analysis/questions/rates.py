@@ -84,7 +84,7 @@ class CellRate:
     """Planned epochs that stopped trials did not run."""
     device_seconds: float
     device_seconds_saved: float
-    """Device-seconds that these epochs would have cost at each trial's own pace."""
+    """Device-seconds that these epochs would have cost at the pace of each trial's own epochs."""
 
     @property
     def censoring_bounds(self) -> tuple[float, float] | None:
@@ -202,8 +202,14 @@ def epochs_saved(record: TrialRecord) -> int:
 
 
 def device_seconds_saved(record: TrialRecord) -> float:
-    """Device-seconds that the saved epochs would have cost at the trial's own mean pace."""
-    spent = record.device_seconds - record.lost_device_seconds
+    """Device-seconds that the saved epochs would have cost at the mean pace of the trial's own epochs.
+
+    A record of an earlier version does not have the time of its epochs. The trial's whole time takes its place, with
+    the verdict, but without lost work.
+    """
+    spent = record.epoch_device_seconds
+    if spent is None:
+        spent = record.device_seconds - record.lost_device_seconds
     return spent * epochs_saved(record) / record.epochs_run if record.epochs_run else 0.0
 
 

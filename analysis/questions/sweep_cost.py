@@ -19,7 +19,7 @@ class SweepCost:
     """Planned epochs that stopped trials did not run."""
     device_seconds: float
     device_seconds_saved: float
-    """Device-seconds that these epochs would have cost at each trial's own mean pace."""
+    """Device-seconds that these epochs would have cost at the mean pace of each trial's own epochs."""
     restarts: int
     """How often trials were started again."""
     device_seconds_lost: float

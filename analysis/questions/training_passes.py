@@ -22,7 +22,7 @@ class CellPasses:
     """Gradient passes of all epochs that were run, without validation and verdicts."""
     epochs_run: int
     device_seconds: float
-    """Device-seconds of all trials, with validation and verdicts."""
+    """Device-seconds of all trials, with set-up, validation and verdicts."""
 
     @property
     def seconds_per_epoch(self) -> float | None:

@@ -107,6 +107,7 @@ class RecordFile:
             gradients=state.gradients,
             device_seconds=state.device_seconds,
             lost_device_seconds=state.lost_device_seconds,
+            epoch_device_seconds=state.epoch_seconds * self.context.devices,
             attempts=state.attempts,
             checkpoints={f"{name}.pt": self._write_weights(name, *kept) for name, kept in weights.items()},
             feasibility=feasibility(dataset.train, dataset.test, trial.cell.attack.epsilon),

@@ -206,8 +206,7 @@ class TrialRun:
                 return f"diverged: {name} of epoch {self.state.epoch} is not finite"
         limit = self.context.timeout_s
         # Set-up, waiting for a store and lost work are not the trial's own time.
-        spent = sum((row["time/train_s"] or 0) + (row["time/eval_s"] or 0) for row in self.state.rows)
-        if self.ranks.from_leader(limit is not None and spent > limit):
+        if self.ranks.from_leader(limit is not None and self.state.epoch_seconds > limit):
             return f"timeout: {limit:g} s passed in epoch {self.state.epoch}"
         return None
 

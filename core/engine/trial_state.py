@@ -45,6 +45,11 @@ class TrialState:
     attempts: int = 0
     took_part: list[dict[str, str]] = field(default_factory=list)
 
+    @property
+    def epoch_seconds(self) -> float:
+        """Seconds in which the epochs were trained and validated, on each device."""
+        return sum((row["time/train_s"] or 0) + (row["time/eval_s"] or 0) for row in self.rows)
+
 
 class Contents(NamedTuple):
     """The head of a checkpoint, which is read before the rest of it is used.

@@ -158,6 +158,11 @@ class TrialRecord(_Plain):
     """The part of ``device_seconds`` whose work no checkpoint contained when an attempt ended.
 
     It is all of them in the record of a trial that crashed, until a later run continues the trial."""
+    epoch_device_seconds: float | None = None
+    """The part of ``device_seconds`` in which the epochs of ``trace`` were trained and validated.
+
+    Set-up, the verdict, waiting and lost work are not in it. None in records of earlier versions, and of trials whose
+    workers died."""
     attempts: int = 1
     """How often the trial was started; 0 for a waiting trial (see `SweepProgress.open_trials`)."""
     checkpoints: dict[str, str] = Field(default_factory=dict)

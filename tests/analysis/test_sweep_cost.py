@@ -24,6 +24,16 @@ def test_used_and_saved_are_added_up_by_hand(record: Callable) -> None:
     assert sweep_cost([]).saved_share == 0
 
 
+def test_saved_epochs_cost_neither_set_up_nor_verdict_nor_lost_work(record: Callable) -> None:
+    spent = {"device_seconds": 400.0, "lost_device_seconds": 80.0, "attempts": 2}
+    own_pace = record(
+        0, "unstable", epochs_run=4, fields={"stopped_early": True, "epoch_device_seconds": 200.0, **spent}
+    )
+    assert sweep_cost([own_pace]).device_seconds_saved == 6 * 200 / 4
+    earlier_version = record(0, "unstable", epochs_run=4, fields={"stopped_early": True, **spent})
+    assert sweep_cost([earlier_version]).device_seconds_saved == 6 * (400 - 80) / 4
+
+
 def test_a_negative_price_is_refused() -> None:
     with pytest.raises(ValueError, match="price_per_device_hour -1 must be at least 0"):
         sweep_cost([], -1)

@@ -91,6 +91,8 @@ def test_lost_time_is_no_reason_to_end_a_trial(make_cell: Callable[..., Cell], r
     assert record.verdict.outcome != "censored"
     assert (record.attempts, record.lost_device_seconds) == (10, 1e6)
     assert record.device_seconds > 2e6, "the time of the set-up costs, but is not time of training"
+    epochs = sum(row[name] or 0 for row in record.trace for name in ("time/train_s", "time/eval_s"))
+    assert record.epoch_device_seconds == pytest.approx(epochs)
 
 
 def test_counting_all_the_time_changes_no_bit(

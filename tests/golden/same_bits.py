@@ -58,7 +58,7 @@ SWEEPS: dict[str, tuple[str, ...]] = {
 }
 TIMES = ("time/train_s", "time/eval_s")
 LEFT_OUT = (
-    *("device_seconds", "lost_device_seconds", "provenance", "took_part", "sha256"),
+    *("device_seconds", "lost_device_seconds", "epoch_device_seconds", "provenance", "took_part", "sha256"),
     *("feasibility", "schema_version", "run_id", "sweep"),
 )
 

@@ -47,8 +47,8 @@ def cost_sections(context: ReportContext) -> list[Section]:
     if not any(cell.running or cell.waiting for cell in context.cells):
         rows += _allocation(context.records, total.device_seconds)
     caption = (
-        "Lost time: of attempts that ended before a checkpoint contained their work. Saved epochs are valued at each "
-        "trial's own pace. Share: lost time over the spent time, or saved time over the time without this saving."
+        "Lost time: of attempts that ended before a checkpoint contained their work. Saved epochs are valued at the "
+        "pace of each trial's own epochs, without set-up and verdict. Share: lost time over the spent time, or saved time over the time without this saving."
     )
     table = TextTable(("", "trials", "epochs", "device time", "share"), rows, 1, caption if len(rows) > 1 else "")
     text = _certainty(context)
@@ -77,7 +77,7 @@ def _passes(context: ReportContext) -> TextTable:
                 NOTHING if pace is None else f"{pace:.3g}",
             ]
         )
-    caption = f"{PASSES} The measured device time has validation and verdicts, too."
+    caption = f"{PASSES} The measured device time has set-up, validation and verdicts, too."
     return TextTable(header, rows, 1, caption)
 
 

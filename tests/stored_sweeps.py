@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
-from core.records import Outcome, TrialRecord, Verdict
+from core.records import Outcome, SweepProgress, TrialRecord, Verdict
 
 PROTOCOL = ProtocolOptions(fosc_threshold=2.5, stop=False)
+
+
+def interrupted(**fields: Any) -> SweepProgress:
+    """The progress of a sweep named ``s`` whose driver was interrupted before its first trial had ended."""
+    unstarted = {"first_seed": 0, "started_at": 0, "written_at": 0, "done": 0, "censored": 0, "device_seconds": 0}
+    whose = {"sweep": "s", "state": "interrupted", "host": "h", "pid": 1, "period_s": 15}
+    return SweepProgress(**{**whose, **unstarted, **fields})
 
 
 @pytest.fixture

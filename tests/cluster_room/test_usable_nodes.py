@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from core.cluster import living_nodes, quarantine, unusable_nodes
-from core.cluster.capacity import capacity, fitting_trials
+from core.cluster import join, living_nodes, quarantine, unusable_nodes
+from core.cluster.capacity import GROUP_BYTES, HEAD, capacity, fitting_trials
 from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.quarantine import Quarantine
 from core.cluster.unusable_nodes import keep_trials_off, release_departed, require_usable_nodes
 from core.config import RunOptions
+from core.storage import Store
 
 RUN = RunOptions(gpus_per_worker=0)
 
@@ -62,6 +64,27 @@ def test_an_unusable_node_is_no_capacity(cluster: Cluster) -> None:
     with pytest.raises(ValueError, match=r"--workers 5 .* can never run: the cluster has 4 CPUs"):
         fitting_trials(RUN, 5)
     assert cluster.reserved == ["four"]
+
+
+def test_a_new_connection_takes_every_node_for_usable(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes of an earlier connection of the process may have been repaired, or belong to another cluster."""
+    keep_trials_off(["four"])
+    monkeypatch.setattr(join, "connect", lambda address: True)
+    monkeypatch.setattr(join, "check_storage_on_nodes", lambda store: {})
+    join.join_cluster("local", Store("/no/folder"), Console(quiet=True))
+    assert capacity(RUN, 1).now == 8
+    release_departed(())
+    assert cluster.reserved == ["four"], "the reservation belongs to the earlier connection"
+
+
+def test_a_head_node_in_quarantine_still_has_memory_for_the_controllers_of_groups(cluster: Cluster) -> None:
+    cluster.nodes["one"] |= {HEAD: 1.0, "memory": 3 * GROUP_BYTES / 0.7, "object_store_memory": 0.0}
+    controllers = capacity(RUN, 2).by_head
+    assert controllers is not None
+    assert controllers > 0
+    assert capacity(RUN, 2, without=["one"]).by_head == controllers
+    keep_trials_off(["one"])
+    assert capacity(RUN, 2).by_head == 0
 
 
 def test_gpus_of_an_unusable_node_are_no_gpus(cluster: Cluster) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from core.config import Cell
+from core.config import Cell, ProtocolOptions, Trial
 from core.data.image_set import Dataset
+from core.engine.attempts import AttemptFile, Attempts
 from core.engine.device import BrokenDeviceError, open_device, peak_memory
 from core.engine.filenames import RESUME
+from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
-from core.records import TrialRecord
+from core.engine.trial import run_trial
+from core.engine.trial_context import TrialContext
+from core.records import TrialRecord, read_record
+from core.storage import Store
 
 
 def test_a_cpu_is_opened_whole_and_has_no_memory_entry() -> None:
@@ -55,6 +62,33 @@ def test_out_of_memory_is_censored_once_and_the_checkpoint_stays(
     assert (tmp_path / "trial" / RESUME).exists()
     monkeypatch.setattr(Trainer, "run_epoch", train)
     assert comparable(run(make_cell())) == comparable(whole)
+
+
+@dataclass(frozen=True)
+class SecondRank(Ranks):
+    """The second of two ranks, whose leading rank has found no finished record and has the same images."""
+
+    rank: int = 1
+    workers: int = 2
+
+    def from_leader(self, value: Any) -> Any:
+        return value
+
+
+def test_a_rank_that_runs_out_of_memory_counts_the_attempts_that_only_the_leading_rank_knows(
+    make_cell: Callable[..., Cell], tmp_path: Path
+) -> None:
+    trial, store = Trial(cell=make_cell(workers=2), seed=1), Store(str(tmp_path))
+    AttemptFile(store, trial.key).write(Attempts(number=3, device_seconds=500.0))
+
+    def load() -> Dataset:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    context = TrialContext("sweep", store, SecondRank(), lambda *_: None, "")
+    with pytest.raises(torch.OutOfMemoryError):
+        run_trial(trial, ProtocolOptions(), load, context)
+    record = read_record(store.read("record.json") or b"")
+    assert (record.attempts, record.device_seconds, record.lost_device_seconds) == (3, 500.0, 500.0)
 
 
 def test_a_trial_on_a_part_of_a_device_costs_this_part(

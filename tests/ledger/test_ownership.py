@@ -15,9 +15,10 @@ from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.ledger.additions import write_evaluations, write_measures
 from core.ledger.description import SweepDescription, read_description
 from core.ledger.ledger import DamagedRecordError, Ledger
-from core.records import Evidence, Measured, Measurement, SweepProgress, TrialRecord, read_record
+from core.records import Evidence, Measured, Measurement, TrialRecord, read_record
 from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store
+from tests.stored_sweeps import interrupted
 
 Change = Callable[[TrialRecord], TrialRecord]
 
@@ -148,6 +149,16 @@ def test_a_record_of_an_earlier_version_has_no_checksum_and_is_read(ledger: Ledg
     before = read_record(file.read_bytes())
     file.write_bytes(unsealed(before))
     assert list(Ledger(ledger.store, "first").records().values()) == [before]
+
+
+def test_a_description_with_plans_and_without_a_checksum_is_read(ledger: Ledger) -> None:
+    """Versions between 0.1.0 and the first checksums wrote such files."""
+    file = Path(ledger.store.root) / "sweep.json"
+    written = json.loads(file.read_bytes())
+    assert written.pop("sha256")
+    assert written["plans"]
+    file.write_text(json.dumps(written, indent=1))
+    assert len(Ledger(ledger.store, "first").records()) == 1
 
 
 def test_a_sweep_without_its_description_is_guarded_by_its_records(
@@ -285,20 +296,7 @@ def test_the_description_of_another_sweep_is_named_and_no_record_is_blamed(
 
 
 def test_the_progress_of_another_sweep_is_named(ledger: Ledger) -> None:
-    progress = SweepProgress(
-        sweep="second",
-        state="running",
-        host="h",
-        pid=1,
-        first_seed=0,
-        started_at=0,
-        written_at=0,
-        period_s=15,
-        done=0,
-        censored=0,
-        device_seconds=0,
-    )
-    ledger.write_progress(progress)
+    ledger.write_progress(interrupted(sweep="second"))
     with pytest.raises(ValueError, match=r"progress\.json belongs to sweep second; delete this file"):
         ledger.progress()
 

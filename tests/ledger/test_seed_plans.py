@@ -12,9 +12,10 @@ from core.allocation import AllocationGoal, SeedHistory, SweepPlan
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep
 from core.ledger.description import read_description
 from core.ledger.ledger import Ledger
-from core.records import SweepProgress, TrialRecord, Verdict
+from core.records import TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
+from tests.stored_sweeps import interrupted
 
 CELL = Cell.from_flat({"epochs": 2})
 ONE, TWO = {"init": 7}, {"init": 8}
@@ -81,7 +82,7 @@ def test_the_loss_of_its_description_hides_no_look(
     """Moving ``sweep.json`` away is the remedy for a damaged one. The trials that wait are known from the progress."""
     ledger = Ledger(Store(str(tmp_path)), "s")
     records = finish(ledger, first, trials)
-    ledger.write_progress(progress(pending={CELL.id: first.trials - trials}))
+    ledger.write_progress(interrupted(pending={CELL.id: first.trials - trials}))
     (tmp_path / "sweep.json").unlink()
     ledger.enter(then)
     description = read_description(ledger.store)
@@ -93,7 +94,7 @@ def test_a_trial_that_was_begun_by_an_earlier_driver_and_waits_again_counts_once
     ledger = Ledger(Store(str(tmp_path)), "s")
     finish(ledger, sweep(3), 1)
     ledger.trial_store(f"{CELL.id}-1").write("attempts.json", b"{}")
-    ledger.write_progress(progress(pending={CELL.id: 2}))
+    ledger.write_progress(interrupted(pending={CELL.id: 2}))
     (tmp_path / "sweep.json").unlink()
     assert [plan.seeds for plan in ledger.plans(sweep(3))] == [{CELL.id: 3}]
 
@@ -115,23 +116,6 @@ def test_an_adaptive_sweep_that_lost_its_description_has_an_unknown_goal(
     ledger.trial_store(record.key).write("record.json", adaptive.to_json())
     (tmp_path / "sweep.json").unlink()
     assert ledger.plans(sweep(1), goal) == [SweepPlan(adaptive=True), SweepPlan.of({CELL.id: 1}, goal)]
-
-
-def progress(**fields: Any) -> SweepProgress:
-    return SweepProgress(
-        sweep="s",
-        state="interrupted",
-        host="h",
-        pid=1,
-        first_seed=0,
-        started_at=0,
-        written_at=0,
-        period_s=15,
-        done=0,
-        censored=0,
-        device_seconds=0,
-        **fields,
-    )
 
 
 def test_an_adaptive_sweep_with_a_later_first_seed_has_changed(tmp_path: Path) -> None:

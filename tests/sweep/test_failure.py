@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.train import PreemptionError
 
 from core.sweep.failure import Failure, last_failure
 from core.sweep.group_error import GroupError, RankError
@@ -128,6 +129,14 @@ def test_a_rank_that_died_is_to_blame_and_not_those_that_lost_their_connection_t
 @pytest.mark.parametrize("text", [HEALTH + DIED.format(line=LOST), HEALTH + UNAVAILABLE, WITHDRAWN])
 def test_a_group_that_lost_a_node_or_was_withdrawn_has_lost_its_node(text: str, tmp_path: Path) -> None:
     assert of_group({0: Exception(text)}, tmp_path).lost_node
+
+
+def test_a_group_whose_node_is_about_to_go_has_lost_its_node(tmp_path: Path) -> None:
+    announced: Any = SimpleNamespace(preempted_ranks=[1])
+    failure = of_group({0: PreemptionError(announced)}, tmp_path)
+    assert failure.lost_node
+    assert not failure.killed
+    assert (failure.nodes, failure.actors) == ([], [])
 
 
 def test_the_process_of_a_trial_without_a_group_is_the_one_that_ray_names_first() -> None:

@@ -48,7 +48,8 @@ def cost_sections(context: ReportContext) -> list[Section]:
         rows += _allocation(context.records, total.device_seconds)
     caption = (
         "Lost time: of attempts that ended before a checkpoint contained their work. Saved epochs are valued at the "
-        "pace of each trial's own epochs, without set-up and verdict. Share: lost time over the spent time, or saved time over the time without this saving."
+        "pace of each trial's own epochs, without set-up and verdict. Share: lost time over the spent time, or saved "
+        "time over the time without this saving."
     )
     table = TextTable(("", "trials", "epochs", "device time", "share"), rows, 1, caption if len(rows) > 1 else "")
     text = _certainty(context)

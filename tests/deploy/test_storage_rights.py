@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from core.engine.trial import run_trial
 from core.engine.trial_context import Cadence, TrialContext
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
-from core.storage import Store, s3
+from core.storage import Store, StoreError, s3
 from core.sweep.trial_plan import fixed_trials
 from core.verdict import censor
 from tests import tiny
@@ -33,13 +34,18 @@ Act = Callable[[str], None]
 
 @pytest.fixture(scope="module")
 def bucket(stack: dict[str, Any], object_store: ObjectStore) -> str:
-    """A bucket whose policy gives each role the statements of its policies in the stack."""
+    """A bucket whose policy gives each role the statements of its policies in the stack.
+
+    Ceph does not know the condition ``s3:if-none-match``. `keep_records` takes the place of the statements with it.
+    """
     bucket = object_store.make_bucket()
     statements = []
     for role, names in POLICIES.items():
         object_store.add_user(f"{bucket}-{role}", f"{bucket}-{role}", f"{role}-secret")
         for name in names:
             for statement in stack[name]["Properties"]["PolicyDocument"]["Statement"]:
+                if "Condition" in statement:
+                    continue
                 wanted = statement["Resource"]
                 wanted = [wanted] if isinstance(wanted, str) else wanted
                 names_here = [resource.replace("${Bucket.Arn}", f"arn:aws:s3:::{bucket}") for resource in wanted]
@@ -57,21 +63,39 @@ def bucket(stack: dict[str, Any], object_store: ObjectStore) -> str:
     return bucket
 
 
+def keep_records(params: dict[str, Any], **_: Any) -> None:
+    """Refuse a request that may replace a record, as AWS does by the statements ``ReplaceNoRecord``."""
+    if params["Key"].endswith("/record.json") and params.get("IfNoneMatch") != "*":
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "ReplaceNoRecord"}}, "PutObject")
+
+
 @pytest.fixture
 def act(bucket: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Iterator[Act]:
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
+    connect = s3._client
+
+    @lru_cache
+    def with_rule(*where: Any) -> Any:
+        client = connect(*where)
+        client.meta.events.register("provide-client-params.s3.PutObject", keep_records)
+        return client
+
+    monkeypatch.setattr(s3, "_client", with_rule)
 
     def act(role: str) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", f"{bucket}-{role}")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", f"{role}-secret")
-        s3._client.cache_clear()
+        connect.cache_clear()
+        with_rule.cache_clear()
 
     yield act
-    s3._client.cache_clear()
+    connect.cache_clear()
 
 
-def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act: Act) -> None:
+def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
+    bucket: str, act: Act, object_store: ObjectStore
+) -> None:
     cell = Cell.from_flat(tiny.CELL)
     protocol = ProtocolOptions(**tiny.VERDICT)
     sweep = Sweep(name="s", preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
@@ -98,7 +122,11 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act
         assert ledger.records() == {trial.key: stored}
         crashed = record.model_copy(update={"verdict": censor("crashed: test")})
         assert ledger.write(crashed) == ledger.record(trial.key) == stored
-        ledger.trial_store(trial.key).write(RECORD.rpartition("/")[2], crashed.to_json())
+        with pytest.raises(StoreError, match="AccessDenied"):
+            ledger.trial_store(trial.key).write("record.json", crashed.to_json())
+        object_store.client().put_object(
+            Bucket=bucket, Key=f"results/s/trials/{trial.key}/record.json", Body=crashed.to_json()
+        )
         ledger.reopen(trial.key)
         assert not ledger.records()
 
@@ -112,6 +140,8 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(bucket: str, act
         ("worker", ("write", "results/s/sweep.json")),
         ("worker", ("write", "results/s/driver/00000001.json")),
         ("worker", ("write", "results/s/plugins/p.py")),
+        ("worker", ("write", f"results/s/trials/{KEY}/evaluation.json")),
+        ("worker", ("write", f"results/s/trials/{KEY}/measures.json")),
         ("worker", ("write", "data/cifar-10-batches-py/data_batch_1")),
         ("worker", ("read", "mlflow/1/run/artifacts/record.json")),
         ("worker", ("write", "mlflow/1/run/artifacts/record.json")),
@@ -143,6 +173,14 @@ def test_what_a_role_does_not_need_is_refused(
     with pytest.raises(ClientError, match="AccessDenied"):
         requests[action]()
     assert owner.get_object(Bucket=bucket, Key=key)["Body"].read() == b"kept"
+
+
+@pytest.mark.parametrize("role", ["WorkerStorage", "DriverStorage"])
+def test_on_aws_a_record_is_created_and_never_replaced(role: str, stack: dict[str, Any]) -> None:
+    (rule,) = [s for s in stack[role]["Properties"]["PolicyDocument"]["Statement"] if "Condition" in s]
+    assert (rule["Effect"], rule["Action"]) == ("Deny", "s3:PutObject")
+    assert rule["Resource"] == "${Bucket.Arn}/results/*/trials/*/record.json"
+    assert rule["Condition"] == {"Null": {"s3:if-none-match": "true"}}
 
 
 def test_a_record_that_was_overwritten_can_be_restored(bucket: str, object_store: ObjectStore) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from core.storage.errors import CorruptFileError, StoreError
 from core.storage.files import Files
 from core.storage.folder import Folder
 from core.storage.guarded_files import GuardedFiles
-from core.storage.process_identity import this_machine
 from core.storage.s3 import Bucket
 
 DIGEST_BYTES = 32
+PROBE = "probe"
+"""Name of the file that `Store.probe` writes and deletes."""
 
 
 class Store:
@@ -120,12 +120,13 @@ class Store:
     def probe(self) -> None:
         """Check the store: write, read and delete a file. No file and no folder is left behind.
 
+        All processes use one name, so that the file of a process that was killed meanwhile is deleted by the next one.
+
         Raises:
             ValueError: one of these operations failed.
         """
-        name = f"probe-{this_machine()}-{os.getpid()}"
         try:
-            self._files.probe(self._at(name))
+            self._files.probe(self._at(PROBE))
         except StoreError as error:
             raise type(error)(f"--storage {error}") from error
 

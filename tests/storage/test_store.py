@@ -100,6 +100,22 @@ def test_a_probe_leaves_nothing(store: Store) -> None:
     assert store.folders() == store.names() == []
 
 
+def test_a_probe_removes_what_a_driver_left_that_was_killed_in_its_probe(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(os, "getpid", lambda: 1)
+        killed.setattr(type(store._files), "delete", die)
+        with pytest.raises(KeyboardInterrupt):
+            store.probe()
+    assert len(store.names()) == 1
+    store.probe()
+    assert store.names() == []
+
+
 @pytest.mark.parametrize("name", ["../up", "a/../../b", "", "/etc/passwd", "a//b", ".", "a\\b", "a\0b"])
 def test_no_name_leads_out_of_a_store(store: Store, name: str) -> None:
     for use in (store.read, store.child, store.delete, lambda n: store.write(n, b""), lambda n: store.create(n, b"")):

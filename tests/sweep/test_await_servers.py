@@ -117,7 +117,7 @@ def test_servers_that_come_back_are_used(
         threading.Thread(target=come_back, daemon=True).start()
         await_servers(f"s3://{bucket}/results?endpoint={endpoint}", "mine", uri, 300, console)
         first, second = printed(console)
-        assert first.startswith(f"--storage s3://{bucket}/results/mine/probe-")
+        assert first.startswith(f"--storage s3://{bucket}/results/mine/probe:")
         assert second.startswith(f"--mlflow-uri {uri}: no MLflow server answers")
         with pytest.raises(ValueError, match="there is no bucket missing-one"):
             await_servers("s3://missing-one/results", "mine", uri, 300, console)

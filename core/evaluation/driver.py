@@ -88,7 +88,7 @@ def evaluate_sweep(
             f"--which {' '.join(options.which)}: no finished, uncensored trial of sweep {name} has such a checkpoint"
         )
     left = Counter(target.trial for target in targets)
-    ledger.store.probe()
+    ledger.store.probe(lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
     with driver_lock(ledger.store, name):
         tracker = open_tracker(mlflow_uri, ledger, protocol, names, records.values())
 

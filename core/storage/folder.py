@@ -96,8 +96,12 @@ class Folder:
         content = self.read(path)
         return None if content is None else hashlib.md5(content, usedforsecurity=False).hexdigest()
 
-    def probe(self, path: str) -> None:
-        """Write, read and delete a file, and remove the folders that were created for it."""
+    def probe(self, path: str) -> bool:
+        """Write, read and delete a file, and remove the folders that were created for it.
+
+        Returns:
+            True, because `create` never replaces a file.
+        """
         file = Path(self.at(path))
         new = [folder for folder in file.parents if not folder.exists()]
         try:
@@ -110,6 +114,7 @@ class Folder:
                     folder.rmdir()
                 except OSError:
                     break
+        return True
 
 
 @contextmanager

@@ -64,9 +64,9 @@ class GuardedFiles:
     def md5(self, path: str) -> str | None:
         return self.files.md5(path)
 
-    def probe(self, path: str) -> None:
+    def probe(self, path: str) -> bool:
         self.check()
-        self.files.probe(path)
+        return self.files.probe(path)
 
     def _change(self, change: Callable[[Files], Answer]) -> Answer:
         files = self.files.with_retry_limit(min(self.patience_s, ATTEMPT_S))

@@ -134,13 +134,20 @@ class Bucket:
 
         return self._call_or("404", None, "read", path, head)
 
-    def probe(self, path: str) -> None:
-        """Write, read, list and delete an object, with requests that are repeated for at most `PROBE_S` seconds."""
+    def probe(self, path: str) -> bool:
+        """Write, read, list and delete an object, with requests that are repeated for at most `PROBE_S` seconds.
+
+        Returns:
+            False if the server replaces an object that should only be created.
+        """
         bucket = self.with_retry_limit(PROBE_S)
         bucket.write(path, b"unmask")
         bucket.read(path)
         bucket.list("")
+        # Another driver's probe may delete the object once, but hardly twice.
+        creates = not all(bucket.create(path, content) for content in (b"first", b"second"))
         bucket.delete(path)
+        return creates
 
     def _put(self, path: str, content: bytes, **condition: str) -> None:
         md5 = hashlib.md5(content, usedforsecurity=False)

@@ -16,6 +16,10 @@ from core.storage.s3 import Bucket
 DIGEST_BYTES = 32
 PROBE = "probe"
 """Name of the file that `Store.probe` writes and deletes."""
+NOT_EXCLUSIVE = (
+    "the server replaces objects although a request asks it not to (If-None-Match; Ceph 16 does so in buckets that "
+    "keep versions). Two drivers of a sweep that start at the same moment could both write for up to 15 s"
+)
 
 
 class Store:
@@ -117,16 +121,20 @@ class Store:
         """MD5 of ``name`` as the store reports it; empty if the store reports none; None if ``name`` does not exist."""
         return self._files.md5(self._at(name))
 
-    def probe(self) -> None:
+    def probe(self, say: Callable[[str], None] = lambda _: None) -> None:
         """Check the store: write, read and delete a file. No file and no folder is left behind.
 
         All processes use one name, so that the file of a process that was killed meanwhile is deleted by the next one.
+
+        Args:
+            say: called with a line of text if the server does not create objects exclusively.
 
         Raises:
             ValueError: one of these operations failed.
         """
         try:
-            self._files.probe(self._at(PROBE))
+            if not self._files.probe(self._at(PROBE)):
+                say(f"Note: --storage {self.root}: {NOT_EXCLUSIVE}")
         except StoreError as error:
             raise type(error)(f"--storage {error}") from error
 

@@ -85,7 +85,7 @@ def run_sweep(
             steps.advance()
     patience_s = 60 * float(run.wait_for_servers)
     store = Store(output.storage).child(sweep.name).with_retry_limit(patience_s)
-    store.probe()
+    store.probe(lambda line: output.console.print(line, highlight=False, soft_wrap=True, markup=False))
     names = TrialNames(entry.cell.flat() for entry in sweep.entries)
     with driver_lock(store, sweep.name, patience_s) as lease, scratch_folder() as scratch:
         ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from core.checkpoints.checkpoint import locate
 from core.config.default_paths import storage_root
@@ -87,6 +88,24 @@ def test_a_missing_bucket_and_missing_rights_are_told_apart(bucket: str, object_
                 store.probe()
         allow("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
         store.probe()
+
+
+@pytest.mark.parametrize("versions", ["Suspended", "Enabled"])
+def test_a_server_that_replaces_what_should_only_be_created_is_named(
+    versions: str, bucket: str, object_store: ObjectStore
+) -> None:
+    client = object_store.client()
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": versions})
+    client.put_object(Bucket=bucket, Key="there", Body=b"first")
+    try:
+        client.put_object(Bucket=bucket, Key="there", Body=b"second", IfNoneMatch="*")
+        replaces = True
+    except ClientError:
+        replaces = False
+    said: list[str] = []
+    Store(f"s3://{bucket}/results").probe(said.append)
+    assert [line.startswith(f"Note: --storage s3://{bucket}/results") for line in said] == [True] * replaces
+    assert not replaces or versions == "Enabled"
 
 
 def test_a_wrong_clock_is_named(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,3 @@ def test_allocation_and_planning_need_neither_ray_nor_torch():
     code += "print({'ray', 'torch', 'mlflow'} & sys.modules.keys())"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
-
-
-def test_core_allocation_does_not_import_analysis():
-    code = "import sys, core.sweep.allocating_searcher\n"
-    code += "print([name for name in sys.modules if name.startswith('analysis')])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"

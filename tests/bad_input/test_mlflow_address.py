@@ -161,6 +161,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @cases(10)
 @given(data=st.data())
 def test_a_damaged_database(data: st.DataObject, database: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

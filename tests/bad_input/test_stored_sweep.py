@@ -141,6 +141,7 @@ def test_one_record(data: st.DataObject, trial: int, stored: Stored) -> None:
         file.write_bytes(whole)
 
 
+@pytest.mark.slow
 @cases(200)
 @given(data=st.data())
 def test_evaluations(data: st.DataObject, stored: Stored) -> None:

@@ -208,6 +208,7 @@ class Live:
         self.ledger.write_progress(self.live.progress())
 
 
+@pytest.mark.slow
 def test_a_running_sweep_is_reported_while_its_driver_writes(tracked: Tracked, capsys: Capture) -> None:
     live = Live(tracked)
     with open_tracker(tracked.uri, live.ledger, PROTOCOL, NAMES, [live.done], training=True) as driver:
@@ -344,6 +345,7 @@ def test_a_healed_sweep_finds_the_one_it_heals(healed: Tracked, capsys: Capture)
     assert "As Figure 6. With and without healing, seed=1: at the end unstable without, healed with" in page
 
 
+@pytest.mark.slow
 def test_without_the_earlier_sweep_a_sentence_says_so(healed: Tracked, tmp_path: Path, capsys: Capture) -> None:
     alone = tmp_path / "out"
     shutil.copytree(Path(healed.storage) / "again", alone / "again")

@@ -119,6 +119,7 @@ def test_what_a_driver_wrote_is_written_again_after_mlflow_is_deleted(tmp_path: 
     assert len([line for line in tags["mlflow.note.content"].splitlines() if line.startswith(("| 1 ", "| 6 "))]) == 2
 
 
+@pytest.mark.slow
 def test_a_second_time_changes_nothing(stored: Stored, capsys: Capture) -> None:
     before = stored.tables()
     stored.sync()

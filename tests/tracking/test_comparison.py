@@ -146,6 +146,7 @@ def test_what_cannot_be_written_again_is_said_in_one_sentence(
         assert "its run has another parameter seed" in tracker.close("FINISHED", written)
 
 
+@pytest.mark.slow
 def test_runs_of_other_programs_break_nothing(store: str, driver: Driver, sample: type, written: list[Any]) -> None:
     """Runs without params, without a key and without a role."""
     client = MlflowClient(store)

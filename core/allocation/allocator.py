@@ -24,7 +24,7 @@ FINISHED: Literal[Signal.FINISHED] = Signal.FINISHED
 _Rank = tuple[int, float, int]
 
 
-WORTH_STARTING = 0.7
+MIN_CHANCE_NEEDED = 0.7
 """Least chance that a cell needs a seed, given its pending trials, at which the seed is started.
 
 With eight trials at a time on the grid of Table 2, no trial is lost at 0.7, and the sweep takes 2 % longer than with
@@ -36,7 +36,7 @@ class SeedAllocator:
 
     Seeds that were requeued or lost come first. Then every cell gets `min_seeds` seeds. Then the next seed goes to the
     cell with the highest `Certainty.priority`, in which pending trials count as if they had finished at their cell's
-    rate so far. A cell that pending trials are likely to end waits for them (`WORTH_STARTING`).
+    rate so far. A cell that pending trials are likely to end waits for them (`MIN_CHANCE_NEEDED`).
 
     **Why the intervals are valid.** A stopped unstable trial ends before a stable one that started at the same time.
     The results that are known at some moment therefore contain too many unstable trials, and an interval for k/n on
@@ -146,7 +146,7 @@ class SeedAllocator:
             return 0, 0.0, cell.issued
         if cell.issued < self.certainty.goal.min_seeds:
             return 1, cell.issued, 0
-        if cell.chance_needed(self.certainty.reached) < WORTH_STARTING:
+        if cell.chance_needed(self.certainty.reached) < MIN_CHANCE_NEEDED:
             return None
         return 2, -self.certainty.priority(*cell.completed()), cell.issued
 

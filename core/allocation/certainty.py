@@ -13,7 +13,7 @@ IntervalOf = Callable[[int, int], tuple[float, float]]
 """(unstable, finished) -> (low, high). Intervals must cover simultaneously, because the allocator looks at each result.
 """
 
-FARTHEST_PROJECTION = 4096
+MAX_FURTHER_TRIALS = 4096
 """Number of further trials above which the number of trials to a decision counts as infinite."""
 
 
@@ -76,7 +76,7 @@ class Certainty:
         enough = 1
         while not decided_after(enough):
             enough *= 2
-            if enough > FARTHEST_PROJECTION:
+            if enough > MAX_FURTHER_TRIALS:
                 return inf
         too_few = enough // 2
         while enough - too_few > 1:

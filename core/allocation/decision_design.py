@@ -10,20 +10,20 @@ import numpy as np
 
 from core.allocation.lattice import Stops
 
-ERROR = 0.05
+WRONG_DECISION = 0.05
 """Probability of a wrong decision at either edge of the zone. It is smaller outside, and not bounded inside."""
-ODDS = 7 / 3
+ZONE_ODDS = 7 / 3
 """Default zone: odds by this factor below and above the asked rate, which is 0.3 to 0.7 for 0.5."""
-OPEN_SHARE = 1e-3
+UNDECIDED_AT_END = 1e-3
 """Probability, at the worst rate, that a path is still open at the largest number of trials, which decides it."""
-EARLY = 30
+LAST_MOVED_BOUND = 30
 """Numbers of trials up to which the bounds are moved inwards."""
 
 
 def default_zone(rate: float) -> tuple[float, float]:
     """The zone of indifference around a rate."""
     odds = rate / (1 - rate)
-    low, high = odds / ODDS, odds * ODDS
+    low, high = odds / ZONE_ODDS, odds * ZONE_ODDS
     return low / (1 + low), high / (1 + high)
 
 
@@ -31,13 +31,14 @@ def decision_stops(low: float, high: float) -> tuple[Stops, int, float]:
     """The counts at which to decide, the largest number of trials, and the rate that separates both answers.
 
     It starts from Wald's (1945) sequential probability ratio test of `high` against `low`, whose error is at most
-    `ERROR` by Ville's inequality, and smaller because paths overshoot its bounds. The unused error is spent early: for
-    n = 1, 2, ..., each bound is moved inwards as long as both errors, computed exactly, remain at most `ERROR`.
+    `WRONG_DECISION` by Ville's inequality, and smaller because paths overshoot its bounds. The unused error is spent
+    early: for n = 1, 2, ..., each bound is moved inwards as long as both errors, computed exactly, remain at most
+    `WRONG_DECISION`.
     """
     up, down = log(high / low), log((1 - high) / (1 - low))
     neutral = -down / (up - down)
     bounds = _wald(up, down, neutral)
-    for n in range(1, min(EARLY, len(bounds.above) - 1)):
+    for n in range(1, min(LAST_MOVED_BOUND, len(bounds.above) - 1)):
         _move(bounds.above, n, -1, neutral, lambda: bounds.error(low, above=True))
         _move(bounds.below, n, 1, neutral, lambda: bounds.error(high, above=False))
     return bounds.stops, len(bounds.above) - 1, neutral
@@ -67,8 +68,8 @@ class _Bounds:
 
 def _wald(up: float, down: float, neutral: float) -> _Bounds:
     """Wald's bounds, up to the number of trials at which few paths are open. Those are decided by their likelihood."""
-    bound, alive, bounds = log(1 / ERROR), np.ones(1), _Bounds([1], [-1])
-    while alive.sum() > OPEN_SHARE:
+    bound, alive, bounds = log(1 / WRONG_DECISION), np.ones(1), _Bounds([1], [-1])
+    while alive.sum() > UNDECIDED_AT_END:
         n = len(bounds.above)
         bounds.above.append(ceil((bound - n * down) / (up - down) - 1e-9))
         bounds.below.append(floor((-bound - n * down) / (up - down) + 1e-9))
@@ -82,7 +83,7 @@ def _move(bound: list[int], n: int, step: int, neutral: float, error: Callable[[
     """Move the bound at n inwards as far as the error allows, but not over the neutral rate."""
     while 0 <= bound[n] + step <= n and step * (bound[n] + step - neutral * n) < 0:
         bound[n] += step
-        if error() > ERROR:
+        if error() > WRONG_DECISION:
             bound[n] -= step
             return
 

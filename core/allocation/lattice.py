@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GRID = 1000
-"""Rates are tested in steps of 1 / GRID, and ends of intervals are rounded outwards to such a rate."""
+RATE_STEPS = 1000
+"""Rates are tested in steps of 1 / RATE_STEPS, and ends of intervals are rounded outwards to such a rate."""
 Stops = Callable[[int], np.ndarray]
 """n -> for each k from 0 to n, whether the design stops at (k, n)."""
 
@@ -60,7 +60,7 @@ def exact_intervals(ends: Ends, level: float = 0.95) -> np.ndarray:
     The likelihood-ratio test of a rate p orders the ends by ``log L(k/n) - log L(p)``; the interval of an end is the
     range of rates that its tests do not refute (as in Chen and Chen 2013, *Exact group-sequential designs ...*).
     """
-    rates = np.arange(1, GRID) / GRID
+    rates = np.arange(1, RATE_STEPS) / RATE_STEPS
     log_p = ends.log_probability(rates)
     ratio = _log_likelihood(ends.k, ends.n)[:, None] - (log_p - ends.log_paths[:, None])
     order = np.argsort(-ratio, axis=0, kind="stable")
@@ -73,8 +73,8 @@ def exact_intervals(ends: Ends, level: float = 0.95) -> np.ndarray:
     np.put_along_axis(p_values, order, as_extreme, axis=0)
     kept = p_values > 1 - level
     low = np.where(ends.k == 0, 0, kept.argmax(axis=1))
-    high = np.where(ends.k == ends.n, GRID, GRID - kept[:, ::-1].argmax(axis=1))
-    return np.stack([low, high], axis=1) / GRID
+    high = np.where(ends.k == ends.n, RATE_STEPS, RATE_STEPS - kept[:, ::-1].argmax(axis=1))
+    return np.stack([low, high], axis=1) / RATE_STEPS
 
 
 def _log_likelihood(k: np.ndarray, n: np.ndarray) -> np.ndarray:

@@ -15,9 +15,9 @@ from typing import Literal
 from core.allocation.decision_design import decision_stops
 from core.allocation.goal import AllocationGoal
 from core.allocation.lattice import Ends, Stops, ends_of, exact_intervals
-from core.allocation.width_design import NARROWEST, width_stops
+from core.allocation.width_design import NARROWEST_WIDTH, width_stops
 
-LEVEL = 0.95
+CONFIDENCE_LEVEL = 0.95
 """Level of the intervals that `until_width` asks for."""
 
 
@@ -48,7 +48,7 @@ class SequentialDesign:
                 return unstable, finished
         return None
 
-    def interval(self, unstable: int, finished: int, level: float = LEVEL) -> tuple[float, float]:
+    def interval(self, unstable: int, finished: int, level: float = CONFIDENCE_LEVEL) -> tuple[float, float]:
         """The exact interval of an end.
 
         Raises:
@@ -85,9 +85,9 @@ class SequentialDesign:
 def sequential_design(goal: AllocationGoal) -> SequentialDesign | None:
     """The design that reaches the goal in a cell; None if the cell is judged by anytime intervals.
 
-    This is the case without a certainty goal, with two of them, or for an `until_width` below `NARROWEST`.
+    This is the case without a certainty goal, with two of them, or for an `until_width` below `NARROWEST_WIDTH`.
     """
-    if goal.until_width is not None and goal.until_decided is None and goal.until_width >= NARROWEST:
+    if goal.until_width is not None and goal.until_decided is None and goal.until_width >= NARROWEST_WIDTH:
         return _for_width(float(goal.until_width))
     if goal.until_decided is not None and goal.until_width is None:
         return _for_decision(*goal.zone)

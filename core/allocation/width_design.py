@@ -6,11 +6,11 @@ import numpy as np
 
 from core.allocation.lattice import Ends, Stops, ends_of, exact_intervals
 
-NARROWEST = 0.1
+NARROWEST_WIDTH = 0.1
 """Smallest width for which a design is searched: the search takes seconds, and its time grows with 1 / width^4."""
-SHAPES = (0.45, 0.6, 1.0)
+PSEUDO_TRIAL_SHARES = (0.45, 0.6, 1.0)
 """Tried shares of Wilson's pseudo-trials; small ones end cells with rates near 0 and 1 earlier."""
-RATES = np.array([1e-9, 0.1, 0.3, 0.5])
+AVERAGED_RATES = np.array([1e-9, 0.1, 0.3, 0.5])
 """Rates over which the mean number of trials is minimised; the designs are symmetric."""
 COARSE, FINE = 0.1, 0.02
 """Steps of the search over z."""
@@ -24,9 +24,9 @@ def width_stops(width: float) -> tuple[Stops, int]:
     are narrow enough. Of these designs the one with the fewest trials is taken.
     """
     found = []
-    for shape in SHAPES:
+    for shape in PSEUDO_TRIAL_SHARES:
         z = _smallest(width, shape, _smallest(width, shape, 1.2, COARSE) - COARSE + FINE, FINE)
-        trials = float(_ends(width, shape, z).expected_trials(RATES).mean())
+        trials = float(_ends(width, shape, z).expected_trials(AVERAGED_RATES).mean())
         found.append((trials, z, shape))
     _, z, shape = min(found)
     return _stops(width, shape, z), _last(width, z)

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from core.cluster.living_nodes import usable_amount
+from core.cluster.nodes import usable_amount
 
 BROKEN = re.compile(r"the GPU of node ([0-9a-f]+) \((.*)\) cannot be used: (.*)")
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from core.cluster.autoscaling import Autoscaling, autoscaling_limits
-from core.cluster.living_nodes import usable_nodes
+from core.cluster.nodes import usable_nodes
 from core.config import RunOptions
 
 GROUP_BYTES = 1.2e9

@@ -24,7 +24,7 @@ from ray.util.state import list_nodes
 
 from core.cluster.autoscaling import autoscaling_limits
 from core.cluster.chosen import cluster_to_join
-from core.cluster.living_nodes import usable_amount, usable_nodes
+from core.cluster.nodes import usable_amount, usable_nodes
 from core.config import Cell, RunOptions
 from core.engine.cost import step_flop
 from core.temporary import TemporaryError

@@ -10,8 +10,8 @@ import ray
 from ray.util.placement_group import PlacementGroup
 
 from core.cluster.jobs import UNANSWERED
-from core.cluster.living_nodes import living_nodes
 from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
+from core.cluster.nodes import living_nodes
 from core.cluster.unusable_nodes import keep_trials_off, release_departed, withdraw_trials
 
 LOOK_EVERY_S = 2.0

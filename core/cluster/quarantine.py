@@ -10,7 +10,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from core.cluster.capacity import ranks_on
 from core.cluster.kept_free import keep_free
-from core.cluster.living_nodes import usable_nodes
+from core.cluster.nodes import usable_nodes
 from core.config import RunOptions
 from core.quantity import duration
 

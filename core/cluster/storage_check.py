@@ -7,8 +7,8 @@ import secrets
 
 import ray
 
-from core.cluster.living_nodes import living_nodes
 from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
+from core.cluster.nodes import living_nodes
 from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
 

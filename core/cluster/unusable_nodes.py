@@ -9,7 +9,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from core.cluster.jobs import actors, placement_groups, this_job
 from core.cluster.kept_free import KEPT_FREE, keep_free
-from core.cluster.living_nodes import UNUSABLE, living_nodes, usable_nodes
+from core.cluster.nodes import UNUSABLE, living_nodes, usable_nodes
 
 ANSWER_S = 5
 """Seconds to wait for the State API, because the driver does nothing else meanwhile."""

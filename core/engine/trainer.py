@@ -165,7 +165,7 @@ class Trainer:
         if self.average:
             self.average.restart()
 
-    def everyone(self, batch: Batch, values: Tensor) -> Tensor:
+    def gather(self, batch: Batch, values: Tensor) -> Tensor:
         """See `core.methods.Run`."""
         whole = values.new_zeros((batch.size, *values.shape[1:]))
         if batch.weight:

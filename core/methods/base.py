@@ -107,7 +107,7 @@ class Run(Protocol):
     def restart_average(self) -> None:
         """Forget the average of the weights, because the next weights do not continue those before them."""
 
-    def everyone(self, batch: Batch, values: Tensor) -> Tensor:
+    def gather(self, batch: Batch, values: Tensor) -> Tensor:
         """Values of all images of the global batch, ``(size, ...)``, detached, from each rank's ``(slice, ...)``."""
 
 
@@ -117,7 +117,7 @@ class Method(ABC):
     `draw`, `attack`, `objective`, `ascent` and `losses` are pure functions of the weights, the batch and the method's
     state. A probe may call them again. `step`, `update`, `build`, `begin_epoch` and `end_epoch` may change weights and
     state. Changes must be made in place and must be the same on every rank. Means over a batch are means over the
-    slice. If an objective is not a mean over images, `Run.everyone` provides the values of the global batch.
+    slice. If an objective is not a mean over images, `Run.gather` provides the values of the global batch.
     """
 
     def __init__(self, cell: Cell) -> None:

@@ -47,7 +47,7 @@ class Free(Method):
             gradient = found["x"].grad
             assert gradient is not None
             self.delta[batch.rows] = (self.delta[batch.rows] + size * gradient.sign()).clamp_(-epsilon, epsilon)
-        self.delta[: batch.size] = run.everyone(batch, self.delta[batch.rows])
+        self.delta[: batch.size] = run.gather(batch, self.delta[batch.rows])
         return objective
 
     def state_dict(self) -> dict[str, Any]:

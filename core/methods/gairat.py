@@ -32,7 +32,7 @@ class Gairat(Method):
         losses = self.cross_entropy(adv_logits, batch.y, reduction="none")
         if run.epoch >= self.options.reweighting_begin * self.cell.training.epochs:
             weights = self.weights(found["survived"])
-            losses = losses * (weights / run.everyone(batch, weights).mean())
+            losses = losses * (weights / run.gather(batch, weights).mean())
         ce = losses.mean()
         return Objective(ce, {"ce": ce}, None, adv_logits)
 

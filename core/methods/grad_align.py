@@ -31,7 +31,7 @@ class GradAlign(Method):
         ce = self.cross_entropy(adv_logits, batch.y)
         counts = (first.norm(dim=1) > 0) & (second.detach().norm(dim=1) > 0)
         # The engine combines means over slices. Division by `share` gives the mean over all images that count.
-        share = run.everyone(batch, counts.double()).mean().clamp(min=1 / batch.size)
+        share = run.gather(batch, counts.double()).mean().clamp(min=1 / batch.size)
         # Selecting the images that count would wait for the device. The others get a gradient without influence.
         one, other = (torch.where(counts[:, None], gradient, 1.0) for gradient in (first, second))
         cosines = F.cosine_similarity(one, other, dim=1, eps=0.0)

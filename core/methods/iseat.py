@@ -37,7 +37,7 @@ class Iseat(Method):
             cross_entropy(logits.detach(), batch.y, reduction="none") for logits in (adv_logits, original_logits)
         )
         vulnerability = adv_loss - loss
-        weights = self.weights(run.everyone(batch, vulnerability))[batch.rows]
+        weights = self.weights(run.gather(batch, vulnerability))[batch.rows]
         if options.smooth_distance == "kl":
             distance = kl_divergence(clean_logits, stable_logits, reduction="none")
         else:

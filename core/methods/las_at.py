@@ -68,7 +68,7 @@ class LasAt(Method):
         self.choices = tuple(values.to(device) for values in self.choices)
         self.policy = build_model(model, shape, seed).to(device).eval()
         self.optimizer = torch.optim.SGD(self.policy.parameters(), lr=self.options.policy_lr)
-        self.twin = copy.deepcopy(run.model)
+        self.updated_model = copy.deepcopy(run.model)
 
     def draw(self, x: Tensor, y: Tensor, rng: torch.Generator) -> Drawn:
         def numbers() -> Tensor:
@@ -101,9 +101,9 @@ class LasAt(Method):
     def _update_policy(self, run: Run, batch: Batch) -> None:
         """One step of policy gradient ascent (REINFORCE) by the global batch."""
         self.policy.train()
-        distributions = self._distributions(run.everyone(batch, batch.x))
+        distributions = self._distributions(run.gather(batch, batch.x))
         self.policy.eval()
-        chosen = _sampled([part.detach() for part in distributions], run.everyone(batch, batch.drawn["trial"]))
+        chosen = _sampled([part.detach() for part in distributions], run.gather(batch, batch.drawn["trial"]))
         x_adv = self._attacked(run, batch, self._strategy(chosen[batch.rows]))
         reward = self._reward(run, batch, x_adv)
         parts = zip(distributions, chosen.t(), strict=True)
@@ -115,32 +115,32 @@ class LasAt(Method):
 
     def _reward(self, run: Run, batch: Batch, x_adv: Tensor) -> Tensor:
         """The reward of the global batch's attacks, a scalar on the run's device."""
-        self.twin.load_state_dict(run.model.state_dict())
-        with torch.no_grad(), attack_mode(self.twin):
-            losses = cross_entropy(self.twin(x_adv), batch.y, reduction="none")
-        self._look_ahead(run, run.everyone(batch, x_adv), run.everyone(batch, batch.y))
-        robust = _resists(self.inner, self.twin, batch)
-        with torch.no_grad(), attack_mode(self.twin):
-            clean = self.twin(batch.x).argmax(1) == batch.y
+        self.updated_model.load_state_dict(run.model.state_dict())
+        with torch.no_grad(), attack_mode(self.updated_model):
+            losses = cross_entropy(self.updated_model(x_adv), batch.y, reduction="none")
+        self._look_ahead(run, run.gather(batch, x_adv), run.gather(batch, batch.y))
+        robust = _resists(self.inner, self.updated_model, batch)
+        with torch.no_grad(), attack_mode(self.updated_model):
+            clean = self.updated_model(batch.x).argmax(1) == batch.y
         loss, robust_share, clean_share = (
-            run.everyone(batch, values.double()).mean() for values in (losses, robust, clean)
+            run.gather(batch, values.double()).mean() for values in (losses, robust, clean)
         )
         options = self.options
         return loss.clamp(max=MAX_LOSS) + options.reward_robust * robust_share + options.reward_clean * clean_share
 
     def _look_ahead(self, run: Run, x_adv: Tensor, y: Tensor) -> None:
-        """One step of the twin on the global batch, with the cell's optimiser but without momentum from before."""
+        """One step of the copied model on the global batch, with the cell's optimiser and without earlier momentum."""
         training, now = self.cell.training, run.optimizer.param_groups[0]
         optimizer = torch.optim.SGD(
-            self.twin.parameters(),
+            self.updated_model.parameters(),
             lr=now["lr"],
             momentum=now["momentum"],
             nesterov=training.nesterov,
             weight_decay=training.weight_decay,
         )
-        self.twin.train()
+        self.updated_model.train()
         optimizer.zero_grad()
-        soft_cross_entropy(self.twin(x_adv), y, self.options.soft_label).backward()
+        soft_cross_entropy(self.updated_model(x_adv), y, self.options.soft_label).backward()
         optimizer.step()
 
     def _attacked(self, run: Run, batch: Batch, strategy: Strategy) -> Tensor:
@@ -187,7 +187,7 @@ def _sampled(log_probabilities: list[Tensor], numbers: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _resists(attack: Any, twin: nn.Module, batch: Batch) -> Tensor:
+def _resists(attack: Any, model: nn.Module, batch: Batch) -> Tensor:
     """For each image, True if it is classified correctly at the strongest of the attack's results, one per start.
 
     An image that is misclassified stays where it is, as in the official code.
@@ -199,9 +199,9 @@ def _resists(attack: Any, twin: nn.Module, batch: Batch) -> Tensor:
     how = Ascent(limits=bounds(batch.x, attack.epsilon), steer=steer)
     losses, correct = [], []
     for start in (batch.drawn["start"], batch.drawn["restart"]):
-        x_adv = attack.perturb_from(twin, batch.x, batch.y, start, how)
-        with attack_mode(twin):
-            logits = twin(x_adv)
+        x_adv = attack.perturb_from(model, batch.x, batch.y, start, how)
+        with attack_mode(model):
+            logits = model(x_adv)
         losses.append(cross_entropy(logits, batch.y, reduction="none"))
         correct.append(logits.argmax(1) == batch.y)
     assert len(losses) == RESTARTS

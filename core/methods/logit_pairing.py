@@ -44,8 +44,8 @@ class Clp(Method):
         wide = at_least_float32(logits)
         ce = self.cross_entropy(logits, batch.y)
         pairs = batch.size // 2
-        everyone = run.everyone(batch, wide)
-        partner = torch.cat([everyone[pairs : 2 * pairs], everyone[:pairs], everyone[2 * pairs :]])[batch.rows]
+        wide_batch = run.gather(batch, wide)
+        partner = torch.cat([wide_batch[pairs : 2 * pairs], wide_batch[:pairs], wide_batch[2 * pairs :]])[batch.rows]
         difference = (wide - partner).square().mean(1)
         # Both images of a pair have a term with the other image detached. The pair's value is half of their sum, and
         # its gradient is that of the whole sum.

@@ -27,15 +27,15 @@ def kl_divergence(target: Tensor, logits: Tensor, reduction: str = "batchmean") 
     return divergence.sum(1) if reduction == "none" else divergence
 
 
-def flooded(losses: Tensor, everyone: Tensor, level: float) -> Tensor:
+def flooded(losses: Tensor, gathered: Tensor, level: float) -> Tensor:
     """``|L - level| + level`` (Ishida et al. 2020), where ``L`` is the mean loss of the global batch.
 
     The mean of the ranks' results is the value of the global batch.
 
     Args:
         losses: the losses of this rank's slice, ``(slice,)``.
-        everyone: the losses of the global batch, ``(size,)``, detached.
+        gathered: the losses of the global batch, ``(size,)``, detached.
         level: flood level b.
     """
-    sign = (everyone.mean() - level).sign()
+    sign = (gathered.mean() - level).sign()
     return sign * (losses.mean() - level) + level

@@ -41,7 +41,7 @@ class Seat(Method):
         errors = adv_losses - clean_losses - _products(found["x"] - batch.x, gradient) / scale
         linearity = self.options.linearity * (self._signs(run, batch, errors) * errors).mean()
         fitted = self.cross_entropy(adv_logits, batch.y, reduction="none") if self.smoothing else adv_losses
-        ce = flooded(fitted, run.everyone(batch, fitted), self.options.flood)
+        ce = flooded(fitted, run.gather(batch, fitted), self.options.flood)
         return Objective(ce + linearity, {"ce": ce, "linearity": linearity}, clean_logits, adv_logits)
 
     def _direction(self, run: Run, batch: Batch, model: nn.Module, x_adv: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ class Seat(Method):
         """The signs of the images' errors, ``(n,)``, or of the global batch's mean error."""
         if self.options.linearity_form == "paper":
             return errors.detach().sign()
-        return run.everyone(batch, errors).mean().sign().expand(len(errors))
+        return run.gather(batch, errors).mean().sign().expand(len(errors))
 
 
 def _products(moves: Tensor, gradients: Tensor) -> Tensor:

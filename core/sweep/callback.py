@@ -18,8 +18,8 @@ from core.sweep.concurrency import Concurrency
 from core.sweep.crash_handler import CrashHandler
 from core.sweep.failure_count import forget_failures
 from core.sweep.live_state import LiveState
+from core.sweep.placement_watch import PlacementWatch
 from core.sweep.ray_metrics import RayMetrics
-from core.sweep.room_watch import RoomWatch
 from core.sweep.terminal import Display
 from core.sweep.watchdog import Watchdog
 from core.tracking import SweepTracker
@@ -42,14 +42,14 @@ class SweepCallback(Callback):
         watchdog: Watchdog,
         concurrency: Concurrency,
         joined_nodes: JoinedNodes | None,
-        room: RoomWatch,
+        placements: PlacementWatch,
         crashes: CrashHandler,
         budget: Budget,
         protocol: dict,
         commit: str,
     ) -> None:
         self.ledger, self.tracker, self.live, self.display, self.metrics = ledger, tracker, live, display, metrics
-        self.watchdog, self.concurrency, self.room, self.crashes = watchdog, concurrency, room, crashes
+        self.watchdog, self.concurrency, self.placements, self.crashes = watchdog, concurrency, placements, crashes
         self.joined_nodes = joined_nodes
         self.budget, self.protocol, self.commit = budget, protocol, commit
         self.attempts: dict[str, int] = {}
@@ -109,7 +109,7 @@ class SweepCallback(Callback):
             self.display.say(change)
         for line in self.joined_nodes.look() if self.joined_nodes else ():
             self.display.say(line)
-        if reason := self.room.look():
+        if reason := self.placements.look():
             self.display.say(reason)
         self.crashes.look()
         self.budget.look()

@@ -37,9 +37,9 @@ from core.sweep.halt import Halt
 from core.sweep.live_state import LiveState
 from core.sweep.live_table import LiveTable
 from core.sweep.output import Output
+from core.sweep.placement_watch import PlacementWatch
 from core.sweep.publisher import Publisher
 from core.sweep.ray_metrics import RayMetrics
-from core.sweep.room_watch import RoomWatch
 from core.sweep.terminal import Display
 from core.sweep.trainable import trial_resources
 from core.sweep.trial_plan import continued_allocator, fixed_trials, make_trial
@@ -191,7 +191,7 @@ class Training:
             watchdog=Watchdog(self.live, float(self.options.silence_s), lambda: self.lease.suspended),
             concurrency=concurrency,
             joined_nodes=self._joined_nodes,
-            room=RoomWatch(has_room),
+            placements=PlacementWatch(has_room),
             crashes=crashes,
             budget=self.budget,
             protocol=self.sweep.protocol.model_dump(mode="json"),

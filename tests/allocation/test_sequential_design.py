@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.allocation import AllocationGoal, CellTruth, Certainty, StoppingPolicy, SyntheticTrials, simulate
-from core.allocation.lattice import GRID, exact_intervals
+from core.allocation.lattice import RATE_STEPS, exact_intervals
 from core.allocation.sequential_design import SequentialDesign, sequential_design
 
 RATES = np.concatenate([np.linspace(0.0005, 0.9995, 1501), [1 / 3, 0.3, 0.7]])
@@ -39,7 +39,7 @@ def test_intervals_are_those_of_the_likelihood_ratio_tests() -> None:
     design = width_design(0.684)
     ends = list(zip(design.ends.k.tolist(), design.ends.n.tolist(), strict=True))
     kept: dict[tuple[int, int], list[float]] = {end: [] for end in ends}
-    for rate in np.arange(1, GRID) / GRID:
+    for rate in np.arange(1, RATE_STEPS) / RATE_STEPS:
         p = dict(zip(ends, np.exp(design.ends.log_probability(np.array([rate])))[:, 0], strict=True))
         ratio = {(k, n): (k / n) ** k * (1 - k / n) ** (n - k) / rate**k / (1 - rate) ** (n - k) for k, n in ends}
         for end in ends:
@@ -47,8 +47,8 @@ def test_intervals_are_those_of_the_likelihood_ratio_tests() -> None:
                 kept[end].append(rate)
     for end, rates in kept.items():
         low, high = design.interval(*end)
-        assert low == pytest.approx(max(rates[0] - 1 / GRID, 0), abs=1e-9)
-        assert high == pytest.approx(min(rates[-1] + 1 / GRID, 1), abs=1e-9)
+        assert low == pytest.approx(max(rates[0] - 1 / RATE_STEPS, 0), abs=1e-9)
+        assert high == pytest.approx(min(rates[-1] + 1 / RATE_STEPS, 1), abs=1e-9)
 
 
 @pytest.mark.parametrize("options", [{"until_width": 0.684}, {"until_width": 0.4}, {"until_decided": 0.3}])

@@ -86,13 +86,13 @@ WAITING = """
 import sys, time
 import ray
 from core.cluster.kept_free import keep_free
-from core.sweep import room_watch
+from core.sweep import placement_watch
 from ray.util.placement_group import placement_group
 
 ray.init(logging_level="ERROR", log_to_driver=False)
-room_watch.LOOK_EVERY_S, room_watch.ANSWER_S = 0, 60
+placement_watch.LOOK_EVERY_S, placement_watch.ANSWER_S = 0, 60
 has_room = True
-watch = room_watch.RoomWatch(lambda: has_room)
+watch = placement_watch.PlacementWatch(lambda: has_room)
 keep_free({"CPU": 1000}, ray.get_runtime_context().get_node_id())
 group = placement_group([{"CPU": 1}])
 lines = [watch.look() for _ in range(3)]
@@ -100,7 +100,7 @@ has_room = False
 print(lines, watch.look(), flush=True)
 sys.stdin.read()
 assert group.wait(60)
-watch = room_watch.RoomWatch(lambda: True)  # has said nothing yet
+watch = placement_watch.PlacementWatch(lambda: True)  # has said nothing yet
 print([watch.look() for _ in range(3)], flush=True)
 """
 """A driver with a placement group for which there is no room until its input ends, and one of a node to avoid."""

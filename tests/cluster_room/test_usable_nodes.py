@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from core.cluster import join, living_nodes, quarantine, unusable_nodes
+from core.cluster import join, nodes, quarantine, unusable_nodes
 from core.cluster.capacity import GROUP_BYTES, HEAD, capacity, fitting_trials
 from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.quarantine import Quarantine
@@ -47,14 +47,14 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         name: {"CPU": cpus, "memory": 1e12, **more}
         for name, cpus, more in (("one", 2, {}), ("two", 2, {}), ("four", 4, {"GPU": 1, "accelerator_type:T4": 1}))
     }
-    monkeypatch.setattr(living_nodes.ray, "nodes", cluster.entries)
+    monkeypatch.setattr(nodes.ray, "nodes", cluster.entries)
     for module in (unusable_nodes, quarantine):
         monkeypatch.setattr(module, "keep_free", cluster.reserve)
         monkeypatch.setattr(module, "remove_placement_group", cluster.reserved.remove)
     monkeypatch.setenv("HOME", str(tmp_path))  # without a file of Ray's autoscaler
     yield cluster
     release_departed(())
-    living_nodes.UNUSABLE.clear()
+    nodes.UNUSABLE.clear()
 
 
 def test_an_unusable_node_is_no_capacity(cluster: Cluster) -> None:

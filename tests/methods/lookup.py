@@ -39,7 +39,7 @@ class PlainRun:
     def unperturbed(self, x: Tensor) -> Tensor:
         return self.model(x)
 
-    def everyone(self, batch: Batch, values: Tensor) -> Tensor:
+    def gather(self, batch: Batch, values: Tensor) -> Tensor:
         return values.detach()
 
     def perturb(self, attack: Pgd, x: Tensor, y: Tensor, start: Tensor, how: Ascent = USUAL) -> Tensor:

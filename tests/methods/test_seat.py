@@ -115,8 +115,8 @@ def test_flooding_is_of_the_mean_over_all_ranks(level: float) -> None:
     """The published ``|L - b| + b``, and its gradient, from two slices of one global batch."""
     losses = torch.rand(N, dtype=torch.float64, requires_grad=True)
     expected = (losses.mean() - level).abs() + level
-    everyone = losses.detach()
-    actual = flooded(losses[:2], everyone, level) * (2 / 6) + flooded(losses[2:], everyone, level) * (4 / 6)
+    gathered = losses.detach()
+    actual = flooded(losses[:2], gathered, level) * (2 / 6) + flooded(losses[2:], gathered, level) * (4 / 6)
     assert actual.item() == pytest.approx(expected.item(), rel=1e-12)
     ours, theirs = (torch.autograd.grad(value, losses)[0] for value in (actual, expected))
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)

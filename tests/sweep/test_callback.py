@@ -37,7 +37,8 @@ def test_all_that_a_crashed_trial_used_is_lost(tmp_path: Path, monkeypatch: pyte
     parts.crashes.reason.return_value = "killed"
     parts.crashes.crashed.return_value = []
     protocol = SWEEP.protocol.model_dump(mode="json")
-    others = ("tracker", "display", "metrics", "watchdog", "concurrency", "joined_nodes", "room", "crashes", "budget")
+    others = ("tracker", "display", "metrics", "watchdog", "concurrency")
+    others += ("joined_nodes", "placements", "crashes", "budget")
     callback = SweepCallback(
         ledger=ledger, live=live, protocol=protocol, commit="c", **{name: getattr(parts, name) for name in others}
     )

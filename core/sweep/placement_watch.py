@@ -24,7 +24,7 @@ UNPLACED = ("PENDING", "RESCHEDULING")
 """States of placement groups for which Ray has found no room."""
 
 
-class RoomWatch:
+class PlacementWatch:
     """Watches the placement groups of this driver's trials. The driver must call `look` often.
 
     Args:

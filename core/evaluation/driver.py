@@ -18,9 +18,11 @@ from core.evaluation.options import EvaluationOptions
 from core.evaluation.runner import run_targets
 from core.evaluation.target import MeasureTarget, Planner, Target, evaluable
 from core.ledger.driver_lock import driver_lock
+from core.ledger.ledger import Ledger
 from core.ledger.plugins import use_stored_plugins
 from core.ledger.snapshot import SweepReader, stored_sweep
 from core.records import CheckpointName, Measured, Measurement, TrialRecord
+from core.storage.s3 import OUTAGE_S
 from core.tracking import open_tracker
 from core.tracking.tracked_sweep import EVALUATION_TABLE
 
@@ -89,7 +91,10 @@ def evaluate_sweep(
         )
     left = Counter(target.trial for target in targets)
     ledger.store.probe(lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
-    with driver_lock(ledger.store, name):
+    with driver_lock(ledger.store, name, OUTAGE_S) as lease:
+        ledger = Ledger(ledger.store.guarded(lease.check, OUTAGE_S), name)
+        # Another evaluation may have stored results since the targets were chosen.
+        records = {record.key: record for record in SweepReader(ledger).read().finished}
         tracker = open_tracker(mlflow_uri, ledger, protocol, names, records.values())
 
         def keep(target: Target | MeasureTarget, found: tuple[Measurement, ...] | Measured) -> None:

@@ -98,6 +98,7 @@ class Ledger:
                     + "\n  ".join(differences)
                     + "\nGive another --name, or the values of the records."
                 )
+            new["cells"] = {record.cell_id: record.cell for record in records} | new["cells"]
             return new
         self._check_version(known.protocol)
         changes = changed_plugins(self.store, known, plugins_in(sweep).values())

@@ -24,8 +24,10 @@ def cost_line(progress: SweepProgress) -> str:
     """``14.2 device-hours so far of about 41, 0.30 lost by 4 restarts; cost 28.40 of about 82``."""
     hours, whole, price = progress.device_seconds / 3600, progress.expected_device_seconds, progress.price
     text = f"{hours:.2f} device-hours so far" + ("" if whole is None else f" of about {whole / 3600:.2f}")
+    if progress.restarts or progress.lost_device_seconds:
+        text += f", {progress.lost_device_seconds / 3600:.2f} lost"
     if progress.restarts:
-        text += f", {progress.lost_device_seconds / 3600:.2f} lost by {quantity(progress.restarts, 'restart')}"
+        text += f" by {quantity(progress.restarts, 'restart')}"
     if price is not None:
         text += f"; cost {hours * price:.2f}" + ("" if whole is None else f" of about {whole / 3600 * price:.2f}")
     return text

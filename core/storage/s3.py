@@ -17,6 +17,7 @@ from core.redaction import without_secrets
 from core.storage.address import S3Address, endpoint_address
 from core.storage.s3_errors import Problem, explain
 
+ENDPOINT = "AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3, or endpoint_url in ~/.aws/config"
 OUTAGE_S = 600.0
 """Seconds for which a request is repeated while the server is unreachable, stalled or overloaded."""
 PROBE_S = 15.0
@@ -50,7 +51,10 @@ class Bucket:
     """
 
     def __init__(self, address: S3Address, retry_s: float = OUTAGE_S) -> None:
-        self._client = _client(address.endpoint, address.region)
+        try:
+            self._client = _client(address.endpoint, address.region)
+        except ValueError as error:  # boto3 refuses an address without http://
+            raise ValueError(f"{ENDPOINT}: {without_secrets(str(error))} must be http(s)://HOST[:PORT]") from error
         meta = self._client.meta
         region = None if meta.region_name in (None, "aws-global") else meta.region_name
         endpoint = _checked(meta.endpoint_url) if _is_custom(meta.endpoint_url) else None
@@ -155,8 +159,18 @@ class Bucket:
         stored = self._client.put_object(**self._object(path), Body=content, **checked)
         if stored.get("ETag", "").strip('"') == md5.hexdigest():
             return
-        if self._client.get_object(**self._object(path))["Body"].read() != content:
+        if self._kept(path) != content:
             raise NotKeptError
+
+    def _kept(self, path: str) -> bytes | None:
+        from botocore.exceptions import ClientError
+
+        try:
+            return bytes(self._client.get_object(**self._object(path))["Body"].read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            return None  # another process has deleted it meanwhile
 
     def _call(self, action: str, path: str, request: Callable[[], Answer]) -> Answer:
         """The answer to ``request``, which is repeated while it fails for a temporary reason.
@@ -245,7 +259,7 @@ def _checked(endpoint: str) -> str:
     try:
         return endpoint_address(endpoint)
     except ValueError as error:
-        raise ValueError(f"AWS_ENDPOINT_URL, or endpoint_url in ~/.aws/config: {error}") from error
+        raise ValueError(f"{ENDPOINT}: {error}") from error
 
 
 def _age(answer: dict[str, Any]) -> float:

@@ -168,6 +168,8 @@ def progress_metrics(progress: SweepProgress) -> dict[str, float]:
         "pending": None if progress.pending is None else sum(progress.pending.values()),
         "eta_hours": None if progress.eta_seconds is None else progress.eta_seconds / 3600,
         "device_hours": hours,
+        "lost_device_hours": progress.lost_device_seconds / 3600,
+        "restarts": progress.restarts,
         "cost": None if progress.price is None else hours * progress.price,
     }
     return {f"progress/{name}": float(value) for name, value in values.items() if value is not None}

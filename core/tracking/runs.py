@@ -166,7 +166,12 @@ class SweepRuns:
         return [*outdated], [k for k, run in found.items() if run.info.status == "RUNNING" and k not in outdated]
 
     def differences(
-        self, records: Iterable[TrialRecord], time: int, inside: Collection[str], passed: Callable[[], None]
+        self,
+        records: Iterable[TrialRecord],
+        time: int,
+        inside: Collection[str],
+        compared: dict[str, str | None],
+        passed: Callable[[], None],
     ) -> dict[str, str]:
         """How MLflow differs from the storage: a reason for each trial that differs, by key.
 
@@ -176,7 +181,8 @@ class SweepRuns:
             records: records of all trials of the sweep that have ended.
             time: start of the sweep's run if MLflow has lost it, in ms since 1970.
             inside: keys of the trials whose epochs and artifacts are compared, too, by two requests for each.
-            passed: called after each of these trials, because this can take minutes.
+            compared: what an interrupted call has found inside these trials; this call adds what it finds.
+            passed: called after each trial that is added to it, because this can take minutes.
         """
         self.forget()
         parent = self._parent(time).info.run_id
@@ -186,8 +192,10 @@ class SweepRuns:
             run = runs.pop(record.key, None)
             reason = difference(run, self._content(record, parent)) if run else "it has no run"
             if run and not reason and record.key in inside:
-                reason = self._lacking_inside(run, record)
-                passed()
+                if record.key not in compared:
+                    compared[record.key] = self._lacking_inside(run, record)
+                    passed()
+                reason = compared[record.key]
             if reason:
                 found[record.key] = reason
         ended = [key for key, run in runs.items() if run.info.status in FINAL_STATUS.values()]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ ARTIFACTS = "mlartifacts"
 """Name of the folder of artifacts beside a database."""
 EXPERIMENT = "unmask"
 """Name of the MLflow experiment that contains all sweeps."""
+UNKNOWN_REVISION = "Can't locate revision"
+"""Alembic's words about a schema that this MLflow does not know."""
 _logger = logging.getLogger(__name__)
 
 
@@ -67,7 +70,7 @@ def creates_database(uri: str) -> bool:
 
 
 def check_store(uri: str) -> str:
-    """The absolute address of an existing store. Nothing is created.
+    """The absolute address of an existing store. No database is created, but one of an earlier MLflow is upgraded.
 
     Raises:
         ValueError: as in `prepare_store`, or the database does not exist. An experiment may be missing or deleted.
@@ -137,7 +140,15 @@ def _upgrade(uri: str, database: Path) -> None:
         if "mlflow db upgrade" not in str(error):
             raise
         command = [sys.executable, "-m", "mlflow", "db", "upgrade", uri]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        upgrade = subprocess.run(command, check=False, capture_output=True, text=True)
+        if UNKNOWN_REVISION in upgrade.stderr:
+            if copy is not None:
+                copy.unlink()  # nothing was changed
+            raise ValueError(
+                f"--mlflow-uri {uri}: a newer MLflow than {version('mlflow')} has written this database; "
+                "install that version, or name another --mlflow-uri"
+            ) from error
+        upgrade.check_returncode()
     if copy is not None:
         _logger.warning("MLflow has upgraded %s; the database of the earlier version is kept as %s", database, copy)
 

@@ -51,6 +51,7 @@ class SweepTracker:
         self._closed = False
         self._differences: dict[str, str] = {}
         self.repaired: dict[str, str] = {}
+        self._compared: dict[str, str | None] = {}
         """Why the run of a trial was deleted and written again at the end, by the trial's key."""
 
     def __enter__(self) -> Self:
@@ -152,14 +153,16 @@ class SweepTracker:
     ) -> None:
         if finished is not None:
             compared = [*self.repaired] or [record.key for record in finished]
+            # A repetition after an error does not compare again. Otherwise a patient driver would never give up.
             self._differences = self._runs.differences(
-                finished, _now(), {*compared} if inside else set(), writer.went_on
+                finished, _now(), {*compared} if inside else set(), self._compared, writer.went_on
             )
             wrong = [record.key for record in finished if record.key in self._differences]
             if wrong and not self.repaired:
                 self._runs.delete_trials(wrong)
                 self.repaired = {key: self._differences[key] for key in wrong}
                 for key in wrong:
+                    self._compared.pop(key, None)
                     writer.add(key, Entry(end=(_now(), "finished")))
                 return
         if status is not None:

@@ -22,8 +22,8 @@ SLOTS = re.compile(r"trials to run, (\d+) at a time")
 def training_share(settings: Settings) -> Iterator[Result]:
     """Run the preset fields-quick, or read a finished sweep, and compute the share of its trials in the wall time.
 
-    The share is ``sum(device_seconds) / (wall * slots)``. The device-seconds of a trial cover its loop from the first
-    epoch to the verdict: training, evaluation, verdict attacks, checkpoints, and waiting until reports are received.
+    The share is ``sum(device_seconds) / (wall * slots)``. The device-seconds of a trial cover all of it: set-up,
+    training, evaluation, verdict attacks, checkpoints, and waiting until reports are received.
     The slots are the trials that may run at once, times their workers. A second share counts only the training and
     validation time that the epochs measured, without verdicts.
 
@@ -42,7 +42,12 @@ def training_share(settings: Settings) -> Iterator[Result]:
     whole = (100 * sum(record.device_seconds for record in records) / (wall * slots),)
     epochs = (100 * sum(map(epoch_seconds, records)) / (wall * slots),)
     yield Result(
-        "fields-sweep", f"device-seconds of loops / wall time x slots; {what}", whole, "%", Goal(">=", 70), note
+        "fields-sweep",
+        f"device-seconds of trials, set-up included / wall time x slots; {what}",
+        whole,
+        "%",
+        Goal(">=", 70),
+        note,
     )
     yield Result("fields-sweep", f"training and validation of epochs / the same; {what}", epochs, "%", None, note)
 

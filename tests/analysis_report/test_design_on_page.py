@@ -97,6 +97,9 @@ def test_time_that_attempts_lost_is_part_of_the_cost(page, make_sweep):
     stormy = records[0].model_copy(update={"attempts": 5, "lost_device_seconds": seconds / 4})
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page([stormy, *records[1:]])))
     assert re.search(r"of it lost by 4 restarts .{0,40}25 %", text)
+    crashed = records[0].model_copy(update={"attempts": 1, "lost_device_seconds": seconds / 4})
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page([crashed, *records[1:]])))
+    assert re.search(r"of it lost (?!by).{0,40}25 %", text)
 
 
 def test_passes_of_each_cell_are_on_the_page(page, make_trial):

@@ -110,6 +110,14 @@ def test_a_secret_in_the_endpoint_of_the_environment_is_refused(endpoint: str, m
     assert not any(part in str(refused.value) for part in ("Kq7", "7qK"))
 
 
+@pytest.mark.parametrize("endpoint", ["localhost:9000", "u:Kq7secret7qK@localhost:9000"])
+def test_an_endpoint_without_http_is_named_with_what_is_allowed(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(ValueError, match=r"^AWS_ENDPOINT_URL .*must be http\(s\)://HOST\[:PORT\]$") as refused:
+        Store("s3://bucket/results")
+    assert not any(part in str(refused.value) for part in ("Kq7", "7qK"))
+
+
 def test_warnings_hide_the_secret_of_an_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

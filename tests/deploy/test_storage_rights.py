@@ -15,6 +15,8 @@ from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.trial import run_trial
 from core.engine.trial_context import Cadence, TrialContext
+from core.evaluation.block_run import BlockFile
+from core.evaluation.blocks import Block
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
 from core.storage import Store, StoreError, s3
@@ -116,6 +118,8 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
         assert record is not None
         assert sorted(Store(f"{root}/trials/{trial.key}").names())[:1] == ["gated.pt"]
         assert "resume.ckpt" not in Store(f"{root}/trials/{trial.key}").names()
+        block = BlockFile(Store(f"{root}/trials/{trial.key}"), "0" * 64, Block(0, 0, 20), 20, 0)
+        block.store.write(block.name, b"{}")
         act("driver")
         ledger = Ledger(Store(root), "s")
         stored = ledger.record(trial.key)

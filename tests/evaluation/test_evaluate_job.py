@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from rich.console import Console
 
-from core.config import ProtocolOptions
+from core.config import ProtocolOptions, RunOptions
+from core.evaluation import driver
 from core.evaluation.options import EvaluationOptions
-from core.evaluation.target import Planner
+from core.evaluation.target import Planner, Target
 from core.evaluation.task import BlockTask, evaluate_block
+from core.ledger.driver_lock import driver_lock
+from core.ledger.ledger import Ledger
+from core.records import Evidence, Measurement
+from core.storage import Store
 from jobs.evaluate import main
 
 from .conftest import TinySweep
@@ -64,6 +72,45 @@ def test_the_help_says_what_options_mean_for_blocks(capsys: pytest.CaptureFixtur
     assert "number of blocks of images that are attacked or measured at once" in shown
     assert "trials" not in shown
     assert "DDP" not in shown
+
+
+def test_results_that_another_evaluation_has_stored_meanwhile_stay(
+    trained: TinySweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one ends between this one's first look at the records and its lease."""
+    shutil.copytree(trained.storage, tmp_path / "results")
+    ledger = Ledger(Store(str(tmp_path / "results")).child("tiny"), "tiny")
+    key = trained.records[0].key
+
+    def measured(attack: str) -> tuple[Measurement, ...]:
+        return (Measurement(attack=attack, accuracy=0.5, images=20, split="test"),)
+
+    def lock_late(store: Store, name: str, patience_s: float) -> Any:
+        record = trained.records[0]
+        found = Evidence(checkpoint="last", epoch=record.epochs_run, measurements=measured("square-1000"))
+        ledger.write_evaluations(record.model_copy(update={"evaluations": (found,)}))
+        return driver_lock(store, name, patience_s)
+
+    def run_here(store: Store, targets: list[Target], *others: Any) -> bool:
+        keep = others[-1]
+        keep(next(target for target in targets if target.trial == key), measured("fgsm"))
+        return False
+
+    monkeypatch.setattr(driver, "driver_lock", lock_late)
+    monkeypatch.setattr(driver, "run_targets", run_here)
+    driver.evaluate_sweep(
+        "tiny",
+        EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}),
+        RunOptions(),
+        storage=str(tmp_path / "results"),
+        mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        console=Console(quiet=True),
+        markdown=lambda _: "",
+        summary=lambda _: "",
+    )
+    stored = ledger.record(key)
+    assert stored is not None
+    assert {e.measurements[0].attack for e in stored.evaluations} == {"square-1000", "fgsm"}
 
 
 @pytest.mark.slow

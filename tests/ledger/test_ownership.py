@@ -161,6 +161,20 @@ def test_a_description_with_plans_and_without_a_checksum_is_read(ledger: Ledger)
     assert len(Ledger(ledger.store, "first").records()) == 1
 
 
+def test_a_sweep_without_its_description_keeps_the_cells_of_its_records(
+    ledger: Ledger, make_sweep: Callable[..., Sweep], make_record: Callable[..., TrialRecord]
+) -> None:
+    """Without a cell of a record, the trials' names would not say what varies."""
+    (Path(ledger.store.root) / "sweep.json").unlink()
+    whole = make_sweep()
+    other = whole.model_copy(update={"entries": whole.entries[1:]})
+    again = Ledger(ledger.store, "first")
+    again.enter(other)
+    stored = read_description(ledger.store)
+    assert stored is not None
+    assert stored.cells.keys() == {entry.cell.id for entry in whole.entries}
+
+
 def test_a_sweep_without_its_description_is_guarded_by_its_records(
     ledger: Ledger, make_sweep: Callable[..., Sweep], make_record: Callable[..., TrialRecord]
 ) -> None:

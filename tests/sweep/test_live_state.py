@@ -339,6 +339,8 @@ def test_set_up_verdict_and_lost_attempts_cost_from_their_begin_on(clock: Clock)
     assert cost_line(live.progress()).startswith(
         "1.00 device-hours so far of about 1.00, 0.10 lost by 2 restarts; cost"
     )
+    crashed = live.progress().model_copy(update={"restarts": 0})
+    assert cost_line(crashed).startswith("1.00 device-hours so far of about 1.00, 0.10 lost; cost")
 
 
 def test_a_group_costs_from_the_moment_its_workers_have_started(clock: Clock) -> None:

@@ -147,6 +147,25 @@ def test_what_cannot_be_written_again_is_said_in_one_sentence(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60)
+def test_a_run_that_may_not_be_deleted_does_not_keep_a_driver(
+    store: str, driver: Driver, sample: type, written: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's right EDIT does not include it. The storage has nothing that a driver could wait for."""
+    run = sample.run(store, sample.trial(0))
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("Permission denied")
+
+    monkeypatch.setattr(SweepRuns, "delete_trials", refuse)
+    with driver(store, written) as tracker:
+        while tracker.waiting:
+            time.sleep(0.01)
+        MlflowClient(store).set_tag(run.info.run_id, "outcome", "changed")
+        assert "Permission denied" in tracker.close("FINISHED", written, deadline_s=3.0)
+
+
+@pytest.mark.slow
 def test_runs_of_other_programs_break_nothing(store: str, driver: Driver, sample: type, written: list[Any]) -> None:
     """Runs without params, without a key and without a role."""
     client = MlflowClient(store)

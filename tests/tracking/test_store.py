@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,20 @@ def test_an_older_schema_is_upgraded(store: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     prepare_store(old_uri)
     assert sorted(tmp_path.iterdir()) == before, "a database of this version is not copied"
+
+
+def test_a_database_of_a_newer_mlflow_is_refused_and_not_copied(store: str, tmp_path: Path) -> None:
+    database = tmp_path / "newer.db"
+    prepare_store(f"sqlite:///{database}")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("update alembic_version set version_num = 'ffffffffffff'")
+        connection.commit()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    script = f"from core.tracking import prepare_store; prepare_store('sqlite:///{database}')"
+    for _ in range(2):  # MLflow has opened the database in this process already
+        refused = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+        assert re.search("a newer MLflow than .* has written this database; install that version", refused.stderr)
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
 def test_a_database_that_cannot_be_copied_is_not_upgraded(

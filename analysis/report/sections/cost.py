@@ -27,7 +27,7 @@ def cost_sections(context: ReportContext) -> list[Section]:
         share = total.device_seconds_lost / total.device_seconds if total.device_seconds else 0.0
         rows.append(
             [
-                f"of it lost by {quantity(total.restarts, 'restart')}",
+                "of it lost" + (f" by {quantity(total.restarts, 'restart')}" if total.restarts else ""),
                 NOTHING,
                 NOTHING,
                 format_seconds(total.device_seconds_lost),

@@ -59,6 +59,7 @@ def with_content(file: Path, content: bytes, read: Callable[[], object]) -> str 
         file.write_bytes(whole)
 
 
+@pytest.mark.slow
 @cases(250)
 @given(data=st.data(), dataset=st.sampled_from(sorted(CIFARS)))
 def test_cifar(data: st.DataObject, dataset: str, data_dir: Path) -> None:

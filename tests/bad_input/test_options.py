@@ -48,6 +48,7 @@ def test_the_table_of_options_is_whole() -> None:
     )
 
 
+@pytest.mark.slow
 @cases(400)
 @given(possible_options(OPTIONS))
 def test_possible_values_make_a_sweep_that_survives_being_written_down(options: dict[str, str]) -> None:

@@ -81,6 +81,7 @@ def any_damage(file: Path) -> st.SearchStrategy[bytes]:
     return damaged(content) | changed_json(content)
 
 
+@pytest.mark.slow
 @cases(400)
 @given(data=st.data())
 def test_the_description(data: st.DataObject, stored: Stored) -> None:

@@ -97,6 +97,7 @@ def test_a_command_that_never_works_is_given_up(tmp_path: Path) -> None:
     assert starts(tmp_path) == 5
 
 
+@pytest.mark.slow
 def test_pauses_grow(tmp_path: Path) -> None:
     began = time.monotonic()
     assert keep_running(tmp_path, 1, 1, 0, UNMASK_PAUSE_S="1").returncode == 0

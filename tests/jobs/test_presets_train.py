@@ -48,6 +48,7 @@ def images(cell: Cell, count: int) -> ImageSet:
     return ImageSet(pixels.to(torch.uint8), torch.arange(count) % shape.classes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.stem for path in PRESETS.glob("*.yaml")))
 def test_all_cells_of_a_preset_train(name: str) -> None:
     cells = tiny_cells(name)

@@ -86,6 +86,7 @@ def test_a_driver_without_its_lease_that_does_not_end_exits_and_says_why(tmp_pat
     assert "process 7 on elsewhere" in ended.stderr
 
 
+@pytest.mark.slow
 def test_it_exits_also_if_nothing_reads_its_messages(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

@@ -197,6 +197,7 @@ def test_attack_objective_and_ascent_are_pure(row: str, dataset: Dataset) -> Non
     assert distance > attack.epsilon or attack.train_epsilon is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_a_probe_changes_no_bits(row: str, dataset: Dataset) -> None:
     probed, plain = make_trainer(cell_of(row)), make_trainer(cell_of(row))

@@ -160,7 +160,7 @@ def test_the_policy_ascends_the_reward(prepared: tuple[Any, Any, Batch]) -> None
     x_adv = attacked(run.model, batch, choices)
     reward, twin = reward_by_hand(run.model, batch, x_adv)
     assert method._reward(run, batch, x_adv) == pytest.approx(reward, rel=1e-9)
-    for ours, theirs in zip(method.twin.parameters(), twin.parameters(), strict=True):
+    for ours, theirs in zip(method.updated_model.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
 
     method._update_policy(run, batch)

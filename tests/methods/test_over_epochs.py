@@ -52,6 +52,7 @@ def cell_of(options: dict[str, Any]) -> Cell:
     return Cell.from_flat({**tiny_options(options), **options})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGING)
 def test_training_is_that_of_the_epochs_numbers_one_by_one(name: str, dataset: Dataset) -> None:
     options, option, numbers = CHANGING[name]

@@ -171,6 +171,7 @@ def test_of_a_driver_that_was_cut_off_and_another_one_exactly_one_writes(
         assert second.said("held")
 
 
+@pytest.mark.slow
 def test_a_suspended_holder_may_not_write_until_the_store_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

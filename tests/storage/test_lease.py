@@ -204,6 +204,7 @@ def test_a_file_that_names_no_holder_is_not_believed_and_named_when_it_is_replac
     assert said == [f"{store.place(f'driver/{name}')} is {reason.get(how, 'damaged')}; this driver has replaced it"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_lease_of_another_sweep_that_runs_locks_no_driver_out(store: Store) -> None:
     said: list[str] = []
     other = store.child("other")
@@ -271,6 +272,7 @@ def test_a_removed_lease_is_lost_also_if_another_one_has_its_number(store: Store
     assert reasons == ["its file was removed or replaced"]
 
 
+@pytest.mark.slow
 def test_others_may_not_write_either_while_the_lease_is_not_refreshed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

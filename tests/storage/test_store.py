@@ -84,6 +84,7 @@ def test_of_many_who_create_a_file_one_succeeds(store: Store) -> None:
     assert store.names() == ["driver"]
 
 
+@pytest.mark.slow
 def test_age_is_the_time_since_the_last_write(store: Store) -> None:
     store.write("beat", b"1")
     time.sleep(2.2)

@@ -68,6 +68,7 @@ def test_a_folder_and_a_database_are_not_waited_for(console: Console) -> None:
     assert printed(console) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("storage, uri", [(FOLDER, NOWHERE), (f"s3://bucket/results?endpoint={NOWHERE}", DATABASE)])
 def test_a_server_that_stays_away_is_waited_for_until_the_limit(console: Console, storage: str, uri: str) -> None:
     began = time.monotonic()
@@ -80,6 +81,7 @@ def test_a_server_that_stays_away_is_waited_for_until_the_limit(console: Console
     assert NOWHERE in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_a_server_that_refuses_is_not_waited_for(console: Console, strange: ThreadingHTTPServer, status: int) -> None:
     strange.status = status  # type: ignore[attr-defined]

@@ -178,6 +178,7 @@ def test_closing_says_what_is_left_and_the_next_start_writes_it(
     assert run.info.end_time - run.info.start_time == pytest.approx(3500), "as long as the trial took"
 
 
+@pytest.mark.slow
 def test_an_entry_that_is_always_refused_holds_up_no_other(store: str, driver: Driver, sample: type) -> None:
     trial, never_started = sample.trial(seed=0), sample.trial(seed=1)
     with driver(store) as tracker:

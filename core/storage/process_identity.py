@@ -21,6 +21,15 @@ def this_machine() -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
+def temporary_prefix() -> str:
+    """Beginning of the names of temporary folders on this machine that belong to this project.
+
+    The id of the process that made the folder and ``-`` must follow. The next driver of a sweep deletes the folders of
+    processes that have ended.
+    """
+    return f"unmask-{this_machine()}-"
+
+
 def started_at(pid: int) -> str:
     """Start time of a process in ticks since boot; empty if there is no such process, ``unknown`` except on Linux.
 

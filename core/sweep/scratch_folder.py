@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.storage.process_identity import started_at, this_machine
+from core.storage.process_identity import started_at, temporary_prefix
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder for the files of Tune and Train, which are not needed after the run.
 
-    Scratch folders that killed drivers left on this machine are deleted.
+    Temporary folders that killed drivers left on this machine are deleted.
     """
-    prefix = f"unmask-{this_machine()}-"
+    prefix = temporary_prefix()
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         pid = left.name.removeprefix(prefix).partition("-")[0]
         if pid.isdecimal() and not started_at(int(pid)):  # any user may make a folder of another name here

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.config.naming import TrialNames
 from core.records import Row, TrialRecord
+from core.storage.process_identity import temporary_prefix
 from core.tracking.client import open_client
 from core.tracking.comparison import RunContent, difference, lacking_artifacts, lacking_history
 from core.tracking.encode import (
@@ -121,9 +124,9 @@ class SweepRuns:
         assert record.verdict is not None
         trained_ms = 1000 * record.device_seconds / record.cell.get("workers", 1)
         run_id = self._trial(record.key, describe(record, record.attempts), time - int(trained_ms))
-        with tempfile.TemporaryDirectory() as folder:
-            write_artifacts(record, Path(folder))
-            self.client.log_artifacts(run_id, folder)
+        with _temporary_folder() as folder:
+            write_artifacts(record, folder)
+            self.client.log_artifacts(run_id, str(folder))
         self.log_epochs(record.key, [(time, row) for row in record.trace])
         run = self.client.get_run(run_id)
         metrics = [
@@ -255,8 +258,11 @@ class SweepRuns:
         changed = [Metric(k, value, time, step) for k, value in (metrics or {}).items() if logged.get(k) != value]
         if changed or tags:
             self._log(run_id, changed, tags)
-        for name, text in (files or {}).items():
-            self.client.log_text(run_id, text, name)
+        if files:
+            with _temporary_folder() as folder:
+                for name, text in files.items():
+                    (folder / name).write_text(text, encoding="utf-8")
+                self.client.log_artifacts(run_id, str(folder))
 
     def describe_sweep(self, time: int, markdown: str) -> None:
         """Set the description of the parent run, with a link to the view of the trials in its first paragraph."""
@@ -380,3 +386,10 @@ class SweepRuns:
             params=[Param(name, encode_param(value)) for name, value in (params or {}).items()],
             tags=[RunTag(name, value) for name, value in (tags or {}).items()],
         )
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder for files on their way to MLflow. If this process is killed, the next driver deletes it."""
+    with tempfile.TemporaryDirectory(prefix=f"{temporary_prefix()}{os.getpid()}-") as folder:
+        yield Path(folder)

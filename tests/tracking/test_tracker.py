@@ -3,8 +3,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from core.sweep.scratch_folder import scratch_folder
 from core.tracking import SweepTracker, prepare_store
 from core.tracking.views import trials_link
 
@@ -249,6 +253,32 @@ with SweepTracker(runs, stored.get, training=True) as tracker:
         tracker.finish_trial(r)
         print("finished", r.key, flush=True)
 """
+
+
+KILLED_WHILE_IT_SENDS_FILES = """
+import os, signal
+from mlflow import MlflowClient
+MlflowClient.log_artifacts = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_temporary_files_of_a_killed_driver_are_deleted_by_the_next(
+    store: str, sample: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary, record = tmp_path / "temporary", tmp_path / "record.json"
+    temporary.mkdir()
+    record.write_text(sample.record(sample.trial(0)).model_dump_json())
+    command = [sys.executable, "-c", KILLED_WHILE_IT_SENDS_FILES + WORKLOAD, store, str(record)]
+    killed = subprocess.run(
+        command, stdout=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(temporary)}, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert [path.name for path in temporary.rglob("record.json")] == ["record.json"]
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with scratch_folder():
+        pass
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ _reservations: dict[str, PlacementGroup] = {}
 
 
 def forget_unusable_nodes() -> None:
-    """Take every node for usable, at the begin of a connection: the nodes of an earlier one may have been repaired."""
+    """Take every node for usable, at the start of a connection: the nodes of an earlier one may have been repaired."""
     UNUSABLE.clear()
     _reservations.clear()
 

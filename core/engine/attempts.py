@@ -98,7 +98,7 @@ class AttemptFile:
 
 
 class AttemptClock:
-    """Counts the device time of an attempt, and stores it in a thread from the attempt's begin to its end.
+    """Counts the device time of an attempt, and stores it in a thread from the attempt's start to its end.
 
     Set-up, epochs and the verdict are counted alike, because a machine that is taken away in any of them was paid for.
     The thread draws no random numbers and changes nothing that training uses.
@@ -109,7 +109,7 @@ class AttemptClock:
     Args:
         file: the file of the trial; None on ranks that do not lead, which count only for themselves.
         devices: number of devices that the attempt occupies; a part of a device counts as this part.
-        began: time of the attempt's begin on the monotonic clock.
+        began: time of the attempt's start on the monotonic clock.
         say: called with a line of text about a file that cannot be used.
     """
 

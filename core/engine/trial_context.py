@@ -42,7 +42,7 @@ class TrialContext:
         timeout_s: seconds of training after which the trial is censored; None: never.
         device_share: the part of a device that a rank has: below 1 if several trials share a GPU.
         start: initial weights; None: random weights.
-        began: time of the attempt's begin on the monotonic clock. Its device time counts from then on.
+        began: time of the attempt's start on the monotonic clock. Its device time counts from then on.
     """
 
     sweep: str

@@ -26,7 +26,7 @@ class TrialState:
         gated: best among the epochs whose FOSC is not above the threshold (Algorithm 1, line 17).
         alarms: evidence that was measured while the detector's alarm was on.
         noisy_batches: number of batches that still get healing noise, from the first batch of the next epoch on.
-        device_seconds: seconds of all attempts from their begin on, times the number of devices.
+        device_seconds: seconds of all attempts from their start on, times the number of devices.
         lost_device_seconds: the part of ``device_seconds`` whose work was lost, because an attempt ended without a
             checkpoint of it.
         attempts: number of times that the trial was started.

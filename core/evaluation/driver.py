@@ -77,7 +77,6 @@ def evaluate_sweep(
     use_stored_plugins(ledger.store, snapshot.description)
     protocol = snapshot.description.protocol_options()
     records = {record.key: record for record in snapshot.finished}
-    open_trials = [trial for trial in snapshot.trials if trial.status == "running"]
     names = TrialNames(snapshot.description.cells.values())
     planner = Planner(options, run.data_dir)
     targets = [
@@ -93,8 +92,10 @@ def evaluate_sweep(
     ledger.store.probe(lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
     with driver_lock(ledger.store, name, OUTAGE_S) as lease:
         ledger = Ledger(ledger.store.guarded(lease.check, OUTAGE_S), name)
-        # Another evaluation may have stored results since the targets were chosen.
-        records = {record.key: record for record in SweepReader(ledger).read().finished}
+        # Another evaluation or a sweep may have stored results since the targets were chosen.
+        snapshot = SweepReader(ledger).read()
+        records = {record.key: record for record in snapshot.finished}
+        open_trials = [trial for trial in snapshot.trials if trial.status == "running"]
         tracker = open_tracker(mlflow_uri, ledger, protocol, names, records.values())
 
         def keep(target: Target | MeasureTarget, found: tuple[Measurement, ...] | Measured) -> None:

@@ -151,7 +151,7 @@ class TrialRecord(_Plain):
     gradients: Rows = Field(default_factory=Rows)
     """One row per batch (Appendix G of the paper): ``step, epoch, w_norm, ce_norm, kl_norm, cosine``."""
     device_seconds: float = 0.0
-    """Seconds of all attempts from their begin to their end, multiplied by the number of devices.
+    """Seconds of all attempts from their start to their end, multiplied by the number of devices.
 
     Records of earlier versions lack the set-up, and attempts that were killed before they ended an epoch."""
     lost_device_seconds: float = 0.0

@@ -18,6 +18,7 @@ from core.storage.address import S3Address, endpoint_address
 from core.storage.s3_errors import Problem, explain
 
 ENDPOINT = "AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3, or endpoint_url in ~/.aws/config"
+REGION = "AWS_REGION or AWS_DEFAULT_REGION, or region in ~/.aws/config"
 OUTAGE_S = 600.0
 """Seconds for which a request is repeated while the server is unreachable, stalled or overloaded."""
 PROBE_S = 15.0
@@ -51,8 +52,12 @@ class Bucket:
     """
 
     def __init__(self, address: S3Address, retry_s: float = OUTAGE_S) -> None:
+        from botocore.exceptions import InvalidRegionError
+
         try:
             self._client = _client(address.endpoint, address.region)
+        except InvalidRegionError as error:
+            raise ValueError(f"{REGION}: {error}") from error
         except ValueError as error:  # boto3 refuses an address without http://
             raise ValueError(f"{ENDPOINT}: {without_secrets(str(error))} must be http(s)://HOST[:PORT]") from error
         meta = self._client.meta

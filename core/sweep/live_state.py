@@ -170,7 +170,7 @@ class LiveState:
 
     @property
     def device_seconds(self) -> float:
-        """Device-seconds of all trials so far: of all attempts from their begin on, also of earlier drivers."""
+        """Device-seconds of all trials so far: of all attempts from their start on, also of earlier drivers."""
         with self._mutex:
             now = time.monotonic()
             running = sum(state.total(now) for state in self.running.values())

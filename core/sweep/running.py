@@ -80,7 +80,7 @@ class Running:
     def spent(self, now: float) -> float:
         """Device-seconds of this attempt until ``now``, set-up and verdict included.
 
-        A driver that was stalled may see the begin of a trial together with its epochs, whose own seconds count then.
+        A driver that was stalled may see the start of a trial together with its epochs, whose own seconds count then.
         """
         if self.placed_at is None:
             return self.device_seconds

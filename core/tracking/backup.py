@@ -21,7 +21,7 @@ def back_up_if_outdated(database: Path, open_store: Callable[[Path], object]) ->
     the copy gets a number. None is returned if MLflow would change nothing, or if the database has no tables.
 
     MLflow does not say whether it would upgrade a database, and upgrades some while it opens them. Therefore it opens
-    an empty database of the same schema first, which takes about 0.1 s.
+    an empty database of the same schema first, which takes 0.1 to 0.2 s.
 
     Args:
         database: the file.

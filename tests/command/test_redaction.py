@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,15 @@ def test_a_folder_may_have_these_names(folder: str) -> None:
     assert storage_root(folder) == str(Path(folder).resolve())
 
 
+@pytest.fixture
+def new_client() -> Iterator[None]:
+    """A process keeps the client that its first environment has given it."""
+    s3._client.cache_clear()
+    yield
+    s3._client.cache_clear()
+
+
+@pytest.mark.usefixtures("new_client")
 @pytest.mark.parametrize(
     "endpoint", ["http://u:Kq7secret7qK@127.0.0.1:9", "http://u%3AKq7secret7qK%40127.0.0.1:9", "http://h/?k=Kq77qK"]
 )
@@ -110,12 +119,20 @@ def test_a_secret_in_the_endpoint_of_the_environment_is_refused(endpoint: str, m
     assert not any(part in str(refused.value) for part in ("Kq7", "7qK"))
 
 
+@pytest.mark.usefixtures("new_client")
 @pytest.mark.parametrize("endpoint", ["localhost:9000", "u:Kq7secret7qK@localhost:9000"])
 def test_an_endpoint_without_http_is_named_with_what_is_allowed(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     with pytest.raises(ValueError, match=r"^AWS_ENDPOINT_URL .*must be http\(s\)://HOST\[:PORT\]$") as refused:
         Store("s3://bucket/results")
     assert not any(part in str(refused.value) for part in ("Kq7", "7qK"))
+
+
+@pytest.mark.usefixtures("new_client")
+def test_a_wrong_region_is_no_wrong_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "a b")
+    with pytest.raises(ValueError, match=r"^AWS_REGION or AWS_DEFAULT_REGION.*'a b'"):
+        Store("s3://bucket/results")
 
 
 def test_warnings_hide_the_secret_of_an_answer(

@@ -253,7 +253,8 @@ def run_and_print(request: SweepRequest, console: Console) -> int:
             console.print(at_the_end, highlight=False)
         for warning in [*feasibility_warnings(result.records), *mixtures(result.records)]:
             console.print(escape(warning), soft_wrap=True, highlight=False)
-        print_designed(request, result.records, history, console)
+        if sweep.rerun or any(record.pins for record in result.records):
+            print_designed(request, result.records, history, console)
     print_links(mlflow_uri, result.links, console)
     print_reading(sweep.name, storage, mlflow_uri, console)
     if result.untracked:

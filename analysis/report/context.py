@@ -9,11 +9,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from analysis.questions.countable_trials import UNKNOWN, countable_trials, default_label, started
-from analysis.questions.detection import Judged, judge_detectors
 from analysis.questions.displayed_rates import displayed_rates
 from analysis.questions.early_stopping_bias import CorrectedRate, corrected_rates
 from analysis.questions.failures import FAILURES, Failure
-from analysis.questions.healing import EarlierRecords, HealingComparison, compare_healing
 from analysis.questions.rates import CellRate, Label, varying_factors
 from analysis.report.facets import distinct_factors
 from analysis.report.options import ReportOptions
@@ -27,6 +25,8 @@ FIXED_KINDS: tuple[IntervalKind, ...] = ("blaker", "clopper-pearson", "wilson")
 NO_GOAL = {"until_width": None, "until_decided": None}
 
 if TYPE_CHECKING:
+    from analysis.questions.detection import Judged
+    from analysis.questions.healing import EarlierRecords, HealingComparison
     from analysis.report.figures.paper import Panel
 
 
@@ -122,6 +122,9 @@ class ReportContext:
     @cached_property
     def detectors(self) -> dict[Failure, Judged]:
         """The quality of all detectors on each failure, with the patience and the grace of the sweep's protocol."""
+        # imported here, because the table that a sweep prints does without it and without what it imports of scipy
+        from analysis.questions.detection import judge_detectors
+
         protocol = self.records[0].protocol
         patience, grace = protocol["fosc_patience"], protocol["fosc_grace"]
         return judge_detectors(self.records, patience, grace, self.level, tuple(FAILURES))
@@ -129,7 +132,12 @@ class ReportContext:
     @cached_property
     def healing(self) -> list[HealingComparison]:
         """Comparisons with the earlier sweep; none without one."""
-        return compare_healing(self.earlier, self.counted, self.level) if self.earlier else []
+        if self.earlier is None:
+            return []
+        # imported here, like the detectors above
+        from analysis.questions.healing import compare_healing
+
+        return compare_healing(self.earlier, self.counted, self.level)
 
 
 def report_context(

@@ -9,16 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from core.command.request import read_request
+from core.sweep.trial_plan import fixed_trials
 from tests.servers.marked_processes import kill_marked, marked
 from tests.servers.shared_ray import SharedRay
 from tests.timeless import timeless
+from tests.without_ray import Record, train
 
 JOB = Path(__file__).parents[2] / "jobs" / "sweep_trades.py"
+PRESETS = JOB.parent / "presets"
 TINY_DATA = (
     *("--dataset", "fields", "--epsilon", "0.17"),
     *("--classes", "10", "--train-images", "260", "--validation-images", "60", "--test-images", "60"),
@@ -27,23 +30,9 @@ TINY_DATA = (
 )
 """Options for any training method."""
 TINY = (*TINY_DATA, "--beta", "1")
+TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
 LIMIT_S = 900
 """Seconds within which everything that a test waits for must happen, also on a slow and busy machine."""
-SAYS_IF_INTERRUPTIBLE = """
-import signal, sys
-from core.sweep import driver
-from jobs.sweep_trades import main
-
-end = driver.ray.shutdown
-
-def look():
-    print("interruptible:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
-    end()
-
-driver.ray.shutdown = look
-sys.exit(main(sys.argv[1:]))
-"""
-"""The job, which also prints after training whether Ctrl-C interrupts it."""
 MARK = "UNMASK_TEST_SWEEP"
 """Environment variable that marks all processes which a test's sweep starts."""
 
@@ -111,7 +100,7 @@ class Sweep:
         self.environment |= cluster.environment
         self._marks.append(cluster.mark)
 
-    def records(self, name: str) -> dict[str, dict[str, Any]]:
+    def records(self, name: str) -> dict[str, Record]:
         """The stored records by key, without fields that depend on the clock, the machine or the number of attempts."""
         files = self.folder.glob(f"results/{name}/trials/*/record.json")
         return {file.parent.name: timeless(json.loads(file.read_text())) for file in files}
@@ -152,11 +141,7 @@ def sweep(local_sweep: Sweep, shared_ray: SharedRay) -> Sweep:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
-    """The finished sweep ``tiny`` of two trials of 40 epochs, which had no fault, on a local cluster."""
-    sweep = Sweep(tmp_path_factory.mktemp("undisturbed"))
-    sweep.program = ("-c", SAYS_IF_INTERRUPTIBLE)
-    sweep.environment["PYTHONPATH"] = str(JOB.parents[1])
-    sweep.run("--name", "tiny", "--seeds", "2", "--epochs", "40")
-    yield sweep
-    sweep.kill_all()
+def undisturbed() -> dict[str, Record]:
+    """The records of the sweep `TWO_TRIALS` without faults by key, as `Sweep.records` has them, trained without Ray."""
+    sweep = read_request((*TINY, *TWO_TRIALS), PRESETS, "").sweep
+    return {trial.key: timeless(train(trial, sweep.protocol, sweep.name)) for trial in fixed_trials(sweep)}

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, Sweep
+from tests.cluster.conftest import JOB, LIMIT_S, TINY_DATA, TWO_TRIALS, Sweep
 from tests.hosts.host import Host
 from tests.hosts.network import Network, missing
 from tests.hosts.ray_cluster import OBJECT_STORE, PORT, RAY, RayCluster
 from tests.plugin_tables import printed_plugin
+from tests.without_ray import Record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -133,9 +134,9 @@ def at_once(sweep: Sweep) -> int:
     return int(re.findall(r"(\d+) at a time", sweep.text)[-1])
 
 
-def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, local_sweep: Sweep) -> None:
+def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: dict[str, Record], local_sweep: Sweep) -> None:
     first, second = cluster.workers
-    driver = cluster.start_driver(local_sweep, "--name", "tiny", "--seeds", "2", "--epochs", "40")
+    driver = cluster.start_driver(local_sweep, *TWO_TRIALS)
     trials = local_sweep.folder / "results" / "tiny" / "trials"
     local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")) or driver.poll() is not None)
     (held,) = first.processes("ray::ImplicitFunc")
@@ -148,7 +149,7 @@ def test_trials_follow_the_nodes(cluster: GrowingCluster, undisturbed: Sweep, lo
     first.kill()
     assert driver.wait(timeout=LIMIT_S) == 0, local_sweep.text
     assert "(attempt 2)" in local_sweep.text
-    assert local_sweep.records("tiny") == undisturbed.records("tiny")
+    assert local_sweep.records("tiny") == undisturbed
 
 
 def test_a_group_whose_ranks_crash_on_a_node_goes_to_another(cluster: GrowingCluster, local_sweep: Sweep) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from core.command.exit_codes import TEMPORARY
 from core.storage import lease
-from tests.cluster.conftest import JOB, LIMIT_S, TINY, Sweep
+from tests.cluster.bucket_results import BucketResults
+from tests.cluster.conftest import JOB, LIMIT_S, TINY, TWO_TRIALS, Sweep
 from tests.servers import ObjectStore
 from tests.servers.daemon import MissingProgramError
+from tests.servers.shared_ray import SharedRay
 from tests.timeless import timeless
+from tests.without_ray import Record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.server, pytest.mark.slow]
 SCRIPT = Path(__file__).parents[2] / "jobs" / "deploy" / "keep-running.sh"
-OPTIONS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
 
 
 class InBucket:
@@ -30,9 +30,9 @@ class InBucket:
 
     def __init__(self, sweep: Sweep, server: ObjectStore) -> None:
         self.sweep, self.server = sweep, server
-        self.bucket = server.make_bucket()
+        self.results = BucketResults(server, server.make_bucket(), "tiny")
         sweep.environment |= server.environment
-        self.options = (*OPTIONS, "--storage", f"s3://{self.bucket}/results")
+        self.options = (*TWO_TRIALS, "--storage", self.results.storage)
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
         return self.sweep.start(*self.options, *options)
@@ -52,37 +52,35 @@ class InBucket:
     def drivers(self) -> list[psutil.Process]:
         return [process for process in self.sweep.processes(str(JOB)) if "python" in process.name()]
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """The stored records by key."""
-        client = self.server.client()
-        listed = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-        keys = [entry["Key"] for entry in listed if entry["Key"].endswith("/record.json")]
-        return {
-            key.split("/")[-2]: json.loads(client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
-            for key in keys
-        }
-
     def await_checkpoint(self) -> None:
-        client = self.server.client()
-
-        def stored() -> bool:
-            listed = client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
-            return any(entry["Key"].endswith("/resume.ckpt") for entry in listed)
-
-        self.sweep.wait_for(stored)
+        self.sweep.wait_for(lambda: any(key.endswith("/resume.ckpt") for key in self.results.paths()))
 
 
-@pytest.fixture
-def in_bucket(local_sweep: Sweep, tmp_path_factory: pytest.TempPathFactory) -> Iterator[InBucket]:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """An S3 server of this file, whose tests stop it."""
     try:
         server = ObjectStore(tmp_path_factory.mktemp("s3"))
     except MissingProgramError as missing:
         pytest.skip(str(missing))
     with server:
-        yield InBucket(local_sweep, server)
+        yield server
 
 
-def test_trials_wait_for_a_storage_that_is_away_and_go_on(in_bucket: InBucket, undisturbed: Sweep) -> None:
+@pytest.fixture(scope="module")
+def cluster(server: ObjectStore) -> Iterator[SharedRay]:
+    """A cluster whose workers have the keys of the server."""
+    with SharedRay(server.environment) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def in_bucket(local_sweep: Sweep, server: ObjectStore, cluster: SharedRay) -> InBucket:
+    local_sweep.join(cluster)
+    return InBucket(local_sweep, server)
+
+
+def test_trials_wait_for_a_storage_that_is_away_and_go_on(in_bucket: InBucket, undisturbed: dict[str, Record]) -> None:
     process = in_bucket.start()
     in_bucket.await_checkpoint()
     in_bucket.server.kill()
@@ -92,12 +90,14 @@ def test_trials_wait_for_a_storage_that_is_away_and_go_on(in_bucket: InBucket, u
     in_bucket.server.start()
     assert process.wait(LIMIT_S) == 0, in_bucket.sweep.text
     assert "The storage answers again, and the sweep continues" in in_bucket.sweep.text
-    records = in_bucket.records()
+    records = in_bucket.results.records()
     assert {key: record["attempts"] for key, record in records.items()} == dict.fromkeys(records, 1)
-    assert {key: timeless(record) for key, record in records.items()} == undisturbed.records("tiny")
+    assert {key: timeless(record) for key, record in records.items()} == undisturbed
 
 
-def test_a_driver_that_was_killed_or_gave_up_waiting_is_started_again(in_bucket: InBucket, undisturbed: Sweep) -> None:
+def test_a_driver_that_was_killed_or_gave_up_waiting_is_started_again(
+    in_bucket: InBucket, undisturbed: dict[str, Record]
+) -> None:
     """The script starts the driver after a kill, and again and again while the storage is away."""
     script = in_bucket.keep_running("--wait-for-servers", "0.05")
     in_bucket.await_checkpoint()
@@ -111,4 +111,17 @@ def test_a_driver_that_was_killed_or_gave_up_waiting_is_started_again(in_bucket:
     in_bucket.server.start()
     assert script.wait(LIMIT_S) == 0, in_bucket.sweep.text
     assert in_bucket.sweep.text.count(gave_up) >= 2, "the storage came back before the driver gave up"
-    assert {key: timeless(record) for key, record in in_bucket.records().items()} == undisturbed.records("tiny")
+    assert {key: timeless(record) for key, record in in_bucket.results.records().items()} == undisturbed
+
+
+def test_wrong_keys_are_one_line_before_anything_starts(local_sweep: Sweep, object_store: ObjectStore) -> None:
+    local_sweep.environment |= object_store.environment | {
+        "AWS_SECRET_ACCESS_KEY": "wrong",
+        "HOME": str(local_sweep.folder),
+    }
+    storage = f"s3://{object_store.make_bucket()}/results"
+    printed = local_sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2", "--storage", storage, code=2)
+    (line,) = [line for line in printed.splitlines() if "error:" in line]
+    assert "does not accept the secret key" in line
+    assert "Traceback" not in printed
+    assert "Starting Ray" not in printed

@@ -5,33 +5,64 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 
 import psutil
 import pytest
 from mlflow import MlflowClient
 
-from tests.cluster.conftest import LIMIT_S, Sweep
+from tests.cluster.conftest import JOB, LIMIT_S, TWO_TRIALS, Sweep
 from tests.servers.shared_ray import SharedRay
+from tests.without_ray import Record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
-TWO_TRIALS = ("--name", "tiny", "--seeds", "2", "--epochs", "40")
 LONE_WORKER = "ray::ImplicitFunc"
 """Ray's name of the process of a Tune trial, in which a trial of one worker runs."""
+SAYS_IF_INTERRUPTIBLE = """
+import signal, sys
+from core.sweep import driver
+from jobs.sweep_trades import main
+
+end = driver.ray.shutdown
+
+def look():
+    print("interruptible:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
+    end()
+
+driver.ray.shutdown = look
+sys.exit(main(sys.argv[1:]))
+"""
+"""The job, which also prints after training whether Ctrl-C interrupts it."""
 
 
-def test_sweep_prints_its_table_and_where_to_look(undisturbed: Sweep) -> None:
-    assert "/ trials" in undisturbed.text
-    assert f"mlflow ui --backend-store-uri sqlite:///{undisturbed.folder}/mlflow.db" in undisturbed.text
-    undisturbed.wait_for(lambda: not undisturbed.processes())
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sweep]:
+    """The finished sweep `TWO_TRIALS`, which had no fault, on a cluster that its job started."""
+    sweep = Sweep(tmp_path_factory.mktemp("finished"))
+    sweep.program = ("-c", SAYS_IF_INTERRUPTIBLE)
+    sweep.environment["PYTHONPATH"] = str(JOB.parents[1])
+    sweep.run(*TWO_TRIALS)
+    yield sweep
+    sweep.kill_all()
 
 
-def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
-    client = MlflowClient(f"sqlite:///{undisturbed.folder}/mlflow.db")
+def test_a_sweep_stores_what_its_trials_give_without_ray(finished: Sweep, undisturbed: dict[str, Record]) -> None:
+    assert finished.records("tiny") == undisturbed
+
+
+def test_sweep_prints_its_table_and_where_to_look(finished: Sweep) -> None:
+    assert "/ trials" in finished.text
+    assert f"mlflow ui --backend-store-uri sqlite:///{finished.folder}/mlflow.db" in finished.text
+    finished.wait_for(lambda: not finished.processes())
+
+
+def test_mlflow_holds_what_the_records_say(finished: Sweep) -> None:
+    client = MlflowClient(f"sqlite:///{finished.folder}/mlflow.db")
     (experiment,) = [e for e in client.search_experiments() if e.name == "unmask"]
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if run.data.tags["role"] == "sweep"]
     children = {run.data.tags["trial_key"]: run for run in runs if run.data.tags["role"] == "trial"}
-    records = undisturbed.records("tiny")
+    records = finished.records("tiny")
     assert children.keys() == records.keys()
     assert len(records) == 2
     assert "unstable" in parent.data.tags["mlflow.note.content"]
@@ -44,16 +75,16 @@ def test_mlflow_holds_what_the_records_say(undisturbed: Sweep) -> None:
         assert logged == pytest.approx({row["epoch"]: row["val/fosc"] for row in record["trace"]})
 
 
-def test_running_again_trains_nothing(undisturbed: Sweep, shared_ray: SharedRay) -> None:
-    before = undisturbed.records("tiny")
-    again = Sweep(undisturbed.folder)
+def test_running_again_trains_nothing(finished: Sweep, shared_ray: SharedRay) -> None:
+    before = finished.records("tiny")
+    again = Sweep(finished.folder)
     again.join(shared_ray)
     assert " starts" not in again.run(*TWO_TRIALS)
-    assert undisturbed.records("tiny") == before
+    assert finished.records("tiny") == before
 
 
 def test_killed_worker_and_driver_change_no_record(
-    local_sweep: Sweep, undisturbed: Sweep, shared_ray: SharedRay
+    local_sweep: Sweep, undisturbed: dict[str, Record], shared_ray: SharedRay
 ) -> None:
     driver = local_sweep.start(*TWO_TRIALS)
     trials = local_sweep.folder / "results" / "tiny" / "trials"
@@ -64,7 +95,7 @@ def test_killed_worker_and_driver_change_no_record(
     local_sweep.kill_all()
     local_sweep.join(shared_ray)
     local_sweep.run(*TWO_TRIALS)
-    assert local_sweep.records("tiny") == undisturbed.records("tiny")
+    assert local_sweep.records("tiny") == undisturbed
     client = MlflowClient(f"sqlite:///{local_sweep.folder}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
     assert sorted(run.info.status for run in runs) == ["FINISHED"] * 3
@@ -108,19 +139,19 @@ def test_the_end_of_a_slurm_job_says_what_is_saved_and_how_to_continue(local_swe
     local_sweep.wait_for(lambda: not local_sweep.processes("ray::"))
 
 
-def test_ctrl_c_counts_when_training_is_over(undisturbed: Sweep) -> None:
+def test_ctrl_c_counts_when_training_is_over(finished: Sweep) -> None:
     """Tune leaves a signal handler installed that would ignore the next Ctrl-C."""
-    assert "interruptible: True" in undisturbed.text
+    assert "interruptible: True" in finished.text
 
 
-def test_a_sweep_that_would_mix_experiments_is_refused(undisturbed: Sweep) -> None:
-    printed = undisturbed.run("--name", "tiny", "--seeds", "2", "--epochs", "41", "--fosc-threshold", "2", code=2)
+def test_a_sweep_that_would_mix_experiments_is_refused(finished: Sweep) -> None:
+    printed = finished.run("--name", "tiny", "--seeds", "2", "--epochs", "41", "--fosc-threshold", "2", code=2)
     assert "epochs: 40 stored, 41 given" in printed
     assert "protocol fosc_threshold: 1.2 stored, 2.0 given" in printed
 
 
 def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks_no_name(
-    sweep: Sweep, undisturbed: Sweep
+    sweep: Sweep, undisturbed: dict[str, Record]
 ) -> None:
     one = ("--name", "tiny", "--seeds", "1", "--epochs", "40")
     refused = sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "7", "--workers", "20", code=2)
@@ -135,5 +166,5 @@ def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks
     assert censored["verdict"]["outcome"] == "censored"
     assert "crashed" in censored["verdict"]["censor_reason"]
     sweep.run(*one)
-    expected = {key: record for key, record in undisturbed.records("tiny").items() if record["seed"] == 0}
+    expected = {key: record for key, record in undisturbed.items() if record["seed"] == 0}
     assert sweep.records("tiny") == expected

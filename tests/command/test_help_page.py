@@ -227,3 +227,22 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
     loaded = ended.stdout.splitlines()[-1].split()
     assert "ray" in loaded
     assert not {"torch", "mlflow", "scipy", "sklearn", "matplotlib"} & {*loaded}
+
+
+def test_a_sweep_prints_its_table_without_the_libraries_of_the_report() -> None:
+    """Each of them takes the driver up to half a second of a processor."""
+    ready = """
+import sys
+from analysis.report.context import report_context
+from analysis.report.mlflow_description import mlflow_description
+from analysis.report.tables.cells_table import main_table
+from jobs.speed.analysis_cost import make_records
+context = report_context("s", make_records(27))
+assert main_table(context.cells).row_count == 27
+assert mlflow_description(context)
+print("loaded", *sorted(sys.modules))
+"""
+    ended = subprocess.run([sys.executable, "-c", ready], capture_output=True, text=True, check=True)
+    loaded = {*ended.stdout.splitlines()[-1].split()}
+    assert "scipy.special" in loaded
+    assert not {"scipy.stats", "sklearn", "matplotlib"} & loaded

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.servers.marked_processes import kill_marked
 
@@ -25,12 +27,18 @@ STARTS = 3
 class SharedRay:
     """A cluster of this machine, started by ``ray start`` as a context manager, which asks for a token.
 
+    Args:
+        workers: environment variables of all processes of the cluster, such as the keys of an S3 server.
+
     Attributes:
         address: ``HOST:PORT`` of the head node.
         dashboard: address to which jobs are submitted.
         environment: variables with which a process joins the cluster.
         mark: name and value of an environment variable of all processes of the cluster.
     """
+
+    def __init__(self, workers: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._workers = workers
 
     def __enter__(self) -> SharedRay:
         """Start the cluster."""
@@ -68,7 +76,7 @@ class SharedRay:
                 *(f"--num-cpus={CPUS}", f"--temp-dir={self._folder}", "--disable-usage-stats"),
                 "--include-log-monitor=false",  # no driver of the tests shows what the workers print
             ],
-            env={**os.environ, **self.environment, "OMP_NUM_THREADS": "1", self.mark[0]: self.mark[1]},
+            env={**os.environ, **self._workers, **self.environment, "OMP_NUM_THREADS": "1", self.mark[0]: self.mark[1]},
             capture_output=True,
             text=True,
             timeout=300,

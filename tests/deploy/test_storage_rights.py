@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from typing import Any
 
 import pytest
+import torch
 from botocore.exceptions import ClientError
 
-from core.config import Cell, ProtocolOptions, SeededCell, Sweep
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import run_trial
+from core.engine.trial import TrialRun, run_trial
 from core.engine.trial_context import Cadence, TrialContext
 from core.evaluation.block_run import BlockFile
 from core.evaluation.blocks import Block
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
+from core.records import TrialRecord
 from core.storage import Store, StoreError, s3
 from core.sweep.trial_plan import fixed_trials
 from core.verdict import censor
@@ -29,6 +32,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 POLICIES = {"worker": ("WorkerStorage",), "driver": ("DriverStorage",), "mlflow": ("TrackingStorage",)}
 KEY = "0123456789ab-0"
 RECORD = f"results/s/trials/{KEY}/record.json"
+CRASH = f"results/s/trials/{KEY}/crash.json"
 
 Act = Callable[[str], None]
 """Lets all further requests of this process come from a role."""
@@ -128,17 +132,115 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
         assert ledger.write(crashed) == ledger.record(trial.key) == stored
         with pytest.raises(StoreError, match="AccessDenied"):
             ledger.trial_store(trial.key).write("record.json", crashed.to_json())
-        object_store.client().put_object(
-            Bucket=bucket, Key=f"results/s/trials/{trial.key}/record.json", Body=crashed.to_json()
-        )
-        ledger.reopen(trial.key)
-        assert not ledger.records()
+
+
+@pytest.fixture
+def open_trial(bucket: str, act: Act, request: pytest.FixtureRequest) -> Iterator[tuple[Ledger, Trial, TrialContext]]:
+    """A sweep named after the test, the driver's ledger of it, its only trial, and what a worker needs to run it."""
+    cell, name = Cell.from_flat(tiny.CELL), request.node.name.replace("_", "-")[:40]
+    protocol = ProtocolOptions(**tiny.VERDICT)
+    sweep = Sweep(name=name, preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
+    (trial,) = fixed_trials(sweep)
+    act("driver")
+    ledger = Ledger(Store(f"s3://{bucket}/results/{name}"), name)
+    ledger.enter(sweep)
+    store = ledger.trial_store(trial.key)
+    yield ledger, trial, TrialContext(name, store, Ranks(), lambda *_: None, "none", Cadence(0, 0))
+
+
+def train(trial: Trial, context: TrialContext) -> TrialRecord:
+    images = partial(load_dataset, trial.cell.data, "")
+    record = run_trial(trial, ProtocolOptions(**tiny.VERDICT), images, context)
+    assert record is not None
+    return record
+
+
+def test_a_late_result_counts_instead_of_the_crash_that_the_driver_has_stored(
+    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, act: Act
+) -> None:
+    """The driver takes a slow worker for a dead one. On AWS, nobody may replace a record."""
+    ledger, trial, context = open_trial
+    crash = TrialRecord(
+        sweep=context.sweep,
+        **trial.record_fields(),
+        protocol=ProtocolOptions(**tiny.VERDICT).model_dump(mode="json"),
+        verdict=censor("crashed: it is slow"),
+        epochs_run=0,
+    )
+
+    def crashes(epoch: int, *_: object) -> None:
+        act("driver")
+        driver = Ledger(Store(f"s3://{bucket}/results/{ledger.name}"), ledger.name)
+        assert driver.write(crash) == driver.record(trial.key) == crash
+        act("worker")
+
+    act("worker")
+    context = replace(context, store=Store(f"s3://{bucket}/results/{ledger.name}/trials/{trial.key}"), report=crashes)
+    result = train(trial, context)
+    assert not result.crashed
+    act("driver")
+    ledger = Ledger(Store(f"s3://{bucket}/results/{ledger.name}"), ledger.name)
+    assert ledger.record(trial.key) == result
+    assert "crash.json" in ledger.trial_store(trial.key).names()
+    ledger.forget_crash(trial.key)
+    assert ledger.record(trial.key) == result
+    assert "crash.json" not in ledger.trial_store(trial.key).names()
+
+
+def test_a_worker_stores_a_crash_and_the_driver_starts_its_trial_again(
+    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, trial, context = open_trial
+
+    def run(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def place() -> Store:
+        return Store(f"s3://{bucket}/results/{ledger.name}")
+
+    act("worker")
+    context = replace(context, store=place().child("trials").child(trial.key))
+    with monkeypatch.context() as patch:
+        patch.setattr(TrialRun, "run", run)
+        assert train(trial, context).crashed
+        act("driver")
+        Ledger(place(), ledger.name).forget_crash(trial.key)
+        act("worker")
+        again = train(trial, replace(context, store=place().child("trials").child(trial.key)))
+        assert (again.crashed, again.attempts) == (True, 2)
+    act("driver")
+    driver = Ledger(place(), ledger.name)
+    assert driver.record(trial.key) == again
+    driver.forget_crash(trial.key)
+    assert not driver.records()
+    act("worker")
+    result = train(trial, replace(context, store=place().child("trials").child(trial.key)))
+    assert (result.crashed, result.attempts) == (False, 3)
+
+
+def test_a_crash_that_an_earlier_version_stored_as_a_record_needs_one_more_right(
+    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, object_store: ObjectStore
+) -> None:
+    ledger, trial, context = open_trial
+    crash = TrialRecord(
+        sweep=context.sweep,
+        **trial.record_fields(),
+        protocol=ProtocolOptions(**tiny.VERDICT).model_dump(mode="json"),
+        verdict=censor("crashed: long ago"),
+        epochs_run=0,
+    )
+    key = f"results/{ledger.name}/trials/{trial.key}/record.json"
+    object_store.client().put_object(Bucket=bucket, Key=key, Body=crash.to_json())
+    assert ledger.records() == {trial.key: crash}
+    with pytest.raises(StoreError, match=r"record\.json.*AccessDenied"):
+        ledger.forget_crash(trial.key)
 
 
 @pytest.mark.parametrize(
     ("role", "refused"),
     [
         ("worker", ("delete", RECORD)),
+        ("worker", ("delete", CRASH)),
         ("worker", ("delete", f"results/s/trials/{KEY}/last.pt")),
         ("worker", ("delete", "results/s/sweep.json")),
         ("worker", ("write", "results/s/sweep.json")),
@@ -150,6 +252,7 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
         ("worker", ("read", "mlflow/1/run/artifacts/record.json")),
         ("worker", ("write", "mlflow/1/run/artifacts/record.json")),
         ("worker", ("delete", "mlflow/1/run/artifacts/record.json")),
+        ("driver", ("delete", RECORD)),
         ("driver", ("delete", f"results/s/trials/{KEY}/last.pt")),
         ("driver", ("delete", f"results/s/trials/{KEY}/resume.ckpt")),
         ("driver", ("delete", "results/s/sweep.json")),

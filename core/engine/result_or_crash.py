@@ -13,7 +13,7 @@ def result_or_crash(store: Store, parse: Callable[[str, bytes], TrialRecord]) ->
     """A trial's result, or else its last crash; None if it has neither.
 
     A result is created once. A process that was taken for dead may store it beside the crash, which then means nothing.
-    Earlier versions stored a crash as ``record.json``. It counts only if there is neither a result nor a ``crash.json``.
+    Earlier versions stored a crash as ``record.json``, too. Such a crash counts if there is no ``crash.json``.
 
     Args:
         store: the store of the trial's files.

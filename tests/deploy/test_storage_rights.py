@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import pytest
 import torch
 from botocore.exceptions import ClientError
 
-from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.config import Cell, ProtocolOptions, SeededCell, Sweep
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
 from core.engine.trial import TrialRun, run_trial
@@ -134,106 +133,93 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
             ledger.trial_store(trial.key).write("record.json", crashed.to_json())
 
 
+class OpenTrial:
+    """A stored sweep with one open trial. What it returns asks with the rights of the role that acts at this moment."""
+
+    def __init__(self, bucket: str, name: str) -> None:
+        self.name, self.root = name, f"s3://{bucket}/results/{name}"
+        entry = SeededCell(cell=Cell.from_flat(tiny.CELL), seeds=1)
+        self.protocol = ProtocolOptions(**tiny.VERDICT)
+        sweep = Sweep(name=name, preset="none", entries=(entry,), protocol=self.protocol)
+        (self.trial,) = fixed_trials(sweep)
+        self.ledger.enter(sweep)
+        self.crash = TrialRecord(
+            sweep=name,
+            **self.trial.record_fields(),
+            protocol=self.protocol.model_dump(mode="json"),
+            verdict=censor("crashed: it is slow"),
+            epochs_run=0,
+        )
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(Store(self.root), self.name)
+
+    def train(self, report: Callable[..., None] = lambda *_: None) -> TrialRecord:
+        store = Store(f"{self.root}/trials/{self.trial.key}")
+        context = TrialContext(self.name, store, Ranks(), report, "none", Cadence(report_s=0, checkpoint_s=0))
+        record = run_trial(self.trial, self.protocol, lambda: load_dataset(self.trial.cell.data, ""), context)
+        assert record is not None
+        return record
+
+
 @pytest.fixture
-def open_trial(bucket: str, act: Act, request: pytest.FixtureRequest) -> Iterator[tuple[Ledger, Trial, TrialContext]]:
-    """A sweep named after the test, the driver's ledger of it, its only trial, and what a worker needs to run it."""
-    cell, name = Cell.from_flat(tiny.CELL), request.node.name.replace("_", "-")[:40]
-    protocol = ProtocolOptions(**tiny.VERDICT)
-    sweep = Sweep(name=name, preset="none", entries=(SeededCell(cell=cell, seeds=1),), protocol=protocol)
-    (trial,) = fixed_trials(sweep)
+def open_trial(bucket: str, act: Act, request: pytest.FixtureRequest) -> OpenTrial:
     act("driver")
-    ledger = Ledger(Store(f"s3://{bucket}/results/{name}"), name)
-    ledger.enter(sweep)
-    store = ledger.trial_store(trial.key)
-    yield ledger, trial, TrialContext(name, store, Ranks(), lambda *_: None, "none", Cadence(0, 0))
+    return OpenTrial(bucket, request.node.name.replace("_", "-")[:40])
 
 
-def train(trial: Trial, context: TrialContext) -> TrialRecord:
-    images = partial(load_dataset, trial.cell.data, "")
-    record = run_trial(trial, ProtocolOptions(**tiny.VERDICT), images, context)
-    assert record is not None
-    return record
-
-
-def test_a_late_result_counts_instead_of_the_crash_that_the_driver_has_stored(
-    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, act: Act
-) -> None:
+def test_a_late_result_counts_instead_of_the_crash_that_the_driver_has_stored(open_trial: OpenTrial, act: Act) -> None:
     """The driver takes a slow worker for a dead one. On AWS, nobody may replace a record."""
-    ledger, trial, context = open_trial
-    crash = TrialRecord(
-        sweep=context.sweep,
-        **trial.record_fields(),
-        protocol=ProtocolOptions(**tiny.VERDICT).model_dump(mode="json"),
-        verdict=censor("crashed: it is slow"),
-        epochs_run=0,
-    )
+    key, crash = open_trial.trial.key, open_trial.crash
 
-    def crashes(epoch: int, *_: object) -> None:
+    def crashes(*_: object) -> None:
         act("driver")
-        driver = Ledger(Store(f"s3://{bucket}/results/{ledger.name}"), ledger.name)
-        assert driver.write(crash) == driver.record(trial.key) == crash
+        assert open_trial.ledger.write(crash) == open_trial.ledger.record(key) == crash
         act("worker")
 
     act("worker")
-    context = replace(context, store=Store(f"s3://{bucket}/results/{ledger.name}/trials/{trial.key}"), report=crashes)
-    result = train(trial, context)
+    result = open_trial.train(crashes)
     assert not result.crashed
     act("driver")
-    ledger = Ledger(Store(f"s3://{bucket}/results/{ledger.name}"), ledger.name)
-    assert ledger.record(trial.key) == result
-    assert "crash.json" in ledger.trial_store(trial.key).names()
-    ledger.forget_crash(trial.key)
-    assert ledger.record(trial.key) == result
-    assert "crash.json" not in ledger.trial_store(trial.key).names()
+    ledger = open_trial.ledger
+    assert "crash.json" in ledger.trial_store(key).names()
+    assert ledger.record(key) == result
+    ledger.forget_crash(key)
+    assert "crash.json" not in ledger.trial_store(key).names()
+    assert ledger.record(key) == result
 
 
 def test_a_worker_stores_a_crash_and_the_driver_starts_its_trial_again(
-    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, act: Act, monkeypatch: pytest.MonkeyPatch
+    open_trial: OpenTrial, act: Act, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger, trial, context = open_trial
-
     def run(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    def place() -> Store:
-        return Store(f"s3://{bucket}/results/{ledger.name}")
-
-    act("worker")
-    context = replace(context, store=place().child("trials").child(trial.key))
-    with monkeypatch.context() as patch:
-        patch.setattr(TrialRun, "run", run)
-        assert train(trial, context).crashed
-        act("driver")
-        Ledger(place(), ledger.name).forget_crash(trial.key)
+    for attempt in (1, 2):
         act("worker")
-        again = train(trial, replace(context, store=place().child("trials").child(trial.key)))
-        assert (again.crashed, again.attempts) == (True, 2)
-    act("driver")
-    driver = Ledger(place(), ledger.name)
-    assert driver.record(trial.key) == again
-    driver.forget_crash(trial.key)
-    assert not driver.records()
+        with monkeypatch.context() as patch:
+            patch.setattr(TrialRun, "run", run)
+            crash = open_trial.train()
+        assert (crash.crashed, crash.attempts) == (True, attempt)
+        act("driver")
+        assert open_trial.ledger.records() == {open_trial.trial.key: crash}
+        open_trial.ledger.forget_crash(open_trial.trial.key)
+        assert not open_trial.ledger.records()
     act("worker")
-    result = train(trial, replace(context, store=place().child("trials").child(trial.key)))
+    result = open_trial.train()
     assert (result.crashed, result.attempts) == (False, 3)
 
 
 def test_a_crash_that_an_earlier_version_stored_as_a_record_needs_one_more_right(
-    open_trial: tuple[Ledger, Trial, TrialContext], bucket: str, object_store: ObjectStore
+    open_trial: OpenTrial, bucket: str, object_store: ObjectStore
 ) -> None:
-    ledger, trial, context = open_trial
-    crash = TrialRecord(
-        sweep=context.sweep,
-        **trial.record_fields(),
-        protocol=ProtocolOptions(**tiny.VERDICT).model_dump(mode="json"),
-        verdict=censor("crashed: long ago"),
-        epochs_run=0,
-    )
-    key = f"results/{ledger.name}/trials/{trial.key}/record.json"
-    object_store.client().put_object(Bucket=bucket, Key=key, Body=crash.to_json())
-    assert ledger.records() == {trial.key: crash}
+    key, crash = open_trial.trial.key, open_trial.crash
+    place = f"results/{open_trial.name}/trials/{key}/record.json"
+    object_store.client().put_object(Bucket=bucket, Key=place, Body=crash.to_json())
+    assert open_trial.ledger.records() == {key: crash}
     with pytest.raises(StoreError, match=r"record\.json.*AccessDenied"):
-        ledger.forget_crash(trial.key)
+        open_trial.ledger.forget_crash(key)
 
 
 @pytest.mark.parametrize(

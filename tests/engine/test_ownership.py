@@ -284,7 +284,10 @@ def test_a_crash_is_no_result_and_gives_way_to_one(
     comparable: Callable[[TrialRecord], dict[str, Any]],
     name: str,
 ) -> None:
-    """A driver takes a slow worker for a dead one, and the worker ends its trial. Earlier versions replaced a record."""
+    """A driver takes a slow worker for a dead one, and the worker ends its trial.
+
+    Earlier versions stored a crash under the name of a result.
+    """
     first = run(make_cell(), folder="other")
 
     def report(epoch: int, rows: object, decided: bool) -> None:

@@ -1,4 +1,4 @@
-"""Which of a trial's files is its record: a result, a crash, or a crash of an earlier version; and who replaces which."""
+"""Which of a trial's files is its record: a result, a crash, or a crash of an earlier version."""
 
 from __future__ import annotations
 

@@ -13,8 +13,9 @@ from core.config.protocol import with_defaults
 from core.data.feasibility import feasibility
 from core.data.image_set import Dataset
 from core.engine.attempts import Attempts
-from core.engine.filenames import RECORD
+from core.engine.filenames import CRASH, RECORD
 from core.engine.provenance import hardware, provenance
+from core.engine.result_or_crash import result_or_crash
 from core.engine.selection import Weights, copy_weights
 from core.engine.trial_context import TrialContext
 from core.engine.trial_state import TrialState
@@ -31,25 +32,34 @@ class RecordFile:
     context: TrialContext
 
     def read(self) -> TrialRecord | None:
-        """The trial's stored record; None if the trial has not ended.
+        """The trial's stored record, of its result or of its last crash; None if the trial has not ended.
 
         Raises:
             ValueError: the record is damaged, or belongs to another trial, sweep or protocol.
         """
-        store = self.context.store
-        content = store.read(RECORD)
-        if content is None:
-            return None
+        return result_or_crash(self.context.store, self._parse)
+
+    def _result(self) -> TrialRecord | None:
+        """The trial's stored result. It raises what `read` raises."""
+        content = self.context.store.read(RECORD)
+        record = None if content is None else self._parse(RECORD, content)
+        return None if record is None or record.crashed else record
+
+    def _parse(self, name: str, content: bytes) -> TrialRecord:
         record = read_record(content)
-        where = store.place(RECORD)
+        where = self.context.store.place(name)
         if (record.sweep, record.key) != (self.context.sweep, self.trial.key):
             raise ValueError(f"{where} belongs to trial {record.key} of sweep {record.sweep}")
         if with_defaults(record.protocol) != with_defaults(self.protocol.model_dump(mode="json")):
             raise ValueError(f"{where} belongs to another protocol")
+        if name == CRASH and not record.crashed:
+            raise ValueError(f"{where} is not the record of a crash")
         return record
 
     def write_out_of_memory(self, spent: Attempts) -> TrialRecord:
-        """Write the record of a trial that its device cannot hold.
+        """Write the crash of a trial that its device cannot hold, and return its record.
+
+        Nothing is written if another process has stored a result meanwhile. That record is returned.
 
         Args:
             spent: all attempts at it. Their device time is lost, because the record has no epoch.
@@ -72,14 +82,17 @@ class RecordFile:
             lost_device_seconds=spent.device_seconds,
             provenance=provenance(context.ranks, context.commit, trial.cell),
         )
-        return self._create(record)
+        if result := self._result():
+            return result
+        context.store.write(CRASH, record.to_json())
+        return record
 
     def write(
         self, verdict: Verdict, state: TrialState, dataset: Dataset, model: nn.Module, *, stopped_early: bool
     ) -> TrialRecord:
         """Write the weights files and the record of a trial that has ended, and return the record.
 
-        Nothing is written if another process has stored a finished record meanwhile. That record is returned.
+        Nothing is written if another process has stored a result meanwhile. That record is returned.
 
         Args:
             verdict: the verdict on the trial.
@@ -88,9 +101,9 @@ class RecordFile:
             model: the network after the last epoch.
             stopped_early: the verdict ended the trial before its last epoch.
         """
-        trial, stored = self.trial, self.read()
-        if stored and not stored.crashed:  # Its checksums are those of the weights files beside it.
-            return stored
+        trial = self.trial
+        if result := self._result():  # Its checksums are those of the weights files beside it.
+            return result
         weights = {"last": (state.epoch, copy_weights(model))}
         for name, best in (("selected", state.selected), ("gated", state.gated)):
             if best.weights is not None:
@@ -117,19 +130,18 @@ class RecordFile:
         return self._create(record)
 
     def _create(self, record: TrialRecord) -> TrialRecord:
-        """Store the record and return it. A finished record that another process has stored is kept and returned.
+        """Store the result and return it. A result that another process has stored is kept and returned.
 
-        Two processes train one trial if a driver was replaced while it or one of its workers was cut off. A record of a
-        crash is no result and is replaced.
+        Two processes train one trial if a driver was replaced while it or one of its workers was cut off. A crash that
+        an earlier version stored as `RECORD` is no result and is replaced.
         """
-        store = self.context.store
         # Some servers replace a file that should only be created, and so it is looked for first.
-        if self.read() is None and store.create(RECORD, record.to_json()):
-            return record
-        stored = self.read()
-        if stored and not stored.crashed:
-            return stored
-        store.write(RECORD, record.to_json())
+        if result := self._result():
+            return result
+        if not self.context.store.create(RECORD, record.to_json()):
+            if result := self._result():
+                return result
+            self.context.store.write(RECORD, record.to_json())
         return record
 
     def _write_weights(self, name: str, epoch: int, weights: Weights) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +18,8 @@ from core.allocation import AllocationGoal, SweepPlan, revised_plans
 from core.config import Cell, ProtocolOptions, Sweep, Trial
 from core.config.problems import first_problem
 from core.engine.attempts import AttemptFile, Attempts
-from core.engine.filenames import RECORD
+from core.engine.filenames import CRASH, RECORD
+from core.engine.result_or_crash import result_or_crash
 from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
 from core.ledger.content import content_of, merged
@@ -62,8 +63,8 @@ class DamagedRecordError(ValueError):
         super().__init__(
             "damaged, or written by another version:\n  "
             + "\n  ".join(files[:MAX_NAMED_FILES])
-            + f"{more}\nMove these files away and run the same command again: a trial without its {RECORD} "
-            f"is trained again by the sweep, one without its {EVALUATION} or {MEASURES} is evaluated again; "
+            + f"{more}\nMove these files away and run the same command again: a trial whose {RECORD} or {CRASH} was "
+            f"moved is trained again by the sweep, one without its {EVALUATION} or {MEASURES} is evaluated again; "
             "all others are kept."
         )
 
@@ -161,7 +162,7 @@ class Ledger:
         known = read_description(self.store)
         started = self.store.child("trials").folders()
         plan = SweepPlan.of(_trials_per_cell(sweep, started), goal, sweep.first_seed)
-        looked = self._has_record(started)
+        looked = self._has_ended(started)
         plans = known.plans if known else ()
         if looked and not plans:
             plans = (self._seen_plan(_started_per_cell(started)),)
@@ -200,48 +201,58 @@ class Ledger:
                 "another --name"
             )
 
-    def _has_record(self, keys: Iterable[str]) -> bool:
-        return any(self.trial_store(key).read(RECORD) is not None for key in keys)
+    def _has_ended(self, keys: Collection[str]) -> bool:
+        """True if one of the trials has a result or has crashed."""
+        return any(self.trial_store(key).read(name) is not None for name in (RECORD, CRASH) for key in keys)
 
-    def reopen(self, key: str) -> None:
-        """Delete the record of a trial that crashed, because the trial is about to be started again."""
-        record = self.record(key)
-        if record is not None and record.crashed:
-            self.trial_store(key).delete(RECORD)
+    def forget_crash(self, key: str) -> None:
+        """Delete the crash of a trial that is about to be started again, or whose result was stored after the crash.
+
+        A result is never deleted. What is deleted under its name is a crash that an earlier version stored.
+
+        Raises:
+            DamagedRecordError: a file of the trial cannot be read.
+        """
+        store = self.trial_store(key)
+        for name in (RECORD, CRASH):
+            content = store.read(name)
+            if content is not None and self._parse(key, name, content).crashed:
+                store.delete(name)
 
     def trial_store(self, key: str) -> Store:
         """The store of a trial's files."""
         return self.store.child("trials").child(key)
 
     def record(self, key: str) -> TrialRecord | None:
-        """The record of a finished trial, with its evaluations and measures; None if the trial is not finished.
+        """The record of a trial that has ended, with its evaluations and measures; None if it has not ended.
+
+        It is that of the trial's result, or else that of its last crash.
 
         Raises:
             DamagedRecordError: a file of the trial cannot be read.
             ValueError: the record has a schema version that this version of unmask does not read.
         """
         store = self.trial_store(key)
-        content = store.read(RECORD)
-        if content is None:
-            return None
-        file = RECORD
-        try:
+        record = result_or_crash(store, lambda name, content: self._parse(key, name, content))
+        if record is None or record.crashed:  # A crash has no weights, of which something could be measured.
+            return record
+        with _named(store.place(EVALUATION)):
+            evaluated = store.read(EVALUATION)
+            evaluations = record.evaluations if evaluated is None else read_evaluations(evaluated, record)
+        with _named(store.place(MEASURES)):
+            found = store.read(MEASURES)
+            measures = record.measures if found is None else read_measures(found, record)
+        return record.model_copy(update={"evaluations": evaluations, "measures": measures})
+
+    def _parse(self, key: str, name: str, content: bytes) -> TrialRecord:
+        """The record in a file of a trial, after a check that it is the trial's. It raises what `record` raises."""
+        with _named(self.trial_store(key).place(name)):
             record = read_record(content)
             if reason := self._misplaced(record, key, is_sealed(content)):
                 raise MisplacedError(reason)
-            file = EVALUATION
-            evaluated = store.read(EVALUATION)
-            evaluations = record.evaluations if evaluated is None else read_evaluations(evaluated, record)
-            file = MEASURES
-            found = store.read(MEASURES)
-            measures = record.measures if found is None else read_measures(found, record)
-        except UnknownSchemaError as error:
-            raise ValueError(f"{store.place(RECORD)}: {error}") from error
-        except (ChecksumError, MisplacedError) as error:
-            raise DamagedRecordError(f"{store.place(file)} ({error})") from error
-        except ValidationError as error:
-            raise DamagedRecordError(f"{store.place(file)} ({first_problem(error)})") from error
-        return record.model_copy(update={"evaluations": evaluations, "measures": measures})
+            if name == CRASH and not record.crashed:
+                raise MisplacedError("it is not the record of a crash")
+        return record
 
     def _misplaced(self, record: TrialRecord, key: str, sealed: bool) -> str | None:
         """Why the record cannot be that of the sweep's trial ``key``, or None."""
@@ -268,7 +279,7 @@ class Ledger:
         return ValueError(f"{self.store.place(DESCRIPTION)} belongs to sweep {description.name}; {REMEDY}")
 
     def records(self, besides: Collection[str] = ()) -> dict[str, TrialRecord]:
-        """The records of all finished trials by key, except for the trials whose keys are in ``besides``.
+        """The records of all trials that have ended by key, except for the trials whose keys are in ``besides``.
 
         Raises:
             DamagedRecordError: files of trials cannot be read. The error names the files of all these trials.
@@ -328,13 +339,19 @@ class Ledger:
             return dict(zip(keys, found, strict=True))
 
     def write(self, record: TrialRecord) -> TrialRecord:
-        """Store the record of a trial whose process could not write it, and return it.
+        """Store the record of a trial and return it. If the trial has a result already, that is kept and returned.
 
-        If this process was slow and wrote a record in the end, that record is kept and returned.
+        The crash of a trial whose process could not write it has a file of its own, because this process may only be
+        slow and write its result later.
         """
-        if stored := self.record(record.key):  # Some servers replace a file that should only be created.
+        stored = self.record(record.key)
+        if stored and not stored.crashed:  # Some servers replace a file that should only be created.
             return stored
-        created = self.trial_store(record.key).create(RECORD, record.to_json())
+        store = self.trial_store(record.key)
+        if record.crashed:
+            store.write(CRASH, record.to_json())
+            return record
+        created = store.create(RECORD, record.to_json())
         return record if created else (self.record(record.key) or record)
 
     def write_evaluations(self, record: TrialRecord) -> None:
@@ -382,6 +399,19 @@ class Ledger:
         A store that is away is waited for only until the next progress is due.
         """
         self.store.with_retry_limit(PERIOD_S).write(PROGRESS, sealed(progress.model_dump_json()))
+
+
+@contextmanager
+def _named(file: str) -> Iterator[None]:
+    """Name the file in errors about its content."""
+    try:
+        yield
+    except UnknownSchemaError as error:
+        raise ValueError(f"{file}: {error}") from error
+    except (ChecksumError, MisplacedError) as error:
+        raise DamagedRecordError(f"{file} ({error})") from error
+    except ValidationError as error:
+        raise DamagedRecordError(f"{file} ({first_problem(error)})") from error
 
 
 def unfinished(trials: Iterable[Trial], records: Mapping[str, TrialRecord]) -> list[Trial]:

@@ -45,7 +45,8 @@ class SweepSnapshot:
 class SweepReader:
     """Reads the state of a sweep repeatedly.
 
-    A record is read only once, unless its trial crashed, because such a trial may have been started again.
+    A record is read only once, unless its trial crashed, because such a trial may have been started again, or may have
+    a result that was stored late.
 
     Args:
         ledger: the sweep's ledger.

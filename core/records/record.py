@@ -226,7 +226,7 @@ class UnknownSchemaError(ValueError):
 
 
 def read_record(content: bytes) -> TrialRecord:
-    """The record in the bytes of a ``record.json``.
+    """The record in the bytes of a ``record.json`` or ``crash.json``.
 
     Raises:
         UnknownSchemaError: the record's layout is not the one that this version reads.

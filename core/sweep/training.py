@@ -137,10 +137,27 @@ class Training:
         return interrupted
 
     def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
-        """Sorted keys of the trials of this run that have no record or crashed."""
+        """Sorted keys of the trials of this run that have no record or crashed.
+
+        Args:
+            records: the stored records of all trials that have ended.
+        """
         by_key = {record.key: record for record in records}
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
-        return sorted(missing | {record.key for record in self.live.finished if record.crashed})
+        return sorted(missing | self._crashed() - _with_result(records))
+
+    def forget_crashes(self, records: Sequence[TrialRecord]) -> None:
+        """Delete the crashes of this run whose trials have a result by now. Their processes were only slow.
+
+        Args:
+            records: the stored records of all trials that have ended.
+        """
+        for key in self._crashed() & _with_result(records):
+            self.ledger.forget_crash(key)
+
+    def _crashed(self) -> set[str]:
+        """Keys of the trials of this run that have crashed."""
+        return {record.key for record in self.live.finished if record.crashed}
 
     def _enter(self) -> None:
         self.ledger.enter(self.sweep, self._goal)
@@ -233,7 +250,7 @@ class Training:
 
     def _config(self, trial: Trial) -> dict[str, Any]:
         options = self.options
-        self.ledger.reopen(trial.key)
+        self.ledger.forget_crash(trial.key)
         task = WorkerTask(
             trial=trial.model_dump(mode="json"),
             protocol=self.sweep.protocol.model_dump(mode="json"),
@@ -257,3 +274,8 @@ class Training:
             "gpus": options.gpus_per_worker,
             "scratch": str(self.scratch),
         }
+
+
+def _with_result(records: Sequence[TrialRecord]) -> set[str]:
+    """Keys of the trials that have ended and did not crash."""
+    return {record.key for record in records if not record.crashed}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from core.engine.filenames import RECORD
+from core.engine.filenames import CRASH, RECORD
 from core.records import TrialRecord
 from core.storage import Store
 from jobs.speed.result import Goal, Result, Settings
@@ -100,7 +100,8 @@ def read_sweep(folder: Path) -> tuple[list[TrialRecord], float, int]:
         )
     started = description.stat().st_mtime
     records = _records(folder)
-    ends = [(folder / "trials" / key / RECORD).stat().st_mtime for key in records]
+    files = [folder / "trials" / key / name for key in records for name in (RECORD, CRASH)]
+    ends = [file.stat().st_mtime for file in files if file.is_file()]
     if not ends or min(ends) < started or any(record.attempts > 1 for record in records.values()):
         raise ValueError(
             f"--sweep-dir {folder}: the sweep has no records or was interrupted, and therefore has no wall time"

@@ -171,6 +171,8 @@ def test_all_damaged_files_are_named_at_once_by_every_command(
         storage / NAME / "trials" / stored.trials[1].key / "record.json",
         storage / NAME / "trials" / stored.trials[3].key / "record.json",
     ]
+    files[2].rename(files[2].with_name("crash.json"))
+    files[2] = files[2].with_name("crash.json")
     for file in files:
         file.write_bytes(file.read_bytes()[:-1])
     before = snapshot(tmp_path)

@@ -56,10 +56,11 @@ def forge_description(site: Site, rng: Random) -> Lasting:
 
 
 def forge_open_record(site: Site, rng: Random) -> Lasting:
-    """A record lies in the folders of trials that are being trained. Their processes get SIGKILL."""
+    """A record, of a result or a crash, lies in the folders of trials that train. Their processes get SIGKILL."""
     with _suspended(site) as workers:
         records = site.keys("/record.json")
-        places = [key.replace("resume.ckpt", "record.json") for key in _of_open_trials(site, "resume.ckpt")]
+        name = rng.choice(["record.json", "crash.json"])
+        places = [key.replace("resume.ckpt", name) for key in _of_open_trials(site, "resume.ckpt")]
         if not places or not records:
             return
         # A trial's record may have been damaged while it was written, or it may be another trial's.

@@ -102,7 +102,8 @@ class Sweep:
 
     def records(self, name: str) -> dict[str, Record]:
         """The stored records by key, without fields that depend on the clock, the machine or the number of attempts."""
-        files = self.folder.glob(f"results/{name}/trials/*/record.json")
+        trials = self.folder / "results" / name / "trials"
+        files = [*trials.glob("*/crash.json"), *trials.glob("*/record.json")]  # a result counts, not a crash beside it
         return {file.parent.name: timeless(json.loads(file.read_text())) for file in files}
 
 

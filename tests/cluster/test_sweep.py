@@ -165,6 +165,8 @@ def test_a_crashed_trial_is_censored_then_tried_again_and_a_refused_sweep_blocks
     (censored,) = sweep.records("tiny").values()
     assert censored["verdict"]["outcome"] == "censored"
     assert "crashed" in censored["verdict"]["censor_reason"]
+    assert [len(list(trials.glob(f"*/{name}.json"))) for name in ("crash", "record")] == [1, 0]
     sweep.run(*one)
+    assert [len(list(trials.glob(f"*/{name}.json"))) for name in ("crash", "record")] == [0, 1]
     expected = {key: record for key, record in undisturbed.items() if record["seed"] == 0}
     assert sweep.records("tiny") == expected

@@ -8,17 +8,19 @@ from functools import lru_cache
 from typing import Any
 
 import pytest
+import torch
 from botocore.exceptions import ClientError
 
 from core.config import Cell, ProtocolOptions, SeededCell, Sweep
 from core.data.load import load_dataset
 from core.engine.ranks import Ranks
-from core.engine.trial import run_trial
+from core.engine.trial import TrialRun, run_trial
 from core.engine.trial_context import Cadence, TrialContext
 from core.evaluation.block_run import BlockFile
 from core.evaluation.blocks import Block
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
+from core.records import TrialRecord
 from core.storage import Store, StoreError, s3
 from core.sweep.trial_plan import fixed_trials
 from core.verdict import censor
@@ -29,6 +31,7 @@ pytestmark = [pytest.mark.server, pytest.mark.slow]
 POLICIES = {"worker": ("WorkerStorage",), "driver": ("DriverStorage",), "mlflow": ("TrackingStorage",)}
 KEY = "0123456789ab-0"
 RECORD = f"results/s/trials/{KEY}/record.json"
+CRASH = f"results/s/trials/{KEY}/crash.json"
 
 Act = Callable[[str], None]
 """Lets all further requests of this process come from a role."""
@@ -128,17 +131,102 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
         assert ledger.write(crashed) == ledger.record(trial.key) == stored
         with pytest.raises(StoreError, match="AccessDenied"):
             ledger.trial_store(trial.key).write("record.json", crashed.to_json())
-        object_store.client().put_object(
-            Bucket=bucket, Key=f"results/s/trials/{trial.key}/record.json", Body=crashed.to_json()
+
+
+class OpenTrial:
+    """A stored sweep with one open trial. What it returns asks with the rights of the role that acts at this moment."""
+
+    def __init__(self, bucket: str, name: str) -> None:
+        self.name, self.root = name, f"s3://{bucket}/results/{name}"
+        entry = SeededCell(cell=Cell.from_flat(tiny.CELL), seeds=1)
+        self.protocol = ProtocolOptions(**tiny.VERDICT)
+        sweep = Sweep(name=name, preset="none", entries=(entry,), protocol=self.protocol)
+        (self.trial,) = fixed_trials(sweep)
+        self.ledger.enter(sweep)
+        self.crash = TrialRecord(
+            sweep=name,
+            **self.trial.record_fields(),
+            protocol=self.protocol.model_dump(mode="json"),
+            verdict=censor("crashed: it is slow"),
+            epochs_run=0,
         )
-        ledger.reopen(trial.key)
-        assert not ledger.records()
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(Store(self.root), self.name)
+
+    def train(self, report: Callable[..., None] = lambda *_: None) -> TrialRecord:
+        store = Store(f"{self.root}/trials/{self.trial.key}")
+        context = TrialContext(self.name, store, Ranks(), report, "none", Cadence(report_s=0, checkpoint_s=0))
+        record = run_trial(self.trial, self.protocol, lambda: load_dataset(self.trial.cell.data, ""), context)
+        assert record is not None
+        return record
+
+
+@pytest.fixture
+def open_trial(bucket: str, act: Act, request: pytest.FixtureRequest) -> OpenTrial:
+    act("driver")
+    return OpenTrial(bucket, request.node.name.replace("_", "-")[:40])
+
+
+def test_a_late_result_counts_instead_of_the_crash_that_the_driver_has_stored(open_trial: OpenTrial, act: Act) -> None:
+    """The driver takes a slow worker for a dead one. On AWS, nobody may replace a record."""
+    key, crash = open_trial.trial.key, open_trial.crash
+
+    def crashes(*_: object) -> None:
+        act("driver")
+        assert open_trial.ledger.write(crash) == open_trial.ledger.record(key) == crash
+        act("worker")
+
+    act("worker")
+    result = open_trial.train(crashes)
+    assert not result.crashed
+    act("driver")
+    ledger = open_trial.ledger
+    assert "crash.json" in ledger.trial_store(key).names()
+    assert ledger.record(key) == result
+    ledger.forget_crash(key)
+    assert "crash.json" not in ledger.trial_store(key).names()
+    assert ledger.record(key) == result
+
+
+def test_a_worker_stores_a_crash_and_the_driver_starts_its_trial_again(
+    open_trial: OpenTrial, act: Act, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    for attempt in (1, 2):
+        act("worker")
+        with monkeypatch.context() as patch:
+            patch.setattr(TrialRun, "run", run)
+            crash = open_trial.train()
+        assert (crash.crashed, crash.attempts) == (True, attempt)
+        act("driver")
+        assert open_trial.ledger.records() == {open_trial.trial.key: crash}
+        open_trial.ledger.forget_crash(open_trial.trial.key)
+        assert not open_trial.ledger.records()
+    act("worker")
+    result = open_trial.train()
+    assert (result.crashed, result.attempts) == (False, 3)
+
+
+def test_a_crash_that_an_earlier_version_stored_as_a_record_needs_one_more_right(
+    open_trial: OpenTrial, bucket: str, object_store: ObjectStore
+) -> None:
+    key, crash = open_trial.trial.key, open_trial.crash
+    place = f"results/{open_trial.name}/trials/{key}/record.json"
+    object_store.client().put_object(Bucket=bucket, Key=place, Body=crash.to_json())
+    assert open_trial.ledger.records() == {key: crash}
+    with pytest.raises(StoreError, match=r"record\.json.*AccessDenied"):
+        open_trial.ledger.forget_crash(key)
 
 
 @pytest.mark.parametrize(
     ("role", "refused"),
     [
         ("worker", ("delete", RECORD)),
+        ("worker", ("delete", CRASH)),
         ("worker", ("delete", f"results/s/trials/{KEY}/last.pt")),
         ("worker", ("delete", "results/s/sweep.json")),
         ("worker", ("write", "results/s/sweep.json")),
@@ -150,6 +238,7 @@ def test_a_sweep_runs_with_the_rights_of_its_driver_and_workers(
         ("worker", ("read", "mlflow/1/run/artifacts/record.json")),
         ("worker", ("write", "mlflow/1/run/artifacts/record.json")),
         ("worker", ("delete", "mlflow/1/run/artifacts/record.json")),
+        ("driver", ("delete", RECORD)),
         ("driver", ("delete", f"results/s/trials/{KEY}/last.pt")),
         ("driver", ("delete", f"results/s/trials/{KEY}/resume.ckpt")),
         ("driver", ("delete", "results/s/sweep.json")),

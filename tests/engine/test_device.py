@@ -14,7 +14,7 @@ from core.config import Cell, ProtocolOptions, Trial
 from core.data.image_set import Dataset
 from core.engine.attempts import AttemptFile, Attempts
 from core.engine.device import BrokenDeviceError, open_device, peak_memory
-from core.engine.filenames import RESUME
+from core.engine.filenames import CRASH, RECORD, RESUME
 from core.engine.ranks import Ranks
 from core.engine.trainer import Trainer
 from core.engine.trial import run_trial
@@ -58,10 +58,14 @@ def test_out_of_memory_is_censored_once_and_the_checkpoint_stays(
     assert reason.startswith("crashed: out of memory with --batch-size 16 on ")
     assert reason.endswith("with --gpus-per-worker 0.25: give a larger share")
     assert run(make_cell(), device_share=0.25) == record, "it is not tried again"
-    (tmp_path / "trial" / "record.json").unlink()  # as a later run of the sweep does with crashed trials
+    assert not (tmp_path / "trial" / RECORD).exists()
+    (tmp_path / "trial" / CRASH).unlink()  # as a later run of the sweep does with crashed trials
     assert (tmp_path / "trial" / RESUME).exists()
     monkeypatch.setattr(Trainer, "run_epoch", train)
-    assert comparable(run(make_cell())) == comparable(whole)
+    again = run(make_cell())
+    assert comparable(again) == comparable(whole)
+    assert again.attempts == record.attempts + 1 == 2
+    assert 0 < again.lost_device_seconds < record.lost_device_seconds, "the first epoch is in the checkpoint"
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def test_a_rank_that_runs_out_of_memory_counts_the_attempts_that_only_the_leadin
     context = TrialContext("sweep", store, SecondRank(), lambda *_: None, "")
     with pytest.raises(torch.OutOfMemoryError):
         run_trial(trial, ProtocolOptions(), load, context)
-    record = read_record(store.read("record.json") or b"")
+    record = read_record(store.read(CRASH) or b"")
     assert (record.attempts, record.device_seconds, record.lost_device_seconds) == (3, 500.0, 500.0)
 
 

@@ -16,12 +16,13 @@ import torch
 from core.config import Cell, ProtocolOptions, Trial
 from core.data.fingerprint import fingerprint
 from core.data.image_set import Dataset, ImageSet
-from core.engine.filenames import ATTEMPTS, RECORD, RESUME
+from core.engine.filenames import ATTEMPTS, CRASH, RECORD, RESUME
 from core.engine.ranks import Ranks
 from core.engine.trial import run_trial
 from core.engine.trial_context import TrialContext
 from core.records import TrialRecord
 from core.storage import Store
+from core.storage.folder import Folder
 from core.verdict import censor
 from tests import tiny
 
@@ -176,6 +177,7 @@ def test_a_damaged_or_foreign_count_of_attempts_is_said_and_stops_no_training(
     assert f"{ATTEMPTS} {said}; attempts before the last checkpoint are not counted" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", [RECORD, CRASH])
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -197,12 +199,13 @@ def test_a_damaged_or_foreign_record_ends_no_trial_and_costs_no_checkpoint(
     tmp_path: Path,
     change: Callable[[TrialRecord, TrialRecord], bytes],
     reason: str,
+    name: str,
 ) -> None:
     cell = make_cell(epochs=3)
     record, other = run(cell, folder="whole"), run(cell, folder="other", seed=2)
     with pytest.raises(RuntimeError, match="died"):
         run(cell, report=dying(2))
-    (tmp_path / "trial" / RECORD).write_bytes(change(record, other))
+    (tmp_path / "trial" / name).write_bytes(change(record, other))
     with pytest.raises(ValueError, match=reason):
         run(cell)
     assert (tmp_path / "trial" / RESUME).exists()
@@ -234,10 +237,10 @@ def test_the_fingerprint_sees_one_pixel_a_label_and_the_split() -> None:
     assert len({same, *map(fingerprint, changed)}) == 4
 
 
-def write_record(tmp_path: Path, record: TrialRecord, **changes: Any) -> bytes:
+def write_record(tmp_path: Path, record: TrialRecord, name: str = RECORD, **changes: Any) -> bytes:
     """Another process stores a record of the trial."""
     content = record.model_copy(update={"device_seconds": 12345.0, **changes}).to_json()
-    (tmp_path / "trial" / RECORD).write_bytes(content)
+    (tmp_path / "trial" / name).write_bytes(content)
     return content
 
 
@@ -273,18 +276,61 @@ def test_a_record_that_appears_in_the_last_moment_is_kept_too(
     assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
 
 
-def test_a_record_of_a_crash_is_no_result_and_is_replaced(
-    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, comparable: Callable[[TrialRecord], dict[str, Any]]
+@pytest.mark.parametrize("name", [CRASH, RECORD])
+def test_a_crash_is_no_result_and_gives_way_to_one(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    tmp_path: Path,
+    comparable: Callable[[TrialRecord], dict[str, Any]],
+    name: str,
 ) -> None:
-    """A driver takes a slow worker for a dead one, and the worker ends its trial."""
+    """A driver takes a slow worker for a dead one, and the worker ends its trial.
+
+    Earlier versions stored a crash under the name of a result.
+    """
     first = run(make_cell(), folder="other")
 
     def report(epoch: int, rows: object, decided: bool) -> None:
-        write_record(tmp_path, first, verdict=censor("crashed: it is slow"))
+        write_record(tmp_path, first, name, verdict=censor("crashed: it is slow"))
 
     found = run(make_cell(), report=report)
     assert comparable(found) == comparable(first)
     assert (tmp_path / "trial" / RECORD).read_bytes() == found.to_json()
+    assert run(make_cell()) == found, "a crash beside it means nothing"
+
+
+def test_a_result_is_created_and_nothing_is_replaced_or_deleted_for_it(
+    make_cell: Callable[..., Cell], run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A role that may not replace or delete records suffices, also beside a crash."""
+    changed: list[tuple[str, str]] = []
+
+    def noted(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(self: Folder, path: str, *content: bytes) -> Any:
+            changed.append((name, path))
+            return change(self, path, *content)
+
+        return noting
+
+    first = run(make_cell(epochs=1), folder="other")
+    for name in ("write", "create", "delete"):
+        monkeypatch.setattr(Folder, name, noted(name, getattr(Folder, name)))
+
+    def report(epoch: int, rows: object, decided: bool) -> None:
+        write_record(tmp_path, first, CRASH, verdict=censor("crashed: it is slow"))
+
+    run(make_cell(epochs=1), report=report)
+    assert [change for change, path in changed if path == RECORD] == ["create"]
+    assert CRASH not in [path for _, path in changed]
+
+
+def test_a_crash_that_is_no_crash_is_refused(make_cell: Callable[..., Cell], run: Runner, tmp_path: Path) -> None:
+    cell = make_cell(epochs=1)
+    finished = run(cell)
+    (tmp_path / "trial" / RECORD).rename(tmp_path / "trial" / CRASH)
+    assert (tmp_path / "trial" / CRASH).read_bytes() == finished.to_json()
+    with pytest.raises(ValueError, match=r"crash\.json is not the record of a crash"):
+        run(cell)
 
 
 def test_a_trial_whose_record_was_deleted_is_trained_again(

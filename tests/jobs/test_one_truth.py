@@ -23,6 +23,7 @@ from core.records import Outcome
 from core.storage import Store
 from core.sweep.live_state import LiveState
 from core.sweep.trial_plan import fixed_trials
+from core.verdict import censor
 from jobs import report, status, sweep_trades
 from tests.analysis_report.conftest import synthetic_trial
 from tests.bad_input.harness import Ended, run
@@ -154,6 +155,26 @@ def test_pinned_trials_keep_their_pins(tmp_path: Path) -> None:
     ledger.write_progress(live.progress())
     found = read_snapshot(str(tmp_path), "mine").trials
     assert [trial.key for trial in found if trial.attempts] == [trial.key for trial in trials[:2]]
+
+
+def test_a_crash_is_counted_alike_whichever_version_stored_it(stored: Stored) -> None:
+    """Earlier versions stored a crash as ``record.json``."""
+    stored.end(0, "stable")
+    record = stored.ledger.record(TRIALS[0].key)
+    assert record is not None
+    crash = record.model_copy(update={"verdict": censor("crashed: x"), "checkpoints": {}})
+    folder = stored.ledger.trial_store(record.key)
+    told = []
+    for name, other in (("record.json", "crash.json"), ("crash.json", "record.json")):
+        folder.write(name, crash.to_json())
+        folder.delete(other)
+        table = stored.report("--format", "csv").out
+        (row,) = csv.DictReader(io.StringIO(table))
+        told.append((stored.counts(), row["censored"], table))
+    assert told[0] == told[1]
+    assert told[0][:2] == ({(1, 1)}, "1")
+    folder.write("record.json", record.to_json())
+    assert stored.counts() == {(1, 2)}, "the crash beside the result means nothing"
 
 
 def test_a_reader_reads_a_record_once_and_a_crashed_one_again(stored: Stored) -> None:

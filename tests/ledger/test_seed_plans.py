@@ -15,6 +15,7 @@ from core.ledger.ledger import Ledger
 from core.records import TrialRecord, Verdict
 from core.storage import Store
 from core.sweep.trial_plan import fixed_trials
+from core.verdict import censor
 from tests.stored_sweeps import interrupted
 
 CELL = Cell.from_flat({"epochs": 2})
@@ -65,6 +66,16 @@ def test_trials_beyond_the_planned_ones_are_noticed_after_a_look(
     assert (len(plans) > 1) is changed
     ledger.enter(then)
     assert ledger.plans(then) == plans
+
+
+def test_a_crash_is_a_look_too(tmp_path: Path) -> None:
+    """It may have had an onset, which counts."""
+    ledger = Ledger(Store(str(tmp_path)), "s")
+    (record,) = finish(ledger, sweep(4), 1)
+    ledger.trial_store(record.key).delete("record.json")
+    assert len(ledger.plans(sweep(5))) == 1
+    ledger.write(record.model_copy(update={"verdict": censor("crashed: x")}))
+    assert len(ledger.plans(sweep(5))) == 2
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,4 @@ def test_all_that_a_crashed_trial_used_is_lost(tmp_path: Path, monkeypatch: pyte
     assert record.crashed
     assert (record.attempts, record.device_seconds, record.lost_device_seconds) == (3, 150.0, 150.0)
     assert live.device_seconds == 150.0
+    assert ledger.trial_store(trial.key).names() == ["attempts.json", "crash.json"]

@@ -119,6 +119,26 @@ def test_the_epochs_of_a_crashed_trial_stay(store: str, driver: Driver, sample: 
     assert len(MlflowClient(store).get_metric_history(run, "epoch")) == len(trained.trace) > 0
 
 
+def test_the_run_of_a_trial_follows_a_result_that_was_stored_after_its_crash(
+    store: str, driver: Driver, sample: type
+) -> None:
+    """The driver has written the crash to MLflow, and the storage has the trial's result at the end of the sweep."""
+    trial = sample.trial(1)
+    crashed = sample.record(trial, "censored", trace=[], gradients=[], epochs_run=0)
+    with driver(store) as tracker:
+        tracker.start_trial(trial, 1)
+        tracker.finish_trial(crashed)
+        while tracker.waiting:
+            time.sleep(0.01)
+        assert sample.run(store, trial).info.status == "FAILED"
+        late = sample.record(trial)
+        assert tracker.close("FINISHED", [late]) == ""
+    run = sample.run(store, trial)
+    assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "unstable")
+    assert not run.data.tags.get("censor_reason")
+    assert sample.history(store, run, "epoch") == [(epoch, epoch) for epoch in range(1, 7)]
+
+
 def test_values_that_databases_change_are_no_difference(store: str, driver: Driver, sample: type) -> None:
     rows = [{"epoch": 1, "a/zero": -0.0, "a/none": None, "a/tiny": 5e-324, "a/third": 1 / 3, "a/huge": 1.7e308}]
     record = sample.record(sample.trial(), trace=rows, epochs_run=1, device_seconds=0.1 + 0.2)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core.engine.filenames import ARTIFACT, RESUME
 from core.engine.ranks import Ranks
+from core.engine.state_files import delete_checkpoint
 from core.engine.trial_state import TrialState, contents, pack
 from core.storage import CorruptFileError, Store
 
@@ -103,10 +104,7 @@ class ResumeFiles:
 
     def delete(self) -> None:
         """Delete the checkpoint and all artifacts."""
-        self.store.delete(RESUME)
-        for name in self.store.names():
-            if name.startswith(ARTIFACT):
-                self.store.delete(name)
+        delete_checkpoint(self.store)
 
     def _from_leader(self, ranks: Ranks, name: str) -> bytes | None:
         content: bytes | CorruptFileError | None = None

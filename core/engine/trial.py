@@ -24,6 +24,7 @@ from core.engine.record_file import RecordFile
 from core.engine.resume import ResumeFiles
 from core.engine.seeding import Streams
 from core.engine.selection import is_masked
+from core.engine.state_files import delete_state
 from core.engine.trainer import Trainer
 from core.engine.trial_context import TrialContext
 from core.engine.trial_state import TrialState, unpack
@@ -60,8 +61,7 @@ def run_trial(
     finished = file.read() if context.ranks.leads else None
     attempts = AttemptFile(context.store, trial.key)
     if finished and not finished.crashed:
-        ResumeFiles(context.store, {}).delete()
-        attempts.delete()
+        delete_state(context.store)
     if context.ranks.from_leader(finished is not None):
         return finished
     with AttemptClock(attempts if context.ranks.leads else None, context.devices, context.began, _say) as clock:

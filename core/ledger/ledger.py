@@ -20,6 +20,7 @@ from core.config.problems import first_problem
 from core.engine.attempts import AttemptFile, Attempts
 from core.engine.filenames import CRASH, RECORD
 from core.engine.result_or_crash import result_or_crash
+from core.engine.state_files import delete_state
 from core.ledger.additions import MisplacedError, read_evaluations, read_measures, write_evaluations, write_measures
 from core.ledger.cell_ids import is_cell_of
 from core.ledger.content import content_of, merged
@@ -41,7 +42,7 @@ from core.records import (
 )
 from core.records.progress import PERIOD_S
 from core.seal import check_seal, is_sealed, sealed
-from core.storage import Store
+from core.storage import Store, StoreError
 
 EVALUATION = "evaluation.json"
 MEASURES = "measures.json"
@@ -218,6 +219,26 @@ class Ledger:
             content = store.read(name)
             if content is not None and self._parse(key, name, content).crashed:
                 store.delete(name)
+
+    def delete_leftovers(self, key: str) -> None:
+        """Delete the state of a trial that has a result, where its process was killed before it could do this.
+
+        What cannot be deleted stays, because such files mean nothing.
+        """
+        with suppress(StoreError):
+            delete_state(self.trial_store(key))
+
+    def delete_leftovers_of_kills(self, records: Mapping[str, TrialRecord]) -> None:
+        """Delete the state of the trials that were running according to the last driver and have a result by now.
+
+        Args:
+            records: the records of all trials that have ended.
+        """
+        with suppress(ValueError):  # The next driver writes another progress.
+            progress = self.progress()
+            for trial in progress.running if progress else ():
+                if trial.key in records and not records[trial.key].crashed:
+                    self.delete_leftovers(trial.key)
 
     def trial_store(self, key: str) -> Store:
         """The store of a trial's files."""

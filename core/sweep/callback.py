@@ -128,6 +128,8 @@ class SweepCallback(Callback):
         mine = trial_of(trial)
         self._crashed(mine.key, trials, trial)
         record = self.ledger.record(mine.key)
+        if record and not record.crashed:
+            self.ledger.delete_leftovers(mine.key)
         self._finish(record or self._censored(mine, f"crashed: {self.crashes.reason(mine.key, trial)}"))
 
     def _crashed(self, key: str, trials: list[TuneTrial], trial: TuneTrial) -> None:

@@ -91,6 +91,7 @@ def run_sweep(
         ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
+        ledger.delete_leftovers_of_kills(known)
         training = Training(
             sweep=sweep,
             run=run,

@@ -38,12 +38,18 @@ def scale_costs(settings: Settings) -> Iterator[Result]:
             costs[size] = process.submit(run_empty_sweep, settings.tabulate, size).result()
     for what, value, unit in MEASURES:
         values = {size: value(cost) for size, cost in costs.items()}
-        yield _result(f"driver, trials that train nothing: {what}", values, unit)
-    yield _result(f"simulator, {CELLS} cells, 8 trials at a time: CPU time", _simulated(settings), "CPU-s")
+        yield growth(f"driver, trials that train nothing: {what}", values, unit)
+    yield growth(f"simulator, {CELLS} cells, 8 trials at a time: CPU time", _simulated(settings), "CPU-s")
 
 
-def _result(what: str, values: Mapping[int, float], unit: Unit) -> Result:
-    """The value of the largest size, with a note on the other sizes and on the growth beyond the smallest size."""
+def growth(what: str, values: Mapping[int, float], unit: Unit) -> Result:
+    """The value of the largest size, with a note on the other sizes and on the growth beyond the smallest size.
+
+    Args:
+        what: what was measured.
+        values: the values by the number of trials, the smallest size first.
+        unit: their unit.
+    """
     (fewest, least), *others = values.items()
     most = max(values)
     more = {size: value - least for size, value in others if value > least}

@@ -38,12 +38,8 @@ TWO_WORKERS = tuple(os.environ.get("UNMASK_TWO_WORKERS", "las-at").split())
 all methods and take half a minute of a processor each.
 """
 SHORT, LONG = {"epochs": 2}, {"epochs": 12}
-STATEFUL: list[Options] = [
-    {"method": "las-at"},
-    {"method": "sub-at", "weight_averaging": "swa"},
-    {"method": "gat", "heal": "fosc", "rwp_radius": 0.01, "rwp_steps": 2, "precision": "fp16"},
-]
-"""Cells whose checkpoint holds more than weights and momentum, or whose steps depend on the epoch or the batch.
+STATEFUL: list[Options] = [{"method": "sub-at", "weight_averaging": "swa"}]
+"""A cell whose checkpoint holds more than weights and momentum, and whose method has artifacts.
 
 `tests/methods/test_contract.py` and `tests/engine/test_resume.py` resume every method and option without Ray.
 """

@@ -83,20 +83,16 @@ def test_running_again_trains_nothing(finished: Sweep, shared_ray: SharedRay) ->
     assert finished.records("tiny") == before
 
 
-def test_killed_worker_and_driver_change_no_record(
-    local_sweep: Sweep, undisturbed: dict[str, Record], shared_ray: SharedRay
-) -> None:
-    driver = local_sweep.start(*TWO_TRIALS)
-    trials = local_sweep.folder / "results" / "tiny" / "trials"
-    local_sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
-    local_sweep.newest(LONE_WORKER).kill()
+def test_killed_worker_and_driver_change_no_record(sweep: Sweep, undisturbed: dict[str, Record]) -> None:
+    driver = sweep.start(*TWO_TRIALS)
+    trials = sweep.folder / "results" / "tiny" / "trials"
+    sweep.wait_for(lambda: any(trials.glob("*/resume.ckpt")))
+    sweep.newest(LONE_WORKER).kill()
     driver.kill()
     driver.wait()
-    local_sweep.kill_all()
-    local_sweep.join(shared_ray)
-    local_sweep.run(*TWO_TRIALS)
-    assert local_sweep.records("tiny") == undisturbed
-    client = MlflowClient(f"sqlite:///{local_sweep.folder}/mlflow.db")
+    sweep.run(*TWO_TRIALS)
+    assert sweep.records("tiny") == undisturbed
+    client = MlflowClient(f"sqlite:///{sweep.folder}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("unmask").experiment_id])
     assert sorted(run.info.status for run in runs) == ["FINISHED"] * 3
 

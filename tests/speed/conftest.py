@@ -50,7 +50,7 @@ def settings() -> Callable[..., Settings]:
             "tabulate": tabulate,
             "analyse": count_rows,
             "analysis_trials": (54, 108),
-            "driver_trials": (20,),
+            "driver_trials": (),
             "simulated_trials": (20, 40),
         }
         return Settings(**{**defaults, **options})

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from core.attacks import Pgd
-from core.config import Cell, ProtocolOptions
+from core.config import Cell, ProtocolOptions, Sweep
 from core.data.image_set import ImageSet, to_float
 from core.fast import FoldedNetwork
 from core.probes import validation_means, validation_sums
@@ -25,7 +25,7 @@ from jobs.speed.precision import attack_precision, sign_agreement
 from jobs.speed.probes import alone, probe_costs, probed
 from jobs.speed.result import Result, Settings
 from jobs.speed.rows import ROWS, expected, row
-from jobs.speed.scale import MEASURES, scale_costs
+from jobs.speed.scale import MEASURES, MIN_TRIALS, growth, scale_costs
 from jobs.speed.square import square_speed
 from jobs.speed.start_up import start_up_costs
 from jobs.speed.trades_step import resnet_steps, small_cnn_steps
@@ -36,6 +36,13 @@ pytestmark = pytest.mark.usefixtures("small_resnet")
 ARTIFACTS = 4
 """Files of a finished trial in MLflow."""
 MakeSettings = Callable[..., Settings]
+
+
+def with_options(sweep: Sweep, **options: object) -> Sweep:
+    """The sweep of the first cell, with other options."""
+    entry = sweep.entries[0]
+    changed = entry.model_copy(update={"cell": Cell.from_flat({**entry.cell.flat(), **options})})
+    return sweep.model_copy(update={"entries": (changed,)})
 
 
 def check(results: list[Result], row: str, number: int) -> None:
@@ -87,7 +94,9 @@ def test_without_a_batch_size_one_that_this_machine_bears_is_taken(settings: Mak
 
 @pytest.mark.slow
 def test_the_second_trial_of_a_machine_hardly_compiles(settings: MakeSettings) -> None:
-    results = list(compile_costs(settings()))
+    given = settings()
+    simpler = with_options(given.fields, norm="none")  # fewer kernels to compile
+    results = list(compile_costs(replace(given, fields=simpler)))
     check(results, "compile-cache", 1)
     assert results[0].median > 2  # The value is 6 to 8, and two trials that both compile take the same time.
 
@@ -142,9 +151,7 @@ def test_verdict_agreement(settings: MakeSettings) -> None:
     fields = given.fields.model_copy(
         update={"protocol": given.fields.protocol.model_copy(update={"square_queries": 5})}
     )
-    entry = fields.entries[0]
-    short = entry.model_copy(update={"cell": Cell.from_flat({**entry.cell.flat(), "epochs": 1})})
-    results = list(verdict_agreement(replace(given, fields=fields.model_copy(update={"entries": (short,)}))))
+    results = list(verdict_agreement(replace(given, fields=with_options(fields, epochs=1))))
     assert len(results) == 4
     assert "neither 1" in results[0].note
 
@@ -220,7 +227,16 @@ def test_scale(settings: MakeSettings) -> None:
     results = list(scale_costs(settings()))
     assert [result.row for result in results] == ["scale"] * (len(MEASURES) + 1)
     files = next(result for result in results if result.unit == "files")
-    assert files.median >= 20 * (1 + ARTIFACTS), "each trial leaves a record and its artifacts in MLflow"
-    assert "per further trial" in files.note
+    assert files.median >= MIN_TRIALS * (1 + ARTIFACTS), "each trial leaves a record and its artifacts in MLflow"
     assert "simulator" in results[-1].compared
     assert results[-1].median > 0
+
+
+def test_growth_is_measured_beyond_the_smallest_sweep() -> None:
+    """A cost of 3 s, and 0.5 s for each of the trials beyond the first 10."""
+    grown = growth("time", {size: 3 + 0.5 * (size - 10) for size in (10, 110, 1010)}, "s")
+    assert grown.compared == "time; 1,010 trials"
+    assert grown.values == (503.0,)
+    assert grown.note == (
+        "10: 3, 110: 53; 0.5 s per further trial; beyond 10 trials it grows with their number to the power 1.00"
+    )

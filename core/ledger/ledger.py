@@ -99,6 +99,8 @@ class Ledger:
                     + "\nGive another --name, or the values of the records."
                 )
             new["cells"] = {record.cell_id: record.cell for record in records} | new["cells"]
+            there = {record.cell_id: record.rerun["counterpart"] for record in records if record.rerun}
+            new["counterparts"] = there | new["counterparts"]
             return new
         self._check_version(known.protocol)
         changes = changed_plugins(self.store, known, plugins_in(sweep).values())
@@ -404,6 +406,6 @@ def _started_per_cell(started: Iterable[str]) -> dict[str, int]:
 
 def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRecord:
     """The record with its options and provenance from ``shared``, which most trials share."""
-    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance}
+    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance, "rerun": record.rerun}
     same = {name: shared.setdefault(json.dumps([name, part]), part) for name, part in parts.items()}
     return record.model_copy(update=same)

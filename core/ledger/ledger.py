@@ -406,6 +406,6 @@ def _started_per_cell(started: Iterable[str]) -> dict[str, int]:
 
 def _sharing(record: TrialRecord, shared: dict[str, dict[str, Any]]) -> TrialRecord:
     """The record with its options and provenance from ``shared``, which most trials share."""
-    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance, "rerun": record.rerun}
+    parts = {"cell": record.cell, "protocol": record.protocol, "provenance": record.provenance}
     same = {name: shared.setdefault(json.dumps([name, part]), part) for name, part in parts.items()}
     return record.model_copy(update=same)

@@ -227,11 +227,11 @@ class Cell(Options):
         if option == PLUGINS:
             return False
         part = getattr(self, OPTION_OWNER[option])
-        marks = part.model_fields[option].metadata if option in type(part).model_fields else []
+        info = type(part).model_fields.get(option)
         return any(
             (isinstance(mark, AddedLater) and mark.value == value)
             or (isinstance(mark, Located) and getattr(part, mark.content) is not None)
-            for mark in marks
+            for mark in (info.metadata if info else ())
         )
 
 

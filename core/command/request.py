@@ -134,7 +134,7 @@ def _sweep(line: CommandLine, chosen: SeedOptions, earlier: EarlierSweep | None)
     sweep = build(given, given.get("name") or default_name(preset_name, {}))
     changes = changing_options(given, sweep, lambda flags: build(flags, sweep.name))
     if "name" not in given and changes:
-        sweep = build(given, default_name(preset_name, changes))
+        sweep = validated(Sweep, {**dict(iter(sweep)), "name": default_name(preset_name, changes)})
     if earlier and sweep.name == earlier.trials.sweep:
         raise ValueError(f"--name {sweep.name}: is the earlier sweep of --seeds-from; give the new sweep another name")
     return sweep, changes

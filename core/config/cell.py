@@ -20,11 +20,13 @@ from core.config.later import AddedLater, Located
 from core.config.methods.base import MethodOptions, options_of
 from core.config.methods.registry import METHODS, MethodEntry, method_options
 from core.config.model import ModelOptions
+from core.config.names import SweepName
 from core.config.over_epochs import OverEpochs, mapped, spelled
 from core.config.plugins import Plugin, PluginError, check_loaded, plugins_of
 from core.config.problems import first_problem
 from core.config.start import StartOptions
 from core.config.training import TrainingOptions
+from core.records import Outcome
 from core.records.key import trial_key
 
 Stream = Literal["init", "order", "augmentation", "attack"]
@@ -225,11 +227,11 @@ class Cell(Options):
         if option == PLUGINS:
             return False
         part = getattr(self, OPTION_OWNER[option])
-        marks = part.model_fields[option].metadata if option in type(part).model_fields else []
+        info = type(part).model_fields.get(option)
         return any(
             (isinstance(mark, AddedLater) and mark.value == value)
             or (isinstance(mark, Located) and getattr(part, mark.content) is not None)
-            for mark in marks
+            for mark in (info.metadata if info else ())
         )
 
 
@@ -290,6 +292,14 @@ def _index_options() -> None:
 _index_options()
 
 
+class TrialRerun(Options):
+    """The trials of an earlier sweep from which the seed of a trial was taken."""
+
+    sweep: SweepName
+    where: tuple[Outcome, ...] = Field(min_length=1)
+    counterpart: str = Field(description="id of the earlier sweep's cell that has the same seed")
+
+
 class Trial(Options):
     """One cell trained with one seed."""
 
@@ -300,6 +310,7 @@ class Trial(Options):
     allocation: Allocation = Field(
         "fixed", description="choice of the number of seeds: fixed in advance, or adaptive during the sweep"
     )
+    rerun: TrialRerun | None = None
 
     @property
     def key(self) -> str:
@@ -315,6 +326,7 @@ class Trial(Options):
             "pins": {str(stream): seed for stream, seed in self.pins.items()},
             "audit": self.audit,
             "allocation": self.allocation,
+            "rerun": self.rerun.model_dump(mode="json") if self.rerun else {},
             "epochs_planned": self.cell.training.epochs,
         }
 

@@ -17,15 +17,15 @@ def passes_per_batch(cell: Cell) -> Passes:
     """
     epochs, averaging = cell.training.epochs, cell.averaging
     passes = Passes()
-    for (attack, weights), count in Counter(_in_epoch(cell, epoch) for epoch in range(1, epochs + 1)).items():
+    changes = cell.in_epoch(1) is not cell
+    options = ((cell.in_epoch(epoch) if changes else cell, epoch) for epoch in range(1, epochs + 1))
+    for (attack, weights), count in Counter(_attack_and_weights(*at) for at in options).items():
         passes = passes.plus(cell.method.step_passes(attack, weights).times(count / epochs))
     if averaging.averages and cell.model.norm == "batch":
         passes = passes.plus(Passes(1 - (averaging.averaging_start - 1) / epochs))
     return passes
 
 
-def _in_epoch(cell: Cell, epoch: int) -> tuple[InnerAttackOptions, AwpOptions]:
-    """The attack and the weight perturbation of a 1-based epoch."""
-    options = cell.in_epoch(epoch)
-    resting = epoch <= cell.awp.awp_warmup
-    return options.attack, AwpOptions() if resting else options.awp
+def _attack_and_weights(cell: Cell, epoch: int) -> tuple[InnerAttackOptions, AwpOptions]:
+    """The attack and the weight perturbation of a 1-based epoch, in which ``cell`` is the cell."""
+    return cell.attack, AwpOptions() if epoch <= cell.awp.awp_warmup else cell.awp

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset
-from core.config.cell import Cell, Stream
+from core.config.cell import Cell, Stream, TrialRerun
 from core.config.names import ClusterAddress, SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
@@ -43,6 +43,10 @@ class Rerun(Options):
     counterparts: dict[str, str] = Field(
         description="cell id -> id of the earlier sweep's cell that has the same seeds"
     )
+
+    def of(self, cell: Cell) -> TrialRerun:
+        """The origin of the seeds of one cell."""
+        return TrialRerun(sweep=self.sweep, where=self.where, counterpart=self.counterparts[cell.id])
 
 
 class Sweep(Options):

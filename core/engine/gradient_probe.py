@@ -18,11 +18,11 @@ from core.records import Row
 class GradientProbe:
     """Measures the gradients of one training step.
 
-    Call `before` with the step's objective before the update, and `finish` after it.
+    Call `before` with the step's objective before the first update, and `finish` after the last one.
 
     The gradient after the step is the gradient of the full loss at the new weights. Its inner maximisation runs again
     on the same batch from the same start. BatchNorm statistics are restored, so that the probe does not change the
-    training. In a step of several updates `before` is called before each update, and only the first call counts.
+    training.
 
     Args:
         model: the bare network that is trained.
@@ -45,8 +45,7 @@ class GradientProbe:
 
     def before(self, objective: Objective) -> None:
         """Measure the gradient of each part of the objective at the weights before the step."""
-        if not self.gradients:
-            self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
+        self.gradients = {name: self._gradient(part) for name, part in objective.parts.items()}
 
     def finish(self) -> Row:
         """The step's gradient row.

@@ -222,7 +222,7 @@ class Trainer:
     def _descend(self, batch: Batch, found: Found) -> Objective:
         with self.precision.autocast():
             objective = self.method.objective(self, batch, found)
-        if self.probe:
+        if self.probe and not self.probe.gradients:
             with self._differentiable_often(objective, batch, found) as parts:
                 self.probe.before(parts)
         self.optimizer.zero_grad()

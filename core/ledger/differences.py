@@ -80,18 +80,23 @@ def differences_of_description(known: SweepDescription, new: Mapping[str, Any]) 
 def differences_of_records(records: Iterable[TrialRecord], new: Mapping[str, Any]) -> list[str]:
     """How a new sweep differs from the records of a sweep that has lost its description.
 
-    Where the seeds of the lost sweep came from is not in its records and is not compared.
+    Records of earlier versions do not say where their seeds came from. It is then not compared.
     """
     protocols: dict[str, dict[str, Any]] = {}
     stored: dict[str, dict[str, Any]] = {}
     groups: dict[int, dict[str, int]] = {}
     names: dict[str, str] = {}
+    reruns: dict[str, dict[str, Any]] = {}
     for record in records:
         protocols[json.dumps(record.protocol)] = record.protocol
         stored[record.cell_id] = record.cell
         groups[record.seed // MAX_SEEDS] = record.pins
         names[record.sweep] = new["name"]
+        if record.rerun is not None:
+            origin = {name: value for name, value in record.rerun.items() if name != "counterpart"}
+            reruns[json.dumps(origin)] = origin
     lines = [changed("protocol", with_defaults(before), new["protocol"]) for before in protocols.values()]
+    lines += [changed("seeds from", origin, new["rerun"]) for origin in reruns.values()]
     differences = dict.fromkeys(line for of_one in lines for line in of_one)
     given = new["pin_groups"]
     if 0 not in groups:  # The sweep's first seed may be a large one, and the groups' numbers are not known.

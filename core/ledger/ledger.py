@@ -101,6 +101,8 @@ class Ledger:
                     + "\nGive another --name, or the values of the records."
                 )
             new["cells"] = {record.cell_id: record.cell for record in records} | new["cells"]
+            there = {record.cell_id: record.rerun["counterpart"] for record in records if record.rerun}
+            new["counterparts"] = there | new["counterparts"]
             return new
         self._check_version(known.protocol)
         changes = changed_plugins(self.store, known, plugins_in(sweep).values())

@@ -138,6 +138,10 @@ class TrialRecord(_Plain):
     audit: bool = False
     allocation: Literal["fixed", "adaptive"] = "fixed"
     """``adaptive`` if the sweep's number of seeds depends on its results, which requires anytime intervals."""
+    rerun: dict[str, Any] | None = None
+    """The earlier sweep from which the seed was taken: ``{"sweep": ..., "where": [...], "counterpart": cell id}``.
+
+    Empty if the sweep has seeds of its own; None in records of earlier versions, which do not say."""
     protocol: dict[str, Any]
     status: Literal["running", "finished"] = "finished"
     verdict: Verdict | None = None

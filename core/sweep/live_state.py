@@ -74,7 +74,10 @@ class LiveState:
         self._first_start: float | None = None
 
     def start(self, trial: Trial, key: str, attempt: int, device_share: float = 1.0) -> str:
-        """Note that a trial started, and return its name; ``attempt`` counts its starts from 1."""
+        """Note that a trial started, and return its name; ``attempt`` counts its starts from 1.
+
+        If an earlier driver left a record of its crash, the record's attempts become those of the running trial.
+        """
         cell = trial.cell.id
         name = self.names(self.cells.get(cell) or trial.cell.flat(), trial.seed, _pins(trial))
         with self._mutex:
@@ -85,6 +88,10 @@ class LiveState:
                 slowest = ended.slowest_s  # An attempt that goes on with the verdict reports no epoch.
                 earlier = Attempts(number=ended.attempts, device_seconds=ended.total(now))
                 lost = ended.lost + ended.lost_by_end(now)
+            elif crashed := self._finished.pop(key, None):
+                self._count(crashed, -1)
+                earlier = Attempts(number=crashed.attempts, device_seconds=crashed.device_seconds)
+                lost = crashed.lost_device_seconds
             self.running[key] = Running(
                 trial,
                 key,
@@ -221,15 +228,19 @@ class LiveState:
         if record.protocol == self._protocol:
             shared["protocol"] = self._protocol
         self._finished[record.key] = record.without_traces().model_copy(update=shared)
-        self._device_seconds += record.device_seconds
-        self._lost += record.lost_device_seconds
-        self._restarts += max(record.attempts - 1, 0)
+        self._count(record, 1)
+
+    def _count(self, record: TrialRecord, times: int) -> None:
+        """Add a record to the totals, or take it off if ``times`` is -1."""
+        self._device_seconds += times * record.device_seconds
+        self._lost += times * record.lost_device_seconds
+        self._restarts += times * max(record.attempts - 1, 0)
         if record.verdict is not None and record.verdict.outcome == "censored":
-            self._censored += 1
+            self._censored += times
         else:
             cost = self._costs[record.cell_id]
-            cost[0] += record.device_seconds
-            cost[1] += 1
+            cost[0] += times * record.device_seconds
+            cost[1] += times
 
     def _trial_costs(self) -> dict[str, float]:
         """Mean device-seconds of a trial by cell, from finished trials or else from forecasts of running trials."""

@@ -17,7 +17,8 @@ def make_trial(sweep: Sweep, cell: Cell, seed: int, group: int = 0, allocation: 
     """A trial of one group of the sweep. This also decides whether the trial is audited, before it starts."""
     seed += group * MAX_SEEDS
     audited = is_audited(sweep.name, cell.id, seed, sweep.protocol.audit)
-    return Trial(cell=cell, seed=seed, pins=sweep.pin_groups[group], audit=audited, allocation=allocation)
+    rerun = sweep.rerun.of(cell) if sweep.rerun else None
+    return Trial(cell=cell, seed=seed, pins=sweep.pin_groups[group], audit=audited, allocation=allocation, rerun=rerun)
 
 
 def fixed_trials(sweep: Sweep) -> list[Trial]:

@@ -2,8 +2,8 @@
 
     MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python jobs/deploy/add-mlflow-user.py alice
 
-prints the password of a new account that may read. It runs where ~/.unmask/mlflow_password is. Run it again to change
-the rights of an account; its password stays.
+prints the password of a new account that may read. It runs as the user that has ~/.unmask/mlflow_password. Run it
+again to change the rights of an account; its password stays.
 """
 
 from __future__ import annotations

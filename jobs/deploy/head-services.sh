@@ -1,31 +1,52 @@
 #!/usr/bin/env bash
 # Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
-# the head write. MLflow's passwords are made here and stay here. The default of --storage becomes the account's bucket.
+# the head write. The server has a user of its own, in whose home its passwords are made and stay. The login user, as whom
+# drivers run, gets the password of the account for jobs. The default of --storage becomes the account's bucket.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
+service=/var/lib/mlflow
+as_mlflow() { sudo -u mlflow -H "$@"; }
 
 sudo apt-get -o DPkg::Lock::Timeout=600 update -qq
 sudo apt-get -o DPkg::Lock::Timeout=600 install -y -qq postgresql
-# The database user has the login name, because PostgreSQL's local socket identifies this user without a password.
-[ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_roles where rolname = '$USER'")" ] ||
-  sudo -u postgres createuser "$USER"
+# PostgreSQL's local socket identifies the user mlflow without a password.
+[ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_roles where rolname = 'mlflow'")" ] ||
+  sudo -u postgres createuser mlflow
 for database in mlflow mlflow_auth; do
-  [ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_database where datname = '$database'")" ] ||
-    sudo -u postgres createdb --owner "$USER" "$database"
+  if [ -z "$(sudo -u postgres psql -qtAc "select 1 from pg_database where datname = '$database'")" ]; then
+    sudo -u postgres createdb --owner mlflow "$database"
+  elif [ -n "$(sudo -u postgres psql -qtAc "select 1 from pg_roles where rolname = '$USER'")" ]; then
+    # Earlier versions ran the server as the login user.
+    sudo -u postgres psql -qd "$database" -c "reassign owned by \"$USER\" to mlflow"
+  fi
 done
 
 account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
 echo "s3://unmask-$(~/unmask-env/bin/python -c "$account")/results" >~/unmask-env/storage
 
-bash "$here/make-secrets.sh" mlflow_password mlflow_secret_key mlflow_job_password
+# With the login user's group it can read the Python environment, and no secret, because these are for their owner only.
+id -u mlflow >/dev/null 2>&1 ||
+  sudo useradd --system --create-home --home-dir "$service" --groups "$(id -gn)" mlflow
+sudo chmod 700 "$service"
+sudo install -m 755 -t "$service" "$here/environment.sh" "$here/make-secrets.sh" "$here/mlflow-server.sh" \
+  "$here/add-mlflow-user.py"
+sudo ln -sfn ~/unmask-env "$service/unmask-env"
+secrets=(mlflow_password mlflow_secret_key mlflow_job_password)
+for name in "${secrets[@]}"; do # those that earlier versions made
+  if [ -s ~/.unmask/"$name" ]; then
+    as_mlflow bash -c "umask 077; mkdir -p ~/.unmask; cat >~/.unmask/$name" <~/.unmask/"$name"
+    rm ~/.unmask/"$name"
+  fi
+done
+as_mlflow bash "$service/make-secrets.sh" "${secrets[@]}"
+
 echo "http://$(cat ~/unmask-env/head_ip):5000" >~/unmask-env/mlflow_uri
 mkdir -p ~/.mlflow
 install -m 600 /dev/null ~/.mlflow/credentials
 printf '[mlflow]\nmlflow_tracking_username = job\nmlflow_tracking_password = %s\n' \
-  "$(cat ~/.unmask/mlflow_job_password)" >~/.mlflow/credentials
+  "$(as_mlflow cat "$service/.unmask/mlflow_job_password")" >~/.mlflow/credentials
 
-unit=$(sed "s|@USER@|$USER|; s|@HERE@|$here|" "$here/mlflow.service")
-sudo tee /etc/systemd/system/mlflow.service >/dev/null <<<"$unit"
+sudo install -m 644 -t /etc/systemd/system "$here/mlflow.service"
 sudo systemctl daemon-reload
 sudo systemctl enable mlflow.service
 sudo systemctl restart mlflow.service

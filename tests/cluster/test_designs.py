@@ -37,6 +37,7 @@ def test_unstable_seeds_are_trained_again_with_healing(designed: Sweep) -> None:
         (first,) = [record for record in before if record["seed"] == second["seed"]]
         assert second["cell"] == {**first["cell"], "heal": "fosc"}
         assert second["protocol"] == first["protocol"]
+        assert second["rerun"] == {"sweep": "before", "where": ["unstable"], "counterpart": first["cell_id"]}
         # The alarm of epoch 1 adds noise in epoch 2. Epoch 1 must be identical.
         assert [row["heal/noisy_batches"] for row in second["trace"]] == [0, 10, 10]
         assert second["trace"][0]["train/loss"] == first["trace"][0]["train/loss"]
@@ -44,6 +45,10 @@ def test_unstable_seeds_are_trained_again_with_healing(designed: Sweep) -> None:
     assert "2 fixed trials have no gated checkpoint" in " ".join(printed.split())
     assert " starts" not in sweep.run(*again, "--seeds", "2")
     refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
+    assert "seeds from sweep: before stored, None given" in refused
+    (sweep.folder / "results" / "fixed" / "sweep.json").unlink()
+    refused = sweep.run("--name", "fixed", "--seeds", "1", "--epochs", "3", code=2)
+    assert "its sweep.json is missing" in refused
     assert "seeds from sweep: before stored, None given" in refused
 
 

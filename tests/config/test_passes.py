@@ -94,3 +94,22 @@ def test_averaged_weights_need_a_forward_for_batch_normalisation() -> None:
 
 def test_every_method_is_here() -> None:
     assert {*COSTS, "las-at"} == set(METHODS)
+
+
+def test_a_cell_without_schedules_is_looked_at_once_for_all_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of thousands of cells of hundreds of epochs would otherwise take minutes."""
+    looked: list[int] = []
+    in_epoch = Cell.in_epoch
+
+    def counted(cell: Cell, epoch: int) -> Cell:
+        looked.append(epoch)
+        return in_epoch(cell, epoch)
+
+    monkeypatch.setattr(Cell, "in_epoch", counted)
+    one = passes_of(epochs=300, awp_radius=0.01, awp_warmup=299)
+    assert looked == [1]
+    assert one.gradient_passes == pytest.approx((STEPS + 2) + 2 / 300), "the last epoch perturbs the weights"
+    looked.clear()
+    changing = passes_of(epochs=300, attack_steps="4then10@151")
+    assert set(looked) == set(range(1, 301))
+    assert changing.gradient_passes == pytest.approx(7 + 2)

@@ -129,14 +129,47 @@ def test_setting_up_a_node_twice_leaves_one_login_line_and_no_password(
     assert install.endswith(f"install --quiet -c {DEPLOY}/constraints.txt -e {DEPLOY}/../..[cluster]")
 
 
-def test_only_the_head_has_mlflows_passwords_and_jobs_are_not_its_administrator(
-    home: Path, tmp_path: Path, programs: Path
+SECRETS = {"mlflow_password", "mlflow_secret_key", "mlflow_job_password"}
+SUDO = """#!/bin/bash
+echo "sudo $*" >>{folder}/done
+arguments=("${{@//\\/var\\/lib\\/mlflow/{service}}}")
+case "$*" in
+  "-u mlflow -H "*) HOME={home} exec "${{arguments[@]:3}}" ;;
+  *" -t /etc/systemd/system "*) cp "${{!#}}" {folder} ;;
+  install* | ln* | chmod*) exec "${{arguments[@]}}" ;;
+  *"where rolname = 'mlflow'"* | *"where datname"*) ;;
+  *"where rolname"*) echo 1 ;;
+esac
+"""
+"""A ``sudo`` that notes its arguments, and does what concerns the files of the user ``mlflow``, in another folder."""
+
+
+@pytest.fixture
+def service(tmp_path: Path, programs: Path) -> Path:
+    """The home folder of the user ``mlflow``."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    (programs / "sudo").write_text(SUDO.format(folder=tmp_path, home=folder, service=str(folder).replace("/", "\\/")))
+    return folder
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_the_login_user_gets_the_password_of_jobs_and_no_other_one_of_mlflow(
+    home: Path, tmp_path: Path, programs: Path, service: Path, earlier: bool
 ) -> None:
+    """Drivers run as the login user. An earlier version ran the server as this user, whose passwords are then kept."""
+    for name in SECRETS if earlier else ():
+        (home / ".unmask" / name).write_text(f"old-{name}\n")
     for _ in range(2):
         result = run(f"bash {DEPLOY}/head-services.sh", home, PATH=f"{programs}:/usr/bin:/bin")
         assert result.returncode == 0, result.stderr
-    secrets = {file.name: file.read_text().strip() for file in (home / ".unmask").iterdir()}
-    assert set(secrets) == {"ray_token", "mlflow_password", "mlflow_secret_key", "mlflow_job_password"}
+    assert [file.name for file in (home / ".unmask").iterdir()] == ["ray_token"]
+    files = {file.name: file for file in (service / ".unmask").iterdir()}
+    assert files.keys() == SECRETS
+    for file in (service, service / ".unmask", *files.values()):
+        assert file.stat().st_mode & 0o077 == 0, file
+    secrets = {name: file.read_text().strip() for name, file in files.items()}
+    assert (secrets == {name: f"old-{name}" for name in SECRETS}) == earlier
     assert (home / "unmask-env" / "mlflow_uri").read_text() == "http://10.0.0.7:5000\n"
     credentials = home / ".mlflow" / "credentials"
     assert credentials.stat().st_mode & 0o077 == 0
@@ -146,8 +179,32 @@ def test_only_the_head_has_mlflows_passwords_and_jobs_are_not_its_administrator(
         "mlflow_tracking_username": "job",
         "mlflow_tracking_password": secrets["mlflow_job_password"],
     }
+    hidden = {value for name, value in secrets.items() if name != "mlflow_job_password"}
+    readable = [file.read_text() for file in home.rglob("*") if file.is_file() and DEPLOY not in file.parents]
+    assert not any(secret in text for secret in hidden for text in readable)
     printed = result.stdout + result.stderr + (tmp_path / "done").read_text()
     assert not any(secret in printed for secret in secrets.values())
+
+
+def test_the_mlflow_server_of_the_head_is_a_user_of_its_own_also_in_the_database(
+    home: Path, tmp_path: Path, programs: Path, service: Path
+) -> None:
+    result = run(f"bash {DEPLOY}/head-services.sh", home, PATH=f"{programs}:/usr/bin:/bin")
+    assert result.returncode == 0, result.stderr
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(tmp_path / "mlflow.service")
+    assert unit["Service"]["User"] == "mlflow"
+    script = unit["Service"]["ExecStart"].removeprefix("/bin/bash /var/lib/mlflow/")
+    assert (service / script).read_bytes() == (DEPLOY / "mlflow-server.sh").read_bytes()
+    assert {file.name for file in service.iterdir() if file.suffix in (".sh", ".py")} == {
+        *("mlflow-server.sh", "environment.sh", "make-secrets.sh", "add-mlflow-user.py")
+    }
+    assert (service / "unmask-env").resolve() == (home / "unmask-env").resolve()
+    done = (tmp_path / "done").read_text().splitlines()
+    assert "sudo -u postgres createuser mlflow" in done
+    for database in ("mlflow", "mlflow_auth"):
+        assert f"sudo -u postgres createdb --owner mlflow {database}" in done
 
 
 class Notice(BaseHTTPRequestHandler):

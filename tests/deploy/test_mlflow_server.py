@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -30,7 +31,10 @@ JOB_PASSWORD = "another-word-of-no-list"
 
 
 class Head(NamedTuple):
-    """A running MLflow server of a head, at ``url``, with the head's home folder and the server's database."""
+    """A running MLflow server of a head, at ``url``, with the home folder of its user and its database.
+
+    The folder is what ``head-services.sh`` makes of it: with copies of the scripts, and without the project.
+    """
 
     url: str
     home: Path
@@ -46,7 +50,11 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
     except MissingProgramError as missing:
         pytest.skip(str(missing))
     folder = tmp_path_factory.mktemp("head")
-    home = make_home(folder / "home")
+    login, home = make_home(folder / "login"), folder / "service"
+    (home / ".unmask").mkdir(parents=True)
+    (home / "unmask-env").symlink_to(login / "unmask-env")
+    for name in ("environment.sh", "mlflow-server.sh", "add-mlflow-user.py"):
+        shutil.copy(DEPLOY / name, home)
     for name in ("python", "mlflow"):
         (home / "unmask-env" / "bin" / name).write_text(
             f'#!/bin/bash\nexec {sys.executable} {"-m mlflow" if name == "mlflow" else ""} "$@"\n'
@@ -68,7 +76,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         }
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                ["bash", str(DEPLOY / "mlflow-server.sh")],
+                ["bash", str(home / "mlflow-server.sh")],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -137,7 +145,7 @@ def test_jobs_write_one_experiment_and_people_read_it(head: Head, monkeypatch: p
         get_app_client("basic-auth", server).update_user_password("admin", "new-password-of-admin")
 
     added = subprocess.run(
-        [sys.executable, str(DEPLOY / "add-mlflow-user.py"), "alice"],
+        [sys.executable, str(head.home / "add-mlflow-user.py"), "alice"],
         env={**os.environ, "HOME": str(head.home), "MLFLOW_TRACKING_URI": server},
         capture_output=True,
         text=True,

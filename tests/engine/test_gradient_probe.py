@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -109,3 +110,33 @@ def test_fp16_norms_do_not_underflow(
     rows = [make_trainer(cell).run_epoch(train, 1, gradient_stride=1)[1][0] for cell in (half, full)]
     for name in ("w_norm", "ce_norm", "kl_norm"):
         assert rows[0][name] == pytest.approx(rows[1][name], rel=0.3), name
+
+
+@pytest.mark.slow
+def test_a_compiled_step_of_several_updates_computes_one_more_objective(
+    make_cell: Callable[..., Cell],
+    make_trainer: Callable[..., Trainer],
+    load: Callable[[Cell], Dataset],
+    weights: Callable[[nn.Module], Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And neither the network nor the rows of the eager network's probe are others for it."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    free = {"method": "free", "replays": 3, "attack_steps": 1, "attack_step_size": 0.1, "attack_start": "none"}
+    compiled, eager = (make_cell(compile=on, **free) for on in (True, False))
+    train = load(eager).train
+    probed, plain, uncompiled = (make_trainer(cell) for cell in (compiled, compiled, eager))
+    objective, calls = probed.method.objective, []
+
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return objective(*args)
+
+    monkeypatch.setattr(probed.method, "objective", counted)
+    _, rows = probed.run_epoch(train, 1, gradient_stride=2)
+    plain.run_epoch(train, 1)
+    _, expected = uncompiled.run_epoch(train, 1, gradient_stride=2)
+    assert len(calls) == 3 * probed.count_steps(len(train)) + 2 * len(rows), "before and after each probed step"
+    assert torch.equal(weights(probed.model), weights(plain.model))
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row == pytest.approx(wanted, rel=1e-3)

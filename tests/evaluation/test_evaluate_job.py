@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -21,9 +23,12 @@ from core.evaluation.target import Planner, Target
 from core.evaluation.task import BlockTask, evaluate_block
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
-from core.records import Evidence, Measurement
-from core.storage import Store
+from core.records import Evidence, Measurement, RunningTrial, TrialRecord
+from core.storage import Store, lease
 from jobs.evaluate import main
+from tests.servers import ObjectStore
+from tests.servers.proxy import AWAY, PASS, proxy
+from tests.stored_sweeps import interrupted
 
 from .conftest import TinySweep
 
@@ -98,19 +103,109 @@ def test_results_that_another_evaluation_has_stored_meanwhile_stay(
 
     monkeypatch.setattr(driver, "driver_lock", lock_late)
     monkeypatch.setattr(driver, "run_targets", run_here)
-    driver.evaluate_sweep(
-        "tiny",
-        EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}),
-        RunOptions(),
-        storage=str(tmp_path / "results"),
-        mlflow_uri=f"sqlite:///{tmp_path}/mlflow.db",
-        console=Console(quiet=True),
-        markdown=lambda _: "",
-        summary=lambda _: "",
-    )
+    evaluate(str(tmp_path / "results"), tmp_path)
     stored = ledger.record(key)
     assert stored is not None
     assert {e.measurements[0].attack for e in stored.evaluations} == {"square-1000", "fgsm"}
+
+
+def evaluate(storage: str, folder: Path, tables: list[list[TrialRecord]] | None = None) -> driver.EvaluationResult:
+    """Evaluate the selected checkpoints of the sweep ``tiny``, and add the trials of its table to ``tables``."""
+
+    def tabulated(trials: Sequence[TrialRecord]) -> str:
+        if tables is not None:
+            tables.append([*trials])
+        return ""
+
+    return driver.evaluate_sweep(
+        "tiny",
+        EvaluationOptions.model_validate({**QUICK, "which": ("selected",)}),
+        RunOptions(),
+        storage=storage,
+        mlflow_uri=f"sqlite:///{folder}/mlflow.db",
+        console=Console(quiet=True),
+        markdown=tabulated,
+        summary=lambda _: "",
+    )
+
+
+def test_a_trial_that_ends_before_the_evaluation_has_its_lease_is_listed_once(
+    trained: TinySweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs at the first look, so that it is not evaluated yet, and is finished when the table is made."""
+    shutil.copytree(trained.storage, tmp_path / "results")
+    ledger = Ledger(Store(str(tmp_path / "results")).child("tiny"), "tiny")
+    ended, running = trained.records
+    file = tmp_path / "results" / "tiny" / "trials" / running.key / "record.json"
+    content = file.read_bytes()
+    file.unlink()
+    now = {"cell_id": running.cell_id, "seed": running.seed, "attempt": 1, "epoch": 1, "epochs": 2, "silent_s": 0}
+    shown = RunningTrial(key=running.key, **now)
+    told = {"sweep": "tiny", "state": "running", "started_at": time.time(), "written_at": time.time()}
+    ledger.write_progress(interrupted(running=(shown,), pending={}, **told))
+    lists: list[list[str]] = []
+
+    def lock_late(store: Store, name: str, patience_s: float) -> Any:
+        file.write_bytes(content)
+        return driver_lock(store, name, patience_s)
+
+    def run_nothing(store: Store, targets: list[Target], *others: Any) -> bool:
+        lists.append([target.trial for target in targets])
+        return False
+
+    monkeypatch.setattr(driver, "driver_lock", lock_late)
+    monkeypatch.setattr(driver, "run_targets", run_nothing)
+    tables: list[list[TrialRecord]] = []
+    result = evaluate(str(tmp_path / "results"), tmp_path, tables)
+    assert lists == [[ended.key]]
+    for trials in (result.trials, *tables):
+        assert sorted((r.key, r.status) for r in trials) == sorted((r.key, "finished") for r in trained.records)
+
+
+REFRESH_S, SUSPEND_S, STALE_S, WATCH_S = 0.3, 1.2, 2.5, 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_an_evaluation_keeps_its_lease_through_an_outage_and_stores_what_ended_in_it(
+    trained: TinySweep,
+    tmp_path: Path,
+    object_store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The outage lasts longer than the lease and less than the patience, both scaled down."""
+    for name, value in object_store.environment.items():
+        monkeypatch.setenv(name, value)
+    for limit in ("REFRESH_S", "SUSPEND_S", "STALE_S", "WATCH_S"):
+        monkeypatch.setattr(lease, limit, globals()[limit])
+    monkeypatch.setattr(driver, "OUTAGE_S", 60.0)
+    bucket = object_store.make_bucket()
+    for path in filter(Path.is_file, Path(trained.storage).rglob("*")):
+        Store(f"s3://{bucket}").write(f"results/{path.relative_to(trained.storage)}", path.read_bytes())
+    away = threading.Event()
+    key = trained.records[0].key
+
+    def cut_off(store: Store, targets: list[Target], *others: Any) -> bool:
+        away.set()
+        back = threading.Timer(2 * STALE_S, away.clear)
+        back.start()
+        time.sleep(2 * SUSPEND_S)
+        others[-1](
+            next(t for t in targets if t.trial == key),
+            (Measurement(attack="fgsm", accuracy=0.5, images=20, split="test"),),
+        )
+        back.join()
+        return False
+
+    monkeypatch.setattr(driver, "run_targets", cut_off)
+    with proxy(object_store, lambda method, path: AWAY if away.is_set() else PASS) as endpoint:
+        result = evaluate(f"s3://{bucket}/results?endpoint={endpoint}", tmp_path)
+    assert not result.interrupted
+    assert "The storage does not answer" in capsys.readouterr().out
+    stored = Ledger(Store(f"s3://{bucket}/results/tiny"), "tiny").record(key)
+    assert stored is not None
+    assert stored.evaluation("selected", "fgsm") is not None
 
 
 @pytest.mark.slow

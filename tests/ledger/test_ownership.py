@@ -11,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from core.config import Cell, ProtocolOptions, SeededCell, Sweep, Trial
+from core.config import Cell, ProtocolOptions, Rerun, SeededCell, Sweep, Trial
 from core.ledger.additions import write_evaluations, write_measures
 from core.ledger.description import SweepDescription, read_description
+from core.ledger.earlier import stored_rerun
 from core.ledger.ledger import DamagedRecordError, Ledger
-from core.records import Evidence, Measured, Measurement, TrialRecord, read_record
+from core.records import Evidence, Measured, Measurement, Outcome, TrialRecord, Verdict, read_record
 from core.seal import ChecksumError, check_seal, sealed
 from core.storage import Store
+from core.sweep.trial_plan import fixed_trials
 from tests.stored_sweeps import interrupted
 
 Change = Callable[[TrialRecord], TrialRecord]
@@ -205,6 +207,72 @@ def test_without_its_description_another_name_or_other_pins_are_refused(
     with pytest.raises(ValueError, match=f"is missing:\n  {re.escape(said)}"):
         Ledger(ledger.store, other.name).enter(other)
     assert ledger.store.names() == []
+
+
+def rerun_of(sweep: Sweep, where: Outcome = "unstable", earlier: str = "quick") -> Sweep:
+    """The sweep with seeds that were those of trials of an earlier sweep."""
+    there = {entry.cell.id: f"there-{number}" for number, entry in enumerate(sweep.entries)}
+    return sweep.model_copy(update={"rerun": Rerun(sweep=earlier, where=(where,), counterparts=there)})
+
+
+@pytest.mark.parametrize(
+    ("stored", "given", "said"),
+    [
+        (rerun_of, lambda sweep: rerun_of(sweep, "healed"), "seeds from where: ['unstable'] stored, ['healed'] given"),
+        (rerun_of, lambda sweep: rerun_of(sweep, earlier="old"), "seeds from sweep: quick stored, old given"),
+        (rerun_of, lambda sweep: sweep, "seeds from sweep: quick stored, None given"),
+        (lambda sweep: sweep, rerun_of, "seeds from sweep: None stored, quick given"),
+    ],
+)
+def test_without_its_description_other_origins_of_seeds_are_refused(
+    tmp_path: Path,
+    make_sweep: Callable[..., Sweep],
+    stored: Callable[[Sweep], Sweep],
+    given: Callable[[Sweep], Sweep],
+    said: str,
+) -> None:
+    """Seeds that were selected by their outcomes are no sample, and must not be counted with others as one."""
+    ledger = Ledger(Store(str(tmp_path)), "first")
+    sweep = stored(make_sweep())
+    ledger.write(ended(fixed_trials(sweep)[0], sweep))
+    with pytest.raises(ValueError, match=f"is missing:\n  {re.escape(said)}"):
+        ledger.enter(given(make_sweep()))
+    ledger.enter(sweep)
+
+
+def test_without_its_description_a_rerun_keeps_the_counterparts_of_its_records(
+    tmp_path: Path, make_sweep: Callable[..., Sweep]
+) -> None:
+    """Without them, the report would not compare the cell with that of the earlier sweep."""
+    ledger = Ledger(Store(str(tmp_path / "first")), "first")
+    whole = rerun_of(make_sweep())
+    ledger.write(ended(fixed_trials(whole)[0], whole))
+    ledger.enter(whole.model_copy(update={"entries": whole.entries[1:], "rerun": only_last(whole)}))
+    assert stored_rerun(str(tmp_path), "first") == whole.rerun
+
+
+def only_last(sweep: Sweep) -> Rerun:
+    assert sweep.rerun is not None
+    last = sweep.entries[-1].cell.id
+    return sweep.rerun.model_copy(update={"counterparts": {last: sweep.rerun.counterparts[last]}})
+
+
+def test_records_that_do_not_say_where_their_seeds_are_from_are_continued(
+    tmp_path: Path, make_sweep: Callable[..., Sweep]
+) -> None:
+    """Earlier versions wrote such records."""
+    ledger = Ledger(Store(str(tmp_path)), "first")
+    sweep = rerun_of(make_sweep())
+    record = ended(fixed_trials(sweep)[0], sweep)
+    content = sealed(record.model_dump_json(exclude={"rerun"}))
+    ledger.trial_store(record.key).write("record.json", content)
+    ledger.enter(sweep)
+
+
+def ended(trial: Trial, sweep: Sweep) -> TrialRecord:
+    """The record of a stable trial."""
+    protocol, verdict = sweep.protocol.model_dump(mode="json"), Verdict(outcome="stable", onset=False)
+    return TrialRecord(sweep=sweep.name, **trial.record_fields(), protocol=protocol, verdict=verdict, epochs_run=50)
 
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stores" / "v0.1.0" / "golden-fixed"

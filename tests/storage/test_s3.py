@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 
 from core.checkpoints.checkpoint import locate
 from core.config.default_paths import storage_root
@@ -177,6 +179,43 @@ def test_an_upload_is_read_back_where_the_etag_is_no_md5(bucket: str, object_sto
     with proxy(object_store, lambda method, _: OTHER_ETAG if method == "PUT" else PASS) as endpoint:
         Store(f"s3://{bucket}/results?endpoint={endpoint}").write("state", b"content")
     assert Store(f"s3://{bucket}/results").read("state") == b"content"
+
+
+@pytest.mark.parametrize("done", ["delete", "write", "both"])
+@pytest.mark.parametrize("before", ["GetObject 1", "GetObject 2", "PutObject 2", "PutObject 2 and GetObject 3"])
+def test_two_probes_at_once_both_pass_where_the_etag_is_no_md5(
+    bucket: str, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, before: str, done: str
+) -> None:
+    """As with encryption by KMS, where an upload is read back, and the other probe may have changed it by then.
+
+    The other probe deletes the object, writes it, or does both, right before this one's requests that are named.
+    """
+    monkeypatch.setattr(s3, "FIRST_DELAY_S", 0.01)
+    root, other = f"s3://{bucket}/results", object_store.client()
+    probe = {"Bucket": bucket, "Key": "results/probe"}
+    seen: Counter[str] = Counter()
+
+    def other_probe(model: OperationModel, **_: object) -> None:
+        seen[model.name] += 1
+        if f"{model.name} {seen[model.name]}" in before:
+            if done != "write":
+                other.delete_object(**probe)
+            if done != "delete":
+                other.put_object(**probe, Body=b"other")
+
+    def encrypted(parsed: dict[str, str], **_: object) -> None:
+        parsed["ETag"] = '"other"'
+
+    store = Store(Store(root).root)  # names its server, and shares the client of all stores that name it
+    events = store._files._client.meta.events  # type: ignore[attr-defined]
+    events.register("before-call.s3", other_probe)
+    events.register("after-call.s3.PutObject", encrypted)
+    said: list[str] = []
+    store.probe(said.append)
+    assert said == []
+    assert seen["PutObject"] >= 2
+    assert all(request in [f"{n} {i}" for n in seen for i in range(seen[n] + 1)] for request in before.split(" and "))
+    assert Store(root).names() == []
 
 
 @pytest.mark.parametrize(

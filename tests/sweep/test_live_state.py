@@ -22,6 +22,7 @@ from core.sweep.live_state import LiveState
 from core.sweep.live_table import LiveTable
 from core.sweep.terminal import Display, heartbeat_s
 from core.sweep.trial_plan import fixed_trials
+from core.verdict import censor
 
 EPOCHS = 10
 
@@ -355,3 +356,27 @@ def test_a_group_costs_from_the_moment_its_workers_have_started(clock: Clock) ->
     live.place(trial.key, ("a", "b"))
     clock.now += 10
     assert live.device_seconds == 20
+
+
+def test_a_crashed_trial_that_an_adaptive_sweep_starts_again_counts_once(clock: Clock) -> None:
+    """An adaptive sweep does not know in advance which of the crashed trials it will train again."""
+    sweep = sweep_of(cells=1, seeds=2)
+    again, never = (trial.model_copy(update={"allocation": "adaptive"}) for trial in fixed_trials(sweep))
+    crashed = {"attempts": 3, "lost_device_seconds": 100.0, "verdict": censor("crashed: a node went away")}
+    records = {trial.key: record_of(trial, seconds=100.0).model_copy(update=crashed) for trial in (again, never)}
+    live = LiveState(sweep, records, None)
+    shown = live.progress()
+    assert (shown.done, shown.censored, shown.restarts) == (2, 2, 4)
+    assert (shown.device_seconds, shown.lost_device_seconds) == (200.0, 200.0)
+    live.start(again, again.key, 1)
+    live.locate(again.key, "node", 1)
+    clock.now += 50
+    shown = live.progress()
+    assert (shown.done, shown.censored, shown.restarts) == (1, 1, 5), "its third restart"
+    assert (shown.device_seconds, shown.lost_device_seconds) == (250.0, 200.0)
+    assert [(trial.attempt, trial.device_seconds) for trial in shown.running] == [(4, 150.0)]
+    assert [record.key for record in live.finished] == [never.key]
+    live.finish(record_of(again, seconds=160.0).model_copy(update={"attempts": 4, "lost_device_seconds": 100.0}))
+    shown = live.progress()
+    assert (shown.done, shown.censored, shown.restarts) == (2, 1, 5)
+    assert (shown.device_seconds, shown.lost_device_seconds) == (260.0, 200.0)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
-# the head write. MLflow's passwords are made here and stay here. The default of --storage becomes the account's bucket.
+# the head write. MLflow's passwords are made here and stay here. The defaults of --storage and --worker-role become
+# the account's bucket and its role of trials.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 
@@ -14,8 +15,10 @@ for database in mlflow mlflow_auth; do
     sudo -u postgres createdb --owner "$USER" "$database"
 done
 
-account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
-echo "s3://unmask-$(~/unmask-env/bin/python -c "$account")/results" >~/unmask-env/storage
+ask='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
+account=$(~/unmask-env/bin/python -c "$ask")
+echo "s3://unmask-$account/results" >~/unmask-env/storage
+echo "arn:aws:iam::$account:role/unmask-trial" >~/unmask-env/worker_role
 
 bash "$here/make-secrets.sh" mlflow_password mlflow_secret_key mlflow_job_password
 echo "http://$(cat ~/unmask-env/head_ip):5000" >~/unmask-env/mlflow_uri

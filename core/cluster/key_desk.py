@@ -23,9 +23,12 @@ from core.storage.s3 import use_keys
 
 ANSWER_S = 60.0
 """Seconds for which a process waits for its keys. Stores then wait and ask again, as for a server that is away."""
-POLL_S = 30.0
+POLL_S = 10.0
+"""Seconds after which the driver asks the actor again for requests."""
 AGAIN_S = 1.0
+"""Seconds after which it asks again if the actor was lost."""
 AT_ONCE = 8
+"""Largest number of requests that are answered at once."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class KeyDesk:
         self._closed.set()
         if self._thread.is_alive():
             self._mailbox.wake.remote()
-            self._thread.join()
+            self._thread.join(POLL_S)
 
     def grant(self, rights: Rights) -> Grant:
         """What a process needs to get keys with these rights."""
@@ -97,7 +100,8 @@ class KeyDesk:
             answer: Keys | str = self._role.keys(rights)
         except (NoKeysError, ValueError) as error:
             answer = str(error)
-        self._mailbox.answer.remote(number, answer)
+        if not self._closed.is_set():  # Otherwise Ray would start a cluster for this call.
+            self._mailbox.answer.remote(number, answer)
 
 
 class _Mailbox:

@@ -12,10 +12,10 @@ from tests.servers import ObjectStore
 from tests.servers.shared_ray import SharedRay
 
 pytestmark = [pytest.mark.cluster, pytest.mark.server, pytest.mark.slow]
-NOTES_KEYS = """
-import sys
-from importlib import import_module
+BOTH_JOBS = """
+import os, sys
 from core.storage.role import Role
+from jobs import evaluate, sweep_trades
 
 give = Role.keys
 
@@ -26,12 +26,17 @@ def note(self, rights):
     return keys
 
 Role.keys = note
-sys.exit(import_module(f"jobs.{sys.argv[1]}").main(sys.argv[2:]))
+place, options = sys.argv[1:5], sys.argv[5:]
+code = sweep_trades.main([*place, *options])
+assert "AWS_SECRET_ACCESS_KEY" in os.environ
+images = ("--mode", "none", "--which", "last", "--images", "20")
+sys.exit(code or evaluate.main([*place, "--sweep", "tiny", *images]))
 """
-"""A job that also writes the keys which it gives to workers into a file of the test."""
+"""Both jobs, which also write the keys that they give to workers into a file of the test."""
 RESTARTS = """
-import os, signal, sys, time
+import sys, time
 import ray
+from botocore.exceptions import CredentialRetrievalError
 from core.cluster.key_desk import KeyDesk, use_granted
 from core.storage import s3
 from core.storage.keys import Keys
@@ -44,7 +49,11 @@ class Desk:
 @ray.remote(num_cpus=0)
 def key(grant):
     use_granted(grant)
-    return s3._keys.credentials.get_frozen_credentials().access_key
+    for _ in range(300):
+        try:
+            return s3._keys.credentials.get_frozen_credentials().access_key
+        except CredentialRetrievalError:  # Stores ask again, too.
+            time.sleep(0.2)
 
 ray.init(address=sys.argv[1], logging_level="ERROR", log_to_driver=False)
 desk = KeyDesk(Desk())
@@ -62,18 +71,16 @@ def test_a_sweep_and_its_evaluation_run_with_keys_of_one_trial_at_a_time(
     sweep: Sweep, shared_ray: SharedRay, object_store: ObjectStore
 ) -> None:
     bucket = object_store.make_bucket()
-    # The cluster was started without keys. A single node needs no probe; jobs find the keys in their environment.
+    # The cluster was started without keys. The jobs find theirs in their environment, which Ray Tune copies to trials.
     sweep.environment |= object_store.environment | {"HOME": str(sweep.folder), "PYTHONPATH": str(JOB.parents[1])}
     whole = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"]
     role = object_store.add_role(
         f"{bucket}-trial", "unmask", [{"Effect": "Allow", "Action": actions, "Resource": whole}]
     )
-    options = ("--storage", f"s3://{bucket}/results", "--worker-role", role)
-    sweep.program = ("-c", NOTES_KEYS, "sweep_trades")
-    sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2", *options)
-    sweep.program, sweep.common = ("-c", NOTES_KEYS, "evaluate"), ("--sweep", "tiny", "--mode", "none")
-    sweep.run("--which", "last", "--images", "20", *options)
+    place = ("--storage", f"s3://{bucket}/results", "--worker-role", role)
+    sweep.program = ("-c", BOTH_JOBS, *place)
+    sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2")
 
     client = object_store.client()
     names = [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket)["Contents"]]

@@ -68,21 +68,19 @@ ray.shutdown()
 
 
 def test_a_sweep_and_its_evaluation_run_with_keys_of_one_trial_at_a_time(
-    sweep: Sweep, shared_ray: SharedRay, object_store: ObjectStore
+    sweep: Sweep, shared_ray: SharedRay, role_store: ObjectStore
 ) -> None:
-    bucket = object_store.make_bucket()
+    bucket = role_store.make_bucket()
     # The cluster was started without keys. The jobs find theirs in their environment, which Ray Tune copies to trials.
-    sweep.environment |= object_store.environment | {"HOME": str(sweep.folder), "PYTHONPATH": str(JOB.parents[1])}
+    sweep.environment |= role_store.environment | {"HOME": str(sweep.folder), "PYTHONPATH": str(JOB.parents[1])}
     whole = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
     actions = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"]
-    role = object_store.add_role(
-        f"{bucket}-trial", "unmask", [{"Effect": "Allow", "Action": actions, "Resource": whole}]
-    )
+    role = role_store.add_role(f"{bucket}-trial", "unmask", [{"Effect": "Allow", "Action": actions, "Resource": whole}])
     place = ("--storage", f"s3://{bucket}/results", "--worker-role", role)
     sweep.program = ("-c", BOTH_JOBS, *place)
     sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2")
 
-    client = object_store.client()
+    client = role_store.client()
     names = [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket)["Contents"]]
     objects = {name: client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in names}
     (record,) = [json.loads(content) for name, content in objects.items() if name.endswith("/record.json")]
@@ -92,7 +90,7 @@ def test_a_sweep_and_its_evaluation_run_with_keys_of_one_trial_at_a_time(
     given = [line.split() for line in (sweep.folder / "given.txt").read_text().splitlines()]
     assert [name for name, *_ in given] == [f"{record['cell_id']}-{record['seed']}", "evaluation"]
     seen = objects | _files(sweep.folder) | _files(Path(shared_ray.mark[1]))
-    secrets = [object_store.secret_key, *(secret for _, *keys in given for secret in keys)]
+    secrets = [role_store.secret_key, *(secret for _, *keys in given for secret in keys)]
     assert len(secrets) == 7
     assert not [(secret, name) for secret in secrets for name, content in seen.items() if secret.encode() in content]
 

@@ -64,9 +64,9 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def made(stack: dict[str, Any], object_store: ObjectStore) -> Place:
+def made(stack: dict[str, Any], role_store: ObjectStore) -> Place:
     """A bucket, and a role with the statements of `TrialRole` in the stack that Ceph knows."""
-    bucket = object_store.make_bucket()
+    bucket = role_store.make_bucket()
     assert stack["TrialRole"]["Properties"]["ManagedPolicyArns"] == ["${WorkerStorage}"]
     statements = [
         {**statement, "Resource": [name.replace("${Bucket.Arn}", f"arn:aws:s3:::{bucket}") for name in names]}
@@ -74,7 +74,7 @@ def made(stack: dict[str, Any], object_store: ObjectStore) -> Place:
         for names in [statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]]
         if "Condition" not in statement  # Ceph does not know s3:if-none-match
     ]
-    return Place(object_store, bucket, object_store.add_role(f"{bucket}-trial", "unmask", statements))
+    return Place(role_store, bucket, role_store.add_role(f"{bucket}-trial", "unmask", statements))
 
 
 @pytest.fixture

@@ -47,10 +47,10 @@ rgw data = {folder}
 rgw frontends = beast endpoint={host}:{port}
 rgw thread pool size = 32
 rgw cache enabled = false
-rgw enable apis = s3, sts, iam
+rgw enable apis = s3, sts
 rgw sts key = {session_key}
 rgw sts min session duration = 1
-rgw s3 auth use sts = true
+rgw s3 auth use sts = {roles}
 """
 
 
@@ -64,13 +64,20 @@ class ObjectStore(Server):
         folder: folder of the server's files.
         host: address at which the server listens.
         gateway: further environment variables of the gateway.
+        roles: whether users can assume the roles of `add_role`. The server then answers AccessDenied to a wrong key.
     """
 
     access_key = "unmask-test-key"
     secret_key = "not-a-word-of-any-list"
     region = "us-east-1"
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", gateway: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        gateway: Mapping[str, str] | None = None,
+        roles: bool = False,
+    ) -> None:
         self.programs = {
             name: program(name, package)
             for package, names in {
@@ -82,7 +89,7 @@ class ObjectStore(Server):
             }.items()
             for name in names
         }
-        self.folder, self.host, self.port = folder, host, free_port(host)
+        self.folder, self.host, self.port, self._roles = folder, host, free_port(host), roles
         self.endpoint = f"http://{host}:{self.port}"
         self._clients: dict[tuple[str, str], Any] = {}
         self._configuration = folder / "ceph.conf"
@@ -164,6 +171,7 @@ class ObjectStore(Server):
                 host=self.host,
                 port=self.port,
                 session_key=uuid.uuid4().hex[:16],
+                roles=str(self._roles).lower(),
             )
         )
         where = f"[v2:127.0.0.1:{ports[0]},v1:127.0.0.1:{ports[1]}]"

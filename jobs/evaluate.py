@@ -36,7 +36,10 @@ from core.config.plugins import PluginError, load_plugin
 from core.evaluation.options import EvaluationOptions
 from core.records import Measured, TrialRecord
 
-RUN_FLAGS = ("data_dir", "storage", "mlflow_uri", "address", "cpus_per_worker", "gpus_per_worker", "max_concurrent")
+RUN_FLAGS = (
+    *("data_dir", "storage", "worker_role", "mlflow_uri"),
+    *("address", "cpus_per_worker", "gpus_per_worker", "max_concurrent"),
+)
 TEXTS = {
     "cpus_per_worker": "number of CPUs per process that attacks or measures",
     "gpus_per_worker": "number of GPUs per process that attacks or measures; may be a fraction",

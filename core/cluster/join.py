@@ -9,16 +9,24 @@ from rich.console import Console
 from core.cluster.abandoned_groups import release_abandoned_groups
 from core.cluster.chosen import cluster_to_join
 from core.cluster.connect import connect
+from core.cluster.key_desk import KeyDesk
 from core.cluster.storage_check import check_storage_on_nodes
 from core.cluster.unusable_nodes import forget_unusable_nodes, keep_trials_off, require_usable_nodes
 from core.storage import Store
 
 
-def join_cluster(address: str | None, store: Store, console: Console) -> set[str]:
+def join_cluster(address: str | None, store: Store, console: Console, desk: KeyDesk | None = None) -> set[str]:
     """Connect to the cluster at ``address``, or start a local one, and check that all its nodes can read ``store``.
 
     Nodes that cannot run the project are named, and no trials are placed on them. What Ray still reserves for drivers
     that have ended is released.
+
+    Args:
+        address: address of the cluster; None selects it, see `core.cluster.chosen`.
+        store: the sweep's store.
+        console: the terminal or log that shows progress.
+        desk: where the nodes get their keys, which is opened here; the caller closes it. None: they have keys of their
+            own.
 
     Returns:
         Ids of the nodes of the cluster, all of which were checked; empty if a local cluster was started.
@@ -32,9 +40,11 @@ def join_cluster(address: str | None, store: Store, console: Console) -> set[str
     console.print(f"{action} ...", highlight=False, soft_wrap=True)
     started_here = connect(address)
     forget_unusable_nodes()
+    if desk:
+        desk.open()
     if joined and (line := release_abandoned_groups()):
         console.print(line, highlight=False, soft_wrap=True)
-    checked = check_storage_on_nodes(store)
+    checked = check_storage_on_nodes(store, desk)
     if problems := {node: line for node, line in checked.items() if line}:
         for line in problems.values():
             console.print(line, highlight=False, soft_wrap=True, markup=False)

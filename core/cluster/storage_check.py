@@ -7,16 +7,22 @@ import secrets
 
 import ray
 
+from core.cluster.key_desk import Grant, KeyDesk, use_granted
 from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
 from core.cluster.nodes import living_nodes
 from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
+from core.storage.rights import Rights, objects
 
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
-def check_storage_on_nodes(store: Store) -> dict[str, str]:
+def check_storage_on_nodes(store: Store, desk: KeyDesk | None) -> dict[str, str]:
     """Read a file of the store on every running node. A cluster of one node needs no check.
+
+    Args:
+        store: the sweep's store.
+        desk: where the nodes get their keys; None: they have keys of their own.
 
     Returns:
         For each node, its id and a sentence about why it cannot run the project. The sentence is empty if it can, or if
@@ -31,8 +37,11 @@ def check_storage_on_nodes(store: Store) -> dict[str, str]:
         return problems
     name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)
+    grant = desk.grant(Rights(name, (objects(store.root, name),))) if desk else None
     try:
-        answers = {key: _read.options(scheduling_strategy=only_on(key)).remote(store.root, name) for key in nodes}
+        answers = {
+            key: _read.options(scheduling_strategy=only_on(key)).remote(store.root, name, grant) for key in nodes
+        }
         for key, probe in {key: NodeProbe(nodes[key], answer) for key, answer in answers.items()}.items():
             try:
                 found = probe.answer()
@@ -67,7 +76,8 @@ def check_storage_here(root: str, patience_s: float) -> None:
 
 
 @ray.remote(num_cpus=0)
-def _read(root: str, name: str) -> bytes | str | None:
+def _read(root: str, name: str, grant: Grant | None) -> bytes | str | None:
+    use_granted(grant)
     try:
         return Store(root).read(name)
     except StoreError as error:

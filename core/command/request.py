@@ -25,7 +25,7 @@ from core.config import (
     validated,
 )
 from core.config.data import GENERATED_DEFAULTS
-from core.config.default_paths import data_root
+from core.config.default_paths import data_root, worker_role
 from core.config.plugins import Plugin, registered_by
 from core.config.sweep import MAX_PIN_GROUPS
 
@@ -76,6 +76,7 @@ def read_request(args: Sequence[str], presets: Path, about: str) -> SweepRequest
     chosen = validated(SeedOptions, _given(given, SeedOptions.model_fields))
     run = validated(RunOptions, _given(given, RunOptions.model_fields))
     assumed = validated(PlanOptions, _given(given, PlanOptions.model_fields))
+    worker_role(run.worker_role, line.storage)
     sweep, changes = _sweep(line, chosen, earlier)
     _check_used(line.plugins, sweep)
     run.check_workers(max(entry.cell.training.workers for entry in sweep.entries))

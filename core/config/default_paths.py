@@ -6,9 +6,11 @@ import os
 import re
 from pathlib import Path
 
+from core.config.names import role_arn
 from core.redaction import masked
-from core.storage.address import ALLOWED, parse_s3
+from core.storage.address import ALLOWED, is_s3, parse_s3
 
+ROLE = "UNMASK_WORKER_ROLE"
 _OTHER_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/|[^/]*(?::|%3A).*(?:@|%40)", re.IGNORECASE | re.DOTALL)
 """Beginnings of ``s3:/bucket`` and ``user:password@host``, which no path of a folder has unless it begins with ``./``.
 """
@@ -32,6 +34,28 @@ def storage_root(given: str | None) -> str:
         return str(parse_s3(storage))
     except ValueError as error:
         raise ValueError(f"--storage: {error}") from error
+
+
+def worker_role(given: str | None, storage: str) -> str | None:
+    """The ARN of the role of workers: ``given``, ``$UNMASK_WORKER_ROLE``, or None: workers have keys of their own.
+
+    Args:
+        given: the value of ``--worker-role``.
+        storage: absolute folder or ``s3://`` address of what workers write.
+
+    Raises:
+        ValueError: the role is given but the storage is a folder, or the variable has another value than an ARN.
+    """
+    if not is_s3(storage):
+        if given:
+            raise ValueError(f"--worker-role {given}: has no effect without an s3:// --storage")
+        return None
+    if given or not (role := os.environ.get(ROLE)):
+        return given
+    try:
+        return role_arn(role)
+    except ValueError as error:
+        raise ValueError(f"{ROLE}: {error}") from error
 
 
 def data_root(given: str) -> str:

@@ -22,6 +22,7 @@ SweepName = Annotated[str, AfterValidator(_safe)]
 SHA256 = "^[0-9a-f]{64}$"
 """Pattern of a SHA-256 in hexadecimal digits."""
 
+ROLE = re.compile(r"arn:[a-z0-9-]+:iam::[A-Za-z0-9_$-]*:role/[A-Za-z0-9_+=,.@/-]{1,512}")
 CLUSTER = re.compile(r"auto|local|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
@@ -37,6 +38,20 @@ def cluster_address(text: str) -> str:
 
 
 ClusterAddress = Annotated[str, AfterValidator(cluster_address)]
+
+
+def role_arn(text: str) -> str:
+    """Check that ``text`` is the ARN of a role, and return it.
+
+    Raises:
+        ValueError: the text is something else, such as the name of a role.
+    """
+    if not ROLE.fullmatch(text):
+        raise ValueError("must be the ARN of a role, such as arn:aws:iam::123456789012:role/unmask-trial")
+    return text
+
+
+RoleArn = Annotated[str, AfterValidator(role_arn)]
 
 
 def checked_name(option: str, name: str) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from core.config.base import Number, Options, Unset
 from core.config.cell import Cell, Stream, TrialRerun
-from core.config.names import ClusterAddress, SweepName
+from core.config.names import ClusterAddress, RoleArn, SweepName
 from core.config.protocol import ProtocolOptions
 from core.records import Outcome
 from core.records.key import trial_key
@@ -111,6 +111,11 @@ class StorageOptions(Options):
 
     storage: Annotated[str | None, Unset("$UNMASK_STORAGE, else ./results")] = Field(
         None, description="folder or s3://BUCKET/PREFIX of checkpoints and records"
+    )
+    worker_role: Annotated[RoleArn | None, Unset("$UNMASK_WORKER_ROLE, else workers use keys of their own")] = Field(
+        None,
+        description="ARN of a role, whose temporary keys the driver gives to workers, for their own trials only; needs "
+        "an s3:// --storage",
     )
     data_dir: str = Field("data", description="folder or s3://BUCKET/PREFIX of the data sets' published files")
     download: bool = Field(False, description="download missing files of data sets that torchvision provides")

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+FOLDER = "evaluation"
+"""Name of the folder of all results of blocks, beside the checkpoint."""
+
 
 class Block(NamedTuple):
     """Test images ``start`` to ``stop - 1``; ``number`` counts blocks from 0."""
@@ -30,7 +33,7 @@ def results_folder(weights: str, size: int, seed: int) -> str:
 
     Its name contains the size of a block, which decides a block's number and hence its seed.
     """
-    return f"evaluation/{weights[:16]}/block{size}-seed{seed}"
+    return f"{FOLDER}/{weights[:16]}/block{size}-seed{seed}"
 
 
 def block_seed(seed: int, number: int) -> int:

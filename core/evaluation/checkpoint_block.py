@@ -10,8 +10,10 @@ from torch import nn
 
 from core.config.plugins import Plugin, use_plugin
 from core.data.image_set import ImageSet
-from core.evaluation.blocks import Block
+from core.evaluation.blocks import FOLDER, Block
 from core.evaluation.loaded import image_sets, network
+from core.storage.address import is_s3
+from core.storage.rights import Rights, objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,13 @@ class CheckpointBlock:
     size: int
     """Images per block in the division to which the block belongs."""
     seed: int
+
+    @property
+    def rights(self) -> Rights:
+        """The rights that the work on the block needs on the storage, whose address is ``s3://``."""
+        results = objects(self.store, FOLDER, "*")
+        data = (objects(self.data_dir, "*"),) if is_s3(self.data_dir) else ()
+        return Rights("evaluation", (objects(self.store, self.file), results, *data), write=(results,))
 
     def load(self, split: Literal["train", "test"], device_name: str) -> tuple[nn.Module, ImageSet]:
         """The network on ``device_name`` (``cpu`` or ``cuda``), and the block's images."""

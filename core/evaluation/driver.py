@@ -15,7 +15,7 @@ from core.evaluation.collect import merge
 from core.evaluation.measures.collect import merge_measured
 from core.evaluation.measures.task import pack
 from core.evaluation.options import EvaluationOptions
-from core.evaluation.runner import run_targets
+from core.evaluation.runner import open_role, run_targets
 from core.evaluation.target import MeasureTarget, Planner, Target, evaluable
 from core.ledger.driver_lock import driver_lock
 from core.ledger.ledger import Ledger
@@ -88,6 +88,7 @@ def evaluate_sweep(
         raise ValueError(
             f"--which {' '.join(options.which)}: no finished, uncensored trial of sweep {name} has such a checkpoint"
         )
+    role = open_role(targets, options, run, storage)
     left = Counter(target.trial for target in targets)
     ledger.store.probe(lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False))
     with driver_lock(ledger.store, name, OUTAGE_S) as lease:
@@ -114,7 +115,7 @@ def evaluate_sweep(
                 tracker.finish_trial(records[record.key])
 
         with tracker:
-            interrupted = run_targets(ledger.store, targets, options, run, console, keep)
+            interrupted = run_targets(ledger.store, targets, options, run, console, role, keep)
             trials = [*records.values(), *open_trials]
             tracker.log_sweep_text(EVALUATION_TABLE, markdown(trials))
             tracker.set_summary(summary(trials))
@@ -162,7 +163,8 @@ def evaluate_file(
         else:
             accuracies.extend(found)
 
-    if run_targets(store, targets, options, run, console, keep):
+    role = open_role(targets, options, run, store.root)
+    if run_targets(store, targets, options, run, console, role, keep):
         return None
     return tuple(accuracies), tuple(measures)
 

@@ -9,8 +9,10 @@ import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from core.cluster.broken_gpus import open_assigned_device
+from core.cluster.key_desk import Grant, KeyDesk, use_granted
 from core.config import RunOptions
 from core.evaluation.blocks import Block
+from core.storage.rights import Rights
 
 
 class EvaluationError(RuntimeError):
@@ -32,6 +34,10 @@ class Task(Protocol):
     def block(self) -> Block:
         """The block of images."""
 
+    @property
+    def rights(self) -> Rights:
+        """The rights that the work needs on a storage in a bucket."""
+
     def finished(self) -> Any:
         """The stored result; None if there is none."""
 
@@ -52,16 +58,25 @@ class BlockWorker:
     def ready(self) -> None:
         """Return as soon as the actor has started."""
 
-    def evaluate(self, task: Task) -> Any:
-        """See `Task.run`."""
+    def evaluate(self, task: Task, grant: Grant | None) -> Any:
+        """See `Task.run`. The keys are those of ``grant``; None: those of this process."""
+        use_granted(grant)
         return task.run(self.device.type)
 
 
-def run_on_ray(tasks: Sequence[Task], run: RunOptions, slots: int) -> Iterator[tuple[int, Any]]:
+def run_on_ray(
+    tasks: Sequence[Task], run: RunOptions, slots: int, desk: KeyDesk | None = None
+) -> Iterator[tuple[int, Any]]:
     """Evaluate blocks on the connected cluster, ``slots`` at once.
 
     A block whose worker dies is started again and continues after its last finished attack. A worker whose GPU cannot
     be used gets no block.
+
+    Args:
+        tasks: the blocks.
+        run: the resources of a worker.
+        slots: largest number of workers.
+        desk: where workers get their keys; None: they have keys of their own.
 
     Yields:
         The index of each task and its results, in the order in which the tasks finish.
@@ -91,7 +106,8 @@ def run_on_ray(tasks: Sequence[Task], run: RunOptions, slots: int) -> Iterator[t
                 continue
             raise _explained(error, None if index is None else tasks[index]) from error
         if (following := next(waiting, None)) is not None:
-            running[worker.evaluate.remote(tasks[following])] = (worker, following)
+            task = tasks[following]
+            running[worker.evaluate.remote(task, desk and desk.grant(task.rights))] = (worker, following)
         if index is not None:
             left -= 1
             yield index, result

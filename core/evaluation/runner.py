@@ -12,7 +12,9 @@ from rich.console import Console
 from core.cluster.capacity import fitting_trials
 from core.cluster.connect import with_gpus_of_cluster
 from core.cluster.join import join_cluster
+from core.cluster.key_desk import KeyDesk
 from core.config import RunOptions
+from core.config.default_paths import data_root, worker_role
 from core.evaluation.options import EvaluationOptions
 from core.evaluation.pool import run_on_ray
 from core.evaluation.target import MeasureTarget, Target
@@ -20,6 +22,8 @@ from core.quantity import quantity
 from core.records import Measured, Measurement
 from core.steps import Steps
 from core.storage import Store
+from core.storage.address import is_s3
+from core.storage.role import Role
 
 Finished = Callable[[Target | MeasureTarget, tuple[Measurement, ...] | Measured], None]
 
@@ -30,9 +34,12 @@ def run_targets(
     options: EvaluationOptions,
     run: RunOptions,
     console: Console,
+    role: Role | None,
     finished: Finished,
 ) -> bool:
     """Evaluate all targets, whose checkpoints are in ``store``. ``finished`` is called once for each target.
+
+    Workers get keys of ``role``; None: they have keys of their own.
 
     Returns:
         True if the evaluation was interrupted; the results of finished attacks are stored.
@@ -58,12 +65,13 @@ def run_targets(
         hand_over(number)
     if not places:
         return False
+    desk = KeyDesk(role) if role else None
     try:
-        join_cluster(run.address, store, console)
+        join_cluster(run.address, store, console, desk)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
         with progress:
-            for index, result in run_on_ray(pending, run, fitting_trials(run, 1)):
+            for index, result in run_on_ray(pending, run, fitting_trials(run, 1), desk):
                 number, block = places[index]
                 results[number][block] = result
                 progress.advance()
@@ -71,8 +79,36 @@ def run_targets(
     except KeyboardInterrupt:
         return True
     finally:
+        if desk:
+            desk.close()
         ray.shutdown()
     return False
+
+
+def open_role(
+    targets: Sequence[Target | MeasureTarget], options: EvaluationOptions, run: RunOptions, storage: str
+) -> Role | None:
+    """The role whose keys workers get, after it was assumed once; None: workers have keys of their own.
+
+    Args:
+        targets: what is evaluated.
+        options: the options of the evaluation.
+        run: the options of the run.
+        storage: absolute folder or ``s3://`` address of what is evaluated.
+
+    Raises:
+        UnreachableError: the server does not answer.
+        ValueError: the role cannot be used, or an input is on another server than the storage.
+    """
+    arn = worker_role(run.worker_role, storage)
+    if arn is None:
+        return None
+    role = Role(arn, storage)
+    for option, address in (("--data-dir", data_root(run.data_dir)), ("--source", options.source)):
+        if address and is_s3(address):
+            role.check_server(option, address)
+    role.check([target.tasks[0].rights for target in targets])
+    return role
 
 
 def _result(label: str, found: Sequence[Measurement] | Measured) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.evaluation.attack_spec import AttackSpec
 from core.evaluation.block_run import BlockFile, Correct, run_block
 from core.evaluation.checkpoint_block import CheckpointBlock
 from core.evaluation.loaded import network
 from core.storage import Store
+from core.storage.address import is_s3
+from core.storage.rights import Rights, objects
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,14 @@ class BlockTask(CheckpointBlock):
     specs: tuple[AttackSpec, ...]
     source: tuple[str, str, str] | None
     """Store, file and SHA-256 of the checkpoint on which transfer attacks are made."""
+
+    @property
+    def rights(self) -> Rights:
+        """See `CheckpointBlock.rights`. The source of transfer attacks is read as well."""
+        rights = super().rights
+        if self.source is None or not is_s3(self.source[0]):
+            return rights
+        return replace(rights, read=(*rights.read, objects(*self.source[:2])))
 
     @property
     def results(self) -> BlockFile:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from core.storage import HeldError, Lease, LostLeaseError, Store
 from core.temporary import EXIT_CODE, TemporaryError
 
+LEASE = "driver"
+"""Name of the folder of the lease's files."""
 EXIT_S = 20.0
 """Seconds that a driver without its lease may take to end. The lease's checks stop its writes at once."""
 SAY_S = 2.0
@@ -61,7 +63,7 @@ def driver_lock(store: Store, name: str, patience_s: float = 0.0) -> Iterator[Le
         exit_at_once.start()
 
     try:
-        with Lease(store, "driver", stop, patience_s, of=name) as lease:
+        with Lease(store, LEASE, stop, patience_s, of=name) as lease:
             yield lease
     except HeldError as held:
         raise TemporaryError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from core.redaction import without_secrets
 from core.storage.address import S3Address, endpoint_address
+from core.storage.keys import KeySource
 from core.storage.s3_errors import Problem, explain
 
 ENDPOINT = "AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3, or endpoint_url in ~/.aws/config"
@@ -27,7 +29,10 @@ FIRST_DELAY_S, MAX_DELAY_S = 0.5, 20.0
 CONNECT_S, ANSWER_S = 10, 60
 WARN_EVERY_S = 60.0
 """Least seconds between two warnings of one process about a server that does not answer."""
+MAX_CLIENTS = 8
+"""Largest number of clients that a process keeps. A process that trains many trials has other keys for each of them."""
 _warned_at = -WARN_EVERY_S
+_keys: KeySource | None = None
 _jitter = random.Random()
 _logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -47,15 +52,20 @@ class Bucket:
     throttling, a wrong clock) is repeated for ``retry_s`` seconds with growing pauses. A permanent reason (wrong keys,
     missing rights, no such bucket) is an error at once.
 
+    Args:
+        address: the address.
+        retry_s: seconds for which a request is repeated.
+        keys: keys to use. None selects those of `use_keys`, or those that boto3 finds.
+
     Raises:
         ValueError: the endpoint of the environment is no address of a server, or contains a password.
     """
 
-    def __init__(self, address: S3Address, retry_s: float = OUTAGE_S) -> None:
+    def __init__(self, address: S3Address, retry_s: float = OUTAGE_S, keys: KeySource | None = None) -> None:
         from botocore.exceptions import InvalidRegionError
 
         try:
-            self._client = _client(address.endpoint, address.region)
+            self._client = _client(address.endpoint, address.region, keys or _keys)
         except InvalidRegionError as error:
             raise ValueError(f"{REGION}: {error}") from error
         except ValueError as error:  # boto3 refuses an address without http://
@@ -69,7 +79,9 @@ class Bucket:
 
     def with_retry_limit(self, seconds: float) -> Bucket:
         """The same bucket, whose requests are repeated for at most ``seconds``."""
-        return Bucket(self.address, seconds)
+        bucket = copy.copy(self)
+        bucket.retry_s = seconds
+        return bucket
 
     def at(self, path: str) -> str:
         """The object's address, as messages show it."""
@@ -231,12 +243,22 @@ class NotKeptError(Exception):
     """The server accepted an object but returns other content for it."""
 
 
-@lru_cache
-def _client(endpoint: str | None, region: str | None) -> Any:
+def use_keys(keys: KeySource | None) -> None:
+    """Let all buckets that this process opens from now on use these keys; None: those that boto3 finds.
+
+    A bucket that is open already keeps its keys. A thread that an ended trial has left behind therefore cannot use
+    those of the next trial on its own files.
+    """
+    global _keys
+    _keys = keys
+
+
+@lru_cache(MAX_CLIENTS)
+def _client(endpoint: str | None, region: str | None, keys: KeySource | None) -> Any:
     import boto3
     from botocore.config import Config
 
-    session = boto3.session.Session()
+    session = keys.session() if keys else boto3.session.Session()
     options = {"endpoint_url": endpoint, "region_name": region or os.environ.get("AWS_REGION")}
     common = Config(
         connect_timeout=CONNECT_S,

@@ -67,8 +67,8 @@ def explain(error: Exception, address: S3Address) -> Problem:
 
 def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
     answer = error.response  # type: ignore[attr-defined]
-    code = str(answer.get("Error", {}).get("Code", ""))
     status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    code = str(answer.get("Error", {}).get("Code") or status)  # Ceph's STS names no code
     match code:
         case "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken":
             what = "access key" if code == "InvalidAccessKeyId" else "secret key"
@@ -86,8 +86,8 @@ def _refusal(error: Exception, address: S3Address, server: str) -> Problem:
             return Problem(f"bucket {address.bucket} is in another region; set AWS_REGION", False)
     if code in FULL or status == 507:
         return Problem(f"{server} has no space left ({code})", False)
-    message = str(answer.get("Error", {}).get("Message") or code or f"status {status}")
-    return Problem(f"{server} answered {code or status}: {message}", status >= 500 or code in TEMPORARY)
+    message = answer.get("Error", {}).get("Message")
+    return Problem(f"{server} answered {code}{f': {message}' if message else ''}", status >= 500 or code in TEMPORARY)
 
 
 def _skewed(server: str) -> Problem:

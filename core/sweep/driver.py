@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
-
-import ray
 
 from core.checkpoints.inputs import require_inputs
 from core.config import RunOptions, Sweep
@@ -21,11 +20,13 @@ from core.ledger.snapshot import SweepReader
 from core.records import TrialRecord
 from core.steps import Steps
 from core.storage import Store
+from core.storage.hidden_keys import hidden_keys
 from core.sweep.halt import Stop
 from core.sweep.output import Output
 from core.sweep.scratch_folder import scratch_folder
 from core.sweep.trainable import tune_trial
 from core.sweep.training import Adaptive, Training
+from core.sweep.trial_rights import open_role
 from core.tracking import creates_database, open_tracker
 
 
@@ -75,6 +76,7 @@ def run_sweep(
         ValueError: an option cannot work; no trial was started.
     """
     require_inputs(sweep)
+    role = open_role(sweep, run, output.storage)
     needed = dict.fromkeys(entry.cell.data for entry in sweep.entries)
     for data in needed if run.download else ():
         download_files(data, run.data_dir)  # torchvision shows its own progress
@@ -87,7 +89,11 @@ def run_sweep(
     store = Store(output.storage).child(sweep.name).with_retry_limit(patience_s)
     store.probe(lambda line: output.console.print(line, highlight=False, soft_wrap=True, markup=False))
     names = TrialNames(entry.cell.flat() for entry in sweep.entries)
-    with driver_lock(store, sweep.name, patience_s) as lease, scratch_folder() as scratch:
+    with (
+        driver_lock(store, sweep.name, patience_s) as lease,
+        scratch_folder() as scratch,
+        hidden_keys() if role else nullcontext(),
+    ):
         ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
@@ -103,6 +109,7 @@ def run_sweep(
             max_device_hours=max_device_hours,
             trainable=trainable,
             lease=lease,
+            role=role,
         )
         with ThreadPoolExecutor(1) as beside, collection_paused():
             opening = beside.submit(
@@ -115,7 +122,7 @@ def run_sweep(
                 training.join(output.console)
                 tracker = opening.result()
             except BaseException:
-                ray.shutdown()
+                training.leave()
                 raise
         del known  # the complete traces of all records take much memory
         with tracker:

@@ -21,6 +21,7 @@ from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.data_memory import check_data_fits
 from core.cluster.join import join_cluster
 from core.cluster.joined_nodes import JoinedNodes
+from core.cluster.key_desk import KeyDesk
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
 from core.ledger.ledger import DamagedRecordError, Ledger, unfinished
@@ -28,6 +29,7 @@ from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.storage import Lease, StoreError
+from core.storage.role import Role
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.budget import Budget
 from core.sweep.callback import Backstop, SweepCallback
@@ -44,6 +46,7 @@ from core.sweep.terminal import Display
 from core.sweep.trainable import trial_resources
 from core.sweep.trial_plan import continued_allocator, fixed_trials, make_trial
 from core.sweep.trial_queue import TrialQueue
+from core.sweep.trial_rights import trial_rights
 from core.sweep.watchdog import Watchdog
 from core.sweep.worker import WorkerTask
 from core.tracking import SweepTracker
@@ -77,8 +80,10 @@ class Training:
         max_device_hours: float | None,
         trainable: Callable[[dict[str, Any]], None],
         lease: Lease,
+        role: Role | None,
     ) -> None:
         self.trainable, self.storage, self.lease = trainable, storage, lease
+        self.desk = KeyDesk(role) if role else None
         self.sweep, self.options, self.ledger, self.scratch = sweep, run, ledger, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
@@ -111,7 +116,7 @@ class Training:
         """
         if not self.open:
             return
-        nodes = join_cluster(self.options.address, self.ledger.store, console)
+        nodes = join_cluster(self.options.address, self.ledger.store, console, self.desk)
         cells = [entry.cell for entry in self.sweep.entries]
         self.options = with_gpus_of_cluster(self.options, cells)
         check_gpu_models(self.options, (cell.training.precision for cell in cells))
@@ -135,6 +140,12 @@ class Training:
         for key in self.live.running:
             tracker.interrupt_trial(key)
         return interrupted
+
+    def leave(self) -> None:
+        """Leave the cluster, if `join` has joined one."""
+        if self.desk:
+            self.desk.close()
+        ray.shutdown()
 
     def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
         """Sorted keys of the trials of this run that have no record or crashed.
@@ -179,7 +190,7 @@ class Training:
             raise
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Tune's handler remains otherwise and ignores the next Ctrl-C
-            ray.shutdown()
+            self.leave()
         return not self.halt.stop and bool(self.live.running or self.live.waiting)
 
     def _tuner(self, tracker: SweepTracker, display: Display, metrics: RayMetrics) -> tune.Tuner:
@@ -259,6 +270,7 @@ class Training:
             sweep_store=self.ledger.store.root,
             store=self.ledger.trial_store(trial.key).root,
             fence=asdict(self.lease.fence),
+            grant=self._grant(trial),
             patience_s=60 * float(options.wait_for_servers),
             data_dir=data_root(options.data_dir),
             commit=self.commit,
@@ -274,6 +286,12 @@ class Training:
             "gpus": options.gpus_per_worker,
             "scratch": str(self.scratch),
         }
+
+    def _grant(self, trial: Trial) -> dict[str, Any] | None:
+        if self.desk is None:
+            return None
+        rights = trial_rights(trial, self.sweep.name, self.storage, data_root(self.options.data_dir))
+        return asdict(self.desk.grant(rights))
 
 
 def _with_result(records: Sequence[TrialRecord]) -> set[str]:

@@ -14,5 +14,10 @@ if [ -s "$HOME/unmask-env/storage" ]; then
   UNMASK_STORAGE=$(cat "$HOME/unmask-env/storage")
   export UNMASK_STORAGE
 fi
+# The default of --worker-role. Only the head of a cluster whose workers have no rights of their own has this file.
+if [ -s "$HOME/unmask-env/worker_role" ]; then
+  UNMASK_WORKER_ROLE=$(cat "$HOME/unmask-env/worker_role")
+  export UNMASK_WORKER_ROLE
+fi
 # The cluster launcher exports OMP_NUM_THREADS=1. Without the variable, a Ray worker has one thread per assigned CPU.
 unset OMP_NUM_THREADS

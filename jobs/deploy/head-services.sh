@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
 # the head write. The server has a user of its own, in whose home its passwords are made and stay. The login user, as whom
-# drivers run, gets the password of the account for jobs. The default of --storage becomes the account's bucket.
+# drivers run, gets the password of the account for jobs. The defaults of --storage and --worker-role become the account's
+# bucket and its role of trials.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 service=/var/lib/mlflow
@@ -21,8 +22,10 @@ for database in mlflow mlflow_auth; do
   fi
 done
 
-account='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
-echo "s3://unmask-$(~/unmask-env/bin/python -c "$account")/results" >~/unmask-env/storage
+ask='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
+account=$(~/unmask-env/bin/python -c "$ask")
+echo "s3://unmask-$account/results" >~/unmask-env/storage
+echo "arn:aws:iam::$account:role/unmask-trial" >~/unmask-env/worker_role
 
 # With the login user's group it can read the Python environment, and no secret, because these are for their owner only.
 id -u mlflow >/dev/null 2>&1 ||

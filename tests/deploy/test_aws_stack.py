@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.storage.role import SESSION_S
+
 AUTOSCALER_CALLS = {
     # Calls of Ray's AWSNodeProvider for spot workers. Its source has no other call on this path.
     *("ec2:DescribeInstances", "ec2:RunInstances", "ec2:CreateTags", "ec2:TerminateInstances"),
@@ -21,19 +23,36 @@ def listed(value: str | list[str]) -> list[str]:
 
 
 def head_policy(stack: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    (policy,) = stack["HeadRole"]["Properties"]["Policies"]
-    return {statement["Sid"]: statement for statement in statements(policy["PolicyDocument"])}
+    policies = {
+        policy["PolicyName"]: policy["PolicyDocument"] for policy in stack["HeadRole"]["Properties"]["Policies"]
+    }
+    assert policies.keys() == {"autoscaler", "keys-of-trials"}
+    return {statement["Sid"]: statement for statement in statements(policies["autoscaler"])}
 
 
 def storage_statements(stack: dict[str, Any], *names: str) -> list[dict[str, Any]]:
     return statements(*(stack[name]["Properties"]["PolicyDocument"] for name in names))
 
 
-def test_each_role_has_the_storage_of_its_tasks_and_workers_have_nothing_else(stack: dict[str, Any]) -> None:
-    role = stack["WorkerRole"]["Properties"]
-    assert role["ManagedPolicyArns"] == ["${WorkerStorage}"]
-    assert "Policies" not in role
+def test_each_role_has_the_storage_of_its_tasks_and_machines_of_workers_have_no_rights(stack: dict[str, Any]) -> None:
+    # tests/deploy/test_trial_keys.py has a real server limit the rights of TrialRole to one trial.
+    assert stack["WorkerRole"]["Properties"].keys() == {"RoleName", "AssumeRolePolicyDocument"}
+    trial = stack["TrialRole"]["Properties"]
+    assert trial["ManagedPolicyArns"] == ["${WorkerStorage}"]
+    assert "Policies" not in trial
     assert stack["HeadRole"]["Properties"]["ManagedPolicyArns"] == ["${DriverStorage}", "${TrackingStorage}"]
+
+
+def test_the_head_alone_may_assume_the_role_of_trials(stack: dict[str, Any]) -> None:
+    trial = stack["TrialRole"]["Properties"]
+    (trust,) = trial["AssumeRolePolicyDocument"]["Statement"]
+    assert trust == {"Effect": "Allow", "Principal": {"AWS": "${HeadRole.Arn}"}, "Action": "sts:AssumeRole"}
+    (keys,) = [p for p in stack["HeadRole"]["Properties"]["Policies"] if p["PolicyName"] == "keys-of-trials"]
+    (right,) = keys["PolicyDocument"]["Statement"]
+    assert (right["Effect"], right["Action"]) == ("Allow", "sts:AssumeRole")
+    # A reference to TrialRole, which refers to HeadRole, would be a circle, which CloudFormation refuses.
+    assert right["Resource"] == f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{trial['RoleName']}"
+    assert trial.get("MaxSessionDuration", 3600) >= SESSION_S
 
 
 def test_no_role_may_do_more_to_the_bucket_than_use_its_objects(stack: dict[str, Any]) -> None:

@@ -271,6 +271,16 @@ def test_jobs_keep_their_results_in_the_heads_bucket_unless_told_otherwise(home:
     assert run(asked, home).stdout == "s3://unmask-123/results\n"
 
 
+def test_jobs_on_the_head_give_workers_keys_of_its_role(home: Path) -> None:
+    code = (
+        f"{sys.executable} -c 'from core.config.default_paths import worker_role; print(worker_role(None, \"s3://b\"))'"
+    )
+    asked = f". ~/unmask/jobs/deploy/environment.sh; cd ~/unmask; {code}"
+    assert run(asked, home, UNMASK_WORKER_ROLE="").stdout == "None\n"
+    (home / "unmask-env" / "worker_role").write_text("arn:aws:iam::123:role/unmask-trial\n")
+    assert run(asked, home).stdout == "arn:aws:iam::123:role/unmask-trial\n"
+
+
 def test_nodes_without_a_server_name_none(home: Path) -> None:
     asked = ". ~/unmask/jobs/deploy/environment.sh; echo ${MLFLOW_TRACKING_URI-none}"
     assert run(asked, home).stdout == "http://10.0.0.7:5000\n"

@@ -41,6 +41,10 @@ QUICK = {"images": 60, "block": 16, "steps": 5, "restarts": 1, "queries": 40, "s
         ([], "give either --sweep NAME or --checkpoint PATH"),
         (["--sweep", "tiny", "--checkpoint", "x.pt"], "give either --sweep NAME or --checkpoint PATH"),
         (["--sweep", "nix"], "--sweep nix: there is no such sweep in .*; known are tiny"),
+        (
+            ["--sweep", "tiny", "--worker-role", "arn:aws:iam::1:role/x"],
+            "--worker-role .*: has no effect without an s3",
+        ),
         (["--sweep", "tiny", "--which", "best"], "--which best: must be selected, gated or last"),
         (["--sweep", "tiny", "--images", "9999"], "--images 9999: the test set of digits has 360"),
         (["--sweep", "tiny", "--images", "0"], "--images 0: must be at least 1"),

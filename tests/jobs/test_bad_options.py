@@ -42,6 +42,13 @@ BAD = [
     ("--address nonsense", ["--address nonsense", "HOST:PORT"]),
     ("--address http://127.0.0.1:8265", ["--address http://127.0.0.1:8265", "HOST:PORT"]),
     ("--storage s3://", ["--storage"]),
+    (
+        "--worker-role arn:aws:iam::1:role/x",
+        ["--worker-role arn:aws:iam::1:role/x", "has no effect", "s3:// --storage"],
+    ),
+    ("--worker-role arn:aws:iam::1:role/x --dry-run", ["--worker-role arn:aws:iam::1:role/x", "has no effect"]),
+    ("--worker-role unmask-trial --storage s3://bucket", ["--worker-role unmask-trial", "must be the ARN of a role"]),
+    ("--worker-role arn:aws:iam::1:user/x --storage s3://bucket", ["--worker-role arn:aws:iam::1:user/x", "ARN"]),
     ("--storage /proc/none", ["--storage /proc/none"]),
 ]
 

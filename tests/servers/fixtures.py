@@ -25,6 +25,17 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
         yield store
 
 
+@pytest.fixture(scope="session")
+def role_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """The same as `object_store`, with roles that users can assume."""
+    try:
+        store = ObjectStore(tmp_path_factory.mktemp("s3"), roles=True)
+    except MissingProgramError as missing:
+        pytest.skip(str(missing))
+    with store:
+        yield store
+
+
 @pytest.fixture
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of this test, with databases ``mlflow`` and ``mlflow_auth``."""

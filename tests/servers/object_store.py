@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,10 @@ rgw data = {folder}
 rgw frontends = beast endpoint={host}:{port}
 rgw thread pool size = 32
 rgw cache enabled = false
-rgw enable apis = s3
+rgw enable apis = s3, sts
+rgw sts key = {session_key}
+rgw sts min session duration = 1
+rgw s3 auth use sts = {roles}
 """
 
 
@@ -60,13 +64,20 @@ class ObjectStore(Server):
         folder: folder of the server's files.
         host: address at which the server listens.
         gateway: further environment variables of the gateway.
+        roles: whether users can assume the roles of `add_role`. The server then answers AccessDenied to a wrong key.
     """
 
     access_key = "unmask-test-key"
     secret_key = "not-a-word-of-any-list"
     region = "us-east-1"
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", gateway: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str = "127.0.0.1",
+        gateway: Mapping[str, str] | None = None,
+        roles: bool = False,
+    ) -> None:
         self.programs = {
             name: program(name, package)
             for package, names in {
@@ -78,7 +89,7 @@ class ObjectStore(Server):
             }.items()
             for name in names
         }
-        self.folder, self.host, self.port = folder, host, free_port(host)
+        self.folder, self.host, self.port, self._roles = folder, host, free_port(host), roles
         self.endpoint = f"http://{host}:{self.port}"
         self._clients: dict[tuple[str, str], Any] = {}
         self._configuration = folder / "ceph.conf"
@@ -128,6 +139,14 @@ class ObjectStore(Server):
         keys = (f"--access-key={access_key}", f"--secret={secret_key}")
         self._run("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
 
+    def add_role(self, name: str, user: str, statements: Sequence[Mapping[str, Any]]) -> str:
+        """Create a role that ``user`` may assume and that has these rights, and return its ARN."""
+        trusted = {"Effect": "Allow", "Principal": {"AWS": [f"arn:aws:iam:::user/{user}"]}, "Action": "sts:AssumeRole"}
+        self._run("radosgw-admin", "role", "create", f"--role-name={name}", _document("assume-role-policy", [trusted]))
+        rights = ("--policy-name=rights", _document("policy", statements))
+        self._run("radosgw-admin", "role", "policy", "put", f"--role-name={name}", *rights)
+        return f"arn:aws:iam:::role/{name}"
+
     def start(self) -> None:
         """Start the server, the first time with a new and empty store."""
         if self._monitor.process is None:
@@ -145,7 +164,15 @@ class ObjectStore(Server):
         for name in ("mon", "osd"):
             (self.folder / name).mkdir()
         self._configuration.write_text(
-            CONFIGURATION.format(fsid=identity, ports=ports, folder=self.folder, host=self.host, port=self.port)
+            CONFIGURATION.format(
+                fsid=identity,
+                ports=ports,
+                folder=self.folder,
+                host=self.host,
+                port=self.port,
+                session_key=uuid.uuid4().hex[:16],
+                roles=str(self._roles).lower(),
+            )
         )
         where = f"[v2:127.0.0.1:{ports[0]},v1:127.0.0.1:{ports[1]}]"
         self._run("monmaptool", "--create", "--fsid", identity, "--addv", "a", where, str(self.folder / "monmap"))
@@ -167,3 +194,7 @@ class ObjectStore(Server):
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+
+
+def _document(option: str, statements: Sequence[Mapping[str, Any]]) -> str:
+    return f"--{option}-doc={json.dumps({'Version': '2012-10-17', 'Statement': statements})}"

@@ -44,6 +44,7 @@ def test_a_trial_imports_no_large_library_that_it_does_not_use(tmp_path: Path) -
             sweep_store=store.root,
             store=store.child("trial").root,
             fence=asdict(held.fence),
+            grant=None,
             patience_s=0.0,
             data_dir=str(tmp_path),
             commit="",

@@ -44,11 +44,11 @@ def join_cluster(address: str | None, store: Store, console: Console, desk: KeyD
         desk.open()
     if joined and (line := release_abandoned_groups()):
         console.print(line, highlight=False, soft_wrap=True)
-    checked = check_storage_on_nodes(store, desk)
+    checked = {} if started_here else check_storage_on_nodes(store, desk)
     if problems := {node: line for node, line in checked.items() if line}:
         for line in problems.values():
             console.print(line, highlight=False, soft_wrap=True, markup=False)
         keep_trials_off(problems)
         require_usable_nodes()
     console.print(f"{action} ... done in {time.monotonic() - started:.1f} s", highlight=False, soft_wrap=True)
-    return set() if started_here else set(checked)
+    return set(checked)

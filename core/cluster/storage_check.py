@@ -12,13 +12,16 @@ from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
 from core.cluster.nodes import living_nodes
 from core.ledger.description import DESCRIPTION
 from core.storage import Store, StoreError
+from core.storage.address import is_s3
 from core.storage.rights import Rights, objects
 
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
 def check_storage_on_nodes(store: Store, desk: KeyDesk | None) -> dict[str, str]:
-    """Read a file of the store on every running node. A cluster of one node needs no check.
+    """Read a file of the store on every running node.
+
+    The files of one node are those of the driver, which runs on it. Keys for a bucket may still be missing there.
 
     Args:
         store: the sweep's store.
@@ -33,7 +36,7 @@ def check_storage_on_nodes(store: Store, desk: KeyDesk | None) -> dict[str, str]
     """
     nodes = living_nodes()
     problems = dict.fromkeys(nodes, "")
-    if len(nodes) == 1:
+    if len(nodes) == 1 and not is_s3(store.root):
         return problems
     name, content = "reach-probe", secrets.token_bytes(16)
     store.write(name, content)

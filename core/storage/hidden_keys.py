@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -15,25 +13,40 @@ VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", 
 """The variables with keys that Ray Tune copies."""
 
 
-@contextmanager
-def hidden_keys() -> Iterator[None]:
-    """Take the keys of this process out of its environment. Its buckets go on using them.
+class HiddenKeys:
+    """A context manager that can take the keys of this process out of its environment. Buckets go on using them.
 
-    Ray Tune copies them from there into the environment of each trial, which Ray writes into its log in plain text.
-    Keys from a profile or from the machine's role are not in the environment, and are not copied.
+    Ray Tune copies them from there into the environment of its trials, when it creates the first of them, and Ray
+    writes that environment into its log in plain text. Other libraries of this process may need the keys, such as
+    MLflow where it writes artifacts to S3, and so they are hidden for as short a time as possible. Keys from a profile
+    or from the machine's role are not in the environment, and are not copied.
     """
-    found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-    if not found:
-        yield
-        return
-    use_keys(_Own(found))
-    for name in found:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(found)
-        use_keys(None)
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    def __enter__(self) -> HiddenKeys:
+        """Hide nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Show the keys."""
+        self.show()
+
+    def hide(self) -> None:
+        """Take the keys out of the environment. A second call changes nothing."""
+        if found := {name: os.environ[name] for name in VARIABLES if name in os.environ}:
+            use_keys(_Own(found))
+            self._found = found
+            for name in found:
+                del os.environ[name]
+
+    def show(self) -> None:
+        """Put the keys back. A second call changes nothing."""
+        if self._found:
+            os.environ.update(self._found)
+            use_keys(None)
+            self._found = {}
 
 
 class _Own(KeySource):

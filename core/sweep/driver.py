@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ from core.ledger.snapshot import SweepReader
 from core.records import TrialRecord
 from core.steps import Steps
 from core.storage import Store
-from core.storage.hidden_keys import hidden_keys
+from core.storage.hidden_keys import HiddenKeys
 from core.sweep.halt import Stop
 from core.sweep.output import Output
 from core.sweep.scratch_folder import scratch_folder
@@ -92,8 +91,10 @@ def run_sweep(
     with (
         driver_lock(store, sweep.name, patience_s) as lease,
         scratch_folder() as scratch,
-        hidden_keys() if role else nullcontext(),
+        HiddenKeys() as keys,
     ):
+        if role:
+            keys.hide()  # before a local cluster starts, whose processes would inherit them
         ledger = Ledger(store.guarded(lease.check, patience_s), sweep.name)
         ledger.describe(sweep)
         known = ledger.records()
@@ -110,6 +111,7 @@ def run_sweep(
             trainable=trainable,
             lease=lease,
             role=role,
+            keys=keys,
         )
         with ThreadPoolExecutor(1) as beside, collection_paused():
             opening = beside.submit(

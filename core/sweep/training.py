@@ -29,6 +29,7 @@ from core.quantity import quantity
 from core.records import TrialRecord
 from core.source import git_commit
 from core.storage import Lease, StoreError
+from core.storage.hidden_keys import HiddenKeys
 from core.storage.role import Role
 from core.sweep.allocating_searcher import AllocatingSearcher
 from core.sweep.budget import Budget
@@ -81,7 +82,9 @@ class Training:
         trainable: Callable[[dict[str, Any]], None],
         lease: Lease,
         role: Role | None,
+        keys: HiddenKeys,
     ) -> None:
+        self.keys = keys
         self.trainable, self.storage, self.lease = trainable, storage, lease
         self.desk = KeyDesk(role) if role else None
         self.sweep, self.options, self.ledger, self.scratch = sweep, run, ledger, scratch
@@ -178,6 +181,7 @@ class Training:
         try:
             metrics = RayMetrics(self.sweep.name)
             with Publisher(table, self.ledger, tracker, metrics):
+                self.keys.hide()
                 self._tuner(tracker, display, metrics).fit()
                 if self.halt.stop:
                     self.live.stopped_because = self.halt.stop.sentence
@@ -240,7 +244,7 @@ class Training:
                 verbose=0,
                 stop=CombinedStopper(Backstop(), self.halt),
                 failure_config=tune.FailureConfig(max_failures=self.options.max_failures),
-                callbacks=[callback],
+                callbacks=[callback, _KeysShown(self.keys)],
             ),
         )
 
@@ -292,6 +296,16 @@ class Training:
             return None
         rights = trial_rights(trial, self.sweep.name, self.storage, data_root(self.options.data_dir))
         return asdict(self.desk.grant(rights))
+
+
+class _KeysShown(tune.Callback):
+    """Shows the driver's keys again as soon as Tune has copied the environment, which it does once."""
+
+    def __init__(self, keys: HiddenKeys) -> None:
+        self._keys = keys
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._keys.show()
 
 
 def _with_result(records: Sequence[TrialRecord]) -> set[str]:

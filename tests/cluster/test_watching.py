@@ -15,6 +15,7 @@ import pytest
 
 from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.cluster.test_sweep import LONE_WORKER
+from tests.servers.shared_ray import SharedRay
 from tests.without_ray import Record
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -22,6 +23,7 @@ STATUS = Path(__file__).parents[2] / "jobs" / "status.py"
 NAME = "hung"
 """Name of the sweep. No other test's sweep on the shared cluster has it, whose metrics are exported, too."""
 
+SECRET = "neither-in-a-log-nor-in-a-record"
 WATCHFUL = """
 import sys, core.sweep.watchdog
 core.sweep.watchdog.START_S = 50
@@ -56,8 +58,9 @@ def metrics(sweep: Sweep) -> dict[str, float]:
 
 
 def test_a_worker_that_hangs_is_seen_ended_and_goes_on(
-    sweep: Sweep, undisturbed: dict[str, Record], tmp_path: Path
+    sweep: Sweep, shared_ray: SharedRay, undisturbed: dict[str, Record], tmp_path: Path
 ) -> None:
+    sweep.environment |= {"AWS_ACCESS_KEY_ID": "of-the-driver", "AWS_SECRET_ACCESS_KEY": SECRET}
     sweep.program = ("-c", WATCHFUL)
     options = ("--name", NAME, "--seeds", "2", "--epochs", "40")
     driver = sweep.start(*options, "--silence-s", "20", "--price", "3600")
@@ -81,3 +84,8 @@ def test_a_worker_that_hangs_is_seen_ended_and_goes_on(
     assert "2 of 2 trials done, 0 running, 0 waiting" in said
     seconds = sum(json.loads(path.read_text())["device_seconds"] for path in trials.glob("*/record.json"))
     assert f"cost {seconds:.2f}" in said
+
+    # Ray Tune gives such variables to each trial, and Ray writes them into a log, unless the driver hides them.
+    files = [file for file in Path(shared_ray.mark[1]).rglob("*.log") if file.is_file()]
+    assert any(file.name.startswith("runtime_env") for file in files)
+    assert not [file for file in files if SECRET.encode() in file.read_bytes()]

@@ -88,11 +88,24 @@ def test_a_sweep_and_its_evaluation_run_with_keys_of_one_trial_at_a_time(
     assert any(name.endswith("/evaluation.json") for name in names)
 
     given = [line.split() for line in (sweep.folder / "given.txt").read_text().splitlines()]
-    assert [name for name, *_ in given] == [f"{record['cell_id']}-{record['seed']}", "evaluation"]
+    check, trial = "reach-probe", f"{record['cell_id']}-{record['seed']}"
+    assert [name for name, *_ in given] == [check, trial, check, "evaluation"]
     seen = objects | _files(sweep.folder) | _files(Path(shared_ray.mark[1]))
     secrets = [role_store.secret_key, *(secret for _, *keys in given for secret in keys)]
-    assert len(secrets) == 7
+    assert len(secrets) == 1 + 4 * 3
     assert not [(secret, name) for secret in secrets for name, content in seen.items() if secret.encode() in content]
+
+
+def test_a_cluster_of_one_node_without_keys_is_told_so_before_anything_starts(
+    sweep: Sweep, shared_ray: SharedRay, role_store: ObjectStore
+) -> None:
+    sweep.environment |= role_store.environment | {"HOME": str(sweep.folder)}
+    storage = f"s3://{role_store.make_bucket()}/results"
+    printed = sweep.run("--name", "tiny", "--seeds", "1", "--epochs", "2", "--storage", storage, code=2)
+    (line,) = [line for line in printed.splitlines() if "error:" in line]
+    assert "cannot read it: " in line
+    assert "no access key was found" in line
+    assert "to run" not in printed
 
 
 def test_keys_are_given_again_after_the_actor_that_passes_them_on_was_lost(sweep: Sweep, shared_ray: SharedRay) -> None:

@@ -36,6 +36,8 @@ def test_a_late_result_is_finished_and_the_crash_beside_it_is_deleted(tmp_path: 
         max_device_hours=None,
         trainable=Mock(),
         lease=Mock(),
+        role=None,
+        keys=Mock(),
     )
     first, late, dead = (
         TrialRecord(

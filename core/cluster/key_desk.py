@@ -27,6 +27,8 @@ POLL_S = 10.0
 """Seconds after which the driver asks the actor again for requests."""
 AGAIN_S = 1.0
 """Seconds after which it asks again if the actor was lost."""
+MAX_WAITING = 100_000
+"""Largest number of processes that may wait for their keys at once."""
 AT_ONCE = 8
 """Largest number of requests that are answered at once."""
 
@@ -70,7 +72,13 @@ class KeyDesk:
         """Start to answer. The driver must be connected to a cluster."""
         here = only_on(ray.get_runtime_context().get_node_id())
         actor: Any = ray.remote(_Mailbox)
-        self._mailbox = actor.options(name=self._name, num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+        self._mailbox = actor.options(
+            name=self._name,
+            num_cpus=0,
+            max_restarts=-1,
+            max_concurrency=MAX_WAITING,
+            scheduling_strategy=here,
+        ).remote()
         self._thread.start()
 
     def close(self) -> None:
@@ -96,6 +104,8 @@ class KeyDesk:
                     pool.submit(self._answer, *asked)
 
     def _answer(self, number: int, rights: Rights) -> None:
+        if self._closed.is_set():  # The end of the process waits for all answers.
+            return
         try:
             answer: Keys | str = self._role.keys(rights)
         except (NoKeysError, ValueError) as error:

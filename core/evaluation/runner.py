@@ -23,6 +23,7 @@ from core.records import Measured, Measurement
 from core.steps import Steps
 from core.storage import Store
 from core.storage.address import is_s3
+from core.storage.hidden_keys import HiddenKeys
 from core.storage.role import Role
 
 Finished = Callable[[Target | MeasureTarget, tuple[Measurement, ...] | Measured], None]
@@ -67,7 +68,10 @@ def run_targets(
         return False
     desk = KeyDesk(role) if role else None
     try:
-        join_cluster(run.address, store, console, desk)
+        with HiddenKeys() as keys:
+            if role:
+                keys.hide()  # before a local cluster starts, whose processes would inherit them
+            join_cluster(run.address, store, console, desk)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
         with progress:
@@ -107,6 +111,8 @@ def open_role(
     for option, address in (("--data-dir", data_root(run.data_dir)), ("--source", options.source)):
         if address and is_s3(address):
             role.check_server(option, address)
+            if option == "--data-dir":
+                role.check_outside(option, address)
     role.check([target.tasks[0].rights for target in targets])
     return role
 

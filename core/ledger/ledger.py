@@ -206,7 +206,11 @@ class Ledger:
 
     def _has_ended(self, keys: Collection[str]) -> bool:
         """True if one of the trials has a result or has crashed."""
-        return any(self.trial_store(key).read(name) is not None for name in (RECORD, CRASH) for key in keys)
+        with ThreadPoolExecutor(16) as pool:
+            files = ((key, name) for name in (RECORD, CRASH) for key in keys)
+            ended = any(pool.map(lambda file: self.trial_store(file[0]).read(file[1]) is not None, files))
+            pool.shutdown(cancel_futures=True)  # One is enough.
+        return ended
 
     def forget_crash(self, key: str) -> None:
         """Delete the crash of a trial that is about to be started again, or whose result was stored after the crash.

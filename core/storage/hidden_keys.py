@@ -33,13 +33,21 @@ class HiddenKeys:
         """Show the keys."""
         self.show()
 
+    def __getstate__(self) -> dict[str, str]:
+        # Tune pickles its callbacks into a file, for a restore that sweeps do not use.
+        return {}
+
     def hide(self) -> None:
         """Take the keys out of the environment. A second call changes nothing."""
-        if found := {name: os.environ[name] for name in VARIABLES if name in os.environ}:
+        found = {name: os.environ[name] for name in VARIABLES if name in os.environ}
+        if not found:
+            return
+        if found.get(VARIABLES[0]):  # boto3 ignores the others without a name of the key.
+            _keep_in_default_session()
             use_keys(_Own(found))
-            self._found = found
-            for name in found:
-                del os.environ[name]
+        self._found = found
+        for name in found:
+            del os.environ[name]
 
     def show(self) -> None:
         """Put the keys back. A second call changes nothing."""
@@ -47,6 +55,15 @@ class HiddenKeys:
             os.environ.update(self._found)
             use_keys(None)
             self._found = {}
+
+
+def _keep_in_default_session() -> None:
+    """Let the session that other libraries share remember the keys, which it looks for only once."""
+    import boto3
+
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    boto3.DEFAULT_SESSION.get_credentials()
 
 
 class _Own(KeySource):

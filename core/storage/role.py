@@ -93,6 +93,20 @@ class Role:
                 "only"
             )
 
+    def check_outside(self, option: str, address: str) -> None:
+        """Check that an input does not contain the storage, because tasks may read all of it.
+
+        Raises:
+            ValueError: the storage lies below ``address``, an ``s3://`` address. The message names ``option``.
+        """
+        given = parse_s3(address)
+        above, below = f"{given.prefix}/".lstrip("/"), f"{self.address.prefix}/".lstrip("/")
+        if given.bucket == self.address.bucket and below.startswith(above):
+            raise ValueError(
+                f"{option} {address}: must not contain --storage, because each task of --worker-role may read all of "
+                f"{option}"
+            )
+
     def _assume(self, rights: Rights) -> Keys | Problem:
         from botocore.exceptions import BotoCoreError, ClientError
 

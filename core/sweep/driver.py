@@ -126,6 +126,7 @@ def run_sweep(
             except BaseException:
                 training.leave()
                 raise
+            keys.show()
         del known  # the complete traces of all records take much memory
         with tracker:
             interrupted = training.run(tracker, output)

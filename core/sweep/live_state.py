@@ -60,6 +60,8 @@ class LiveState:
         self._lost = 0.0
         self._earlier: defaultdict[str, Attempts] = defaultdict(Attempts, earlier or {})
         """Attempts at trials without a record that do not run."""
+        self.ended: set[str] = set()
+        """Keys of the trials that have ended in this run."""
         self.stopped_because = ""
         self._costs: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
         self._shares_done: dict[str, float] = defaultdict(float)
@@ -154,6 +156,7 @@ class LiveState:
             state = self.running.pop(record.key, None)
             self._earlier.pop(record.key, None)  # a record contains the work of all attempts
             self._shares_done[record.cell_id] += 1 - (state.before or 0) / state.epochs if state else 1
+            self.ended.add(record.key)
             self._keep(record)
 
     def attempts(self, key: str) -> Attempts:
@@ -227,6 +230,8 @@ class LiveState:
         shared = {"cell": self.cells.setdefault(record.cell_id, record.cell)}
         if record.protocol == self._protocol:
             shared["protocol"] = self._protocol
+        if earlier := self._finished.get(record.key):  # A process may die again before Tune says that it has started.
+            self._count(earlier, -1)
         self._finished[record.key] = record.without_traces().model_copy(update=shared)
         self._count(record, 1)
 

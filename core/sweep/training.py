@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +159,7 @@ class Training:
         """
         by_key = {record.key: record for record in records}
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
-        return sorted(missing | self._crashed() - _with_result(records))
+        return sorted((missing | self._crashed()) - _with_result(records))
 
     def forget_crashes(self, records: Sequence[TrialRecord]) -> None:
         """Delete the crashes of this run whose trials have a result by now. Their processes were only slow.
@@ -167,11 +168,12 @@ class Training:
             records: the stored records of all trials that have ended.
         """
         for key in self._crashed() & _with_result(records):
-            self.ledger.forget_crash(key)
+            with suppress(StoreError):  # Beside a result a crash means nothing.
+                self.ledger.forget_crash(key)
 
     def _crashed(self) -> set[str]:
-        """Keys of the trials of this run that have crashed."""
-        return {record.key for record in self.live.finished if record.crashed}
+        """Keys of the trials that have crashed in this run."""
+        return {record.key for record in self.live.finished if record.crashed} & self.live.ended
 
     def _enter(self) -> None:
         self.ledger.enter(self.sweep, self._goal)
@@ -194,6 +196,7 @@ class Training:
             raise
         finally:
             signal.signal(signal.SIGINT, on_interrupt)  # Tune's handler remains otherwise and ignores the next Ctrl-C
+            self.keys.show()
             self.leave()
         return not self.halt.stop and bool(self.live.running or self.live.waiting)
 

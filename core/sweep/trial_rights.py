@@ -55,6 +55,8 @@ def open_role(sweep: Sweep, run: RunOptions, storage: str) -> Role | None:
     for option, address in (("--data-dir", data_dir), *(("--start-from", file) for file in files)):
         if is_s3(address):
             role.check_server(option, address)
-    firsts = (make_trial(sweep, entry.cell, entry.numbered(sweep.first_seed)[0]) for entry in sweep.entries)
-    role.check([trial_rights(trial, sweep.name, storage, data_dir) for trial in firsts])
+    if is_s3(data_dir):
+        role.check_outside("--data-dir", data_dir)
+    longest = (make_trial(sweep, entry.cell, entry.numbered(sweep.first_seed)[-1]) for entry in sweep.entries)
+    role.check([trial_rights(trial, sweep.name, storage, data_dir) for trial in longest])
     return role

@@ -22,10 +22,11 @@ for database in mlflow mlflow_auth; do
   fi
 done
 
-ask='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"])'
-account=$(~/unmask-env/bin/python -c "$ask")
+# such as arn:aws:sts::123456789012:assumed-role/unmask-head/i-0123
+ask='import boto3; print(boto3.client("sts", region_name="us-east-1").get_caller_identity()["Arn"])'
+IFS=: read -r _ partition _ _ account _ < <(~/unmask-env/bin/python -c "$ask")
 echo "s3://unmask-$account/results" >~/unmask-env/storage
-echo "arn:aws:iam::$account:role/unmask-trial" >~/unmask-env/worker_role
+echo "arn:$partition:iam::$account:role/unmask-trial" >~/unmask-env/worker_role
 
 # With the login user's group it can read the Python environment, and no secret, because these are for their owner only.
 id -u mlflow >/dev/null 2>&1 ||

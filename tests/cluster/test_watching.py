@@ -8,11 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from core.storage.process_identity import temporary_prefix
 from tests.cluster.conftest import LIMIT_S, Sweep
 from tests.cluster.test_sweep import LONE_WORKER
 from tests.servers.shared_ray import SharedRay
@@ -23,7 +25,7 @@ STATUS = Path(__file__).parents[2] / "jobs" / "status.py"
 NAME = "hung"
 """Name of the sweep. No other test's sweep on the shared cluster has it, whose metrics are exported, too."""
 
-SECRET = "neither-in-a-log-nor-in-a-record"
+SECRET = "neither-in-a-log-nor-in-a-file"
 WATCHFUL = """
 import sys, core.sweep.watchdog
 core.sweep.watchdog.START_S = 50
@@ -72,6 +74,8 @@ def test_a_worker_that_hangs_is_seen_ended_and_goes_on(
     said = status(sweep, tmp_path)
     assert "is running; last report" in said
     assert re.search(r"\d of 2 trials done, [12] running", said)
+    (scratch,) = Path(tempfile.gettempdir()).glob(f"{temporary_prefix()}{driver.pid}-*")
+    assert not [file for file in scratch.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
     assert driver.wait(timeout=LIMIT_S) == 0, sweep.text
     assert not hung.is_running()
     assert len(re.findall(r"was silent for (?:\d+ min )?\d+ s: its process is ended", sweep.text)) == 1

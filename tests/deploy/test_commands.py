@@ -129,6 +129,8 @@ def test_setting_up_a_node_twice_leaves_one_login_line_and_no_password(
     assert install.endswith(f"install --quiet -c {DEPLOY}/constraints.txt -e {DEPLOY}/../..[cluster]")
 
 
+CALLER = "arn:aws-cn:sts::123456789012:assumed-role/unmask-head/i-0123"
+"""What STS says of the head's role, in a part of AWS that is not the usual one."""
 SECRETS = {"mlflow_password", "mlflow_secret_key", "mlflow_job_password"}
 SUDO = """#!/bin/bash
 echo "sudo $*" >>{folder}/done
@@ -145,10 +147,11 @@ esac
 
 
 @pytest.fixture
-def service(tmp_path: Path, programs: Path) -> Path:
+def service(tmp_path: Path, home: Path, programs: Path) -> Path:
     """The home folder of the user ``mlflow``."""
     folder = tmp_path / "service"
     folder.mkdir()
+    (home / "unmask-env" / "bin" / "python").write_text(f"#!/bin/bash\necho {CALLER}\n")
     (programs / "sudo").write_text(SUDO.format(folder=tmp_path, home=folder, service=str(folder).replace("/", "\\/")))
     return folder
 
@@ -170,7 +173,14 @@ def test_the_login_user_gets_the_password_of_jobs_and_no_other_one_of_mlflow(
         assert file.stat().st_mode & 0o077 == 0, file
     secrets = {name: file.read_text().strip() for name, file in files.items()}
     assert (secrets == {name: f"old-{name}" for name in SECRETS}) == earlier
-    assert (home / "unmask-env" / "mlflow_uri").read_text() == "http://10.0.0.7:5000\n"
+    defaults = {
+        name: (home / "unmask-env" / name).read_text().strip() for name in ("mlflow_uri", "storage", "worker_role")
+    }
+    assert defaults == {
+        "mlflow_uri": "http://10.0.0.7:5000",
+        "storage": "s3://unmask-123456789012/results",
+        "worker_role": "arn:aws-cn:iam::123456789012:role/unmask-trial",
+    }
     credentials = home / ".mlflow" / "credentials"
     assert credentials.stat().st_mode & 0o077 == 0
     parsed = configparser.ConfigParser()

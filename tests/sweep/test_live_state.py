@@ -380,3 +380,15 @@ def test_a_crashed_trial_that_an_adaptive_sweep_starts_again_counts_once(clock: 
     shown = live.progress()
     assert (shown.done, shown.censored, shown.restarts) == (2, 1, 5)
     assert (shown.device_seconds, shown.lost_device_seconds) == (260.0, 200.0)
+
+
+def test_a_crashed_trial_whose_process_dies_before_it_has_started_counts_once(clock: Clock) -> None:
+    sweep = sweep_of(cells=1, seeds=1)
+    (trial,) = fixed_trials(sweep)
+    crashed = {"attempts": 3, "lost_device_seconds": 100.0, "verdict": censor("crashed: a node went away")}
+    live = LiveState(sweep, {trial.key: record_of(trial, seconds=100.0).model_copy(update=crashed)}, None)
+    assert live.ended == set()
+    live.finish(record_of(trial, seconds=110.0).model_copy(update={**crashed, "attempts": 4}))
+    shown = live.progress()
+    assert (shown.done, shown.censored, shown.restarts, shown.device_seconds) == (1, 1, 3, 110.0)
+    assert live.ended == {trial.key}

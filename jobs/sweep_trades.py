@@ -25,7 +25,7 @@ from core.cluster.chosen import keep_on_loopback
 from core.command.exit_codes import ALL_CRASH, DONE, INCOMPLETE, INTERRUPTED, OVER_BUDGET, run_job
 from core.command.request import SweepRequest, read_request
 from core.command.untracked import print_untracked
-from core.config.default_paths import home, tracking_uri
+from core.config.default_paths import data_root, home, tracking_uri
 from core.config.passes import passes_per_batch
 from core.garbage import collection_paused
 from core.quantity import quantity
@@ -83,6 +83,7 @@ def print_dry_run(request: SweepRequest, console: Console) -> int:
         f"{tflops:g} TFLOP/s sustained (--device-tflops), with validation and verdicts, early stopping left out.",
         soft_wrap=True,
     )
+    print_missing_inputs(request, console)
     if request.max_device_hours is not None:
         console.print(budget_line(hours, request.max_device_hours, run.price), soft_wrap=True, highlight=False)
     print_feasibility(request, console)
@@ -98,6 +99,17 @@ def print_description(request: SweepRequest, console: Console) -> None:
 def print_lost_effects(request: SweepRequest, console: Console) -> None:
     """Print a line for each value that can change nothing beside the given flags."""
     for line in request.lost_effects:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def print_missing_inputs(request: SweepRequest, console: Console) -> None:
+    """Print a line if initial weights or extra images cannot be read here. The sweep may be run elsewhere."""
+    from core.checkpoints.inputs import with_inputs
+
+    try:
+        with_inputs(request.sweep, request.storage, data_root(request.run.data_dir))
+    except ValueError as error:
+        line = f"Note: the sweep cannot be started here: {error}"
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 

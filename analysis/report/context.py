@@ -122,7 +122,7 @@ class ReportContext:
     @cached_property
     def detectors(self) -> dict[Failure, Judged]:
         """The quality of all detectors on each failure, with the patience and the grace of the sweep's protocol."""
-        # imported here, because the table that a sweep prints does without it and without what it imports of scipy
+        # imported here, because scipy is slow to import and the table that a sweep prints does not need it
         from analysis.questions.detection import judge_detectors
 
         protocol = self.records[0].protocol

@@ -7,7 +7,7 @@ import secrets
 
 import ray
 
-from core.cluster.key_desk import Grant, KeyDesk, use_granted
+from core.cluster.key_server import Grant, KeyServer, use_keys_of
 from core.cluster.node_probe import NodeProbe, UnusableNodeError, only_on
 from core.cluster.nodes import living_nodes
 from core.ledger.description import DESCRIPTION
@@ -18,14 +18,14 @@ from core.storage.rights import Rights, objects
 STORAGE_HINT = "--storage must be a folder that all nodes share, or s3://BUCKET/PREFIX"
 
 
-def check_storage_on_nodes(store: Store, desk: KeyDesk | None) -> dict[str, str]:
+def check_storage_on_nodes(store: Store, key_server: KeyServer | None) -> dict[str, str]:
     """Read a file of the store on every running node.
 
     The files of one node are those of the driver, which runs on it. Keys for a bucket may still be missing there.
 
     Args:
         store: the sweep's store.
-        desk: where the nodes get their keys; None: they have keys of their own.
+        key_server: where the nodes get their keys; None: they have keys of their own.
 
     Returns:
         For each node, its id and a sentence about why it cannot run the project. The sentence is empty if it can, or if
@@ -38,9 +38,9 @@ def check_storage_on_nodes(store: Store, desk: KeyDesk | None) -> dict[str, str]
     problems = dict.fromkeys(nodes, "")
     if len(nodes) == 1 and not is_s3(store.root):
         return problems
-    name, content = "reach-probe", secrets.token_bytes(16)
+    name, content = "storage-probe", secrets.token_bytes(16)
     store.write(name, content)
-    grant = desk.grant(Rights(name, (objects(store.root, name),))) if desk else None
+    grant = key_server.grant(Rights(name, (objects(store.root, name),))) if key_server else None
     try:
         answers = {
             key: _read.options(scheduling_strategy=only_on(key)).remote(store.root, name, grant) for key in nodes
@@ -80,7 +80,7 @@ def check_storage_here(root: str, patience_s: float) -> None:
 
 @ray.remote(num_cpus=0)
 def _read(root: str, name: str, grant: Grant | None) -> bytes | str | None:
-    use_granted(grant)
+    use_keys_of(grant)
     try:
         return Store(root).read(name)
     except StoreError as error:

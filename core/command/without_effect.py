@@ -1,7 +1,7 @@
 """Flags and values of presets that are valid one by one, but that can change nothing in their sweep.
 
-A flag without effect is an error. A value of the preset, or a default, that loses its effect because of another flag is
-said in a line on the terminal.
+A flag without effect is an error, unless earlier versions have stored sweeps that have it, which must continue. A value
+of the preset, or a default, that loses its effect because of another flag is said in a line on the terminal.
 """
 
 from __future__ import annotations

@@ -114,8 +114,8 @@ class StorageOptions(Options):
     )
     worker_role: Annotated[RoleArn | None, Unset("$UNMASK_WORKER_ROLE, else workers use keys of their own")] = Field(
         None,
-        description="ARN of a role, whose temporary keys the driver gives to workers, for their own trials only; needs "
-        "an s3:// --storage",
+        description="ARN of the role that the driver assumes; each worker gets temporary keys that allow access to its "
+        "own trial or evaluated checkpoint only; needs an s3:// --storage",
     )
     data_dir: str = Field("data", description="folder or s3://BUCKET/PREFIX of the data sets' published files")
     download: bool = Field(False, description="download missing files of data sets that torchvision provides")

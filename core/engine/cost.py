@@ -75,4 +75,4 @@ def seconds_per_epoch(cell: Cell, protocol: ProtocolOptions, device_tflops: floa
 
 def _verdict_images(cell: Cell, protocol: ProtocolOptions) -> int:
     """Number of attacked images of all checkpoints."""
-    return VERDICT_CHECKPOINTS * min(protocol.verdict_images, cell.data.test_images or protocol.verdict_images)
+    return VERDICT_CHECKPOINTS * min(protocol.verdict_images, cell.data.tested_images or protocol.verdict_images)

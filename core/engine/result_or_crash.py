@@ -20,8 +20,8 @@ def result_or_crash(store: Store, parse: Callable[[str, bytes], TrialRecord]) ->
         parse: (name, content of a file) -> record. It raises an error if the file cannot be used.
     """
     content = store.read(RECORD)
-    earliest = None if content is None else parse(RECORD, content)
-    if earliest and not earliest.crashed:
-        return earliest
+    stored = None if content is None else parse(RECORD, content)
+    if stored and not stored.crashed:
+        return stored
     content = store.read(CRASH)
-    return earliest if content is None else parse(CRASH, content)
+    return stored if content is None else parse(CRASH, content)

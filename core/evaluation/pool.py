@@ -9,7 +9,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from core.cluster.broken_gpus import open_assigned_device
-from core.cluster.key_desk import Grant, KeyDesk, use_granted
+from core.cluster.key_server import Grant, KeyServer, use_keys_of
 from core.config import RunOptions
 from core.evaluation.blocks import Block
 from core.storage.rights import Rights
@@ -60,12 +60,12 @@ class BlockWorker:
 
     def evaluate(self, task: Task, grant: Grant | None) -> Any:
         """See `Task.run`. The keys are those of ``grant``; None: those of this process."""
-        use_granted(grant)
+        use_keys_of(grant)
         return task.run(self.device.type)
 
 
 def run_on_ray(
-    tasks: Sequence[Task], run: RunOptions, slots: int, desk: KeyDesk | None = None
+    tasks: Sequence[Task], run: RunOptions, slots: int, key_server: KeyServer | None = None
 ) -> Iterator[tuple[int, Any]]:
     """Evaluate blocks on the connected cluster, ``slots`` at once.
 
@@ -76,7 +76,7 @@ def run_on_ray(
         tasks: the blocks.
         run: the resources of a worker.
         slots: largest number of workers.
-        desk: where workers get their keys; None: they have keys of their own.
+        key_server: where workers get their keys; None: they have keys of their own.
 
     Yields:
         The index of each task and its results, in the order in which the tasks finish.
@@ -107,7 +107,7 @@ def run_on_ray(
             raise _explained(error, None if index is None else tasks[index]) from error
         if (following := next(waiting, None)) is not None:
             task = tasks[following]
-            running[worker.evaluate.remote(task, desk and desk.grant(task.rights))] = (worker, following)
+            running[worker.evaluate.remote(task, key_server and key_server.grant(task.rights))] = (worker, following)
         if index is not None:
             left -= 1
             yield index, result

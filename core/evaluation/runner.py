@@ -12,7 +12,7 @@ from rich.console import Console
 from core.cluster.capacity import fitting_trials
 from core.cluster.connect import with_gpus_of_cluster
 from core.cluster.join import join_cluster
-from core.cluster.key_desk import KeyDesk
+from core.cluster.key_server import KeyServer
 from core.config import RunOptions
 from core.config.default_paths import data_root, worker_role
 from core.evaluation.options import EvaluationOptions
@@ -66,16 +66,16 @@ def run_targets(
         hand_over(number)
     if not places:
         return False
-    desk = KeyDesk(role) if role else None
+    key_server = KeyServer(role) if role else None
     try:
         with HiddenKeys() as keys:
             if role:
                 keys.hide()  # before a local cluster starts, whose processes would inherit them
-            join_cluster(run.address, store, console, desk)
+            join_cluster(run.address, store, console, key_server)
         run = with_gpus_of_cluster(run)
         pending = [targets[number].tasks[block] for number, block in places]
         with progress:
-            for index, result in run_on_ray(pending, run, fitting_trials(run, 1), desk):
+            for index, result in run_on_ray(pending, run, fitting_trials(run, 1), key_server):
                 number, block = places[index]
                 results[number][block] = result
                 progress.advance()
@@ -83,8 +83,8 @@ def run_targets(
     except KeyboardInterrupt:
         return True
     finally:
-        if desk:
-            desk.close()
+        if key_server:
+            key_server.close()
         ray.shutdown()
     return False
 

@@ -212,7 +212,7 @@ class Ledger:
             pool.shutdown(cancel_futures=True)  # One is enough.
         return ended
 
-    def forget_crash(self, key: str) -> None:
+    def delete_crash(self, key: str) -> None:
         """Delete the crash of a trial that is about to be started again, or whose result was stored after the crash.
 
         A result is never deleted. What is deleted under its name is a crash that an earlier version stored.

@@ -44,7 +44,7 @@ class HiddenKeys:
             return
         if found.get(VARIABLES[0]):  # boto3 ignores the others without a name of the key.
             _keep_in_default_session()
-            use_keys(_Own(found))
+            use_keys(_EnvironmentKeys(found))
         self._found = found
         for name in found:
             del os.environ[name]
@@ -66,8 +66,8 @@ def _keep_in_default_session() -> None:
     boto3.DEFAULT_SESSION.get_credentials()
 
 
-class _Own(KeySource):
-    """The keys that were in the environment, which nobody renews."""
+class _EnvironmentKeys(KeySource):
+    """The keys that were in the environment. They are never renewed."""
 
     def __init__(self, found: dict[str, str]) -> None:
         self._found = found

@@ -9,7 +9,7 @@ from core.storage.address import parse_s3
 
 MAX_CHARACTERS = 2048
 """Largest session policy that AWS accepts."""
-WILD = frozenset("*?$")
+POLICY_CHARACTERS = frozenset("*?$")
 """Characters with a meaning in the names of a policy."""
 
 
@@ -33,7 +33,9 @@ class Rights:
     delete: tuple[str, ...] = ()
 
     def policy(self, partition: str) -> str:
-        """The session policy. The buckets of all objects can be listed, because S3 hides otherwise what is missing.
+        """The session policy.
+
+        The buckets of all objects can be listed, because S3 answers otherwise that access to a missing object is denied.
 
         Args:
             partition: the part of AWS, such as ``aws``, that the role's ARN names.
@@ -74,6 +76,8 @@ def objects(root: str, *names: str) -> str:
         ValueError: the address contains a character that has a meaning in a policy.
     """
     address = parse_s3(root)
-    if WILD & set(address.prefix):
-        raise ValueError(f"{root}: must not contain {' '.join(sorted(WILD))}, which have a meaning in policies")
+    if POLICY_CHARACTERS & set(address.prefix):
+        raise ValueError(
+            f"{root}: must not contain {' '.join(sorted(POLICY_CHARACTERS))}, which have a meaning in policies"
+        )
     return "/".join(part for part in (address.bucket, address.prefix, *names) if part)

@@ -17,8 +17,8 @@ from core.storage.s3_errors import Problem, explain
 SESSION_S = 3600
 """Seconds for which keys are valid. AWS allows no more to a role that was assumed with a role's keys, as on EC2."""
 MAX_NAME = 64
-NEEDS = "the role must exist, and trust the user or role of the driver"
-ANYWHERE = "us-east-1"
+TRUST_HINT = "the role must exist, and trust the user or role of the driver"
+DEFAULT_REGION = "us-east-1"
 """The region that is asked if none is set. Its keys are valid in all regions that need no activation."""
 
 
@@ -41,7 +41,7 @@ class Role:
         self._sts: Any = session.client(
             "sts",
             endpoint_url=self.address.endpoint,
-            region_name=self.address.region or os.environ.get("AWS_REGION") or session.region_name or ANYWHERE,
+            region_name=self.address.region or os.environ.get("AWS_REGION") or session.region_name or DEFAULT_REGION,
             config=Config(connect_timeout=10, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"}),
         )
 
@@ -119,7 +119,7 @@ class Role:
             )["Credentials"]
         except ClientError as error:
             problem = explain(error, self.address)
-            return problem if problem.temporary else replace(problem, reason=f"{problem.reason}; {NEEDS}")
+            return problem if problem.temporary else replace(problem, reason=f"{problem.reason}; {TRUST_HINT}")
         except BotoCoreError as error:
             return explain(error, self.address)
         return Keys(

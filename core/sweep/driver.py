@@ -132,7 +132,7 @@ def run_sweep(
             interrupted = training.run(tracker, output)
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
-            training.forget_crashes(records)
+            training.delete_crashes(records)
             if records:
                 tracker.set_summary(output.markdown(trials))
             stop = training.halt.stop

@@ -22,7 +22,7 @@ from core.cluster.connect import check_gpu_models, with_gpus_of_cluster
 from core.cluster.data_memory import check_data_fits
 from core.cluster.join import join_cluster
 from core.cluster.joined_nodes import JoinedNodes
-from core.cluster.key_desk import KeyDesk
+from core.cluster.key_server import KeyServer
 from core.config import RunOptions, Sweep, Trial
 from core.config.default_paths import data_root
 from core.ledger.ledger import DamagedRecordError, Ledger, unfinished
@@ -87,7 +87,7 @@ class Training:
     ) -> None:
         self.keys = keys
         self.trainable, self.storage, self.lease = trainable, storage, lease
-        self.desk = KeyDesk(role) if role else None
+        self.key_server = KeyServer(role) if role else None
         self.sweep, self.options, self.ledger, self.scratch = sweep, run, ledger, scratch
         self.commit = git_commit()
         self.allocator: SeedAllocator | None = None
@@ -120,7 +120,7 @@ class Training:
         """
         if not self.open:
             return
-        nodes = join_cluster(self.options.address, self.ledger.store, console, self.desk)
+        nodes = join_cluster(self.options.address, self.ledger.store, console, self.key_server)
         cells = [entry.cell for entry in self.sweep.entries]
         self.options = with_gpus_of_cluster(self.options, cells)
         check_gpu_models(self.options, (cell.training.precision for cell in cells))
@@ -147,8 +147,8 @@ class Training:
 
     def leave(self) -> None:
         """Leave the cluster, if `join` has joined one."""
-        if self.desk:
-            self.desk.close()
+        if self.key_server:
+            self.key_server.close()
         ray.shutdown()
 
     def unfinished(self, records: Sequence[TrialRecord]) -> list[str]:
@@ -161,7 +161,7 @@ class Training:
         missing = {trial.key for trial in unfinished(self.pending, by_key)} | self.live.running.keys()
         return sorted((missing | self._crashed()) - _with_result(records))
 
-    def forget_crashes(self, records: Sequence[TrialRecord]) -> None:
+    def delete_crashes(self, records: Sequence[TrialRecord]) -> None:
         """Delete the crashes of this run whose trials have a result by now. Their processes were only slow.
 
         Args:
@@ -169,7 +169,7 @@ class Training:
         """
         for key in self._crashed() & _with_result(records):
             with suppress(StoreError):  # Beside a result a crash means nothing.
-                self.ledger.forget_crash(key)
+                self.ledger.delete_crash(key)
 
     def _crashed(self) -> set[str]:
         """Keys of the trials that have crashed in this run."""
@@ -268,7 +268,7 @@ class Training:
 
     def _config(self, trial: Trial) -> dict[str, Any]:
         options = self.options
-        self.ledger.forget_crash(trial.key)
+        self.ledger.delete_crash(trial.key)
         task = WorkerTask(
             trial=trial.model_dump(mode="json"),
             protocol=self.sweep.protocol.model_dump(mode="json"),
@@ -295,10 +295,10 @@ class Training:
         }
 
     def _grant(self, trial: Trial) -> dict[str, Any] | None:
-        if self.desk is None:
+        if self.key_server is None:
             return None
         rights = trial_rights(trial, self.sweep.name, self.storage, data_root(self.options.data_dir))
-        return asdict(self.desk.grant(rights))
+        return asdict(self.key_server.grant(rights))
 
 
 class _KeysShown(tune.Callback):

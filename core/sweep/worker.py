@@ -39,7 +39,7 @@ class WorkerTask(TypedDict):
     ``storage`` is the root of all sweeps, ``sweep_store`` that of the sweep's store, and ``store`` that of the trial's
     own store. ``fence`` has the fields of the `core.storage.Fence` of the driver's lease. ``plugins`` has the fields of
     each plug-in that the trial's cell uses. ``patience_s`` is the time to wait for a store that is away. ``grant`` has
-    the fields of the `core.cluster.key_desk.Grant` of the trial; None: workers use keys of their own.
+    the fields of the `core.cluster.key_server.Grant` of the trial; None: workers use keys of their own.
     """
 
     trial: dict[str, Any]
@@ -91,7 +91,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
     # torch is imported inside the functions, because the actors that only pass these functions on do not need it
     with collection_paused():
         from core.checkpoints.starting_weights import read_starting_point
-        from core.cluster.key_desk import Grant, use_granted
+        from core.cluster.key_server import Grant, use_keys_of
         from core.cluster.storage_check import check_storage_here
         from core.config import ProtocolOptions, Trial
         from core.config.plugins import Plugin, use_plugin
@@ -101,7 +101,7 @@ def _train(task: WorkerTask, ranks: Any, report: Callable[[dict[str, Any]], None
 
     patience_s = task["patience_s"]
     # A process trains one trial after the other, and its keys must be those of the trial that it trains now.
-    use_granted(Grant.of(task["grant"]) if task["grant"] else None)
+    use_keys_of(Grant.of(task["grant"]) if task["grant"] else None)
     check_storage_here(task["sweep_store"], patience_s)
     for plugin in task["plugins"]:
         use_plugin(Plugin(**plugin))

@@ -20,16 +20,16 @@ LONE_WORKER = "ray::ImplicitFunc"
 """Ray's name of the process of a Tune trial, in which a trial of one worker runs."""
 SAYS_IF_INTERRUPTIBLE = """
 import signal, sys
-from core.sweep import driver
+from core.sweep import training
 from jobs.sweep_trades import main
 
-end = driver.ray.shutdown
+end = training.ray.shutdown
 
 def look():
     print("interruptible:", signal.getsignal(signal.SIGINT) is signal.default_int_handler, flush=True)
     end()
 
-driver.ray.shutdown = look
+training.ray.shutdown = look
 sys.exit(main(sys.argv[1:]))
 """
 """The job, which also prints after training whether Ctrl-C interrupts it."""

@@ -37,18 +37,18 @@ RESTARTS = """
 import sys, time
 import ray
 from botocore.exceptions import CredentialRetrievalError
-from core.cluster.key_desk import KeyDesk, use_granted
+from core.cluster.key_server import KeyServer, use_keys_of
 from core.storage import s3
 from core.storage.keys import Keys
 from core.storage.rights import Rights
 
-class Desk:
+class GivenRole:
     def keys(self, rights):
         return Keys("key of " + rights.name, "secret", "token", "2999-01-01T00:00:00Z")
 
 @ray.remote(num_cpus=0)
 def key(grant):
-    use_granted(grant)
+    use_keys_of(grant)
     for _ in range(300):
         try:
             return s3._keys.credentials.get_frozen_credentials().access_key
@@ -56,13 +56,13 @@ def key(grant):
             time.sleep(0.2)
 
 ray.init(address=sys.argv[1], logging_level="ERROR", log_to_driver=False)
-desk = KeyDesk(Desk())
-desk.open()
-grants = [desk.grant(Rights(name, ("bucket/" + name,))) for name in ("one", "two")]
+key_server = KeyServer(GivenRole())
+key_server.open()
+grants = [key_server.grant(Rights(name, ("bucket/" + name,))) for name in ("one", "two")]
 print(ray.get(key.remote(grants[0])), flush=True)
-ray.kill(ray.get_actor(grants[0].desk), no_restart=False)
+ray.kill(ray.get_actor(grants[0].actor), no_restart=False)
 print(ray.get(key.remote(grants[1])), flush=True)
-desk.close()
+key_server.close()
 ray.shutdown()
 """
 
@@ -88,7 +88,7 @@ def test_a_sweep_and_its_evaluation_run_with_keys_of_one_trial_at_a_time(
     assert any(name.endswith("/evaluation.json") for name in names)
 
     given = [line.split() for line in (sweep.folder / "given.txt").read_text().splitlines()]
-    check, trial = "reach-probe", f"{record['cell_id']}-{record['seed']}"
+    check, trial = "storage-probe", f"{record['cell_id']}-{record['seed']}"
     assert [name for name, *_ in given] == [check, trial, check, "evaluation"]
     seen = objects | _files(sweep.folder) | _files(Path(shared_ray.mark[1]))
     secrets = [role_store.secret_key, *(secret for _, *keys in given for secret in keys)]
@@ -115,5 +115,9 @@ def test_keys_are_given_again_after_the_actor_that_passes_them_on_was_lost(sweep
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """The contents of all files that the jobs and the cluster have written, but of the test's own note."""
-    return {str(f): f.read_bytes() for f in folder.rglob("*") if f.is_file() and f.name != "given.txt"}
+    """The contents of all files that the jobs and the cluster have written.
+
+    The test's own note and Ray's copies of a checkout, which contains this project's tests, are left out.
+    """
+    found = (file for file in folder.rglob("*") if "working_dir_files" not in file.parts)
+    return {str(file): file.read_bytes() for file in found if file.is_file() and file.name != "given.txt"}

@@ -63,7 +63,7 @@ def test_an_evaluation_keeps_one_process_per_gpu(
         def ready(self) -> None:
             pass
 
-        def evaluate(self, task: int) -> tuple[int, str]:
+        def evaluate(self, task: int, grant: None) -> tuple[int, str]:
             # The first process would do all tasks before the second one has started.
             (tmp_path / str(os.getpid())).touch()
             until = time.monotonic() + 120

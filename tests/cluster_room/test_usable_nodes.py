@@ -70,7 +70,7 @@ def test_a_new_connection_takes_every_node_for_usable(cluster: Cluster, monkeypa
     """The nodes of an earlier connection of the process may have been repaired, or belong to another cluster."""
     keep_trials_off(["four"])
     monkeypatch.setattr(join, "connect", lambda address: True)
-    monkeypatch.setattr(join, "check_storage_on_nodes", lambda store, desk: {})
+    monkeypatch.setattr(join, "check_storage_on_nodes", lambda store, key_server: {})
     join.join_cluster("local", Store("/no/folder"), Console(quiet=True))
     assert capacity(RUN, 1).now == 8
     release_departed(())

@@ -107,8 +107,11 @@ def test_workers_have_no_secret_but_the_token_and_an_account_of_their_own(
     assert head["serviceAccountName"] == "unmask-head"
     accounts = {d["metadata"]["name"]: d for d in manifest if d["kind"] == "ServiceAccount"}
     assert set(accounts) == {"unmask-head", "unmask-worker", "unmask-mlflow"}
-    for name, account in accounts.items():
-        assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(f":role/{name}")
+    roles = {name: account["metadata"].get("annotations", {}) for name, account in accounts.items()}
+    assert roles.pop("unmask-worker") == {}, "workers get keys of their trials from drivers"
+    for name, given in roles.items():
+        assert given["eks.amazonaws.com/role-arn"].endswith(f":role/{name}")
+    assert named["UNMASK_WORKER_ROLE"]["value"].endswith(":role/unmask-trial")
 
 
 def test_only_the_clusters_pods_reach_each_other(manifest: list[dict[str, Any]], pods: list[dict[str, Any]]) -> None:

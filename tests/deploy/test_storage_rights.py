@@ -190,7 +190,7 @@ def test_a_late_result_counts_instead_of_the_crash_that_the_driver_has_stored(op
     ledger = open_trial.ledger
     assert "crash.json" in ledger.trial_store(key).names()
     assert ledger.record(key) == result
-    ledger.forget_crash(key)
+    ledger.delete_crash(key)
     assert "crash.json" not in ledger.trial_store(key).names()
     assert ledger.record(key) == result
 
@@ -209,7 +209,7 @@ def test_a_worker_stores_a_crash_and_the_driver_starts_its_trial_again(
         assert (crash.crashed, crash.attempts) == (True, attempt)
         act("driver")
         assert open_trial.ledger.records() == {open_trial.trial.key: crash}
-        open_trial.ledger.forget_crash(open_trial.trial.key)
+        open_trial.ledger.delete_crash(open_trial.trial.key)
         assert not open_trial.ledger.records()
     act("worker")
     result = open_trial.train()
@@ -224,7 +224,7 @@ def test_a_crash_that_an_earlier_version_stored_as_a_record_needs_one_more_right
     object_store.client().put_object(Bucket=bucket, Key=place, Body=crash.to_json())
     assert open_trial.ledger.records() == {key: crash}
     with pytest.raises(StoreError, match=r"record\.json.*AccessDenied"):
-        open_trial.ledger.forget_crash(key)
+        open_trial.ledger.delete_crash(key)
 
 
 @pytest.mark.parametrize(

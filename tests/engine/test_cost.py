@@ -49,3 +49,12 @@ def test_a_trials_estimate_contains_its_verdict() -> None:
     whole, more = (trial_flop(cell, ProtocolOptions(verdict_images=images)) for images in (100, 400))
     assert many - few == pytest.approx(2 * 50 * verdict_forwards(ProtocolOptions()) * forward_flop(cell))
     assert whole == more, "there are only 100 test images"
+
+
+@pytest.mark.parametrize(("dataset", "images"), [("digits", 360), ("cifar10", 10_000)])
+def test_no_verdict_has_more_images_than_a_published_test_set(dataset: str, images: int) -> None:
+    cell = Cell.from_flat({"dataset": dataset, "epochs": 1})
+    fewer, all_of_them, more = (
+        trial_flop(cell, ProtocolOptions(verdict_images=count)) for count in (images - 100, images, 400_000)
+    )
+    assert fewer < all_of_them == more

@@ -98,7 +98,7 @@ def test_a_crash_is_forgotten_wherever_it_is_and_a_result_never(
     for name, what in (("record.json", record), ("crash.json", crash)):
         if what:
             stored.put(name, what)
-    stored.ledger.forget_crash(stored.trial.key)
+    stored.ledger.delete_crash(stored.trial.key)
     assert stored.names() == left
 
 
@@ -124,7 +124,7 @@ def test_the_attempts_of_a_trial_outlive_its_crash(stored: Stored) -> None:
     attempts = Attempts(number=2, device_seconds=70.0)
     AttemptFile(stored.ledger.trial_store(stored.trial.key), stored.trial.key).write(attempts)
     stored.ledger.write(stored.records[CRASH])
-    stored.ledger.forget_crash(stored.trial.key)
+    stored.ledger.delete_crash(stored.trial.key)
     assert stored.ledger.attempts_at_open_trials({}) == {stored.trial.key: attempts}
 
 
@@ -166,7 +166,7 @@ def test_a_damaged_crash_is_named_as_a_damaged_record_is(
     stored.ledger.write(stored.records[CRASH])
     file = stored.file("crash.json")
     file.write_bytes(change(file.read_bytes()))
-    for ask in (stored.ledger.records, lambda: stored.ledger.forget_crash(stored.trial.key)):
+    for ask in (stored.ledger.records, lambda: stored.ledger.delete_crash(stored.trial.key)):
         with pytest.raises(DamagedRecordError, match=rf"{file} .*{reason}[^\0]*crash.json was moved is trained again"):
             ask()
     stored.put("record.json", RESULT)

@@ -193,7 +193,7 @@ def test_data_path_takes_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_ddp(settings: MakeSettings) -> None:
-    check(list(ddp_speedups(settings())), "ddp", 2)
+    check([next(ddp_speedups(settings()))], "ddp", 1)  # the second one starts three processes more, for ResNet-18
 
 
 @pytest.mark.slow

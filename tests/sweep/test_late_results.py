@@ -81,7 +81,7 @@ def test_a_late_result_is_finished_and_the_crash_beside_it_is_deleted(ledger: Le
     assert training.unfinished(stored_trials(ledger)) == sorted([late.key, dead.key])
     ledger.write(late)
     records = stored_trials(ledger)
-    training.forget_crashes(records)
+    training.delete_crashes(records)
     assert training.unfinished(records) == [dead.key]
     names = {key: ledger.trial_store(key).names() for key in (first.key, late.key, dead.key)}
     assert names == {first.key: ["record.json"], late.key: ["record.json"], dead.key: ["crash.json"]}
@@ -95,7 +95,7 @@ def test_a_crash_that_may_not_be_deleted_stays_beside_its_result(
     training.live.finish(ledger.write(crash(late)))
     ledger.write(late)
     monkeypatch.setattr(Store, "delete", Mock(side_effect=StoreError("AccessDenied")))
-    training.forget_crashes([late])
+    training.delete_crashes([late])
     assert ledger.trial_store(late.key).names() == ["crash.json", "record.json"]
 
 

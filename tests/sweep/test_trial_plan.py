@@ -120,8 +120,8 @@ def test_a_crashed_trial_is_open_again_and_others_stay_closed(
     ledger.write(make_record(crashed, "censored").model_copy(update={"verdict": censor("crashed: a node went away")}))
     ledger.write(make_record(diverged, "censored").model_copy(update={"verdict": censor("diverged: at epoch 3")}))
     assert [trial.key for trial in unfinished([crashed, diverged], ledger.records())] == [crashed.key]
-    ledger.forget_crash(crashed.key)
-    ledger.forget_crash(diverged.key)
+    ledger.delete_crash(crashed.key)
+    ledger.delete_crash(diverged.key)
     assert ledger.record(crashed.key) is None
     assert ledger.record(diverged.key) is not None
 

@@ -25,11 +25,11 @@ ANSWER_S = 60.0
 """Seconds for which a process waits for its keys. Stores then wait and ask again, as for a server that is away."""
 POLL_S = 10.0
 """Seconds after which the driver asks the actor again for requests."""
-AGAIN_S = 1.0
+RETRY_S = 1.0
 """Seconds after which it asks again if the actor was lost."""
 MAX_WAITING = 100_000
 """Largest number of processes that may wait for their keys at once."""
-AT_ONCE = 8
+MAX_PARALLEL = 8
 """Largest number of requests that are answered at once."""
 
 
@@ -38,20 +38,20 @@ class Grant:
     """What a process needs to get its keys. It contains no secret.
 
     Attributes:
-        desk: name of the actor to ask.
+        actor: name of the actor to ask.
         rights: the rights that its keys have.
     """
 
-    desk: str
+    actor: str
     rights: Rights
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Grant:
         """The grant whose fields ``dataclasses.asdict`` has written."""
-        return cls(stored["desk"], Rights(**stored["rights"]))
+        return cls(stored["actor"], Rights(**stored["rights"]))
 
 
-class KeyDesk:
+class KeyServer:
     """Answers the requests of processes for keys of a role.
 
     An actor on the driver's node takes the requests, and a thread of the driver answers them. The driver's own keys,
@@ -65,14 +65,14 @@ class KeyDesk:
         self._role = role
         self._name = f"unmask-keys-{secrets.token_hex(4)}"
         self._closed = threading.Event()
-        self._mailbox: Any = None
+        self._requests: Any = None
         self._thread = threading.Thread(target=self._serve, name="keys", daemon=True)
 
     def open(self) -> None:
         """Start to answer. The driver must be connected to a cluster."""
         here = only_on(ray.get_runtime_context().get_node_id())
-        actor: Any = ray.remote(_Mailbox)
-        self._mailbox = actor.options(
+        actor: Any = ray.remote(_Requests)
+        self._requests = actor.options(
             name=self._name,
             num_cpus=0,
             max_restarts=-1,
@@ -82,10 +82,10 @@ class KeyDesk:
         self._thread.start()
 
     def close(self) -> None:
-        """Answer no more. It must be called before the driver leaves the cluster; a desk that is not open stays so."""
+        """Answer no more. It must be called before the driver leaves the cluster, and has no effect before `open`."""
         self._closed.set()
         if self._thread.is_alive():
-            self._mailbox.wake.remote()
+            self._requests.wake.remote()
             self._thread.join(POLL_S)
 
     def grant(self, rights: Rights) -> Grant:
@@ -93,12 +93,12 @@ class KeyDesk:
         return Grant(self._name, rights)
 
     def _serve(self) -> None:
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="keys") as pool:
+        with ThreadPoolExecutor(MAX_PARALLEL, thread_name_prefix="keys") as pool:
             while not self._closed.is_set():
                 try:
-                    asked = ray.get(self._mailbox.next.remote())
+                    asked = ray.get(self._requests.next.remote())
                 except RayError:  # The actor was killed, and Ray starts it again.
-                    self._closed.wait(AGAIN_S)
+                    self._closed.wait(RETRY_S)
                     continue
                 if asked:
                     pool.submit(self._answer, *asked)
@@ -111,10 +111,10 @@ class KeyDesk:
         except (NoKeysError, ValueError) as error:
             answer = str(error)
         if not self._closed.is_set():  # Otherwise Ray would start a cluster for this call.
-            self._mailbox.answer.remote(number, answer)
+            self._requests.answer.remote(number, answer)
 
 
-class _Mailbox:
+class _Requests:
     """The actor that passes requests to the driver, and answers to the processes."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class _Mailbox:
             self._waiting[number].set_result(answer)
 
 
-def use_granted(grant: Grant | None) -> None:
+def use_keys_of(grant: Grant | None) -> None:
     """Let the buckets that this process opens from now on use keys of ``grant``; None: the process's own keys."""
     use_keys(None if grant is None else _source(grant))
 
@@ -164,8 +164,8 @@ def _source(grant: Grant) -> KeySource:
 
 def _fetch(grant: Grant) -> Keys:
     try:
-        desk: Any = ray.get_actor(grant.desk)
-        found: Any = ray.get(desk.ask.remote(grant.rights), timeout=2 * ANSWER_S)
+        actor: Any = ray.get_actor(grant.actor)
+        found: Any = ray.get(actor.ask.remote(grant.rights), timeout=2 * ANSWER_S)
     except (RayError, ValueError) as error:
         raise NoKeysError(f"the driver, which gives keys, cannot be asked ({type(error).__name__})") from None
     if isinstance(found, str):

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
+from core.check.first_bytes import require_weights
 from core.check.options import CheckOptions, NetworkOptions
 from core.command.exit_codes import DONE, run_job
 from core.command.help_page import read_flags
@@ -90,8 +91,10 @@ def read_request(args: list[str]) -> CheckRequest:
 def check(request: CheckRequest, console: Console) -> int:
     """Load the network and the images, attack, and print the answer."""
     weights = request.network.weights
-    if weights and not is_file(weights):  # asked before the imports, because torch takes seconds
-        raise ValueError(f"--weights {weights}: there is no such file")
+    if weights:  # asked before the imports, because torch takes seconds
+        if not is_file(weights):
+            raise ValueError(f"--weights {weights}: there is no such file")
+        require_weights(weights, request.network.model)
     from analysis.report.check_sentence import check_notes, check_sentence
     from analysis.report.tables.check_table import check_table
     from analysis.report.tables.text_table import TerminalTable

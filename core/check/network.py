@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from core.check.first_bytes import no_network
 from core.check.options import NetworkOptions
 from core.checkpoints.checkpoint import load_checkpoint, locate
 from core.config import Cell, ModelOptions, Shape
@@ -68,10 +69,7 @@ def _without_builder(path: Path) -> Network:
     try:
         found = load_checkpoint(*locate(str(path)))
     except ValueError as error:
-        raise ValueError(
-            f"--weights {path}: is neither TorchScript nor a checkpoint of a sweep; a state dict needs --model, the "
-            "function that builds its network (--model my_module:build)"
-        ) from error
+        raise ValueError(no_network(path)) from error
     return Network(found.model, f"{path.name} of seed {found.seed}, epoch {found.epoch}", found.cell)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torchvision.datasets.utils import check_integrity
 
 from core.data.reader import Reader
 from core.data.staging import staged
@@ -48,7 +48,7 @@ class PublishedFiles:
 
     def warn_if_changed(self, data_dir: Path) -> None:
         """Warn about existing files whose MD5 is not the published one."""
-        changed = [name for name, md5 in self.md5.items() if not check_integrity(str(data_dir / name), md5)]
+        changed = [name for name, md5 in self.md5.items() if _md5(data_dir / name) != md5]
         if changed:
             warnings.warn(
                 f"not the published files of {self.dataset}, by their MD5: {', '.join(changed)} in {data_dir}",
@@ -90,6 +90,11 @@ class PublishedReader(Reader):
 
     def warn_if_changed(self, folder: Path) -> None:
         self.files.warn_if_changed(folder)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def whole_labels(stored: ArrayLike) -> NDArray[np.int64]:

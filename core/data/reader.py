@@ -63,8 +63,8 @@ class Reader(ABC):
 def open_reader(options: DataOptions) -> Reader:
     """The reader of the data set that the options choose.
 
-    The reader's module is imported here and not earlier, because importing torchvision takes seconds and every
-    trial is a new process.
+    The reader's module is imported here and not earlier, because other readers' libraries take time and every trial is
+    a new process.
     """
     reader: Reader = resolve_name(find_dataset(options.dataset).reader)(options)
     return reader

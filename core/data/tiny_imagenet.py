@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from core.config.names import SAFE_NAME
 from core.data.dataset_files import unreadable
 from core.data.decoded_cache import decoded_once
-from core.data.image_set import ImageSet
 from core.data.reader import Reader
 from core.data.staging import staged
+
+if TYPE_CHECKING:
+    from core.data.image_set import ImageSet
 
 FOLDER = "tiny-imagenet-200"
 ARCHIVE = f"{FOLDER}.zip"
@@ -70,6 +71,10 @@ def read_tiny_imagenet(data_dir: Path) -> tuple[ImageSet, ImageSet]:
 
 
 def _read(root: Path, split: str, listed: Labelled) -> ImageSet:
+    import torch  # not at the top: a driver only asks whether files exist, and torch takes seconds
+
+    from core.data.image_set import ImageSet
+
     paths = [path for path, _ in listed]
     names = [path.relative_to(root).as_posix() for path in paths]
     images = decoded_once(root, split, names, (len(paths), 3, SIDE, SIDE), lambda: _decode_all(paths))
@@ -134,6 +139,8 @@ def _decode_all(paths: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))  # some of the published JPEGs are grey

@@ -42,6 +42,12 @@ def start_up_costs(settings: Settings) -> Iterator[Result]:
             commands[f"{name}.py of an unknown sweep"] = 2, [f"{name}.py", *unknown]
         for name, option in {"evaluate": "--checkpoint", "check": "--weights"}.items():
             commands[f"{name}.py of a missing file"] = 2, [f"{name}.py", option, f"{folder}/missing.pt"]
+        commands["sweep_trades.py without the files of its data set"] = (
+            2,
+            [*("sweep_trades.py", "--preset", "cifar10", "--data-dir", folder, "--storage", folder)],
+        )
+        Path(folder, "text.pt").write_text("no network")
+        commands["check.py of a file that is no network"] = 2, ["check.py", "--weights", f"{folder}/text.pt"]
         commands["coverage.py with a wrong option"] = 2, ["coverage.py", "--sweeps", "-1"]
         for what, (code, command) in commands.items():
             settings.say(f"start-up: {what}")

@@ -12,6 +12,7 @@ import torch
 
 from analysis.questions.masking import masking
 from analysis.report.check_sentence import check_notes, check_sentence
+from core.check.first_bytes import require_weights
 from core.check.measurement import check_network
 from core.check.network import load_network
 from core.check.options import CheckOptions, NetworkOptions
@@ -89,16 +90,19 @@ def test_every_kind_of_file_gives_the_same_network(tmp_path: Path) -> None:
     state, x = model.state_dict(), torch.rand(5, 1, 8, 8)
     forms = {
         "plain": state,
+        "pickle": state,  # as torch wrote before 1.6
         "nested": {"epoch": 3, "state_dict": state},
         "parallel": {f"module.{name}": value for name, value in state.items()},
     }
     for name, content in forms.items():
-        torch.save(content, tmp_path / f"{name}.pt")
+        torch.save(content, tmp_path / f"{name}.pt", _use_new_zipfile_serialization=name != "pickle")
+        require_weights(str(tmp_path / f"{name}.pt"), "small-cnn")
         for builder in ("tests.check.models:build", "small-cnn"):
             options = NetworkOptions(weights=str(tmp_path / f"{name}.pt"), model=builder)
             assert torch.equal(load_network(options, "digits", DIGITS).model(x), model(x))
     scripted = str(tmp_path / "scripted.pt")
     torch.jit.script(model).save(scripted)
+    require_weights(scripted, None)
     assert torch.equal(load_network(NetworkOptions(weights=scripted), "digits", DIGITS).model(x), model(x))
     frozen = torch.jit.freeze(torch.jit.script(model))
     frozen.save(scripted)
@@ -143,6 +147,8 @@ def test_the_job_prints_the_answer_and_writes_what_is_asked_for(
         ("", ["--weights", "--robustbench"]),
         ("--weights missing.pt --dataset digits --epsilon 0.1", ["--weights missing.pt"]),
         ("--weights my.pt --dataset digits --epsilon 0.1", ["--weights my.pt", "--model"]),
+        ("--weights text.pt --dataset digits --epsilon 0.1", ["--weights text.pt: is neither", "--model"]),
+        ("--weights text.pt --model resnet18 --dataset digits --epsilon 0.1", ["--weights text.pt: torch.load"]),
         ("--weights my.pt --model nowhere:build --dataset digits --epsilon 0.1", ["--model nowhere:build"]),
         ("--weights my.pt --model resnet18 --dataset digits --epsilon 0.1", ["--weights my.pt", "resnet18"]),
         ("--weights my.pt --model resnet19 --dataset digits --epsilon 0.1", ["--model resnet19", "wrn-N-K"]),
@@ -161,6 +167,7 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save(build().state_dict(), "my.pt")
+    Path("text.pt").write_text("no network")
     assert main(line.split()) == 2
     message = capsys.readouterr().err
     assert "Traceback" not in message

@@ -15,6 +15,7 @@ from core.command.help_page import HelpPage
 from core.command.request import read_request
 from core.command.sweep_flags import MOST_USED, sweep_groups
 from core.config import METHODS, OPTION_FIELDS, ProtocolOptions, RunOptions, load_preset
+from core.config.datasets import DATASETS
 from core.config.flags import Flag, FlagGroup
 from core.config.methods.base import options_of
 
@@ -164,7 +165,7 @@ def test_a_required_option_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert options(capsys.readouterr().out) == {"--sweep": "VALUE name (required)"}
 
 
-HEAVY = ("torch", "ray", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "boto3")
+HEAVY = ("torch", "torchvision", "ray", "mlflow", "matplotlib", "pandas", "sklearn", "scipy", "boto3")
 LOADED = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -196,23 +197,40 @@ print("loaded", *sorted({name.partition(".")[0] for name in sys.modules}))
         ("evaluate", ["--sweep", "nosuch"], 2),
         ("evaluate", ["--checkpoint", "nosuch.pt"], 2),
         ("check", ["--weights", "nosuch.pt"], 2),
+        ("check", ["--weights", "text.pt"], 2),
+        ("check", ["--weights", "text.pt", "--model", "small-cnn"], 2),
         ("export", ["--sweep", "nosuch", "--trial", "0"], 2),
         ("coverage", ["--sweeps", "-1"], 2),
         ("benchmark", ["--repeats", "0"], 2),
     ],
 )
 def test_help_and_refusals_import_nothing_heavy(job: str, args: list[str], code: int, tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("no network")
+    refusal = goes_without_heavy_imports(job, args, code, tmp_path)
+    assert len(refusal) == (code != 0)
+
+
+@pytest.mark.parametrize("dataset", [name for name, spec in DATASETS.items() if spec.needs_files])
+def test_a_sweep_without_its_files_is_refused_before_heavy_imports(dataset: str, tmp_path: Path) -> None:
+    args = ["--preset", "cifar10", "--dataset", dataset, "--data-dir", str(tmp_path / "empty")]
+    (refusal,) = goes_without_heavy_imports("sweep_trades", args, 2, tmp_path)
+    assert refusal.startswith(f"error: dataset {dataset} needs {tmp_path / 'empty'}/")
+
+
+def goes_without_heavy_imports(job: str, args: list[str], code: int, folder: Path) -> list[str]:
+    """Run the job in ``folder``. Returns its lines of errors."""
     ended = subprocess.run(
         [sys.executable, "-c", LOADED, str(JOBS / f"{job}.py"), *args],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         check=True,
     )
     assert f"code {code}" in ended.stdout, ended
     loaded = ended.stdout.splitlines()[-1].split()
     assert "core" in loaded
     assert not {*HEAVY} & {*loaded}
+    return ended.stderr.splitlines()
 
 
 def test_the_driver_of_a_sweep_on_generated_images_goes_without_torch() -> None:

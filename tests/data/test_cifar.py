@@ -6,6 +6,7 @@ import pickle
 import tarfile
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from core.config import DataOptions
-from core.data.cifar import SOURCES, read_cifar
+from core.data.cifar import FILES, read_cifar
 from core.data.load import check_files, download_files, load_dataset
 
 CIFAR = DataOptions(dataset="cifar10", validation_images=50)
+TORCHVISION = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 
 
 def md5(path: Path) -> str:
@@ -25,15 +27,25 @@ def md5(path: Path) -> str:
 
 
 def publish(dataset: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace torchvision's checksums by those of the files in ``data_dir``."""
-    source = SOURCES[dataset]
+    """Replace our checksums and torchvision's by those of the files in ``data_dir``."""
+    source = TORCHVISION[dataset]
     folder = data_dir / source.base_folder
     for table in ("train_list", "test_list"):
         monkeypatch.setattr(source, table, [[name, md5(folder / name)] for name, _ in getattr(source, table)])
+    ours = replace(FILES[dataset], train=dict(source.train_list), test=dict(source.test_list))
+    monkeypatch.setitem(FILES, dataset, ours)
     monkeypatch.setattr(source, "meta", {**source.meta, "md5": md5(folder / source.meta["filename"])})
 
 
-@pytest.mark.parametrize("dataset, source", [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+@pytest.mark.parametrize("dataset, source", TORCHVISION.items())
+def test_the_published_files_are_torchvisions(dataset: str, source: type[CIFAR10]) -> None:
+    ours = FILES[dataset]
+    assert ours.folder == source.base_folder
+    assert [*ours.train.items()] == [*map(tuple, source.train_list)]
+    assert [*ours.test.items()] == [*map(tuple, source.test_list)]
+
+
+@pytest.mark.parametrize("dataset, source", TORCHVISION.items())
 def test_images_and_labels_are_torchvisions(
     dataset: str, source: type[CIFAR10], cifar_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,19 +11,25 @@ from torchvision.datasets import SVHN
 
 from core.config import DataOptions
 from core.data.load import check_files, download_files, load_dataset
-from core.data.svhn import read_svhn
+from core.data.svhn import FILES, read_svhn
 
 OPTIONS = DataOptions(dataset="svhn", validation_images=50)
 
 
 def publish(folder: Path, monkeypatch: pytest.MonkeyPatch, server: str = "") -> None:
-    """Replace torchvision's checksums and addresses by those of the files in ``folder`` on ``server``."""
+    """Replace all checksums and torchvision's addresses by those of the files in ``folder`` on ``server``."""
     paths = {split: folder / f"{split}_32x32.mat" for split in ("train", "test")}
     table = {
         split: [f"{server}/{path.name}", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
         for split, path in paths.items()
     }
     monkeypatch.setattr(SVHN, "split_list", table)
+    for _, name, md5 in table.values():
+        monkeypatch.setitem(FILES, name, md5)
+
+
+def test_the_published_files_are_torchvisions() -> None:
+    assert [*FILES.items()] == [tuple(SVHN.split_list[split][1:]) for split in ("train", "test")]
 
 
 def test_images_and_labels_are_torchvisions(svhn_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

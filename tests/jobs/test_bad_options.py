@@ -84,6 +84,19 @@ def test_a_typo_ends_with_exit_code_2_and_a_hint(options: str, capsys: pytest.Ca
     assert capsys.readouterr().err.startswith(f"error: {options.split()[0]}: there is no such option")
 
 
+@pytest.mark.parametrize("option", ["--start-from nosuch", "--start-from {0}/no.pt", "--extra-data no.npz"])
+def test_a_dry_run_says_which_input_is_missing_here(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The sweep may be run on another machine, which has it."""
+    monkeypatch.chdir(tmp_path)
+    words = option.format(tmp_path).split()
+    assert main(["--dry-run", *words]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be started here" in line]
+    assert words[1] in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_dry_run_lists_cells_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,10 +32,10 @@ class AllocationGoal(Options):
         description="half width of the zone around --until-decided in which a wrong decision does no harm; outside, a "
         "decision is wrong with at most 5 %",
     )
-    max_trials: Annotated[int | None, Unset("none")] = Field(
+    max_trials: Annotated[int | None, Unset("no limit")] = Field(
         None, ge=1, description="largest number of trials of the whole sweep, including crashed ones"
     )
-    max_device_hours: Annotated[Number | None, Unset("none")] = Field(
+    max_device_hours: Annotated[Number | None, Unset("no limit")] = Field(
         None,
         gt=0,
         description="device-hours after which an adaptive sweep starts no trial and completes running ones; with "

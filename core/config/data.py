@@ -23,7 +23,10 @@ GENERATED_DEFAULTS = {
 }
 """Options that only a generated data set leaves to the user, and their defaults."""
 
-ONLY_GENERATED = Unset("only with --dataset fields")
+
+def _of_generated(option: str) -> Unset:
+    return Unset(f"{GENERATED_DEFAULTS[option]} with --dataset fields, else not used")
+
 
 SMALLEST_IDBH_IMAGE = 11
 """Smallest side of an image in pixels from which IDBH can remove up to 10 pixels."""
@@ -41,16 +44,16 @@ class DataOptions(Options):
     classes: int = Field(ge=2, le=10_000, description="number of classes (to choose for fields only)")
     channels: int = Field(ge=1, le=16, description="number of image channels (to choose for fields only)")
     image_size: int = Field(ge=4, le=512, description="side of an image in pixels (to choose for fields only)")
-    train_images: Annotated[int | None, ONLY_GENERATED] = Field(
+    train_images: Annotated[int | None, _of_generated("train_images")] = Field(
         None,
         ge=1,
         le=10_000_000,
         description="number of generated training images, including the validation split (fields only)",
     )
-    test_images: Annotated[int | None, ONLY_GENERATED] = Field(
+    test_images: Annotated[int | None, _of_generated("test_images")] = Field(
         None, ge=1, le=10_000_000, description="number of generated test images (fields only)"
     )
-    data_seed: Annotated[int | None, ONLY_GENERATED] = Field(
+    data_seed: Annotated[int | None, _of_generated("data_seed")] = Field(
         None, ge=0, lt=2**32, description="seed of the generated images (fields only)"
     )
     validation_images: int = Field(

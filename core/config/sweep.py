@@ -165,7 +165,7 @@ class ClusterOptions(Options):
         description="seconds without a report after which a trial counts as hanging and is restarted from its "
         "checkpoint; 20 times the trial's longest time between reports, if that is more",
     )
-    trial_timeout_s: Annotated[Number | None, Unset("never")] = Field(
+    trial_timeout_s: Annotated[Number | None, Unset("no limit")] = Field(
         None, gt=0, description="seconds of training after which a trial is censored"
     )
     device_tflops: Number = Field(

@@ -118,7 +118,7 @@ def test_every_option_shows_the_value_that_is_used_without_it(page: Page) -> Non
     without = {name for name, text in shown.items() if not re.search(r"\((default|preset quick): .+\)$", text)}
     assert without == {"--seeds-from", "--plugin", "--dry-run", "--plan", "--assume-rate"}
     assert shown["--until-width"].endswith("(default: none)")
-    assert shown["--train-images"].endswith("(default: only with --dataset fields)")
+    assert shown["--train-images"].endswith("(default: 1200 with --dataset fields, else not used)")
     assert options(page("--help data --preset fields-quick"))["--train-images"].endswith("(preset fields-quick: 1200)")
 
 

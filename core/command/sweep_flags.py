@@ -57,7 +57,7 @@ class SeedOptions(Options):
 class PlanOptions(Options):
     """Assumptions of a forecast."""
 
-    assume_rate: tuple[Number, ...] = Field(
+    assume_rate: Annotated[tuple[Number, ...], Unset("the rates of --pilot")] = Field(
         (), description="probability of instability that --plan assumes: one for all cells, or one per cell"
     )
     pilot: Annotated[SweepName | None, Unset("the rates of --assume-rate")] = Field(
@@ -73,7 +73,11 @@ SWEEP_FLAGS = (
         "name of the sweep; a sweep of the same name is continued; "
         "the default is made of the preset and the options that change it",
     ),
-    Flag("seeds_from", "earlier sweep whose trials are trained again, with its cells, protocol and seeds"),
+    Flag(
+        "seeds_from",
+        "earlier sweep whose trials are trained again, with its cells, protocol and seeds",
+        value="default: none",
+    ),
     Flag(
         "where",
         "outcomes of the earlier trials that are trained again",
@@ -81,8 +85,18 @@ SWEEP_FLAGS = (
         "stable | unstable | healed | censored",
         "default: unstable",
     ),
-    Flag("plugin", "files (.py) or installed plug-ins that register methods, models or data sets of your own", "many"),
-    Flag("dry_run", "list the cells, the number of trials and the estimated cost; train nothing", "switch"),
+    Flag(
+        "plugin",
+        "files (.py) or installed plug-ins that register methods, models or data sets of your own",
+        "many",
+        value="default: none",
+    ),
+    Flag(
+        "dry_run",
+        "list the cells, the number of trials and the estimated cost; train nothing",
+        "switch",
+        value="default: off",
+    ),
 )
 PIN_SEED = Flag(
     "pin_seed",
@@ -91,7 +105,12 @@ PIN_SEED = Flag(
     " | ".join(STREAMS),
     "default: none",
 )
-PLAN = Flag("plan", "forecast the trials, device-hours and money that the goal takes; train nothing", "switch")
+PLAN = Flag(
+    "plan",
+    "forecast the trials, device-hours and money that the goal takes; train nothing",
+    "switch",
+    value="default: off",
+)
 
 
 def sweep_groups() -> tuple[FlagGroup, ...]:

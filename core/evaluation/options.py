@@ -34,7 +34,9 @@ class EvaluationOptions(Options):
     measure_steps: int = Field(
         50, ge=1, le=10_000, description="steps of PGD and of the search of --measure (papers: PGD-50)"
     )
-    source: str | None = Field(None, description="checkpoint file (.pt) on which transfer-... attacks are made")
+    source: Annotated[str | None, Unset("none")] = Field(
+        None, description="checkpoint file (.pt) on which transfer-... attacks are made"
+    )
     images: Annotated[int | None, Unset("all")] = Field(
         None,
         ge=1,

@@ -113,10 +113,9 @@ def test_values_are_the_presets_or_the_defaults(page: Page) -> None:
 
 
 def test_every_option_shows_the_value_that_is_used_without_it(page: Page) -> None:
-    """Options without one: switches that are off, plug-ins, and one of the two assumptions of a forecast."""
     shown = options(page("--help all"))
     without = {name for name, text in shown.items() if not re.search(r"\((default|preset quick): .+\)$", text)}
-    assert without == {"--seeds-from", "--plugin", "--dry-run", "--plan", "--assume-rate"}
+    assert without == set()
     assert shown["--until-width"].endswith("(default: none)")
     assert shown["--train-images"].endswith("(default: 1200 with --dataset fields, else not used)")
     assert options(page("--help data --preset fields-quick"))["--train-images"].endswith("(preset fields-quick: 1200)")

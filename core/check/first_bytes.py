@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 STARTS = (b"PK\x03\x04", b"\x80")
-"""Of the zip file that `torch.save` and TorchScript write, and of a pickle, as `torch.save` wrote before 1.6."""
+"""Beginnings of the zip file of `torch.save` and TorchScript, and of a pickle, the older format of `torch.save`."""
 
 
 def require_weights(path: str, model: str | None) -> None:

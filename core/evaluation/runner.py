@@ -22,7 +22,6 @@ from core.quantity import quantity
 from core.records import Measured, Measurement
 from core.steps import Steps
 from core.storage import Store
-from core.storage.address import is_s3
 from core.storage.hidden_keys import HiddenKeys
 from core.storage.role import Role
 
@@ -102,17 +101,13 @@ def open_role(
 
     Raises:
         UnreachableError: the server does not answer.
-        ValueError: the role cannot be used, or an input is on another server than the storage.
+        ValueError: the role cannot be used, or not with these inputs.
     """
     arn = worker_role(run.worker_role, storage)
     if arn is None:
         return None
     role = Role(arn, storage)
-    for option, address in (("--data-dir", data_root(run.data_dir)), ("--source", options.source)):
-        if address and is_s3(address):
-            role.check_server(option, address)
-            if option == "--data-dir":
-                role.check_outside(option, address)
+    role.check_inputs(data_root(run.data_dir), [("--source", options.source)] if options.source else [])
     role.check([target.tasks[0].rights for target in targets])
     return role
 

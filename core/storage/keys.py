@@ -16,7 +16,7 @@ class Keys:
         access_key: name of the key.
         secret_key: the key itself.
         token: the session's token.
-        expires: time from which on the server refuses the keys, in ISO 8601.
+        expires: time after which the server refuses the keys, in ISO 8601.
     """
 
     access_key: str = field(repr=False)
@@ -26,7 +26,7 @@ class Keys:
 
 
 class NoKeysError(Exception):
-    """No keys can be had now. The message says why."""
+    """No keys are available now. The message says why."""
 
 
 class KeySource:
@@ -85,7 +85,7 @@ class KeySource:
 
 @cache
 def _descriptions() -> Any:
-    """What reads botocore's descriptions of services. Reading them again for each session takes 0.1 s and 12 MB."""
+    """The reader of botocore's descriptions of services. Reading them again for each session takes 0.1 s and 12 MB."""
     import botocore.session
 
     return botocore.session.Session().get_component("data_loader")

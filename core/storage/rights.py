@@ -35,7 +35,7 @@ class Rights:
     def policy(self, partition: str) -> str:
         """The session policy.
 
-        All buckets can be listed, because S3 answers otherwise that access to a missing object is denied.
+        It allows listing the buckets of all objects. Otherwise S3 answers that access to a missing object is denied.
 
         Args:
             partition: the part of AWS, such as ``aws``, that the role's ARN names.

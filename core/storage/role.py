@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from core.storage.address import parse_s3
+from core.storage.address import is_s3, parse_s3
 from core.storage.errors import UnreachableError
 from core.storage.keys import Keys, KeySource, NoKeysError
 from core.storage.rights import Rights
@@ -80,6 +80,22 @@ class Role:
             Bucket(place, PROBE_S, KeySource(lambda: found)).list(key.rpartition("/")[0])
         except ValueError as error:
             raise type(error)(f"--worker-role {self.arn}: with its keys, {error}") from error
+
+    def check_inputs(self, data_dir: str, others: Iterable[tuple[str, str]]) -> None:
+        """Check the inputs in buckets.
+
+        Args:
+            data_dir: absolute folder, or ``s3://`` address, of the data sets.
+            others: option and value of all other inputs; a value may be a path.
+
+        Raises:
+            ValueError: an input is on another server than the storage, or the data sets contain the storage.
+        """
+        for option, address in (("--data-dir", data_dir), *others):
+            if is_s3(address):
+                self.check_server(option, address)
+        if is_s3(data_dir):
+            self.check_outside("--data-dir", data_dir)
 
     def check_server(self, option: str, address: str) -> None:
         """Check that an input is on the server of the storage, because its keys are valid nowhere else.

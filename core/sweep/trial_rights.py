@@ -44,7 +44,7 @@ def open_role(sweep: Sweep, run: RunOptions, storage: str) -> Role | None:
 
     Raises:
         UnreachableError: the server does not answer.
-        ValueError: the role cannot be used, or an input is on another server than the storage.
+        ValueError: the role cannot be used, or not with these inputs.
     """
     arn = worker_role(run.worker_role, storage)
     if arn is None:
@@ -52,11 +52,7 @@ def open_role(sweep: Sweep, run: RunOptions, storage: str) -> Role | None:
     role, data_dir = Role(arn, storage), data_root(run.data_dir)
     starts = (entry.cell.start for entry in sweep.entries)
     files = dict.fromkeys(str(start.start_from) for start in starts if start.is_file)
-    for option, address in (("--data-dir", data_dir), *(("--start-from", file) for file in files)):
-        if is_s3(address):
-            role.check_server(option, address)
-    if is_s3(data_dir):
-        role.check_outside("--data-dir", data_dir)
+    role.check_inputs(data_dir, (("--start-from", file) for file in files))
     longest = (make_trial(sweep, entry.cell, entry.numbered(sweep.first_seed)[-1]) for entry in sweep.entries)
     role.check([trial_rights(trial, sweep.name, storage, data_dir) for trial in longest])
     return role

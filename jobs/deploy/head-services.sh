@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
-# the head write. The server has a user of its own, in whose home its passwords are made and stay. The login user, as whom
-# drivers run, gets the password of the account for jobs. The defaults of --storage and --worker-role become the account's
+# the head write. The server has a user of its own, and its passwords are made in the home of this user and stay there. The
+# login user, which runs the drivers, gets the password of the account for jobs. The defaults of --storage and --worker-role become the account's
 # bucket and its role of trials.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")

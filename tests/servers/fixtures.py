@@ -36,15 +36,20 @@ def role_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore
         yield store
 
 
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server of this test, with databases ``mlflow`` and ``mlflow_auth``."""
+def running_postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server with databases ``mlflow`` and ``mlflow_auth``, for a fixture of any scope."""
     try:
         database = Postgres()
     except MissingProgramError as missing:
         pytest.skip(str(missing))
     with database:
         yield database
+
+
+@pytest.fixture
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this test."""
+    yield from running_postgres()
 
 
 @pytest.fixture

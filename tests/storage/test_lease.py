@@ -82,8 +82,13 @@ def others() -> Iterator[Others]:
         process.stdout.close()
 
 
-def take(store: Store) -> Lease:
-    return Lease(store, "driver", lambda _: None)
+def take(store: Store, say: Callable[[str], None] = print) -> Lease:
+    return Lease(store, "driver", lambda _: None, say=say)
+
+
+def take_patiently(store: Store, lost: Callable[[str], None]) -> Lease:
+    """A lease that is not lost because a busy machine refreshed it too late for the short limits here."""
+    return Lease(store, "driver", lost, patience_s=600, say=lambda _: None)
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a process id namespace")
@@ -97,18 +102,17 @@ def test_one_after_the_other_holds_it_and_one_small_file_stays(store: Store) -> 
 
 
 def test_a_living_owner_is_named_at_once(store: Store, others: Others) -> None:
-    process = others.hold(store)
-    started = time.monotonic()
-    with pytest.raises(HeldError, match=f"process {process.pid} on "), take(store):
+    process, said = others.hold(store), list[str]()
+    with pytest.raises(HeldError, match=f"process {process.pid} on "), take(store, said.append):
         pass
-    assert time.monotonic() - started < 1.5
+    assert said == []  # A lease says so when it has to wait.
 
 
 def test_an_owner_killed_on_this_machine_is_followed_at_once(store: Store, others: Others) -> None:
+    said: list[str] = []
     others.signal(others.hold(store), signal.SIGKILL)
-    started = time.monotonic()
-    with take(store):
-        assert time.monotonic() - started < 1.5
+    with take(store, said.append):
+        assert said == []  # A lease says so when it has to wait.
 
 
 @pytest.mark.slow
@@ -260,12 +264,12 @@ def passes(check: Callable[[], None]) -> bool:
 @pytest.mark.parametrize("restored", [False, True])
 def test_a_removed_lease_is_lost_also_if_another_one_has_its_number(store: Store, restored: bool) -> None:
     reasons: list[str] = []
-    with Lease(store, "driver", reasons.append) as first:
+    with take_patiently(store, reasons.append) as first:
         wait_for(lambda: passes(first.check))
         wait_for(lambda: passes(first.fence.check))
         store.child("driver").delete("00000001.json")
         if restored:
-            with take(store) as second:
+            with take_patiently(store, lambda _: None) as second:
                 assert second.fence.number == first.fence.number
                 wait_for(lambda: reasons)
                 wait_for(lambda: passes(second.check))

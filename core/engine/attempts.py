@@ -53,6 +53,7 @@ class AttemptFile:
 
     def __init__(self, store: Store, trial: str) -> None:
         self._store, self._trial = store, trial
+        self._written = False
 
     def read(self, say: Callable[[str], None] = lambda _: None) -> Attempts:
         """The stored attempts; none if the file is missing.
@@ -81,16 +82,19 @@ class AttemptFile:
         with suppress(UnreachableError):
             stored = _Stored(**attempts.model_dump(), trial=self._trial)
             self._store.with_retry_limit(0).write(ATTEMPTS, sealed(stored.model_dump_json()))
+            self._written = True
 
     def replace(self, attempts: Attempts) -> None:
-        """Replace the file unless a later attempt has begun, or do nothing if the store does not work.
+        """Replace the file unless a later attempt has begun or ended, or do nothing if the store does not work.
 
-        A process that was cut off and taken for dead may live beside the next attempt.
+        A process that was cut off and taken for dead may live beside the next attempt, and may outlive it. The attempt
+        that stores the result deletes the file.
         """
         with suppress(StoreError):
-            current = AttemptFile(self._store.with_retry_limit(0), self._trial)
-            if current.read().number <= attempts.number:
-                current.write(attempts)
+            store = self._store.with_retry_limit(0)
+            deleted = self._written and store.age(ATTEMPTS) is None
+            if not deleted and AttemptFile(store, self._trial).read().number <= attempts.number:
+                self.write(attempts)
 
     def delete(self) -> None:
         """Delete the file, whose content the trial's record has."""

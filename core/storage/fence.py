@@ -22,8 +22,8 @@ class Fence:
     A writer checks the fence immediately before it writes. Stores have no write that depends on another file, and so a
     write that has begun can end while another process holds the lease already. This happens to a write that lasts
     longer than `STALE_S` minus `SUSPEND_S` seconds (see `core.storage.lease`): a request to a server may last
-    longer, and a process may be stopped after its check. A holder that ends or is killed can be replaced at once, and
-    leaves no such time. What must not be replaced is therefore looked for and written with `Store.create`, which is
+    longer, and a process may be stopped after its check. A holder that is killed can be replaced at once, and leaves no
+    such time. What must not be replaced is therefore looked for and written with `Store.create`, which is
     sure on servers that know ``If-None-Match`` only.
 
     Attributes:
@@ -44,7 +44,7 @@ class Fence:
         """Check that the lease is held by the same holder as when the fence was made, and is refreshed.
 
         Raises:
-            LostLeaseError: another process holds the lease, or the lease was removed.
+            LostLeaseError: another process holds the lease, or the lease was released or removed.
             UnreachableError: the lease was not refreshed for ``limit_s`` seconds, or the server does not answer.
             StoreError: the store does not work.
         """
@@ -56,6 +56,8 @@ class Fence:
             by = read_holder(store, newest) if newest else None
             taken = f"another driver, {by}, holds it now" if by else "it was removed"
             raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has lost its lease; {taken}")
+        if holder.released:
+            raise LostLeaseError(f"{self.root}/{self.folder}: the driver of this trial has ended")
         if found and found[1] >= self.limit_s:
             raise UnreachableError(
                 f"{self.root}/{self.folder}: the driver of this trial could not refresh its lease for "

@@ -36,9 +36,10 @@ def forge_files_of_trials(site: Site, rng: Random) -> Lasting:
             return
         looks = {forgery.key: _looking_in_logs_of_workers(site, forgery) for forgery in found}
         _kill(workers)
-    # A record may have been on its way to the server when its process was suspended. Such a trial reads nothing again.
+    # A file may have been on its way to the server when its process was suspended. After a record, the trial reads
+    # nothing again; another file has replaced the forged one.
     time.sleep(IN_FLIGHT_S)
-    for forgery in [forgery for forgery in found if _is_finished(site, forgery.key)]:
+    for forgery in [forgery for forgery in found if _is_finished(site, forgery.key) or not site.is_forged(forgery.key)]:
         found.remove(forgery)
         site.forgeries.remove(forgery)
         site.remove_forged(forgery.key)

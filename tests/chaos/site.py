@@ -241,13 +241,23 @@ class Site:
         self.forgeries.append(Forgery(key, how))
         return self.forgeries[-1]
 
+    def is_forged(self, key: str) -> bool:
+        """True unless a program has replaced or deleted the forged object. Other faults may delay the answer."""
+        for _ in range(REMOVE_ATTEMPTS):
+            with contextlib.suppress(Exception):
+                if key not in self.keys(key):
+                    return False
+                found = self.store.client().head_object(Bucket=self.bucket, Key=key)
+                return found["VersionId"] in self.forged_versions
+            time.sleep(1)
+        raise RuntimeError(f"{key} could not be read")
+
     def remove_forged(self, key: str) -> None:
         """Delete an object, unless a program has replaced the forged one. Other faults may delay this."""
         for _ in range(REMOVE_ATTEMPTS):
             with contextlib.suppress(Exception):
-                client = self.store.client()
-                if client.head_object(Bucket=self.bucket, Key=key)["VersionId"] in self.forged_versions:
-                    client.delete_object(Bucket=self.bucket, Key=key)
+                if self.is_forged(key):
+                    self.store.client().delete_object(Bucket=self.bucket, Key=key)
                 return
             time.sleep(1)
         raise RuntimeError(f"{key} could not be deleted")

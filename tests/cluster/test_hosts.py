@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from core.engine.attempts import AttemptFile
+from core.storage import Store
 from tests.cluster.bucket_results import BucketResults
 from tests.cluster.conftest import TINY, TINY_DATA, TWO_TRIALS, Sweep
 from tests.hosts.host import DISK
@@ -161,22 +163,34 @@ def test_storage_that_hosts_do_not_share_is_refused(cluster: LaunchedCluster, jo
     assert "has no such files there. --storage must be a folder that all nodes share" in refused
 
 
-def test_a_lost_host_changes_no_record(
+def test_a_host_that_the_cluster_has_given_up_changes_no_record(
     cluster: LaunchedCluster, jobs: str, undisturbed: dict[str, Record], local_sweep: Sweep, tmp_path: Path
 ) -> None:
+    """Its link loses all packets for longer than Ray's limits, while it has the storage.
+
+    Its process goes on when the trial's next attempt has begun, so that two processes train one trial.
+    """
     trials = tmp_path / "results" / "tiny" / "trials"
     stores = ("--storage", f"{tmp_path}/results", "--mlflow-uri", f"sqlite:///{tmp_path}/mlflow.db")
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(submit, cluster, jobs, *stores, *TWO_TRIALS)
         local_sweep.wait_for(lambda: job.done() or len(list(trials.glob("*/resume.ckpt"))) == 2)
         lost = next(worker for worker in cluster.workers if worker.processes("ray::ImplicitFunc"))
-        lost.kill()
+        lost.cut()
+        stalled = lost.processes("ray::ImplicitFunc")
+        for process in stalled:
+            process.suspend()
+        cluster.await_alive([host for host in cluster.hosts if host is not lost])
+        attempts = [AttemptFile(Store(str(folder)), folder.name) for folder in trials.iterdir()]
+        local_sweep.wait_for(lambda: job.done() or any(file.read().number == 2 for file in attempts))
+        for process in stalled:
+            process.resume()
         printed = job.result()
     assert "(attempt 2)" in printed
     assert local_sweep.records("tiny") == undisturbed
-    # The head notices the lost trial at once, but the lost host only after a long silence.
-    cluster.await_alive([host for host in cluster.hosts if host is not lost])
-    cluster.switch_on(lost)
+    lost.heal()
+    local_sweep.wait_for(lambda: not lost.processes("ray::ImplicitFunc"))
+    assert not list(trials.glob("*/attempts.json"))
 
 
 def test_a_host_that_comes_back_is_taken_in_again(cluster: LaunchedCluster) -> None:

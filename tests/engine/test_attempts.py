@@ -125,6 +125,21 @@ def test_an_attempt_that_was_taken_for_dead_does_not_undo_the_next_ones_count(tm
     assert file.read().device_seconds == 70.0
 
 
+def test_an_attempt_that_was_taken_for_dead_leaves_no_file_after_the_result_of_the_next_one(tmp_path: Path) -> None:
+    taken_for_dead, following = (AttemptFile(Store(str(tmp_path)), "k") for _ in range(2))
+    taken_for_dead.write(Attempts(number=1, device_seconds=50.0))
+    following.write(Attempts(number=2, device_seconds=60.0))
+    following.delete()
+    taken_for_dead.replace(Attempts(number=1, device_seconds=70.0))
+    assert not (tmp_path / ATTEMPTS).exists()
+
+
+def test_a_file_that_could_not_be_written_at_first_is_written_later(tmp_path: Path) -> None:
+    file = AttemptFile(Store(str(tmp_path)), "k")
+    file.replace(Attempts(number=1, device_seconds=70.0))
+    assert file.read() == Attempts(number=1, device_seconds=70.0)
+
+
 @pytest.mark.parametrize("protocol", [{}, {**CONFIRMED, "fosc_grace": 1}])
 def test_a_verdict_that_is_killed_costs_no_epoch(
     make_cell: Callable[..., Cell],

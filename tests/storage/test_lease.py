@@ -285,6 +285,15 @@ def test_a_removed_lease_is_lost_also_if_another_one_has_its_number(store: Store
     assert reasons == ["its file was removed or replaced"]
 
 
+def test_nobody_may_write_after_the_holder_has_ended(store: Store) -> None:
+    """A worker that the holder could not end may live longer than the holder."""
+    with take_patiently(store, lambda _: None) as held:
+        wait_for(lambda: passes(held.fence.check))
+    with pytest.raises(LostLeaseError, match="has ended"):
+        store.guarded(held.fence.check).write("record.json", b"{}")
+    assert store.read("record.json") is None
+
+
 @pytest.mark.slow
 def test_others_may_not_write_either_while_the_lease_is_not_refreshed(
     store: Store, monkeypatch: pytest.MonkeyPatch

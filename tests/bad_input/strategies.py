@@ -206,7 +206,7 @@ CELL_OPTIONS = (
     number("train_images", wholes(600, 10_000_000), words("0", "10000001"), HUGE, FRACTIONAL),
     number("test_images", wholes(1, 10_000_000), words("0", "10000001"), HUGE, FRACTIONAL),
     number("data_seed", wholes(0, 2**32 - 1), HUGE, FRACTIONAL),
-    number("validation_images", wholes(1, 500), words("0", "1200"), HUGE, FRACTIONAL),
+    number("validation_images", wholes(1, 500), words("0", "10000000"), HUGE, FRACTIONAL),
     *(switch(name) for name, info in OPTION_FIELDS.items() if info.annotation is bool and name not in DEPENDENT | OWN),
 )
 """Options of a cell of the ``fields-quick`` preset. Each can be set separately to any valid value."""

@@ -246,6 +246,18 @@ class Ledger:
                 if trial.key in records and not records[trial.key].crashed:
                     self.delete_leftovers(trial.key)
 
+    def delete_leftovers_of_attempts(self, records: Iterable[TrialRecord]) -> None:
+        """Delete the state of trials with a result that took several attempts.
+
+        A process that the cluster has given up may have written after the next attempt had stored the result.
+
+        Args:
+            records: the records of trials that have ended.
+        """
+        keys = [record.key for record in records if record.attempts > 1 and not record.crashed]
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(self.delete_leftovers, keys))
+
     def trial_store(self, key: str) -> Store:
         """The store of a trial's files."""
         return self.store.child("trials").child(key)

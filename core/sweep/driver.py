@@ -133,6 +133,7 @@ def run_sweep(
             trials = stored_trials(ledger)
             records = [trial for trial in trials if trial.status == "finished"]
             training.delete_crashes(records)
+            ledger.delete_leftovers_of_attempts(records)
             if records:
                 tracker.set_summary(output.markdown(trials))
             stop = training.halt.stop

@@ -20,8 +20,8 @@ from tests.chaos.site import Site
 from tests.chaos.strikes import Lasting
 
 SAID_WITHIN_S = 900
-IN_FLIGHT_S = 1.0
-"""Time for a request of a process that was suspended or killed. A trial cannot be trained again within it."""
+IN_FLIGHT_S = 5.0
+"""Time for a request of a process that was suspended or killed. Another fault may stall S3 for 4 s meanwhile."""
 POLL_S = 0.5
 
 

@@ -71,6 +71,21 @@ def test_without_a_progress_everything_stays(left: Left, content: bytes | None) 
     assert left.names == before
 
 
+def test_at_the_end_the_state_of_trials_with_several_attempts_is_deleted(left: Left) -> None:
+    """Only they can have had a process that lived beside the one that stored the result."""
+    attempts = {left.trials[name].key: number for name, number in {"ended": 2, "crashed": 2, "old": 1}.items()}
+    records = [
+        record.model_copy(update={"attempts": attempts[record.key]}) for record in left.ledger.records().values()
+    ]
+    left.ledger.delete_leftovers_of_attempts(records)
+    assert left.names == {
+        "ended": ["record.json"],
+        "crashed": [*STATE[:2], "crash.json", STATE[2]],
+        "open": STATE,
+        "old": [*STATE[:2], "record.json", STATE[2]],
+    }
+
+
 def test_a_driver_that_may_not_delete_it_goes_on(left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(store: Store, name: str) -> None:
         raise StoreError(f"{store.place(name)}: AccessDenied")

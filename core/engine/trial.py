@@ -151,7 +151,7 @@ class TrialRun:
             if not self._decided:
                 self._report_and_save()
         self._save_before_verdict()
-        verdict = self.measurement.judge(self.state, self.detector)
+        verdict = self.measurement.judge(self.state, self.detector, self._save_within_verdict)
         return self._finish(verdict, stopped_early=self._decided and self.state.epoch < epochs)
 
     def _is_decided(self) -> bool:
@@ -231,6 +231,12 @@ class TrialRun:
             if self._saved != self.state.epoch:
                 self._save()
             self._writer.wait()
+
+    def _save_within_verdict(self) -> None:
+        """Store what has been measured for the verdict, because the attacks on large sets of images take long."""
+        if self.ranks.leads and self._writer.due:
+            self.state.device_seconds = self.clock.attempts.device_seconds
+            self._save()
 
     def _report(self) -> None:
         self._reported_at = time.monotonic()

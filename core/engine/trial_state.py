@@ -25,6 +25,7 @@ class TrialState:
         selected: best epoch by PGD validation accuracy.
         gated: best among the epochs whose FOSC is not above the threshold (Algorithm 1, line 17).
         alarms: evidence that was measured while the detector's alarm was on.
+        judged: evidence that was measured for the verdict up to now, once for each epoch.
         noisy_batches: number of batches that still get healing noise, from the first batch of the next epoch on.
         device_seconds: seconds of all attempts from their start on, times the number of devices.
         lost_device_seconds: the part of ``device_seconds`` whose work was lost, because an attempt ended without a
@@ -39,6 +40,7 @@ class TrialState:
     selected: Best = field(default_factory=Best)
     gated: Best = field(default_factory=Best)
     alarms: list[Evidence] = field(default_factory=list)
+    judged: list[Evidence] = field(default_factory=list)
     noisy_batches: int = 0
     device_seconds: float = 0.0
     lost_device_seconds: float = 0.0
@@ -67,7 +69,8 @@ class Contents(NamedTuple):
 def pack(state: TrialState, parts: dict[str, Any], owner: Mapping[str, str], artifacts: Mapping[str, str]) -> bytes:
     """A checkpoint as bytes: the state, the ``state_dict`` of every part, and the head (see `Contents`)."""
     plain = {**vars(state), "selected": vars(state.selected), "gated": vars(state.gated)}
-    plain["alarms"] = [evidence.model_dump_json() for evidence in state.alarms]
+    for name in ("alarms", "judged"):
+        plain[name] = [evidence.model_dump_json() for evidence in plain[name]]
     buffer = io.BytesIO()
     states = {name: part.state_dict() for name, part in parts.items()}
     head = {"owner": dict(owner), "artifacts": dict(sorted(artifacts.items()))}
@@ -98,7 +101,8 @@ def unpack(checkpoint: bytes, parts: dict[str, Any]) -> TrialState:
     plain = stored["progress"]
     plain.pop("step", None)  # earlier versions stored it; it follows from the epoch
     plain["selected"], plain["gated"] = Best(**plain["selected"]), Best(**plain["gated"])
-    plain["alarms"] = [Evidence.model_validate_json(text) for text in plain["alarms"]]
+    for name in ("alarms", "judged"):  # checkpoints of earlier versions contain nothing of a verdict
+        plain[name] = [Evidence.model_validate_json(text) for text in plain.get(name, [])]
     state = TrialState(**plain)
     for name, usual in vars(TrialState()).items():
         if type(getattr(state, name)) is not type(usual):

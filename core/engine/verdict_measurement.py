@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -55,18 +57,28 @@ class VerdictMeasurement:
         state.alarms.append(evidence)
         return confirms_alarm(evidence, self.protocol)
 
-    def judge(self, state: TrialState, detector: Detector) -> Verdict:
-        """Run the verdict attacks on test images at every kept checkpoint and at the last epoch, and judge."""
+    def judge(self, state: TrialState, detector: Detector, measured: Callable[[], None]) -> Verdict:
+        """Run the verdict attacks on test images at every kept checkpoint and at the last epoch, and judge.
+
+        New evidence is appended to ``state.judged``. What is there already is not measured again.
+
+        Args:
+            state: the state after the last epoch.
+            detector: the trial's detector.
+            measured: called after each new evidence.
+        """
         evidence = list(state.alarms)
-        measured: dict[int, Evidence] = {}
         kept: dict[CheckpointName, Best | None] = {"selected": state.selected, "gated": state.gated, "last": None}
         for name, best in kept.items():
             epoch = best.epoch if best else state.epoch
             if best and best.weights is None:
                 continue
-            if epoch not in measured:
-                measured[epoch] = self._measure(best.weights if best else None, name, epoch)
-            evidence.append(measured[epoch].model_copy(update={"checkpoint": name}))
+            known = {found.epoch: found for found in state.judged}
+            if epoch not in known:
+                known[epoch] = self._measure(best.weights if best else None, name, epoch)
+                state.judged.append(known[epoch])
+                measured()
+            evidence.append(known[epoch].model_copy(update={"checkpoint": name}))
         return judge(tuple(evidence), detector, self.protocol)
 
     def _measure(self, weights: Weights | None, checkpoint: CheckpointName, epoch: int) -> Evidence:

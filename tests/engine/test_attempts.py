@@ -13,12 +13,14 @@ import pytest
 from core.config import Cell
 from core.engine import attempts as module
 from core.engine import trial as trial_module
+from core.engine import verdict_measurement
 from core.engine.attempts import AttemptClock, AttemptFile, Attempts
 from core.engine.filenames import ATTEMPTS, RESUME
 from core.engine.trainer import Trainer
 from core.engine.trial_context import Cadence
 from core.engine.verdict_measurement import VerdictMeasurement
-from core.records import TrialRecord
+from core.probes import collect_evidence
+from core.records import Evidence, TrialRecord
 from core.storage import Store
 from tests.engine.test_outcomes import CONFIRMED
 
@@ -168,3 +170,33 @@ def test_a_verdict_that_is_killed_costs_no_epoch(
             monkeypatch.setattr(Trainer, "run_epoch", None)
     assert seen == [True, True]
     assert comparable(run(make_cell(epochs=4), protocol=protocol, cadence=seldom)) == comparable(whole)
+
+
+def test_a_verdict_that_is_killed_repeats_the_attacks_on_one_checkpoint(
+    make_cell: Callable[..., Cell],
+    run: Runner,
+    comparable: Reduce,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = make_cell(epochs=4, lr=0.001)  # its best epoch is the first one
+    whole = run(cell, folder="whole")
+    assert whole.verdict is not None
+    epochs = {evidence.epoch for evidence in whole.verdict.evidence}
+    assert len(epochs) > 1
+    measured: list[int] = []
+
+    def measure(*args: Any, **options: Any) -> Evidence:
+        if dies and measured:
+            raise KeyboardInterrupt
+        measured.append(options["epoch"])
+        return collect_evidence(*args, **options)
+
+    monkeypatch.setattr(verdict_measurement, "collect_evidence", measure)
+    dies = True
+    with pytest.raises(KeyboardInterrupt):
+        run(cell)
+    dies = False
+    record = run(cell)
+    assert comparable(record) == comparable(whole)
+    assert sorted(measured) == sorted(epochs), "each checkpoint once"
+    assert record.attempts == 2

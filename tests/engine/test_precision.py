@@ -171,7 +171,7 @@ def test_training_is_in_half_precision_and_measurements_are_not(
     assert seen == {HALF[name]}
     seen.clear()
     with trial.trainer.precision.autocast():
-        trial.measurement.judge(trial.state, trial.detector)
+        trial.measurement.judge(trial.state, trial.detector, lambda: None)
     assert seen == {torch.float32}
     trial._epoch()
     assert seen == {torch.float32, HALF[name]}

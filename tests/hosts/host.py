@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -72,6 +73,9 @@ class Host:
         _ip("link", "set", self._link, "master", self._bridge, "up")
         self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0")
         self.run("ip", "link", "set", "eth0", "up")
+        # The bridge notices the link some time later and forwards its packets, also if it was cut meanwhile.
+        while self._state_of_bridge_port() != "forwarding":
+            time.sleep(0.01)
         # The route leads nowhere. Programs use it to find the host's address towards the internet.
         self.run("ip", "route", "add", "default", "via", self._gateway)
 
@@ -156,6 +160,12 @@ class Host:
         path = f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         own = {"PATH": path, "HOME": f"{DISK}/home", "TMPDIR": DISK, "LANG": "C.UTF-8", "USER": "root"}
         return {**own, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"), **(more or {})}
+
+    def _state_of_bridge_port(self) -> str:
+        shown = subprocess.run(
+            ["bridge", "-json", "link", "show", "dev", self._link], check=True, capture_output=True, text=True
+        )
+        return str(json.loads(shown.stdout)[0]["state"])
 
     def _bridge_port(self, state: str) -> None:
         subprocess.run(["bridge", "link", "set", "dev", self._link, "state", state], check=True)

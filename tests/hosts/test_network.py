@@ -80,7 +80,11 @@ def test_a_cut_link_is_silent_and_heals(network: Network) -> None:
 def test_a_host_switched_off_loses_its_processes_and_keeps_its_disk(network: Network) -> None:
     host = network.add_host("one")
     host.run("bash", "-c", "echo kept >~/file; nohup setsid sleep 1001 >/dev/null 2>&1 & echo $! >~/pid")
-    (sleeper,) = host.processes("sleep 1001")
+    deadline = time.monotonic() + 600
+    while len(found := host.processes("sleep 1001")) != 1:  # two programs call the next one before `sleep` runs
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (sleeper,) = found
     host.kill()
     assert not psutil.pid_exists(sleeper.pid)
     assert not host.alive

@@ -110,11 +110,11 @@ def test_a_slow_store_is_waited_for_as_long_as_it_takes_entries(
     whole = SweepRuns.start_trial
 
     def slowly(self: SweepRuns, *args: object) -> None:
-        time.sleep(0.8)
+        time.sleep(2)
         whole(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(SweepRuns, "start_trial", slowly)
     with driver(store) as tracker:
         for seed in range(6):
             tracker.start_trial(sample.trial(seed), 1)
-        assert tracker.close("FINISHED", deadline_s=3.0) == ""
+        assert tracker.close("FINISHED", deadline_s=8.0) == ""

@@ -28,10 +28,10 @@ POLL_S = 0.5
 def forge_files_of_trials(site: Site, rng: Random) -> Lasting:
     """All training processes get SIGKILL, and the files from which their trials go on are forged."""
     with _suspended(site) as workers:
-        found = [
-            site.forge(key, *forged(site, key, rng))
-            for key in _of_open_trials(site, "resume.ckpt") + _of_open_trials(site, "attempts.json")
-        ]
+        keys = _of_open_trials(site, "resume.ckpt") + _of_open_trials(site, "attempts.json")
+        # All are read before the first one is replaced: the copy of a file's copy is the file itself.
+        wrong = {key: forged(site, key, rng) for key in keys}
+        found = [site.forge(key, *made) for key, made in wrong.items()]
         if not found:
             return
         looks = {forgery.key: _looking_in_logs_of_workers(site, forgery) for forgery in found}

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Set up the services of the head: PostgreSQL, which listens only on this machine, and an MLflow server, to which drivers on
 # the head write. The server has a user of its own, and its passwords are made in the home of this user and stay there. The
-# login user, which runs the drivers, gets the password of the account for jobs. The defaults of --storage and --worker-role become the account's
-# bucket and its role of trials.
+# login user, which runs the drivers, gets the password of the account for jobs. The defaults of --storage and --worker-role
+# become the account's bucket and its role of trials.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 service=/var/lib/mlflow

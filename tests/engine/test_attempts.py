@@ -178,7 +178,8 @@ def test_a_verdict_that_is_killed_repeats_the_attacks_on_one_checkpoint(
     comparable: Reduce,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cell = make_cell(epochs=4, lr=0.001)  # its best epoch is the first one
+    # Without a change of the weights all epochs are equally good on any processor, and the first one is selected.
+    cell = make_cell(epochs=4, lr=1e-9, norm="none")
     whole = run(cell, folder="whole")
     assert whole.verdict is not None
     epochs = {evidence.epoch for evidence in whole.verdict.evidence}
